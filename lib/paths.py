@@ -1,0 +1,130 @@
+"""Where everything lies: the only module that builds paths.
+
+A study's results folder is read in place. What a run writes goes first to a folder of that attempt
+and is renamed into place when the run has ended well, so outputs appear whole or not at all.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PARAMS = REPOSITORY / "params"
+NOTEBOOKS = REPOSITORY / "notebooks"
+LIB = REPOSITORY / "lib"
+RESULTS = REPOSITORY / "results"
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """The files of one study, `results/<study>/...`.
+
+    Args:
+        root: the results folder of the study.
+        attempt: folder to write to instead of `root` (`new` maps into it); empty writes in place.
+    """
+
+    root: Path
+    attempt: Path | None = None
+
+    @classmethod
+    def of(cls, results: str, attempt: str = "") -> "StudyPaths":
+        """Paths from a notebook's two string parameters."""
+        return cls(Path(results), Path(attempt) if attempt else None)
+
+    def new(self, path: Path) -> Path:
+        """Where to write `path` in this attempt; its parent folder is made."""
+        target = self.attempt / path.relative_to(self.root) if self.attempt else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    @property
+    def demo_data(self) -> Path:
+        """The synthetic data set of a demo study, drawn by lib.demo: Train/, Test/, masks/, metadata.csv."""
+        return self.root / "data"
+
+    # 01_audit
+    @property
+    def audit(self) -> Path:
+        return self.root / "audit"
+
+    @property
+    def published_audit(self) -> Path:
+        return self.audit / "published.json"
+
+    @property
+    def dataset_audit(self) -> Path:
+        return self.audit / "dataset.json"
+
+    @property
+    def image_index(self) -> Path:
+        """A row a readable file of the data set, with content digest, hash, diagnosis, lesion and group."""
+        return self.audit / "images.parquet"
+
+    # 02_prepare_data
+    def prepared(self, protocol: str) -> Path:
+        return self.root / "prepared" / protocol
+
+    def images(self, protocol: str) -> Path:
+        return self.prepared(protocol) / "images.npy"
+
+    def index(self, protocol: str) -> Path:
+        return self.prepared(protocol) / "index.parquet"
+
+    def label_changes(self, protocol: str) -> Path:
+        """Files whose label the protocol changed or that it dropped, with the reason."""
+        return self.prepared(protocol) / "label_changes.csv"
+
+    # 03_extract_features
+    def feature_folder(self, protocol: str, preprocessing: str, backbone: str) -> Path:
+        return self.root / "features" / protocol / preprocessing / backbone
+
+    def features(self, protocol: str, preprocessing: str, backbone: str) -> Path:
+        return self.feature_folder(protocol, preprocessing, backbone) / "features.npy"
+
+    # 04_train
+    def run(self, protocol: str, preprocessing: str, scenario: str, backbone: str, seed: int) -> Path:
+        return self.root / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
+
+    # 05_evaluate
+    def evaluation(self, protocol: str, preprocessing: str, scenario: str) -> Path:
+        return self.root / "evaluation" / protocol / preprocessing / scenario
+
+    # 06_gradcam and 07_kmeans
+    @property
+    def gradcam(self) -> Path:
+        return self.root / "gradcam"
+
+    def gradcam_maps(self, scenario: str, backbone: str) -> Path:
+        return self.gradcam / scenario / backbone
+
+    @property
+    def kmeans(self) -> Path:
+        return self.root / "kmeans"
+
+    # 08_report
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    def table(self, number: int) -> Path:
+        return self.tables / f"table_{number}.csv"
+
+    @property
+    def claims(self) -> Path:
+        return self.root / "claims.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+    # the engine
+    @property
+    def state(self) -> Path:
+        """How each run of the study stands (done, failed, not run), for the report."""
+        return self.root / "state.json"
+
+    def executed(self, run_id: str) -> Path:
+        return self.root / "notebooks" / f"{run_id}.ipynb"
+
+    def stamp(self, run_id: str) -> Path:
+        return self.root / "stamps" / f"{run_id}.json"
