@@ -1,0 +1,48 @@
+# `make` lists the targets. Needs git, make and Python 3.11 to 3.13; another one than python3: make demo PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A copy of the lock file that .venv was made from: other content, not another date, makes it anew.
+INSTALLED := $(VENV)/installed.lock
+
+.PHONY: help demo test lab lint lock
+
+help:
+	@echo "make demo   the whole study on a small synthetic data set, then says where the report is"
+	@echo "make test   the tests                          (one file: make test ARGS=tests/test_setup.py)"
+	@echo "make lab    JupyterLab on the notebooks        (more options: make lab ARGS=--no-browser)"
+	@echo "make lint   style of code and notebooks        (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
+	@echo "make lock   requirements.lock from requirements.txt (newer versions: make lock ARGS=--upgrade)"
+
+demo: $(INSTALLED)
+	@$(BIN)/python run_all.py demo; status=$$?; \
+	if [ -f results/demo/report/index.html ]; then echo "The report: $(CURDIR)/results/demo/report/index.html"; fi; \
+	exit $$status
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(ARGS)
+
+# The root is the repository, so that results can be opened beside the notebooks.
+lab: $(INSTALLED)
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m nbstripout --verify --keep-id notebooks/*.ipynb
+
+# Versions that still fit stay as they are. The lock holds for all systems and Pythons, and names no package index.
+lock: $(INSTALLED)
+	$(BIN)/python -m pip install -qq uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m uv pip compile requirements.txt --output-file requirements.lock \
+		--quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+		--no-emit-index-url --no-emit-find-links $(ARGS)
+
+$(INSTALLED): requirements.lock
+	@if cmp -s $< $@; then touch $@; exit 0; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), needed is 3.11 to 3.13: give one, as in make PYTHON=python3.12"; exit 1; }; \
+	echo "Making $(VENV) from requirements.lock: some minutes, about 3 GB."; \
+	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && \
+	$(BIN)/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && \
+	cp $< $@
