@@ -1,4 +1,4 @@
-# `make` lists the targets. Needs git, make and Python 3.11 to 3.13; another one than python3: make demo PYTHON=python3.12
+# `make` lists the targets. Needs Python 3.11 to 3.13; where python3 is another: make demo PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -34,8 +34,8 @@ lint: $(INSTALLED)
 # Versions that still fit stay as they are. The lock holds for all systems and Pythons, and names no package index.
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq uv
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m uv pip compile requirements.txt --output-file requirements.lock \
-		--quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m uv pip compile requirements.txt \
+		--output-file requirements.lock --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 		--no-emit-index-url --no-emit-find-links $(ARGS)
 
 $(INSTALLED): requirements.lock
