@@ -29,7 +29,7 @@ from lib.params import CLASSES, nearest
 KAGGLE = "nodoubttome/skin-cancer9-classesisic"  # the set the paper used, on kaggle.com/datasets
 PARTS = ("Train", "Test")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
 MAX_PIXELS = 64_000_000  # the largest ISIC images have about 25 million
 THUMBNAIL = 64  # px, side of the grey square on which near-duplicates are confirmed
 
