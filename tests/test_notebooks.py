@@ -1,0 +1,137 @@
+"""The notebooks as a reader gets them: in one form, without outputs, and they run top to bottom with no argument."""
+
+import ast
+import os
+import shutil
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from lib.params import AXES, Study, load_study
+from lib.paths import LIB, NOTEBOOKS, PARAMS
+
+FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
+STEPS = [path for path in FILES if path.stem[:2].isdigit()]
+# What the runner can fill in: the study, the axes of a cell, and where things lie.
+OUTSIDE = ("attempt", "data", "metadata", "masks", "weights_dir")
+FILLED = {*Study.model_fields, *AXES, "results", *OUTSIDE}
+LONGEST_CELL = 18  # lines; the rule is about 10
+
+each_notebook = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+
+
+def test_there_is_a_notebook_for_every_step_of_the_study():
+    assert [path.stem for path in STEPS] == [
+        "01_audit",
+        "02_prepare_data",
+        "03_extract_features",
+        "04_train",
+        "05_evaluate",
+        "06_gradcam",
+        "07_kmeans",
+        "08_report",
+    ]
+
+
+@each_notebook
+def test_is_stored_without_outputs_and_counts(path):
+    for cell in _code(_read(path)):
+        assert cell.outputs == [], cell.source
+        assert cell.execution_count is None, cell.source
+
+
+@each_notebook
+def test_opens_with_its_title_and_ends_with_versions(path):
+    notebook = _read(path)
+    first, last = notebook.cells[0], notebook.cells[-1]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    if path in STEPS:
+        assert first.source.startswith(f"# {path.stem[:2]} ")
+    assert last.cell_type == "code" and "versions(" in last.source
+
+
+@each_notebook
+def test_code_cells_are_short_and_define_no_function_or_class(path):
+    notebook = _read(path)
+    for cell in _code(notebook):
+        if cell is not _parameters_cell(notebook):  # that one has a line a parameter
+            assert len(cell.source.splitlines()) <= LONGEST_CELL, cell.source
+        definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        assert not any(isinstance(node, definitions) for node in ast.walk(ast.parse(cell.source))), cell.source
+
+
+@each_notebook
+def test_has_one_parameters_cell_of_typed_literals_each_with_a_comment(path):
+    cell = _parameters_cell(_read(path))
+    lines = cell.source.splitlines()
+    for statement in ast.parse(cell.source).body:
+        text = ast.get_source_segment(cell.source, statement)
+        assert isinstance(statement, ast.AnnAssign) and statement.value is not None, f"not `name: type = value`: {text}"
+        ast.literal_eval(statement.value)
+        own_lines = lines[statement.lineno - 1 : statement.end_lineno]
+        assert any("#" in line for line in own_lines), f"no comment: {text}"
+
+
+@each_notebook
+def test_every_parameter_is_one_the_runner_can_fill_and_is_read_by_later_code(path):
+    notebook = _read(path)
+    declared = _declared(notebook).keys()
+    assert declared <= FILLED, f"the runner fills none of {sorted(declared - FILLED)}"
+    cells = _code(notebook)
+    later = cells[cells.index(_parameters_cell(notebook)) + 1 :]
+    nodes = [node for cell in later for node in ast.walk(ast.parse(cell.source))]
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert declared <= read, f"declared but never read: {sorted(declared - read)}"
+
+
+@each_notebook
+def test_the_defaults_are_those_of_the_demo(path):
+    declared = _declared(_read(path))
+    demo = load_study("demo").model_dump()
+    expected = demo | {"results": "../results/demo"} | dict.fromkeys(OUTSIDE, "")
+    for axis in AXES:
+        if axis in declared:
+            assert declared[axis] in demo[axis + "s"]
+            expected[axis] = declared[axis]
+    assert declared == {name: expected[name] for name in declared}
+
+
+@pytest.mark.slow
+def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monkeypatch):
+    """As in JupyterLab: kernels start in notebooks/, one after the other, in a copy whose results are still empty."""
+    for variable in [name for name in os.environ if name.startswith("SKINCAS_")]:
+        monkeypatch.delenv(variable)
+    for folder in (NOTEBOOKS, LIB, PARAMS):
+        shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for path in STEPS:
+        notebook = _read(path)
+        kernel_starts_in = {"metadata": {"path": str(tmp_path / "notebooks")}}
+        try:
+            NotebookClient(notebook, timeout=240, resources=kernel_starts_in).execute()
+        except CellExecutionError as error:
+            error.add_note(f"in {path.name}")
+            raise
+        assert all(cell.execution_count for cell in _code(notebook)), path.name
+    assert (tmp_path / "results" / "demo" / "report" / "index.html").is_file()
+
+
+def _read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def _code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _parameters_cell(notebook):
+    tagged = [cell for cell in _code(notebook) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1, f"{len(tagged)} cells are tagged `parameters`, not one"
+    return tagged[0]
+
+
+def _declared(notebook):
+    """Parameter -> default."""
+    statements = ast.parse(_parameters_cell(notebook).source).body
+    return {statement.target.id: ast.literal_eval(statement.value) for statement in statements}
