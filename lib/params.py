@@ -105,8 +105,8 @@ class Study(Strict):
     min_test_images: int = Field(2, ge=1)  # a class with fewer original test images is not evaluable
     rotation: float = Field(180.0, ge=0, le=180)  # degrees, largest angle of equation 3
     contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
-    near_duplicate_bits: int = Field(6, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
-    near_duplicate_difference: float = Field(4.0, ge=0)  # grey levels, largest mean absolute difference to confirm it
+    near_duplicate_bits: int = Field(8, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
+    near_duplicate_difference: float = Field(9.0, ge=0)  # grey levels, largest mean absolute difference to confirm it
 
     # the head of Fig. 2 and its training (04_train)
     units: int = Field(256, ge=1)
