@@ -1,0 +1,177 @@
+"""What the repository promises about itself: one environment by every way, one range of Pythons, a true README."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import tomllib
+
+import pandas as pd
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from lib.dataset import read_metadata
+from lib.paths import LIB, NOTEBOOKS, PARAMS, REPOSITORY
+
+LOCK = (REPOSITORY / "requirements.lock").read_text()
+PINS = {
+    canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", LOCK, flags=re.MULTILINE)
+}
+README = (REPOSITORY / "README.md").read_text()
+
+
+def direct_requirements():
+    lines = (REPOSITORY / "requirements.txt").read_text().splitlines()
+    return [Requirement(text) for line in lines if (text := line.split("#")[0].strip())]
+
+
+def test_the_lock_pins_every_direct_dependency_within_its_bounds():
+    for requirement in direct_requirements():
+        assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)]), requirement
+
+
+def test_every_pin_has_hashes_and_the_lock_names_no_index_and_no_folder():
+    entries = re.split(r"\n(?=\S)", LOCK.strip())
+    pins = [entry for entry in entries if not entry.startswith("#")]
+    assert len(pins) > len(PINS) / 2 and all("--hash=sha256:" in entry and "==" in entry for entry in pins)
+    assert not re.search(r"https?:|file:|-index|find-links|/", LOCK)
+
+
+def test_conda_users_get_the_locked_environment_and_nothing_else():
+    environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
+    python, pip, by_pip = environment["dependencies"]
+    assert pip == "pip" and by_pip == {"pip": ["-r requirements.lock"]}
+    assert SpecifierSet(python.removeprefix("python")) == pythons()
+
+
+def test_makefile_takes_the_pythons_that_the_project_states():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    low, high = re.search(r"not \((\d+, \d+)\) <= sys.version_info < \((\d+, \d+)\)", makefile).groups()
+    assert SpecifierSet(f">={low.replace(', ', '.')},<{high.replace(', ', '.')}") == pythons()
+
+
+def pythons():
+    return SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
+
+
+def test_every_package_imported_anywhere_is_a_direct_dependency():
+    direct = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
+    installed = importlib.metadata.packages_distributions()
+    own = {"lib", "jax"} | {
+        path.stem for path in (REPOSITORY / "tests").rglob("*.py")
+    }  # jax: another backend, optional
+    for path, tree in sources():
+        for module in imported(tree) - own - set(sys.stdlib_module_names):
+            distributions = {canonicalize_name(name) for name in installed.get(module, [])}
+            assert distributions & direct, f"{path} imports {module}, which requirements.txt does not name"
+
+
+def sources():
+    for path in [*REPOSITORY.glob("*.py"), *LIB.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")]:
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        cells = yaml.safe_load(path.read_text(encoding="utf-8"))["cells"]
+        yield path, ast.parse("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+
+
+def imported(tree):
+    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    parts = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.split(".")[0] for name in plain | parts}
+
+
+@pytest.mark.slow
+def test_venv_is_made_anew_when_the_lock_says_something_else_and_only_then(tmp_path):
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    lock, mark = tmp_path / "requirements.lock", tmp_path / ".venv" / "mark"
+
+    def make():
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        command = ["make", "--silent", ".venv/installed.lock", f"PYTHON={sys.executable}"]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+
+    lock.write_text("# nothing\n")
+    make()
+    mark.touch()
+    os.utime(lock, times=(later := lock.stat().st_mtime + 60, later))  # another date, as a checkout leaves it
+    make()
+    assert mark.exists()
+    lock.write_text("# nothing, said differently\n")
+    os.utime(lock, times=(later + 60, later + 60))
+    make()
+    assert not mark.exists()
+
+
+def test_make_refuses_an_unfit_python_and_says_which_to_give(tmp_path):
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    (tmp_path / "requirements.lock").write_text("# nothing\n")
+    result = subprocess.run(["make", "test", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "needed is 3.11 to 3.13" in result.stdout and not (tmp_path / ".venv").exists()
+
+
+def test_git_keeps_the_code_and_the_reference_tables_and_leaves_results_out():
+    def ignored(path):
+        return subprocess.run(["git", "check-ignore", "-q", path], cwd=REPOSITORY).returncode == 0
+
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("not a git checkout")
+    for path in ("lib/new.py", "results/README.md", "results/reference/mobilenet_cpu/tables/table_1.csv"):
+        assert not ignored(path)
+    for path in (".venv/bin/python", "results/demo/report/index.html", "results/paper/runs/run.json"):
+        assert ignored(path)
+
+
+def test_readme_names_every_flag_of_run_all_and_no_other():
+    page = subprocess.run([sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
+    table = re.findall(r"^\| `(--[a-z-]+)", README, flags=re.MULTILINE)
+    assert sorted(table) == sorted(set(re.findall(r"--[a-z][a-z-]+", page.stdout)) - {"--help"})
+
+
+def test_readme_lists_every_file_of_the_top_folder_and_every_module():
+    tree = README.split("## The tree")[1].split("\n## ")[0]
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    tops = {path.split("/")[0] for path in listed.stdout.splitlines()} - {".gitignore"}
+    modules = {path.stem for path in LIB.glob("*.py")} - {"__init__"}
+    assert not [name for name in tops | modules if not re.search(rf"(?<![\w.]){re.escape(name)}\b", tree)]
+
+
+def test_readme_adds_cuda_to_the_locked_tensorflow():
+    assert re.findall(r'"tensorflow\[and-cuda\]==([\d.]+)"', README) == [PINS["tensorflow"]]
+
+
+def test_readme_changes_apply_and_give_studies_that_are_accepted(tmp_path):
+    """The backbone, the scenario and the data set that the README adds, each to a fresh copy."""
+    changes = re.findall(r"^```diff\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(changes) == 3
+    for change in changes:
+        study = re.search(r"b/params/(\w+)\.yaml\n@@ -0,0", change).group(1)
+        copy = tmp_path / study
+        for folder in (LIB, PARAMS):
+            shutil.copytree(folder, copy / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+        subprocess.run(["git", "apply", "-"], cwd=copy, input=change, text=True, check=True)
+        check = f"from lib.params import load_study; print(len(load_study('{study}').cells('backbone', 'scenario')))"
+        printed = subprocess.run([sys.executable, "-c", check], cwd=copy, text=True, capture_output=True, check=True)
+        assert int(printed.stdout) > 0 and study in README.split("## Make it yours")[1].replace(change, "")
+
+
+def test_readme_makes_metadata_that_the_study_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    codes = ["MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"]
+    rows = [["ISIC_0000000", *(0.0, 1.0), *[0.0] * 7], ["ISIC_0000029_downsampled", *[0.0] * 7, 1.0, 0.0]]
+    pd.DataFrame(rows, columns=["image", *codes]).to_csv("ISIC_2019_Training_GroundTruth.csv", index=False)
+    lesions = {"image": [row[0] for row in rows], "age_approx": [55.0, 30.0], "lesion_id": [None, "HAM_0000118"]}
+    pd.DataFrame(lesions).to_csv("ISIC_2019_Training_Metadata.csv", index=False)
+    exec(textwrap.dedent(re.search(r"```python\n(.*?)```", README, flags=re.DOTALL).group(1)), {})
+    table = read_metadata(tmp_path / "isic2019_truth.csv")
+    assert table.reset_index().to_numpy().tolist() == [
+        ["ISIC_0000000", "NV", ""],
+        ["ISIC_0000029", "SCC", "HAM_0000118"],
+    ]
