@@ -74,6 +74,14 @@ class StudyPaths:
         """Files whose label the protocol changed or that it dropped, with the reason."""
         return self.prepared(protocol) / "label_changes.csv"
 
+    def not_evaluable(self, protocol: str) -> Path:
+        """Classes of a scenario that are left with too few test images, with the counts."""
+        return self.prepared(protocol) / "not_evaluable.csv"
+
+    def seen_in_training(self, protocol: str) -> Path:
+        """The share of each scenario's test images whose file, or group, is also in the training part."""
+        return self.prepared(protocol) / "seen_in_training.csv"
+
     # 03_extract_features
     def feature_folder(self, protocol: str, preprocessing: str, backbone: str) -> Path:
         return self.root / "features" / protocol / preprocessing / backbone

@@ -1,0 +1,117 @@
+"""Pre-processing and augmentation, section III.B of the paper: equations 1 to 5, and the arrays made with them."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Equation 1, I_resized = resize(I, D_desired), to a square of `size` px.
+
+    Antialiased: areas are averaged on the way down; on the way up it is bicubic. The aspect ratio is not
+    kept, as the equation says nothing of cropping or padding.
+
+    Args:
+        image: uint8 [h, w, 3].
+
+    Returns:
+        uint8 [size, size, 3].
+    """
+    height, width = image.shape[:2]
+    if (height, width) == (size, size):
+        return image
+    shrinks = min(height, width) >= size
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def minmax(image: np.ndarray) -> np.ndarray:
+    """Equation 2, (I - min I) / (max I - min I), over all pixels and channels of the image.
+
+    Returns:
+        float32 of the same shape, in [0, 1]; zeros for an image of one value.
+    """
+    image = image.astype(np.float32)
+    low, high = image.min(), image.max()
+    return (image - low) / (high - low) if high > low else np.zeros_like(image)
+
+
+def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
+    """Equation 3, I_rotated = rotate(I, theta), counter-clockwise about the centre.
+
+    Corners that turn into view are filled by reflection, so no black wedge tells the angle.
+    """
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def flip(image: np.ndarray, horizontal: bool, vertical: bool) -> np.ndarray:
+    """Equation 4, I_flipped = flip(I), along either axis or both."""
+    return np.ascontiguousarray(image[:: -1 if vertical else 1, :: -1 if horizontal else 1])
+
+
+def enhance_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """Equation 5: distances from the image's mean grey level are multiplied by `factor` and clipped to 0..255."""
+    mean = image.mean(dtype=np.float64)
+    return np.clip(np.rint(mean + factor * (image.astype(np.float32) - mean)), 0, 255).astype(np.uint8)
+
+
+def augment(image: np.ndarray, source: str, view: int, seed: int, rotation: float, contrast: float) -> np.ndarray:
+    """View number `view` of an image: view 0 is the image, the others are turned, flipped and changed in contrast.
+
+    The random numbers depend on (source, view, seed) alone, so a set is the same whatever the order of work.
+
+    Args:
+        image: uint8 [s, s, 3].
+        rotation: largest angle to either side, degrees.
+        contrast: largest relative change of contrast, in [0, 1).
+    """
+    if view == 0:
+        return image
+    key = hashlib.blake2b(f"{seed}\0{view}\0{source}".encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    random = np.random.default_rng(int.from_bytes(key, "big"))
+    image = rotate(image, random.uniform(-rotation, rotation))
+    image = flip(image, *(random.random(2) < 0.5))
+    return enhance_contrast(image, random.uniform(1 - contrast, 1 + contrast))
+
+
+def write_images(
+    views: pd.DataFrame,
+    decode: Callable[[Path], np.ndarray],
+    data: Path,
+    path: Path,
+    size: int,
+    seed: int,
+    rotation: float,
+    contrast: float,
+    workers: int = 2,
+) -> None:
+    """Write every row of `views` (columns source, view) to one memory-mapped array; each file is decoded once.
+
+    Args:
+        decode: reads a file as uint8 [h, w, 3].
+        data: the folder that `source` is relative to.
+        path: the .npy file to write, uint8 [len(views), size, size, 3], row i = row i of `views`.
+    """
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(views), size, size, 3))
+    rows = views.reset_index(drop=True).groupby("source", sort=False).groups
+
+    def write(source: str) -> None:
+        image = resize(decode(data / source), size)
+        for row in rows[source]:
+            images[row] = augment(image, source, int(views["view"].iat[row]), seed, rotation, contrast)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(write, rows):
+            pass
+    images.flush()
+
+
+def open_images(path: Path) -> np.ndarray:
+    """images.npy, memory-mapped and read-only: uint8 [n, size, size, 3]."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)

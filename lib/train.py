@@ -1,0 +1,147 @@
+"""Training in the paper's two phases: the head on cached features, then the whole network."""
+
+import mmap
+import sys
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lib.backend import has_gpu
+from lib.evaluate import predicted_class
+
+HISTORY = ["epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a phase is trained. Rates per step; `patience` in epochs."""
+
+    phase: str
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    patience: int
+    optimizer: str = "adam"
+    jit_compile: bool = False
+    seed: int = 0
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of rows of an array, which may be memory-mapped: only the rows of a batch are in memory.
+
+    Args:
+        array: [n, ...], images or features.
+        rows: which rows of it, int [m].
+        labels: int [m], or None for prediction.
+        seed: shuffles the rows anew each epoch; None keeps their order.
+    """
+
+    def __init__(self, array, rows, labels, batch_size: int, seed: int | None = None):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.array, self.rows, self.labels = array, np.asarray(rows), labels
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self._shuffle()
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __getitem__(self, batch: int):
+        chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        images = self.array[self.rows[chosen]]
+        _release(self.array)
+        return (images,) if self.labels is None else (images, self.labels[chosen])
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        count = len(self.rows)
+        shuffled = self.seed is not None
+        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(count) if shuffled else np.arange(count)
+
+
+class Progress(keras.callbacks.Callback):
+    """One line an epoch: phase, loss, accuracy and the time left if no epoch is saved by early stopping."""
+
+    def __init__(self, schedule: Schedule, stream=None):
+        super().__init__()
+        self.schedule, self.stream = schedule, stream
+
+    def on_train_begin(self, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        done, total = epoch + 1, self.schedule.epochs
+        left = (time.monotonic() - self.started) / done * (total - done)
+        scores = " ".join(f"{key} {logs[key]:.3f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy"))
+        line = f"epoch {done}/{total} {self.schedule.phase} {scores}, {left:.0f} s left"
+        print(line, file=self.stream or sys.stdout, flush=True)
+
+
+def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) -> pd.DataFrame:
+    """Train a model and leave it with the weights of its best epoch, by validation loss.
+
+    The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
+
+    Returns:
+        The history: a row an epoch with the columns of HISTORY.
+    """
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
+    model.compile(
+        optimizer=optimizer[schedule.optimizer](schedule.learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=schedule.jit_compile and has_gpu(),
+    )
+    keras.utils.set_random_seed(schedule.seed)
+    callbacks = [
+        Progress(schedule),
+        keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
+    ]
+    history = model.fit(
+        train, validation_data=val, epochs=schedule.epochs, callbacks=callbacks, verbose=0, shuffle=False
+    ).history
+    rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase)
+    return rows[HISTORY]
+
+
+def predictions(
+    model: keras.Model, array: np.ndarray, held_out: pd.DataFrame, classes: list[str], batch_size: int
+) -> pd.DataFrame:
+    """Probabilities of the validation and test images.
+
+    Args:
+        held_out: rows of lib.split.select: row, label, source, image_id, group, view, part.
+
+    Returns:
+        source, image_id, group, view, part, true_class, then a float32 column a class.
+    """
+    probabilities = model.predict(Batches(array, held_out["row"], None, batch_size), verbose=0)
+    table = held_out.rename(columns={"label": "true_class"})
+    table = table[["source", "image_id", "group", "view", "part", "true_class"]].reset_index(drop=True)
+    return pd.concat([table, pd.DataFrame(probabilities.astype(np.float32), columns=classes)], axis=1)
+
+
+def batches(array, chosen: pd.DataFrame, part: str, classes: list[str], batch_size: int, seed: int | None) -> Batches:
+    """The batches of one part of a scenario: labels are the places of the class names in `classes`."""
+    rows = chosen[chosen["part"] == part]
+    labels = rows["label"].map({name: place for place, name in enumerate(classes)}).to_numpy()
+    return Batches(array, rows["row"].to_numpy(), labels, batch_size, seed)
+
+
+def accuracy(predictions: pd.DataFrame, part: str = "test") -> float:
+    """The share of a part's images whose class has the highest probability, for a glance while training."""
+    chosen = predictions[predictions["part"] == part]
+    return float((predicted_class(chosen) == chosen["true_class"]).mean())
+
+
+def _release(array: np.ndarray) -> None:
+    """Let go of the pages of a memory-mapped array: they stay in the page cache, not in this process's memory."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

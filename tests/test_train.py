@@ -1,0 +1,146 @@
+"""Training: cached features are exact, phases follow each other, and memory does not grow with the images."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+from lib import backend, model, train
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seeded():
+    backend.configure(0, deterministic=False, mixed_precision=False)
+
+
+@pytest.fixture(scope="module")
+def three_classes():
+    """90 images of three hues under noise, and their rows: two thirds for training."""
+    random = np.random.default_rng(1)
+    labels = np.repeat(["red", "green", "blue"], 30)
+    hue = np.eye(3)[pd.Categorical(labels, ["red", "green", "blue"]).codes] * 60
+    images = np.clip(random.normal(110, 40, (90, SIZE, SIZE, 3)) + hue[:, None, None], 0, 255).astype(np.uint8)
+    rows = pd.DataFrame({"row": np.arange(90), "label": labels, "part": ["train", "train", "val"] * 30})
+    described = {"source": labels, "image_id": "ISIC_0", "group": np.arange(90), "view": 0}
+    return images, rows.assign(**described), ["red", "green", "blue"]
+
+
+def schedule(phase="transfer", epochs=4, rate=1e-3):
+    return train.Schedule(phase, epochs, rate, batch_size=16, patience=10, seed=3)
+
+
+@pytest.mark.parametrize("source", ["random", "imagenet"])
+def test_the_head_trained_on_cached_features_equals_the_head_trained_through_the_frozen_backbone(
+    source, three_classes, request
+):
+    images, rows, classes = three_classes
+    weights = {} if source == "random" else {"weights_dir": str(request.getfixturevalue("real_weights"))}
+    backbone = model.build_backbone("MobileNet", SIZE, "none" if source == "random" else "imagenet", **weights)
+    extractor = model.build_extractor(backbone, "native", frozen=True)
+    features = model.extract(extractor, images)
+    results = {}
+    for way, array in (("cached", features), ("through", images)):
+        head = model.build_classifier(features.shape[1], 3, 16, 0.15, 0.2, seed=7)
+        network = head if way == "cached" else model.assemble(extractor, head)
+        batches = (
+            train.batches(array, rows, part, classes, 16, 3 if part == "train" else None) for part in ("train", "val")
+        )
+        history = train.fit(network, *batches, schedule())
+        results[way] = history, train.predictions(network, array, rows[rows["part"] == "val"], classes, 16)
+    cached, through = (results[way][1][classes].to_numpy() for way in ("cached", "through"))
+    assert np.abs(cached - through).max() < 1e-4
+    assert np.allclose(results["cached"][0]["loss"], results["through"][0]["loss"], atol=1e-4)
+    assert results["cached"][0]["accuracy"].iloc[-1] > 0.6  # it learned: the equality is not that of two idle models
+
+
+def test_finetuning_starts_from_the_trained_head_and_trains_the_backbone(three_classes):
+    images, rows, classes = three_classes
+    backbone = model.build_backbone("MobileNet", SIZE, "none")
+    head = model.build_classifier(1024, 3, 16, 0.15, 0.2, seed=0)
+    features = model.extract(model.build_extractor(backbone, "native", frozen=True), images)
+    parts = [train.batches(features, rows, part, classes, 16, None) for part in ("train", "val")]
+    train.fit(head, *parts, schedule())
+    full = model.assemble(model.build_extractor(backbone, "native", frozen=False), head)
+    held_out = rows[rows["part"] == "val"]
+    before = train.predictions(full, images, held_out, classes, 16)[classes].to_numpy()
+    assert np.allclose(before, head.predict(features[held_out["row"]], verbose=0), atol=1e-4)
+    first = backbone.trainable_weights[0].numpy().copy()
+    moving = [w.numpy().copy() for w in backbone.non_trainable_weights]
+    parts = [train.batches(images, rows, part, classes, 16, None) for part in ("train", "val")]
+    history = train.fit(full, *parts, schedule("finetune", epochs=1, rate=1e-4))
+    assert history["phase"].tolist() == ["finetune"]
+    assert not np.array_equal(first, backbone.trainable_weights[0].numpy())
+    # inference mode: the statistics of BatchNormalization stay those of the pretrained backbone
+    assert all(np.array_equal(w.numpy(), old) for w, old in zip(backbone.non_trainable_weights, moving))
+
+
+def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes):
+    random = np.random.default_rng(0)
+    features = random.normal(size=(90, 8)).astype(np.float32)  # nothing to learn: validation loss soon rises
+    _, rows, classes = three_classes
+    head = model.build_classifier(8, 3, 64, 0.0, 0.0, seed=0)
+    parts = [
+        train.batches(features, rows, part, classes, 16, 0 if part == "train" else None) for part in ("train", "val")
+    ]
+    history = train.fit(head, *parts, train.Schedule("transfer", 60, 1e-2, 16, patience=5))
+    assert len(history) < 60
+    assert head.evaluate(parts[1], verbose=0)[0] == pytest.approx(history["val_loss"].min(), rel=1e-4)
+    assert history["learning_rate"].iloc[-1] < 1e-2
+    assert list(history.columns) == train.HISTORY
+
+
+def test_progress_says_phase_epoch_scores_and_time_left(three_classes, capsys):
+    features = np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
+    _, rows, classes = three_classes
+    parts = [train.batches(features, rows, part, classes, 16, None) for part in ("train", "val")]
+    train.fit(model.build_classifier(8, 3, 8, 0.1, 0.1, seed=0), *parts, schedule("transfer", epochs=2))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2 transfer loss ") and lines[0].endswith(" s left")
+
+
+def test_every_epoch_shows_every_row_once_in_a_new_order():
+    batches = train.Batches(np.arange(10), np.arange(10), np.arange(10), 4, seed=1)
+    orders = []
+    for _ in range(2):
+        orders.append(np.concatenate([batches[i][0] for i in range(len(batches))]).tolist())
+        batches.on_epoch_end()
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
+    assert orders[0] != orders[1]
+
+
+TRAIN = """
+import os, resource, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np
+from lib import preprocess, train
+images = preprocess.open_images(sys.argv[1])
+model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), keras.layers.Rescaling(1 / 255),
+    keras.layers.Conv2D(4, 32, strides=32), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2, "softmax")])
+rows = np.arange(len(images))
+parts = [train.Batches(images, rows, rows % 2, 32, seed) for seed in (0, None)]
+train.fit(model, *parts, train.Schedule("finetune", 2, 1e-3, 32, 5))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_training_on_9000_images_at_224_px_takes_at_most_1_gib_more_than_on_100(tmp_path):
+    """The network is small, so that what is measured is what the images cost; 9,000 of them are 1.35 GB."""
+    peak = {}
+    for count in (100, 9000):
+        path = tmp_path / f"{count}.npy"
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 224, 224, 3)).flush()
+        command = [sys.executable, "-c", TRAIN, str(path)]
+        root = Path(__file__).parent.parent
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        peak[count] = float(done.stdout.splitlines()[-1])
+    assert peak[9000] - peak[100] <= 1024, peak
