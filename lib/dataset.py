@@ -212,9 +212,9 @@ def read_metadata(path: Path) -> pd.DataFrame:
         have = ", ".join(map(repr, table.columns[:10]))
         raise DataError(f"metadata {str(path)!r} has no column {', '.join(absent)}, only {have}; add it")
     table = table[columns].apply(lambda column: column.str.strip())
-    repeated = table["isic_id"][table["isic_id"].duplicated()].unique()
-    if "" in set(table["isic_id"]) or len(repeated):
-        which = f"{len(repeated)} ids twice, first {repeated[0]!r}" if len(repeated) and repeated[0] else "an empty id"
+    repeated = table["isic_id"][table["isic_id"].duplicated() | (table["isic_id"] == "")]
+    if len(repeated):
+        which = f"the id {repeated.iloc[0]!r} more than once" if repeated.iloc[0] else "an empty id"
         raise DataError(f"metadata {str(path)!r} has {which}; give every isic_id one row")
     unknown = table[~table["isic2019_diagnosis"].isin(["", *DIAGNOSIS_CLASSES])]
     if len(unknown):
