@@ -251,7 +251,7 @@ def rule_in_words(test: Check, rules: Rules) -> str:
 
 
 class _Evidence:
-    """What the study measured, read once; all samples of a test set share their resamples, so differences are paired."""
+    """What the study measured, read once; samples of one test set share their resamples, so differences are paired."""
 
     def __init__(self, paths: StudyPaths, study: Study, rules: Rules, preprocessing: str):
         self.paths, self.study, self.rules, self.preprocessing = paths, study, rules, preprocessing
@@ -774,6 +774,7 @@ def _claimed(test: Check, backbone: str) -> float:
     return test.equals
 
 
+@cache
 def _published() -> pd.DataFrame:
     return published().set_index(["table", "phase", "backbone"])
 
