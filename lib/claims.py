@@ -16,6 +16,7 @@ A claim that the paper's own tables contradict, or that no test set could give, 
 """
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -324,18 +325,17 @@ class _Evidence:
         return float(low), float(high)
 
     def printed_size(self, table: int, phase: str, backbone: str, key: str) -> int | None:
-        """The size that fits most rows of the table, of those that fit this row; the smallest of several."""
-        audit = ((self.published_audit or {}).get("tables") or {}).get(str(table)) or {}
-        if audit.get(key):
-            return min(audit[key])
-        sizes = self.row(table, phase, backbone).get(key) or []
-        fits = {size: sum(size in (row.get(key) or []) for row in audit["rows"]) for size in sizes}
-        return min(sizes, key=lambda size: (-fits[size], size)) if sizes else None
+        """The size that the audit infers for a row, else the smallest that fits the whole table; None without one."""
+        table_sizes = self.table(table).get(key) or [None]
+        return self.row(table, phase, backbone).get(f"inferred_{key}") or min(table_sizes)
+
+    def table(self, number: int) -> dict:
+        """The audit of one printed table; empty where there is none."""
+        return ((self.published_audit or {}).get("tables") or {}).get(str(number)) or {}
 
     def row(self, table: int, phase: str, backbone: str) -> dict:
         """The audit of one printed row; empty where there is none."""
-        audit = ((self.published_audit or {}).get("tables") or {}).get(str(table)) or {}
-        for row in audit.get("rows") or []:
+        for row in self.table(table).get("rows") or []:
             if (row.get("phase"), row.get("backbone")) == (phase, backbone):
                 return row
         return {}
@@ -670,18 +670,24 @@ def _data_measure(measure: str, evidence: _Evidence) -> tuple[float | None, str]
 
 def _test_images(test: Check, evidence: _Evidence) -> tuple[bool | None, str, dict]:
     table = scenarios()[test.scenario].table
-    audit = ((evidence.published_audit or {}).get("tables") or {}).get(str(table))
-    if audit is None:
+    audit = evidence.table(table)
+    if not audit:
         return None, "the printed tables were not audited", {}
     sizes = [int(n) for n in audit.get("test_n") or []]
-    return any(n <= test.at_most for n in sizes), _sizes_found(sizes, table), {"test_n": sizes, "at_most": test.at_most}
+    groups = sorted({int(group["test_n"]) for group in audit.get("groups") or []})
+    numbers = {"test_n": sizes, "sizes_of_groups": groups, "at_most": test.at_most}
+    said = f"test-set sizes that give all accuracies of Table {_roman(table)}: {_listed(sizes)}"
+    if not sizes:
+        said = f"no single test-set size gives all accuracies of Table {_roman(table)}"
+        said += f" (its rows share the sizes {_listed(groups)})" if groups else ""
+    return any(n <= test.at_most for n in sizes), said, numbers
 
 
 def _contradiction(test: Check, evidence: _Evidence) -> str:
     """Why the claim cannot be true of the paper's own tables; empty where it can."""
     if test.measure == "test_images":
         holds, reason, _ = _test_images(test, evidence)
-        return f"{reason}; at most {test.at_most:g} images can be in a tenth" if holds is False else ""
+        return f"{reason}; a tenth of the images is at most {test.at_most:g}" if holds is False else ""
     if test.measure not in (*SCORES, "gain"):
         return ""
     table, tables = scenarios()[test.scenario].table, _published()
@@ -727,7 +733,8 @@ def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) 
 def _row_error(evidence: _Evidence, table: int, phase: str, backbone: str, measure: str) -> str:
     """What the audit has against a printed row: values that contradict each other, or that no test set gives."""
     for error in (evidence.published_audit or {}).get("row_errors") or []:
-        if (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone):
+        same_row = (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone)
+        if same_row and measure in _scores_named(error["what"]):
             return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"
     row = evidence.row(table, phase, backbone)
     key = "val_n" if measure == "val_accuracy" else "test_n"
@@ -736,6 +743,14 @@ def _row_error(evidence: _Evidence, table: int, phase: str, backbone: str, measu
     if row and row.get("confusion_matrices") == 0 and measure != "val_accuracy":
         return "no 2x2 confusion matrix gives accuracy, precision, recall and F1 together"
     return ""
+
+
+def _scores_named(what: str) -> set[str]:
+    """The scores that a row error is about: those it names, or all where it names none."""
+    names = dict(
+        zip(SCORES, (r"\b(test_)?accuracy\b", r"\bval_accuracy\b", r"\bprecision\b", r"\brecall\b", r"\bf1\b"))
+    )
+    return {score for score, pattern in names.items() if re.search(pattern, what, re.IGNORECASE)} or set(SCORES)
 
 
 def _ceiling(test: Check, evidence: _Evidence, protocol: str) -> str:
@@ -783,11 +798,8 @@ def _sizes(sample: _Sample) -> dict[str, int]:
     return {"images": int(sample.images), "groups": int(sample.groups)}
 
 
-def _sizes_found(sizes: list[int], table: int) -> str:
-    if not sizes:
-        return f"no single test-set size gives all accuracies of Table {_roman(table)}"
-    shown = ", ".join(str(n) for n in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
-    return f"test-set sizes that give all accuracies of Table {_roman(table)}: {shown}"
+def _listed(sizes: list[int]) -> str:
+    return ", ".join(str(n) for n in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
 
 
 def _roman(table: int) -> str:

@@ -164,6 +164,14 @@ def test_a_number_of_a_row_that_the_audit_found_wrong_is_impossible_as_printed(t
     assert verdicts["table-2-finetune-mobilenet-test_accuracy"]["verdict"] == NOT_TESTED
 
 
+def test_an_error_in_one_score_of_a_row_says_nothing_about_its_others(tmp_path: Path):
+    paths = StudyPaths(tmp_path)
+    error = {"table": "4", "phase": "finetune", "backbone": OURS, "what": "val_accuracy is no k/n", "printed": 98.7}
+    write_audit(paths, {"row_errors": [error]})
+    assert one(paths, **NUMBER | {"measure": "val_accuracy"}, equals="printed")["verdict"] == IMPOSSIBLE
+    assert one(paths, **NUMBER, equals="printed")["verdict"] == NOT_TESTED
+
+
 @pytest.mark.parametrize(
     ("sizes", "verdict"), [([901], IMPOSSIBLE), ([236, 901], REPRODUCED), ([], IMPOSSIBLE), (None, NOT_TESTED)]
 )
@@ -194,7 +202,8 @@ def test_a_number_is_judged_by_the_strictest_protocol_and_the_leak_is_named(
     tmp_path: Path, published_share, clean_share, verdict
 ):
     paths = StudyPaths(tmp_path)
-    write_audit(paths, {"tables": {"4": {"test_n": [307], "rows": []}}})
+    row = {"phase": "finetune", "backbone": OURS, "inferred_test_n": 307}
+    write_audit(paths, {"tables": {"4": {"test_n": [], "rows": [row]}}})
     write_predictions(paths, "published", OURS, "finetune", published_share, 900)
     write_predictions(paths, "clean", OURS, "finetune", clean_share, 900)
     found = one(paths, **NUMBER, equals=96.74)
