@@ -60,6 +60,11 @@ class StudyPaths:
         """A row a readable file of the data set, with content digest, hash, diagnosis, lesion and group."""
         return self.audit / "images.parquet"
 
+    @property
+    def unreadable(self) -> Path:
+        """Files of the data set that could not be read, with the reason."""
+        return self.audit / "unreadable.csv"
+
     # 02_prepare_data
     def prepared(self, protocol: str) -> Path:
         return self.root / "prepared" / protocol
