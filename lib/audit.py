@@ -315,15 +315,15 @@ def _audit_table(rows: pd.DataFrame, n_classes: int, min_n: int, max_n: int) -> 
         "rows": [],
     }
     for row in range(len(rows)):
-        val_n, test_n = (_sizes(fits[column][row], min_n) for column in fits)
-        entry["rows"].append(
-            {"phase": rows["phase"][row], "backbone": rows["backbone"][row], "val_n": val_n, "test_n": test_n}
-            | (
-                _matrices_of(units[row], _candidate_sizes(row, units[row, 1], groups, sizes))
-                if n_classes == 2
-                else NO_MATRICES
-            )
-        )
+        group = _group_of(row, groups) or {"val_n": None, "test_n": None}
+        found = {"phase": rows["phase"][row], "backbone": rows["backbone"][row]}
+        found |= {f"{column[:-9]}_n": _sizes(fits[column][row], min_n) for column in fits}
+        found |= {"inferred_val_n": group["val_n"], "inferred_test_n": group["test_n"]}
+        if n_classes == 2:
+            found |= _matrices_of(units[row], _candidate_sizes(row, units[row, 1], groups, sizes))
+        else:  # only the bounds of _bounds are checked
+            found |= {"confusion_matrices": None}
+        entry["rows"].append(found)
     if n_classes == 2:
         for group, described in zip(groups, entry["groups"]):
             described["supports"] = _shared_supports(units, group)
@@ -332,9 +332,6 @@ def _audit_table(rows: pd.DataFrame, n_classes: int, min_n: int, max_n: int) -> 
                 at_shared = [m.tolist() for m in matrices if int(m.sum(axis=1).min()) in described["supports"]]
                 entry["rows"][row]["matrices_at_shared_supports"] = at_shared
     return entry, errors
-
-
-NO_MATRICES = {"confusion_matrices": None}  # with three classes and more only bounds are checked, see _bounds
 
 
 def _groups(units: np.ndarray, sizes: np.ndarray) -> list[dict]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from lib import audit
+from lib import audit, audit_figures
 from lib.params import PARAMS, PHASES, backbones, literature, published, scenarios
 
 CLASSES = {scenario.table: len(scenario.classes) for scenario in scenarios().values()}
@@ -267,6 +267,23 @@ def test_an_entry_about_no_cell_is_refused():
     entry = {"place": "", "quote": "q", "kind": "value", "value": "1", "table": "1", "phase": "finetune"}
     with pytest.raises(ValueError, match="ResNet99"):
         audit.text_errors(published(), pd.DataFrame([entry | {"row": "ResNet99", "column": "f1"}]))
+
+
+# ---- figures ----
+
+
+def test_the_figure_marks_every_row_once_at_the_size_of_its_group(paper):
+    figure = audit_figures.fitting_sizes(paper["tables"])
+    for axis, table in zip(figure.axes, paper["tables"].values()):
+        marked = {int(line.get_xdata()[0]): len(line.get_ydata()) for line in axis.lines if line.get_marker() == "o"}
+        assert marked == {group["test_n"]: len(group["rows"]) for group in table["groups"]}
+
+
+def test_the_figures_draw_where_no_size_was_found_and_no_data_set_is_known():
+    empty = {"val_n": [], "test_n": [], "groups": [], "rows": []}
+    audit_figures.fitting_sizes({"1": empty})
+    pool = audit.pool_implied({"1": []}, 2357)
+    audit_figures.sizes_against_split(pool)
 
 
 # ---- helpers ----
