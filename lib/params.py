@@ -31,6 +31,7 @@ CLASSES = (
     "squamous cell carcinoma",
     "vascular lesion",
 )
+NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices"}  # the other files of params/
 MALIGNANT = ("basal cell carcinoma", "melanoma", "squamous cell carcinoma")
 
 
@@ -261,7 +262,7 @@ def study_path(name_or_path: str) -> Path:
 
 def study_names() -> list[str]:
     """The studies in params/."""
-    return sorted({path.stem for path in PARAMS.glob("*.yaml")} - {"scenarios", "backbones", "claims"})
+    return sorted({path.stem for path in PARAMS.glob("*.yaml")} - NOT_STUDIES)
 
 
 @cache
