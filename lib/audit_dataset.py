@@ -188,10 +188,11 @@ def worst_cases(index: pd.DataFrame, folder: Path, kind: str, count: int = 8, no
         for axis, row in zip(figure.axes, [row for case in cases for row in case]):
             axis.imshow(_small(Path(folder) / row["source"]))
             under = f"official: {row['diagnosis']}" if kind == "disagreements" else row["part"]
-            text = "\n".join(line for line in (row["image_id"], row["class"], under) if line)
-            # names come from files: shown as they are, but never read as a formula or as more lines
-            axis.set_title("".join(c if c.isprintable() or c == "\n" else "?" for c in text), fontsize=6)
-            axis.title.set_parse_math(False)
+            # names come from files: shown on one line each, and never read as a formula
+            lines = [
+                "".join(c if c.isprintable() else "?" for c in line) for line in (row["image_id"], row["class"], under)
+            ]
+            axis.set_title("\n".join(filter(None, lines)), fontsize=6, loc="left").set_parse_math(False)
         return figure
 
     return draw()

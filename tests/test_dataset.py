@@ -208,6 +208,7 @@ def test_only_pictures_are_opened(tmp_path):
         assert str(tmp_path) not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_decoded_or_refused_never_anything_else(tmp_path_factory, data):
