@@ -300,15 +300,14 @@ def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, diff
     """
     once = np.flatnonzero(~index["content"].duplicated().to_numpy())
     hashes = np.array([int(text, 16) for text in index["phash"].iloc[once]], dtype=np.uint64)
-    found = []
+    found = [np.empty((0, 4))]
     for first, second, apart in candidate_pairs(hashes, bits):
         for start in range(0, len(first), 1024):  # 1024 pairs take 16 MB
             a, b = once[first[start : start + 1024]], once[second[start : start + 1024]]
             gap = np.abs(thumbnails[a].astype(np.int16) - thumbnails[b]).mean(axis=(1, 2))
-            near = gap <= difference
-            found.extend(zip(a[near], b[near], apart[start : start + 1024][near], gap[near]))
-    table = pd.DataFrame(found, columns=["first", "second", "bits", "difference"])
-    types = {"first": np.int64, "second": np.int64, "bits": np.int64, "difference": np.float64}
+            found.append(np.column_stack([a, b, apart[start : start + 1024], gap])[gap <= difference])
+    table = pd.DataFrame(np.concatenate(found), columns=["first", "second", "bits", "difference"])
+    types = {"first": np.int64, "second": np.int64, "bits": np.int64}
     return table.astype(types).sort_values(["first", "second"], ignore_index=True)
 
 
