@@ -1,0 +1,315 @@
+"""Segmentation by k-means, equation 9 and Algorithm 1: each pixel to normal skin, the lesion, or the background.
+
+cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel goes to its nearest centroid.
+"""
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
+SAMPLE = 4096  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
+TEXTURE_WINDOW = 0.05  # of the shorter side: 9 px at 180 px
+CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how central a pixel is
+HAIR = 0.02  # of the shorter side: parts of a mask narrower than this are hair or grain
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """An image cut into k clusters.
+
+    Attributes:
+        labels: uint8 [h, w], 0 to k-1, an index into the other fields.
+        centroids: float32 [k, features], in the units of `features`.
+        inertia: J of equation 9 over all pixels, squared units of `features`.
+        names: name of each cluster: normal, abnormal, background (k = 3; see `name_clusters` for others).
+        areas: float64 [k], share of the image's pixels.
+        colours: float64 [k, 3], mean RGB colour, 0 to 255; NaN for a cluster without pixels.
+    """
+
+    labels: np.ndarray
+    centroids: np.ndarray
+    inertia: float
+    names: tuple[str, ...]
+    areas: np.ndarray
+    colours: np.ndarray
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The lesion by the paper's reading, bool [h, w]: the cluster named abnormal, just as k-means leaves it."""
+        return self.labels == self.names.index(ABNORMAL)
+
+
+def segment(
+    image: np.ndarray,
+    k: int = 3,
+    features: str = "colour",
+    init: str = "k-means++",
+    iterations: int = 100,
+    tolerance: float = 1e-3,
+    attempts: int = 3,
+    seed: int = 0,
+    sample: int = SAMPLE,
+) -> Segmentation:
+    """Cut an image into k clusters of pixels and name them (equation 9, Algorithm 1).
+
+    The same image and arguments give the same result, whatever was segmented before and in whatever thread.
+
+    Args:
+        image: uint8 [h, w, 3], RGB.
+        k: clusters, 2 to 16.
+        features: `colour` (RGB, 0 to 255) or `colour_texture` (RGB and `local_texture`).
+        init: start by `random` centroids (step 1 of Algorithm 1) or `k-means++`.
+        iterations: the largest number of assignment and update steps.
+        tolerance: stop when no centroid moves further than this, in units of `features` (grey levels).
+        attempts: starts, of which the one with the lowest inertia is kept.
+        seed: of the starts and of the sample.
+        sample: pixels to fit the centroids on, spread evenly over the image; 0: every pixel.
+
+    Raises:
+        ValueError: an image of another shape or type, or an argument outside its range.
+    """
+    _check(image, k, features, init)
+    values = pixel_features(image, features)
+    pixels = _spread(values.reshape(-1, values.shape[-1]), sample, seed)
+    centroids = _fit(pixels, k, init, iterations, tolerance, attempts, seed)
+    labels, inertia = _assign(values, centroids)
+    masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
+    areas = np.array([cv2.countNonZero(mask) for mask in masks]) / labels.size
+    colours = np.array([cv2.mean(image, mask)[:3] for mask in masks])
+    colours[areas == 0] = np.nan
+    return Segmentation(labels, centroids, inertia, name_clusters(labels, colours), areas, colours)
+
+
+def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:
+    """The vector x of each pixel in equation 9: float32 [h, w, 3] for `colour`, [h, w, 4] for `colour_texture`.
+
+    Colour is RGB, 0 to 255. Texture is `local_texture` scaled to the mean variance of the three colour channels over
+    the image, so it counts as one more colour and no unit has to be chosen.
+    """
+    colour = image.astype(np.float32)
+    if features == "colour":
+        return colour
+    texture = local_texture(image)
+    spread = cv2.meanStdDev(texture)[1].item()
+    scale = np.sqrt((cv2.meanStdDev(image)[1] ** 2).mean()) / spread if spread > 1e-3 else 0.0
+    return cv2.merge([*cv2.split(colour), texture * np.float32(scale)])
+
+
+def local_texture(image: np.ndarray) -> np.ndarray:
+    """Standard deviation of the grey levels (0 to 255) in the square window round each pixel: float32 [h, w].
+
+    The window is 5 % of the shorter side, rounded to the next odd number, at least 3 px: 9 px at 180 x 180.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey -= grey.mean()  # a variance by difference of means loses digits when the mean is large
+    side = max(3, int(TEXTURE_WINDOW * min(grey.shape)) // 2 * 2 + 1)
+    mean, square = (cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT_101) for x in (grey, grey * grey))
+    return np.sqrt(np.maximum(square - mean * mean, 0))
+
+
+def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
+    """Name the clusters of an image by how dark they are and where they lie.
+
+    Darkness is the difference of a cluster's lightness (mean of R, G, B) from that of the lightest cluster;
+    centrality, 0 to 1, the mean over its pixels of a Gaussian round the image's centre (standard deviation a fifth
+    of each side). The rule, in this order:
+    1. `abnormal`: the largest product of darkness and centrality. Dark corners are dark but not central, skin is
+       central but not dark.
+    2. `background` (k >= 3): of the others the largest product of darkness and (1 - centrality): dark corners where
+       there are any; else what is neither lesion nor clear skin, as shading, hair or the rim of the lesion.
+    3. The rest is skin: `normal`; with k > 3, from the largest to the smallest, `normal`, `normal_2`, `normal_3`...
+
+    The rule takes the lesion to be darker than the skin round it: a paler one is named wrongly.
+
+    Args:
+        labels: uint8 [h, w].
+        colours: [k, 3], mean RGB of each cluster, NaN for one without pixels.
+
+    Returns:
+        The name of each cluster, every name once.
+    """
+    k = len(colours)
+    masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
+    counts = np.array([cv2.countNonZero(mask) for mask in masks])
+    y, x = _centre_weight(labels.shape)
+    central = np.array([y @ mask.astype(np.float32) @ x for mask in masks]) / np.maximum(counts, 1)
+    lightness = np.asarray(colours, float).mean(axis=1)
+    darkness = np.where(counts > 0, np.nanmax(lightness) - lightness, -1.0)  # an empty cluster is chosen last
+    names = [""] * k
+    left = sorted(range(k), key=lambda cluster: -counts[cluster])
+    for name, place in ((ABNORMAL, central), (BACKGROUND, 1 - central))[: k - 1]:
+        chosen = max(left, key=lambda cluster: darkness[cluster] * place[cluster])
+        names[chosen] = name
+        left.remove(chosen)
+    for rank, cluster in enumerate(left, 1):
+        names[cluster] = NORMAL if rank == 1 else f"{NORMAL}_{rank}"
+    return tuple(names)
+
+
+def clean_mask(mask: np.ndarray) -> np.ndarray:
+    """One lesion out of a cluster: bool [h, w] to bool [h, w], not a part of the paper's method.
+
+    Parts narrower than 2 % of the shorter side go (hair, grain), then of the connected parts the one with the most
+    weight under the centre's Gaussian stays (dark corners and other spots go), and its holes are filled. Where
+    nothing is wide enough to stay, the mask is empty.
+    """
+    side = max(3, int(HAIR * min(mask.shape)) // 2 * 2 + 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    count, parts = cv2.connectedComponents(opened, connectivity=4)
+    if count == 1:
+        return np.zeros(mask.shape, bool)
+    y, x = _centre_weight(mask.shape)
+    weight = np.bincount(parts.ravel(), np.outer(y, x).ravel(), minlength=count)
+    part = (parts == 1 + int(np.argmax(weight[1:]))).astype(np.uint8)
+    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(part, outlines, -1, 1, cv2.FILLED).astype(bool)
+
+
+def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Dice and Jaccard of two bool masks [h, w], 0 to 1; both 1 where both masks are empty.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if mask.shape != truth.shape:
+        raise ValueError(f"a mask of shape {mask.shape} cannot be compared with one of {truth.shape}; resize one")
+    both, total = int(np.count_nonzero(mask & truth)), int(np.count_nonzero(mask)) + int(np.count_nonzero(truth))
+    return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
+
+
+def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
+    """The ground-truth masks `<image_id>*.png` of a folder: image id -> the first such file, if there is one.
+
+    A digit must not follow the id: ISIC_1 does not take the mask of ISIC_12.
+
+    Raises:
+        FileNotFoundError: no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{str(folder)!r} is no folder; pass one that holds <image_id>*.png masks, or none")
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".png")
+    found = {}
+    for image_id in set(image_ids):
+        for place in range(bisect_left(names, image_id), len(names)):
+            name = names[place]
+            if not name.startswith(image_id):
+                break
+            if not name[len(image_id)].isdigit():
+                found[image_id] = folder / name
+                break
+    return found
+
+
+def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """A mask file as bool [h, w] at the size of its image: lesion where the grey level is above 127.
+
+    Raises:
+        ValueError: the file is no picture.
+    """
+    mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
+    if mask is None:
+        raise ValueError(f"{path}: cannot be read as a mask; give a PNG that is white on the lesion, or remove it")
+    return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST) > 127
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write a bool mask [h, w] as a PNG of 0 and 255."""
+    path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
+
+
+def safe_name(source: str) -> str:
+    """A file name without suffix that no other source has and that stays in its folder, for any relative path.
+
+    The stem's letters, digits, `_` and `-` (at most 60), then 8 hex digits of the whole path's SHA-256: two folders
+    may hold files of the same name.
+    """
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in PurePosixPath(source).stem)[:60]
+    return f"{stem}-{hashlib.sha256(source.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def table_row(segmentation: Segmentation, mask_truth: np.ndarray | None = None) -> dict[str, float]:
+    """The numbers of an image in segmentation.csv.
+
+    For each named cluster `<name>_area` (share of the image) and `<name>_r`, `_g`, `_b` (mean colour, 0 to 255);
+    `inertia`; `dice` and `jaccard` of the abnormal cluster, `dice_cleaned` and `jaccard_cleaned` of its `clean_mask`
+    (NaN without a true mask).
+    """
+    row: dict[str, float] = {}
+    for cluster in sorted(range(len(segmentation.names)), key=lambda c: segmentation.names[c]):
+        name = segmentation.names[cluster]
+        row[f"{name}_area"] = float(segmentation.areas[cluster])
+        row |= {f"{name}_{channel}": float(segmentation.colours[cluster][i]) for i, channel in enumerate("rgb")}
+    row["inertia"] = segmentation.inertia
+    for suffix, mask in (("", segmentation.mask), ("_cleaned", clean_mask(segmentation.mask))):
+        found = (np.nan, np.nan) if mask_truth is None else overlap(mask, mask_truth)
+        row[f"dice{suffix}"], row[f"jaccard{suffix}"] = found
+    return row
+
+
+def paint(segmentation: Segmentation) -> np.ndarray:
+    """The segments as a picture, each pixel in the mean colour of its cluster: uint8 [h, w, 3]."""
+    return np.nan_to_num(segmentation.colours).round().astype(np.uint8)[segmentation.labels]
+
+
+def outline(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = (0, 230, 230)) -> np.ndarray:
+    """The image with the border of a bool mask drawn on it: uint8 [h, w, 3]."""
+    borders, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(image.copy(), borders, -1, colour, max(1, round(min(mask.shape) / 150)))
+
+
+def _fit(values, k, init, iterations, tolerance, attempts, seed) -> np.ndarray:
+    flag = {"random": cv2.KMEANS_RANDOM_CENTERS, "k-means++": cv2.KMEANS_PP_CENTERS}[init]
+    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, iterations, tolerance)
+    # OpenCV keeps one generator a thread: seeded here it owes nothing to earlier calls or to other threads
+    cv2.setRNGSeed(seed)
+    return cv2.kmeans(values, k, None, until, attempts, flag)[2]
+
+
+def _spread(flat: np.ndarray, sample: int, seed: int) -> np.ndarray:
+    """`sample` pixels, one at random out of each of as many equal stretches of the image; all where it has fewer."""
+    if not 0 < sample < len(flat):
+        return flat
+    place = np.arange(sample) + np.random.default_rng(seed).random(sample)
+    return flat[np.minimum((place * (len(flat) / sample)).astype(np.int64), len(flat) - 1)]
+
+
+def _assign(values: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, float]:
+    """Each pixel's nearest centroid, uint8 [h, w], and J of equation 9."""
+    # |x - m|^2 = |x - c|^2 - 2 (m - c).(x - c) + |m - c|^2, with c near the data so that float32 keeps the difference
+    m = centroids.astype(np.float64)
+    c = m.mean(axis=0)
+    m -= c
+    affine = np.column_stack([-2 * m, 2 * m @ c + (m * m).sum(axis=1)]).astype(np.float32)
+    best = cv2.transform(values, affine[:1])
+    nearest = np.zeros(best.shape, np.uint8)
+    for cluster in range(1, len(m)):
+        score = cv2.transform(values, affine[cluster : cluster + 1])
+        np.copyto(nearest, cluster, where=score < best)
+        best = cv2.min(best, score)
+    centred = cv2.subtract(values, tuple(c) + (0.0,) * (4 - len(c)))
+    return nearest, cv2.norm(centred, cv2.NORM_L2SQR) + cv2.sumElems(best)[0]
+
+
+def _centre_weight(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """float32 [h] and [w], whose outer product is 1 in the middle of the image and near 0 at its border."""
+    return tuple(np.exp(-0.5 * (np.linspace(-0.5, 0.5, n) / CENTRE) ** 2).astype(np.float32) for n in shape)
+
+
+def _check(image: np.ndarray, k: int, features: str, init: str) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.shape[0] * image.shape[1] < k:
+        raise ValueError(
+            f"an image of {image.dtype} {image.shape} cannot be segmented; give uint8 [h, w, 3] with at least k pixels"
+        )
+    if not 2 <= k <= 16:
+        raise ValueError(f"k = {k} clusters: k must be from 2 to 16")
+    if features not in ("colour", "colour_texture"):
+        raise ValueError(f"no features {features!r}: give 'colour' or 'colour_texture'")
+    if init not in ("random", "k-means++"):
+        raise ValueError(f"no init {init!r}: give 'random' or 'k-means++'")
