@@ -119,7 +119,7 @@ class Study(Strict):
     transfer_epochs: int = Field(40, ge=1)
     transfer_learning_rate: float = Field(1e-3, gt=0)
     finetune_epochs: int = Field(30, ge=0)  # 0: no fine-tuning phase
-    finetune_learning_rate: float = Field(1e-4, gt=0)
+    finetune_learning_rate: float = Field(1e-5, gt=0)  # 1e-4 destroys the features of a pretrained MobileNet
     finetune_batch_norm: Literal["inference", "train"] = "inference"  # `train` for random weights
     finetune_layers: int = Field(0, ge=0)  # how many last layers of the backbone are unfrozen; 0: all
     patience: int = Field(8, ge=1)  # epochs without a lower validation loss before training stops
