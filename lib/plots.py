@@ -106,9 +106,11 @@ def training_curves(
         start = int((history["phase"] == "transfer").sum())
         if 0 < start < len(history):
             axis.axvline(start + 0.5, color=MUTED, lw=0.8, ls=":")
+            # where the curves are not: accuracy ends high, loss ends low
+            edge, shift, side = (0, 3, "bottom") if quantity == "accuracy" else (1, -2, "top")
             axis.annotate(
-                "fine-tuning", (start + 0.5, 1), xycoords=("data", "axes fraction"), xytext=(3, -2),
-                textcoords="offset points", va="top", fontsize=7.5, color=MUTED,
+                "fine-tuning", (start + 0.5, edge), xycoords=("data", "axes fraction"), xytext=(3, shift),
+                textcoords="offset points", va=side, fontsize=7.5, color=MUTED,
             )  # fmt: skip
         if printed is not None:
             axis.axhline(printed, color=COLOURS["printed"], lw=1, ls=(0, (1, 2)), label="printed (validation)")
@@ -130,8 +132,8 @@ def confusion_matrix(matrices: Mapping[str, pd.DataFrame]) -> Figure:
         matrices: panel title -> counts, true classes in rows, predicted classes in columns.
     """
     classes = max((len(counts) for counts in matrices.values() if counts is not None), default=2)
-    side = 1.5 + 0.34 * classes
-    figure, axes = _panels(len(matrices), width=side, height=side, sharey=False)
+    side, columns = 1.5 + 0.32 * classes, 2 if classes > 6 else 3
+    figure, axes = _panels(len(matrices), width=side, height=side, columns=columns)
     for position, (axis, (title, counts)) in enumerate(zip(axes, matrices.items())):
         axis.set_title(title)
         if counts is None or counts.to_numpy().sum() == 0:
@@ -145,7 +147,7 @@ def confusion_matrix(matrices: Mapping[str, pd.DataFrame]) -> Figure:
                 colour = "white" if shares[row, column] > 0.55 else INK
                 axis.text(column, row, values[row, column], ha="center", va="center", fontsize=7.5, color=colour)
         axis.set_xticks(range(values.shape[1]), _short(counts.columns), rotation=45, ha="right", rotation_mode="anchor")
-        axis.set_yticks(range(values.shape[0]), _short(counts.index) if position == 0 else [])
+        axis.set_yticks(range(values.shape[0]), _short(counts.index) if position % columns == 0 else [])
         axis.tick_params(length=0, labelsize=7.5)
         axis.set_xlabel("predicted class")
         axis.spines[:].set_visible(False)
@@ -196,7 +198,9 @@ def scenario_summary(results: pd.DataFrame) -> Figure:
         measured = rows[has_interval]
         if len(measured):
             error = np.abs(measured[["low", "high"]].to_numpy().T - measured["accuracy"].to_numpy())
-            axis.errorbar(places[has_interval], measured["accuracy"], yerr=error, fmt="none", ecolor=INK, elinewidth=0.8)
+            axis.errorbar(
+                places[has_interval], measured["accuracy"], yerr=error, fmt="none", ecolor=INK, elinewidth=0.8
+            )
         # above the interval, or the number would lie on its line
         tops = rows["high"].fillna(rows["accuracy"]).fillna(0)
         for bar, top, label in zip(bars, tops, labels):
@@ -255,10 +259,10 @@ def waterfall(ways: Mapping[str, pd.DataFrame]) -> Figure:
         ways: panel title -> table with `stage` (printed, published, grouped, clean, in this order), `accuracy`,
             `low`, `high` (fractions of 1, NaN where not measured).
     """
-    figure, axes = _panels(len(ways), width=3.2, height=2.7, sharey=True, columns=2 if len(ways) < 5 else 3)
+    figure, axes = _panels(len(ways), width=2.75, height=2.9, sharey=True, columns=4)
     for axis, (title, way) in zip(axes, ways.items()):
         axis.set_title(title)
-        before = np.nan
+        before, last = np.nan, 0
         for place, row in enumerate(way.itertuples()):
             colour = _colour(row.stage)
             if not np.isfinite(row.accuracy):
@@ -346,7 +350,9 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 _percent = FuncFormatter(lambda value, _: f"{100 * value:g}")
 
 
-def _panels(count: int, width: float, height: float, sharey: bool = False, columns: int = 3) -> tuple[Figure, list[Axes]]:
+def _panels(
+    count: int, width: float, height: float, sharey: bool = False, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
     columns = max(1, min(columns, count))
     rows = max(1, -(-count // columns))
     figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
@@ -362,7 +368,9 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     for axis in axes:
         entries |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels()) if label not in entries}
     if len(entries) > 1:
-        figure.legend(entries.values(), entries.keys(), loc="outside upper left", ncols=min(len(entries), 4), fontsize=8)
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside upper left", ncols=min(len(entries), 4), fontsize=8
+        )
 
 
 def _say(axis: Axes, text: str) -> None:

@@ -1,4 +1,4 @@
-"""08_report: the study's tables as CSV files, and one HTML page that sets every reproduced number beside the printed one.
+"""08_report: the study's tables as CSV files, and one page that sets every reproduced number beside the printed one.
 
 Nothing is computed here that a step before could have computed: the report reads evaluation/, runs/, audit/,
 prepared/, kmeans/, gradcam/ and state.json. Whatever of it is not there is said to be missing. Every name that comes
@@ -8,6 +8,7 @@ from data passes through templates that escape it.
 import base64
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -27,8 +28,8 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from traitlets.config import Config
 
+from lib import audit_figures, evaluate, plots
 from lib import claims as claims_module
-from lib import evaluate, plots
 from lib.params import AXES, PHASES, PROTOCOLS, Study, backbones, literature, published, scenarios
 from lib.paths import LIB, PARAMS, StudyPaths
 
@@ -43,6 +44,16 @@ PHASE_NAMES = {"transfer": "Transfer learning", "finetune": "Fine-tuning"}
 MEASURE_NAMES = ("Val acc", "Test acc", "Precision", "Recall", "F1")
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PROPOSED = "EfficientNetV2B3"
+TO = " \N{RIGHTWARDS ARROW} "
+DATA_SET_CAPTIONS = {
+    "contradictory_pairs": "Identical pictures filed under two classes.",
+    "label_disagreements": "Folder (rows) against an official diagnosis that contradicts it (columns), in files.",
+    "official_diagnoses": "Folder (rows) against the official diagnosis (columns), where there is one, in files.",
+    "class_counts": "Files of each class, and how many of them share their picture with another class.",
+    "accuracy_ceiling": "The best accuracy any classifier can reach, since one picture has one answer; fractions of 1.",
+    "paper": "The data set against the paper's description.",
+    "test_of_8_1_1": "Test sets of an 8-1-1 split of the files, against those that the printed accuracies imply.",
+}
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -119,9 +130,7 @@ def missing_table(paths: StudyPaths) -> pd.DataFrame:
 
 def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
     """Write tables/table_1..5.csv, tables/missing.csv and gradcam/gradcam.csv; returns where they lie."""
-    tables = {
-        paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in scenarios()
-    }
+    tables = {paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in scenarios()}
     tables[paths.table(5)] = table_five(paths, study)
     tables[paths.tables / "missing.csv"] = missing_table(paths)
     tables[paths.gradcam / "gradcam.csv"] = gradcam_table(paths)
@@ -173,7 +182,8 @@ def run_status(paths: StudyPaths) -> HTML:
     counts = runs.groupby(["step", "status"], sort=False).size().unstack(fill_value=0)
     counts = counts.reindex(columns=statuses, fill_value=0).reset_index()
     first = _table(
-        "runs", "Runs by step and status.", [_column("step", "Step"), *(_column(s, s.capitalize(), "count") for s in statuses)],
+        "runs", "Runs by step and status.",
+        [_column("step", "Step", "head"), *(_column(name, name.capitalize(), "count") for name in statuses)],
         _records(counts), source="state.json",
     )  # fmt: skip
     rows = _records(missing_table(paths))
@@ -183,7 +193,9 @@ def run_status(paths: StudyPaths) -> HTML:
         row["why"] = row["error"] or row["cause"] or "the study leaves this cell out"
         row["_link"] = {"run": _notebook(row["run"])} if row["status"] == "failed" else {}
     columns = [_column("run", "Run"), _column("status", "Status", "status"), _column("why", "Why")]
-    second = _table("missing", "Runs that are not done.", columns, rows, source="tables/missing.csv", filters=["status"])
+    second = _table(
+        "missing", "Runs that are not done.", columns, rows, source="tables/missing.csv", filters=["status"]
+    )
     return HTML(first.data + second.data)
 
 
@@ -194,31 +206,47 @@ def claims(paths: StudyPaths) -> HTML:
         return _missing("claims.json is not there: the claims were not judged.")
     table = claims_module.as_table(verdicts)
     protocols = [p for p in PROTOCOLS if any(p in claim["protocols"] for claim in verdicts)]
-    numbers = [claim["protocols"].get(protocols[-1] if protocols else "all", {}).get("numbers") for claim in verdicts]
-    rows = _records(table.assign(evidence=[_value(n) if n else "" for n in numbers]))
-    for row in rows:
-        row["why"] = ". ".join(text[:1].upper() + text[1:] for text in (row["rule"], row["reason"], row["evidence"]) if text)
+    rows = _records(table)
+    for row, claim in zip(rows, verdicts):
+        row["_details"] = {
+            "quote": [f"Rule: {row['rule']}.", *([f"Reason: {row['reason']}."] if row["reason"] else [])]
+        }
+        for protocol, found in claim["protocols"].items():
+            row["_details"]["quote"] += [f"{protocol}: {_value(found['numbers'])}."] if found.get("numbers") else []
     columns = [
         *(_column("quote", "The paper says", "quote"), _column("where", "Where"), _column("kind", "Kind")),
         _column("verdict", "Verdict", "verdict"),
         *(_column(protocol, protocol.capitalize(), "verdict") for protocol in protocols),
-        _column("why", "Rule, reason, numbers", "small"),
     ]
-    filters = ["kind", "verdict"]
+    counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in claims_module.VERDICTS]
+    parts = [_part("score", counts=counts, total=len(rows))]
     told = [row for row in rows if row["place"] != "table"]
     printed = [row for row in rows if row["place"] == "table"]
-    caption = f"Verdicts on {len(told)} claims of the text: {_counted(told)}."
-    parts = [_table("claims", caption, columns, told, source="claims.json", filters=filters, data=table)]
-    if printed:
-        caption = f"Verdicts on the {len(printed)} printed rows of Tables I-IV: {_counted(printed)}."
-        parts.append(
-            _table("claims-rows", caption, columns, printed, source="claims.json", filters=filters, data=table, folded=True)
-        )
+    for name, found, what, folded in (
+        ("claims", told, "claims of the text", False),
+        ("claims-rows", printed, "claims of the printed tables", True),
+    ):
+        if found:
+            caption = (
+                f"Verdicts on {len(found)} {what}: {_counted(found)}. Open a claim to see its rule and the numbers."
+            )
+            parts.append(
+                _table(
+                    name,
+                    caption,
+                    columns,
+                    found,
+                    source="claims.json",
+                    filters=["kind", "verdict"],
+                    data=table,
+                    folded=folded,
+                )
+            )
     return HTML("".join(part.data for part in parts))
 
 
 def waterfall(paths: StudyPaths, study: Study, backbone: str = PROPOSED) -> HTML:
-    """From the printed accuracy to the honest one, scenario by scenario, for one backbone (tables/decomposition.csv)."""
+    """From the printed accuracy to the honest one in each scenario, for one backbone (tables/decomposition.csv)."""
     table = _csv(_written(paths, paths.tables / "decomposition.csv"))
     if table is None or table.empty:
         return _missing("tables/decomposition.csv is not there: the way from printed to clean was not worked out.")
@@ -232,8 +260,8 @@ def waterfall(paths: StudyPaths, study: Study, backbone: str = PROPOSED) -> HTML
     )
     caption = (
         f"Test accuracy of {backbone} as printed, then as reproduced under each protocol, in per cent; in brackets the "
-        "step from the bar before, lines are 95 % intervals. Read it from left to right: what falls between "
-        "`published` and `grouped` is what views of one lesion on both sides of the split were worth."
+        "step from the bar before, lines are 95 % intervals, groups resampled. Read it from left to right: what falls "
+        "between published and grouped is what views of one lesion on both sides of the split were worth."
     )
     return _figure("waterfall", figure, "From printed to clean", caption, alt, source="tables/decomposition.csv")
 
@@ -264,20 +292,21 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             row["_title"][measure] = folder
         row["interval"] = (record["test_accuracy_low"], record["test_accuracy_high"])
         rows.append(row)
+    rows += _printed_only(study, scenario)
     columns = [_column("model", "Model", "head"), _column("phase_name", "Phase"), _column("protocol", "Protocol")]
     if len(study.preprocessings) > 1:
         columns.append(_column("preprocessing", "Input"))
     columns.append(_column("n", "n", "number_or_status"))
     for measure, name in zip(MEASURES, MEASURE_NAMES):
         columns += [
-            _column(f"{measure}_printed", "printed", "percent", group=name),
+            _column(f"{measure}_printed", "paper", "percent", group=name),
             _column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name),
             _column(f"{measure}_difference", "diff.", "difference", group=name),
         ]
     seeds = f"mean over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     caption = (
-        f"Table {ROMAN[number]}. {scenarios()[scenario].title}: accuracy of each model as printed and as reproduced, per "
-        f"cent; {seeds}. Differences in percentage points, ours minus printed. In square brackets the 95 % Wilson "
+        f"Table {ROMAN[number]}. {scenarios()[scenario].title}: accuracy of each model as printed and as reproduced, "
+        f"per cent; {seeds}. Differences in percentage points, ours minus printed. In square brackets the 95 % Wilson "
         "interval; n is the number of test images. Model names as the paper prints them."
     )
     filters = ["protocol", "phase_name", "model", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
@@ -315,13 +344,21 @@ def literature_table(paths: StudyPaths, study: Study) -> HTML:
         row["accuracy"] = None if row["accuracy"] is None else float(row["accuracy"]) / 100
         row["interval"] = tuple(None if row[c] is None else row[c] / 100 for c in ("accuracy_low", "accuracy_high"))
         row["classes"] = int(row["classes"])
+        row["phase"] = PHASE_NAMES.get(row["phase"])
+        row["protocol"] = row["protocol"] or ("printed" if row["ref"] != "This study" else "")
     columns = [
         *(_column("ref", "Reference", "head"), _column("method", "Method"), _column("year", "Year")),
         *(_column("classes", "Classes", "count"), _column("protocol", "Protocol"), _column("phase", "Phase")),
-        *(_column("n_test", "n", "count"), _column("accuracy", "Accuracy", "interval"), _column("note", "Note", "small")),
+        *(
+            _column("n_test", "n", "value"),
+            _column("accuracy", "Accuracy", "interval"),
+            _column("note", "Note", "small"),
+        ),
     ]
     caption = "Table V. The literature as the paper prints it, and the proposed model under each protocol, per cent."
-    return _table("table-5", caption, columns, rows, source="tables/table_5.csv", filters=["protocol", "classes"], data=table)
+    return _table(
+        "table-5", caption, columns, rows, source="tables/table_5.csv", filters=["protocol", "classes"], data=table
+    )
 
 
 def mcnemar(paths: StudyPaths, study: Study) -> HTML:
@@ -336,7 +373,11 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
     if not rows:
         return _missing("No mcnemar.csv in evaluation/: no baseline was compared with the proposed model.")
     columns = [
-        *(_column("scenario_title", "Scenario", "head"), _column("protocol", "Protocol"), _column("phase_name", "Phase")),
+        *(
+            _column("scenario_title", "Scenario", "head"),
+            _column("protocol", "Protocol"),
+            _column("phase_name", "Phase"),
+        ),
         *(_column("baseline", "Baseline"), _column("seed", "Seed", "count"), _column("n", "n", "count")),
         _column("only_proposed", "Only the proposed is right", "count"),
         _column("only_baseline", "Only the baseline is right", "count"),
@@ -360,22 +401,50 @@ def printed_audit(paths: StudyPaths) -> HTML:
     source, link = "audit/published.json", _notebook("audit")
     sizes = []
     for number, table in audit.get("tables", {}).items():
-        impossible = sum(row.get("confusion_matrices") == 0 for row in table.get("rows", []))
+        groups = [
+            f"{group['test_n']}: {len(group['rows'])} of {len(table['rows'])}" for group in table.get("groups", [])
+        ]
         sizes.append(
             {
                 "table": f"Table {ROMAN.get(int(number), number)}",
-                "val_n": _list(table.get("val_n"), "none fits all rows"),
-                "test_n": _list(table.get("test_n"), "none fits all rows"),
-                "impossible": impossible,
+                "val_n": _list(table.get("val_n"), "none"),
+                "test_n": _list(table.get("test_n"), "none"),
+                "groups": "; ".join(groups) or "none",
+                "impossible": sum(row.get("confusion_matrices") == 0 for row in table.get("rows", [])),
                 "_link": {"test_n": link},
             }
         )
     columns = [
-        *(_column("table", "Table", "head"), _column("val_n", "Validation images"), _column("test_n", "Test images")),
-        _column("impossible", "Rows no confusion matrix gives", "count"),
+        *(_column("table", "Table", "head"), _column("val_n", "Validation images, all rows")),
+        *(_column("test_n", "Test images, all rows"), _column("groups", "Test images of groups: rows")),
+        _column("impossible", "Rows that no 2x2 confusion matrix gives", "count"),
     ]
-    caption = "Sizes of the validation and test sets of which every printed accuracy of the table is a whole fraction."
+    caption = (
+        "Sizes of the validation and test sets of which every printed accuracy is a whole fraction; where no size fits "
+        "all rows of a table, the sizes that groups of its rows share."
+    )
     parts = [_table("printed-sizes", caption, columns, sizes, source=source)]
+    if all("rows" in table and "groups" in table for table in audit.get("tables", {}).values()):
+        alt = "; ".join(f"{row['table']}: {row['groups']}" for row in sizes)
+        caption = (
+            "Each dot is a test-set size that fits a printed row; a full column of dots is a size that rows share."
+        )
+        figure = audit_figures.fitting_sizes(audit["tables"])
+        parts.append(
+            _figure("fitting-sizes", figure, "Which sizes fit", caption, alt, source=source, runs={"01_audit": "audit"})
+        )
+    pool = audit.get("pool") or {}
+    if {"tables", "test_n_expected", "images"} <= set(pool):
+        alt = f"Test sets that the tables imply against the {pool['test_n_expected']} of an 8-1-1 split."
+        caption = (
+            "Test sets implied by the tables, and a tenth of the images: what was split was larger than the data set."
+        )
+        figure = audit_figures.sizes_against_split(pool)
+        parts.append(
+            _figure(
+                "implied-pool", figure, "Too large a test set", caption, alt, source=source, runs={"01_audit": "audit"}
+            )
+        )
     for key, name, caption in (
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
         ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
@@ -385,11 +454,14 @@ def printed_audit(paths: StudyPaths) -> HTML:
             parts.append(_records_table(name, caption, found, source))
         else:
             parts.append(_part("note", text=f"{caption} None was found."))
-    if audit.get("pool"):
-        parts.append(_facts("pool", "What the inferred sizes imply for the pool that was split.", audit["pool"], source))
-    rest = {k: v for k, v in audit.items() if k not in ("tables", "row_errors", "text_errors", "pool")}
-    if rest:
-        parts.append(_facts("printed-rest", "Further findings in the printed tables.", rest, source))
+    if pool.get("sums"):
+        caption = "Do the sizes add up across scenarios? Six benign and three malignant classes make up the nine."
+        parts.append(_records_table("pool-sums", caption, pool["sums"], source))
+    if "share" in audit.get("detection", {}):
+        rates = audit["detection"]
+        text = f"Of all {rates['changes']:,} changes of one digit in the printed tables"
+        text += f" this audit would catch {_percent(rates['share'])}."
+        parts.append(_part("note", text=text))
     return HTML("".join(part.data for part in parts))
 
 
@@ -402,11 +474,12 @@ def dataset_audit(paths: StudyPaths) -> HTML:
     single = {k: v for k, v in audit.items() if not isinstance(v, (dict, list))}
     parts = [_facts("dataset-counts", "The data set in numbers.", single, source)]
     for key, value in audit.items():
+        name, caption = f"dataset-{key.replace('_', '-')}", DATA_SET_CAPTIONS.get(key, f"{_sentence(key)}.")
         if isinstance(value, dict) and value:
-            parts.append(_dict_table(f"dataset-{key.replace('_', '-')}", _sentence(key), value, source))
+            parts.append(_dict_table(name, caption, value, source))
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            parts.append(_records_table(f"dataset-{key.replace('_', '-')}", _sentence(key), value, source))
-    return HTML("".join(part.data for part in parts))
+            parts.append(_records_table(name, caption, value, source))
+    return HTML('<div class="side-by-side">' + "".join(part.data for part in parts) + "</div>")
 
 
 def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
@@ -431,14 +504,19 @@ def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
     alt = "Pictures filed under several classes: " + "; ".join(title for title, _ in shown)
     figure = plots.sample_images(shown)
     title = "One picture, two labels" + _synthetic(study)
-    return _figure("worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs=["audit"])
+    return _figure(
+        "worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs={"01_audit": "audit"}
+    )
 
 
 def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
     """What each protocol changed: labels corrected or dropped, classes with too few images to test."""
     changes, small, parts = [], [], []
     for protocol in study.protocols:
-        for table, rows in ((_csv(paths.label_changes(protocol)), changes), (_csv(paths.not_evaluable(protocol)), small)):
+        for table, rows in (
+            (_csv(paths.label_changes(protocol)), changes),
+            (_csv(paths.not_evaluable(protocol)), small),
+        ):
             if table is not None:
                 rows += [{"protocol": protocol} | record for record in _records(table)]
     done = [p for p in study.protocols if _csv(paths.label_changes(p)) is not None]
@@ -450,7 +528,11 @@ def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
         table["class"] = table["class"].replace("", None).fillna("dropped")
         counts = table.groupby(["protocol", "folder_class", "class", "reason"]).size().rename("images").reset_index()
         columns = [
-            *(_column("protocol", "Protocol"), _column("folder_class", "Label of the folder"), _column("class", "Label used")),
+            *(
+                _column("protocol", "Protocol"),
+                _column("folder_class", "Label of the folder"),
+                _column("class", "Label used"),
+            ),
             *(_column("reason", "Reason"), _column("images", "Images", "count")),
         ]
         caption = f"Labels that a protocol changed or images that it dropped: {len(table)} files, by kind."
@@ -492,8 +574,8 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
         *(_column("groups", "Groups", "count"), _column("crossing", "Groups in more than one part", "count")),
     ]
     caption = (
-        "Images in each part. A group is a lesion with all its images, their duplicates and near-duplicates; a group in "
-        "more than one part is a leak."
+        "Images in each part. A group is a lesion with all its images, their duplicates and near-duplicates; a group "
+        "in more than one part is a leak."
     )
     parts = [_table("protocol-sizes", caption, columns, rows, source="prepared/*/index.parquet")]
     seen = [
@@ -523,7 +605,16 @@ def samples_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = f"The first image of each class, {study.image_size} px" + _synthetic(study) + "."
     alt = "One image a class: " + ", ".join(rows["folder_class"])
     source = f"prepared/{protocol}/images.npy"
-    return _figure("fig-6", figure, "Sample images", caption, alt, source=source, runs=[f"prepare-{protocol}"], paper=6)
+    return _figure(
+        "fig-6",
+        figure,
+        "Sample images",
+        caption,
+        alt,
+        source=source,
+        runs={f"02_prepare_data, {protocol}": f"prepare-{protocol}"},
+        paper=6,
+    )
 
 
 def counts_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -537,22 +628,29 @@ def counts_figure(paths: StudyPaths, study: Study) -> HTML:
         counts[f"pool of {study.protocols[0]}, augmented"] = pool["class"].value_counts()
     counts = counts.fillna(0).astype(int).sort_index()
     caption = "Images a class: files of the data set, and the pool of nine classes after augmentation."
-    alt = "Bars of " + "; ".join(f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values))
+    alt = "Bars of " + "; ".join(
+        f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
+    )
     source = f"prepared/{study.protocols[0]}/index.parquet"
-    runs = [f"prepare-{study.protocols[0]}"]
-    return _figure("fig-7", plots.class_counts(counts), "Images a class", caption, alt, source=source, runs=runs, paper=7)
+    runs = {f"02_prepare_data, {study.protocols[0]}": f"prepare-{study.protocols[0]}"}
+    return _figure("fig-7", plots.class_counts(counts), "Class sizes", caption, alt, source=source, runs=runs, paper=7)
 
 
 def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     """Figs. 8-9, 11-12, 14-15, 17-18: training curves of the proposed model in one scenario, a panel a protocol."""
-    histories, runs = {}, []
+    histories, runs = {}, {}
     for protocol in study.protocols:
         cell = (protocol, study.preprocessings[0], scenario, PROPOSED, study.seeds[0])
         history = _csv(paths.run(*cell) / "history.csv")
         histories[protocol] = history
         if history is not None:
-            runs.append(_run_id("train", cell))
-    numbers = {"nine_classes": (8, 9), "benign_malignant": (11, 12), "six_benign": (14, 15), "three_malignant": (17, 18)}
+            runs[f"04_train, {protocol}"] = _run_id("train", cell)
+    numbers = {
+        "nine_classes": (8, 9),
+        "benign_malignant": (11, 12),
+        "six_benign": (14, 15),
+        "three_malignant": (17, 18),
+    }
     title = scenarios()[scenario].title
     if not runs:
         text = f"Figs. {' and '.join(map(str, numbers[scenario]))}: {PROPOSED} was not trained on this scenario."
@@ -567,14 +665,21 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             for p, h in histories.items()
             if h is not None and len(h)
         )
-        caption = f"{title}: training and validation {quantity} of {PROPOSED}, seed {study.seeds[0]}, a panel a protocol."
+        caption = (
+            f"{title}: training and validation {quantity} of {PROPOSED}, seed {study.seeds[0]}, a panel a protocol."
+        )
         if quantity == "accuracy":
             caption += " Compare the end of the blue line with the dotted line, the printed validation accuracy."
         parts.append(
             _figure(
-                f"fig-{number}", figure, f"{quantity.capitalize()} while training", caption, ends,
+                f"fig-{number}",
+                figure,
+                f"{quantity.capitalize()} while training",
+                caption,
+                ends,
                 source=f"runs/*/{study.preprocessings[0]}/{scenario}/{PROPOSED}/seed{study.seeds[0]}/history.csv",
-                runs=runs, paper=number,
+                runs=runs,
+                paper=number,
             )  # fmt: skip
         )
     return HTML("".join(part.data for part in parts))
@@ -584,7 +689,7 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     """Figs. 10, 13, 16, 19: confusion matrices of the proposed model, fine-tuned if it was, a panel a protocol."""
     number = {"nine_classes": 10, "benign_malignant": 13, "six_benign": 16, "three_malignant": 19}[scenario]
     names = scenarios()[scenario].names
-    matrices, runs, alt = {}, [], []
+    matrices, runs, alt = {}, {}, []
     for protocol in study.protocols:
         table = _csv(paths.evaluation(protocol, study.preprocessings[0], scenario) / "confusion.csv")
         rows = _rows(table, backbone=PROPOSED, seed=study.seeds[0])
@@ -595,16 +700,21 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         counts = _rows(rows, phase=phase).pivot(index="true_class", columns="predicted_class", values="count")
         counts = counts.reindex(index=names, columns=names, fill_value=0).fillna(0).astype(int)
         matrices[f"{protocol}, {PHASE_NAMES[phase].lower()}"] = counts
-        runs.append(f"evaluate-{protocol}-{study.preprocessings[0]}-{scenario}")
+        runs[f"05_evaluate, {protocol}"] = f"evaluate-{protocol}-{study.preprocessings[0]}-{scenario}"
         alt.append(f"{protocol}: {np.trace(counts.to_numpy())} of {counts.to_numpy().sum()} right")
     if not runs:
         return _missing(f"Fig. {number}: {PROPOSED} was not evaluated on this scenario.", figure=number)
     caption = (
-        f"{scenarios()[scenario].title}: counts of test images, seed {study.seeds[0]}; the shade is the share of the true "
-        "class, so a dark diagonal is a good model."
+        f"{scenarios()[scenario].title}: counts of test images, seed {study.seeds[0]}; the shade is the share of the "
+        "true class, so a dark diagonal is a good model."
     )
-    figure, source = plots.confusion_matrix(matrices), f"evaluation/*/{study.preprocessings[0]}/{scenario}/confusion.csv"
-    return _figure(f"fig-{number}", figure, "Confusion", caption, "; ".join(alt), source=source, runs=runs, paper=number)
+    figure, source = (
+        plots.confusion_matrix(matrices),
+        f"evaluation/*/{study.preprocessings[0]}/{scenario}/confusion.csv",
+    )
+    return _figure(
+        f"fig-{number}", figure, "Confusion", caption, "; ".join(alt), source=source, runs=runs, paper=number
+    )
 
 
 def summary_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -616,7 +726,12 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
         rows.append((title, "printed", printed[scenarios()[scenario].table, "finetune", PROPOSED], np.nan, np.nan))
         table = scenario_table(paths, study, scenario)
         for protocol in study.protocols:
-            cell = {"protocol": protocol, "preprocessing": study.preprocessings[0], "phase": "finetune", "backbone": PROPOSED}
+            cell = {
+                "protocol": protocol,
+                "preprocessing": study.preprocessings[0],
+                "phase": "finetune",
+                "backbone": PROPOSED,
+            }
             for row in _rows(table, **cell).itertuples():
                 rows.append((title, protocol, row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high))
     results = pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
@@ -628,19 +743,24 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
 
 def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
     """Fig. 3: Grad-CAM overlays, from the first cell that has some (the proposed model's where it has)."""
-    for folder in sorted(paths.gradcam.glob("*/*"), key=lambda f: (f.name != PROPOSED, f.parent.name != "nine_classes")):
+    for folder in sorted(
+        paths.gradcam.glob("*/*"), key=lambda f: (f.name != PROPOSED, f.parent.name != "nine_classes")
+    ):
         pictures = sorted(folder.glob("*.png"))[:count]
         if not pictures:
             continue
         table = _csv(folder / "maps.csv")
         shown = [(_map_title(picture, table), _picture(picture)) for picture in pictures]
         scenario, backbone = folder.parent.name, folder.name
-        caption = f"Grad-CAM of {backbone}, {scenarios()[scenario].title.lower()}: where the map is warm, the class score "
+        caption = (
+            f"Grad-CAM of {backbone}, {scenarios()[scenario].title.lower()}: where the map is warm, the class score "
+        )
         caption += "grows with the features" + _synthetic(study) + "."
         alt = "Heat maps laid over the images of: " + "; ".join(title for title, _ in shown)
         return _figure(
-            "fig-3", plots.sample_images(shown), "Grad-CAM", caption, alt, source=f"gradcam/{scenario}/{backbone}/",
-            runs=[f"gradcam-{scenario}-{backbone}"], paper=3,
+            "fig-3", plots.sample_images(shown), "Where the model looks", caption, alt,
+            source=f"gradcam/{scenario}/{backbone}/",
+            runs={"06_gradcam": f"gradcam-{scenario}-{backbone}"}, paper=3,
         )  # fmt: skip
     return _missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
 
@@ -653,23 +773,36 @@ def kmeans_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
     step = max(1, len(pictures) // count)
     shown = [(picture.stem, _stretched(_picture(picture))) for picture in pictures[::step][:count]]
     table = _csv(paths.kmeans / "segmentation.csv")
-    caption = f"k-means with k = {study.kmeans_k}: normal, abnormal and background, a shade each" + _synthetic(study) + "."
+    caption = (
+        f"k-means with k = {study.kmeans_k}: normal, abnormal and background, a shade each" + _synthetic(study) + "."
+    )
     if table is not None and "dice" in table and table["dice"].notna().any():
-        caption += f" Mean Dice against the lesion masks: {table['dice'].mean():.2f} over {table['dice'].notna().sum()} images."
+        known = table["dice"].dropna()
+        caption += f" Mean Dice against the lesion masks: {known.mean():.2f} over {len(known)} images."
     alt = "Segmented images: " + "; ".join(title for title, _ in shown)
     source = "kmeans/segmentation.csv"
-    return _figure("fig-4", plots.sample_images(shown), "k-means", caption, alt, source=source, runs=["kmeans"], paper=4)
+    return _figure(
+        "fig-4",
+        plots.sample_images(shown),
+        "k-means",
+        caption,
+        alt,
+        source=source,
+        runs={"07_kmeans": "kmeans"},
+        paper=4,
+    )
 
 
 def beyond_accuracy(paths: StudyPaths, study: Study) -> HTML:
     """Calibration in nine classes and the ROC of malignant against benign, for the proposed model or what there is."""
-    calibration, ranking, used = {}, {}, []
+    calibration, ranking, used = {}, {}, {"nine_classes": {}, "benign_malignant": {}}
     for protocol in study.protocols:
-        for scenario, curves in (("nine_classes", calibration), ("benign_malignant", ranking)):
+        for scenario in used:
             backbone, test = _test_predictions(paths, study, protocol, scenario)
             if test is None:
                 continue
-            used.append(_run_id("train", (protocol, study.preprocessings[0], scenario, backbone, study.seeds[0])))
+            run = _run_id("train", (protocol, study.preprocessings[0], scenario, backbone, study.seeds[0]))
+            used[scenario][f"04_train, {protocol}, {backbone}"] = run
             if scenario == "nine_classes":
                 confidence = test[evaluate.class_columns(test)].to_numpy().max(axis=1)
                 calibration[protocol] = confidence, evaluate.predicted_class(test) == test["true_class"]
@@ -678,14 +811,20 @@ def beyond_accuracy(paths: StudyPaths, study: Study) -> HTML:
     parts = []
     source = "runs/*/predictions_*.parquet"
     if calibration:
-        alt = "; ".join(f"{p}: mean probability {c.mean():.2f}, right {np.mean(r):.2f}" for p, (c, r) in calibration.items())
+        alt = "; ".join(
+            f"{p}: mean probability {c.mean():.2f}, right {np.mean(r):.2f}" for p, (c, r) in calibration.items()
+        )
         caption = "Reliability in nine classes: on the dotted line, a stated probability is the share that is right."
         figure = plots.reliability(calibration)
-        parts.append(_figure("reliability", figure, "Calibration", caption, alt, source=source, runs=used))
+        parts.append(
+            _figure("reliability", figure, "Calibration", caption, alt, source=source, runs=used["nine_classes"])
+        )
     if ranking:
         alt = "ROC curves for " + ", ".join(ranking)
         caption = "Malignant against benign: true against false positive rate over all thresholds."
-        parts.append(_figure("roc", plots.roc(ranking), "ROC", caption, alt, source=source, runs=used))
+        parts.append(
+            _figure("roc", plots.roc(ranking), "ROC", caption, alt, source=source, runs=used["benign_malignant"])
+        )
     if not parts:
         return _missing("No predictions: calibration and ROC were not measured.")
     return HTML('<div class="pair">' + "".join(part.data for part in parts) + "</div>")
@@ -706,7 +845,9 @@ def open_choices(study: Study) -> HTML:
                 "open": entry["open"],
                 "key": key,
                 "value": _value(value),
-                "why": entry["why"] if value == default else f"Set by this study; {_value(default)} is the default. {entry['why']}",
+                "why": entry["why"]
+                if value == default
+                else f"Set by this study; {_value(default)} is the default. {entry['why']}",
             }
         )
     columns = [
@@ -748,7 +889,11 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
         listed = _records(runs[["run", "status", "seconds"]])
         for row in listed:
             row["_link"] = {"run": _notebook(row["run"])} if row["status"] in ("done", "failed") else {}
-        columns = [_column("run", "Notebook"), _column("status", "Status", "status"), _column("seconds", "Seconds", "decimal")]
+        columns = [
+            _column("run", "Notebook"),
+            _column("status", "Status", "status"),
+            _column("seconds", "Seconds", "decimal"),
+        ]
         parts.append(
             _table("notebooks", "Every run with its executed notebook.", columns, listed, source="state.json",
                    filters=["status"], folded=True)
@@ -817,11 +962,16 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
     ways = _ways(table, study, PROPOSED) if table is not None else {}
     if not ways:
         return f"How {PROPOSED} fares from the printed accuracy to the clean protocol was not measured."
-    parts = []
+    stages = list(next(iter(ways.values()))["stage"])
+    parts, leaks = [], []
     for scenario, way in ways.items():
-        numbers = [f"{row.stage} {_percent(row.accuracy)}" for row in way.itertuples()]
-        parts.append(f"{scenarios()[scenario].title.lower()}: {', '.join(numbers)}")
-    return f"Test accuracy of {PROPOSED} on its way from print to the strictest protocol is, for " + "; ".join(parts) + "."
+        numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in way["accuracy"]]
+        parts.append(f"{TO.join(numbers)} in {scenarios()[scenario].title.lower()}")
+        accuracy = way.set_index("stage")["accuracy"]
+        leaks.append(accuracy.get("grouped", accuracy.get("clean", np.nan)) - accuracy.get("published", np.nan))
+    sentence = f"The test accuracy of {PROPOSED}, in per cent, {TO.join(stages)}, goes {'; '.join(parts)}"
+    known = [_signed(100 * leak) for leak in leaks if np.isfinite(leak)]
+    return sentence + (f": taking the leak away is worth {', '.join(known)} points." if known else ".")
 
 
 def _about_rank(paths: StudyPaths, study: Study) -> str:
@@ -829,7 +979,9 @@ def _about_rank(paths: StudyPaths, study: Study) -> str:
     for scenario in study.scenarios:
         table = _rows(scenario_table(paths, study, scenario), protocol=protocol, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
-            scores = _rows(table, phase=phase).set_index("backbone")[["test_accuracy", "published_test_accuracy"]].dropna()
+            scores = (
+                _rows(table, phase=phase).set_index("backbone")[["test_accuracy", "published_test_accuracy"]].dropna()
+            )
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
                 title = scenarios()[scenario].title.lower()
@@ -845,15 +997,25 @@ def _about_printed_tables(paths: StudyPaths) -> str:
     audit = _json(paths.published_audit)
     if audit is None:
         return "The printed tables were not audited: audit/published.json is not there."
-    sizes = [
-        f"{ROMAN.get(int(number), number)}: {_list(table.get('test_n'), 'none')}"
-        for number, table in audit.get("tables", {}).items()
-    ]
+    sizes = [f"{_sizes_in_words(table)} (Table {ROMAN[int(number)]})" for number, table in audit["tables"].items()]
+    pool = audit.get("pool", {})
+    expected = f", where a tenth of the {pool['images']:,} images described is {pool['test_n_expected']:.0f}"
+    rows, text = len(audit.get("row_errors", [])), len(audit.get("text_errors", []))
     return (
-        f"The test-set sizes that fit every printed accuracy of a table are, for tables {'; '.join(sizes)}; "
-        f"{len(audit.get('row_errors', []))} findings concern printed rows that contradict themselves or repeat another, "
-        f"and {len(audit.get('text_errors', []))} numbers in the text differ from the tables."
+        f"The printed accuracies imply test sets of {', '.join(sizes)} images{expected if 'images' in pool else ''}; "
+        f"{_count(rows, 'finding concerns', 'findings concern')} printed rows that contradict themselves or repeat "
+        f"another, and {_count(text, 'statement of the text differs', 'statements of the text differ')} from the tables."
     )
+
+
+def _sizes_in_words(table: Mapping[str, Any]) -> str:
+    """The test-set sizes of a printed table: of each group of rows, or those that fit all rows."""
+    groups = sorted({group["test_n"] for group in table.get("groups", [])}) or table.get("test_n", [])[:1]
+    return " and ".join(map(str, groups)) or "no single size of"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _about_data(paths: StudyPaths) -> str:
@@ -863,7 +1025,8 @@ def _about_data(paths: StudyPaths) -> str:
     counted = {
         "files": "files", "distinct_contents": "distinct contents",
         "contradictory_contents": "contents filed under more than one class",
-        "near_duplicate_groups": "groups of near-duplicates", "lesions_with_several_images": "lesions with several images",
+        "near_duplicate_groups": "groups of near-duplicates",
+        "lesions_with_several_images": "lesions with several images",
     }  # fmt: skip
     parts = [f"{audit[key]:,} {words}" for key, words in counted.items() if isinstance(audit.get(key), int)]
     parts += [f"{words} not measured" for key, words in counted.items() if not isinstance(audit.get(key), int)]
@@ -909,7 +1072,7 @@ def _written(paths: StudyPaths, path: Path) -> Path:
 
 
 def _runs(paths: StudyPaths) -> pd.DataFrame:
-    """state.json as a table: run, step, the axes, status, cause, error, notebook, seconds; the report's run left out."""
+    """state.json as a table: run, step, the axes, status, cause, error, notebook, seconds; without the report's run."""
     state = _json(paths.state) or {}
     rows = [
         {"run": run, "step": entry.get("step", "")}
@@ -943,6 +1106,17 @@ def _why_empty(cell: Mapping[str, str], study: Study, runs: pd.DataFrame) -> str
     return "failed" if "failed" in evaluated else "not run"
 
 
+def _printed_only(study: Study, scenario: str) -> list[dict[str, Any]]:
+    """The printed rows of models that the study does not have, so that the paper's table is whole on the page."""
+    printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
+    rows = []
+    for record in _records(printed[~printed["backbone"].isin(study.backbones)]):
+        row = {"model": backbones()[record["backbone"]].printed, "phase_name": PHASE_NAMES[record["phase"]]}
+        row |= {"protocol": "none", "preprocessing": "none", "n": "not in study", "interval": (None, None)}
+        rows.append(row | {f"{measure}_printed": record[measure] / 100 for measure in MEASURES})
+    return rows
+
+
 def _ways(table: pd.DataFrame, study: Study, backbone: str) -> dict[str, pd.DataFrame]:
     """scenario -> stage, accuracy, low, high: of the last phase that was run, under the first preprocessing."""
     ways = {}
@@ -959,9 +1133,7 @@ def _ways(table: pd.DataFrame, study: Study, backbone: str) -> dict[str, pd.Data
     return ways
 
 
-def _test_predictions(
-    paths: StudyPaths, study: Study, protocol: str, scenario: str
-) -> tuple[str, pd.DataFrame | None]:
+def _test_predictions(paths: StudyPaths, study: Study, protocol: str, scenario: str) -> tuple[str, pd.DataFrame | None]:
     """Test predictions of the proposed model, or of the first backbone that has any; of its last phase."""
     for backbone in sorted(study.backbones, key=lambda name: name != PROPOSED):
         folder = paths.run(protocol, study.preprocessings[0], scenario, backbone, study.seeds[0])
@@ -1003,10 +1175,20 @@ def _in_paper_order(names: Iterable[str]) -> list[str]:
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE / "parts"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_visible,
     )  # fmt: skip
     environment.filters |= {"cell": _cell, "percent": _percent}
     return environment
+
+
+def _visible(value: Any) -> Any:
+    """Text whose control characters are written out: a right-to-left mark in a name must not turn the line round."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    hidden = {c for c in value if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t"}
+    for character in hidden:
+        value = value.replace(character, f"<U+{ord(character):04X}>")
+    return value
 
 
 def _part(name: str, **values: Any) -> HTML:
@@ -1025,7 +1207,14 @@ def _paper_figures() -> dict[int, dict[str, str]]:
 
 
 def _figure(
-    name: str, figure: Figure, title: str, caption: str, alt: str, source: str = "", runs: Sequence[str] = (), paper: int = 0
+    name: str,
+    figure: Figure,
+    title: str,
+    caption: str,
+    alt: str,
+    source: str = "",
+    runs: Mapping[str, str] | None = None,
+    paper: int = 0,
 ) -> HTML:
     """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it."""
     mime, drawn = plots.encode(figure)
@@ -1033,7 +1222,7 @@ def _figure(
     return _part(
         "figure", id=name, src=f"data:{mime};base64,{base64.b64encode(drawn).decode()}", width=width, height=height,
         title=title, caption=caption, alt=alt, source=source, paper=_paper_figures().get(paper), number=paper,
-        drawn=_notebook("report"), notebooks=[(run, _notebook(run)) for run in runs],
+        drawn=_notebook("report"), notebooks=[(label, _notebook(run)) for label, run in (runs or {}).items()],
     )  # fmt: skip
 
 
@@ -1053,7 +1242,11 @@ def _table(
         data: what the download holds; without it the columns shown.
     """
     shown = [column["key"] for column in columns]
-    data = data if data is not None else pd.DataFrame([{key: row.get(key) for key in shown} for row in rows], columns=shown)
+    data = (
+        data
+        if data is not None
+        else pd.DataFrame([{key: row.get(key) for key in shown} for row in rows], columns=shown)
+    )
     download = base64.b64encode(data.to_csv(index=False).encode()).decode()
     names = {column["key"]: column["name"] for column in columns}
     choices = {key: list(dict.fromkeys(_text(row.get(key)) for row in rows)) for key in filters}
@@ -1062,6 +1255,7 @@ def _table(
         filters=[(key, names[key], values) for key, values in choices.items() if len(values) > 1],
         positions={key: position for position, key in enumerate(shown)},
         csv=f"data:text/csv;charset=utf-8;base64,{download}", groups=_groups(columns),
+        tall=len(rows) > 30 and not wide,
     )  # fmt: skip
 
 
@@ -1079,28 +1273,31 @@ def _groups(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:
 def _records_table(name: str, caption: str, records: Sequence[Mapping[str, Any]], source: str) -> HTML:
     """A table of records whose keys are its columns."""
     keys = list(dict.fromkeys(key for record in records for key in record))
-    rows = [{key: _value(record.get(key)) for key in keys} for record in records]
+    rows = [dict(record) for record in records]
     for row in rows:
         if row.get("phase") in PHASE_NAMES:
             row["phase"] = PHASE_NAMES[row["phase"]]
-    columns = [_column(key, _sentence(key)) for key in keys]
+    columns = [_column(key, _sentence(key), "value") for key in keys]
     filters = [key for key in ("table", "protocol", "phase", "backbone", "what") if key in keys]
     return _table(name, caption, columns, rows, source, filters)
 
 
 def _facts(name: str, caption: str, facts: Mapping[str, Any], source: str) -> HTML:
     """A table of names and values."""
-    rows = [{"what": _sentence(key), "value": _value(value)} for key, value in facts.items()]
-    return _table(name, caption, [_column("what", "What", "head"), _column("value", "Value")], rows, source)
+    rows = [{"what": _sentence(key), "value": value} for key, value in facts.items()]
+    return _table(name, caption, [_column("what", "What", "head"), _column("value", "Value", "value")], rows, source)
 
 
 def _dict_table(name: str, caption: str, content: Mapping[str, Any], source: str) -> HTML:
-    """A dict as a table: name and value, or a cross table where the values are dicts themselves."""
+    """A dict as a table: name and value, or a cross table where the values are dicts; its names stay as they are."""
     if all(isinstance(value, dict) for value in content.values()):
         keys = list(dict.fromkeys(key for value in content.values() for key in value))
-        rows = [{"": name} | {key: _value(value.get(key, "")) for key in keys} for name, value in content.items()]
-        return _table(name, f"{caption}.", [_column("", "", "head"), *(_column(k, k) for k in keys)], rows, source)
-    return _facts(name, f"{caption}.", content, source)
+        rows = [{"": name} | {key: value.get(key, "") for key in keys} for name, value in content.items()]
+        columns = [_column("", "", "head"), *(_column(key, key, "value") for key in keys)]
+    else:
+        rows = [{"name": key, "value": value} for key, value in content.items()]
+        columns = [_column("name", "Name", "head"), _column("value", "Value", "value")]
+    return _table(name, caption, columns, rows, source)
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -1115,8 +1312,18 @@ def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:
     value, kind = row.get(column["key"]), column["kind"]
     cell = {"text": _text(value), "small": "", "sort": _text(value), "kind": kind, "style": "", "class": ""}
     cell |= {"href": row.get("_link", {}).get(column["key"], ""), "title": row.get("_title", {}).get(column["key"], "")}
+    cell["details"] = row.get("_details", {}).get(column["key"], [])
     if kind in ("head", "quote", "text", "small", "code"):
         return cell
+    if kind == "value":
+        # JSON of any kind: numbers to the right, the rest as words
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        text = "" if value is None or value == "" else _value(value)
+        return cell | {
+            "text": text,
+            "sort": text if not is_number else f"{value:.6g}",
+            "class": "number" if is_number else "",
+        }
     if kind in ("status", "verdict"):
         return cell | {"class": "is-" + re.sub(r"[^a-z]+", "-", cell["text"].lower())}
     number = value if isinstance(value, (int, float)) else None
@@ -1133,7 +1340,11 @@ def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:
         # full colour at 40 points: what the largest leaks come to
         share = min(abs(number) / 0.4, 1)
         sign = "above" if number > 0 else "below"
-        return cell | {"text": _signed(100 * number), "style": f"--share:{share:.2f}", "class": f"number difference {sign}"}
+        return cell | {
+            "text": _signed(100 * number),
+            "style": f"--share:{share:.2f}",
+            "class": f"number difference {sign}",
+        }
     if kind == "p_value":
         return cell | {"text": f"{number:.3f}" if number >= 0.001 else f"{number:.0e}"}
     if kind == "decimal":
@@ -1150,7 +1361,7 @@ def _percent(value: float) -> str:
 
 
 def _signed(points: float) -> str:
-    return f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _list(values: Sequence[Any] | None, none: str) -> str:
@@ -1170,7 +1381,7 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
     if isinstance(value, int):
-        return str(value)
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_value(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
