@@ -101,9 +101,9 @@ LOOKS: dict[str, Look] = {
     # red pseudonetwork round pale follicles, white scale, no clear border
     "actinic keratosis": Look(
         "AK",
-        (RED, PINK, ((158, 92, 74), (190, 124, 104), (206, 150, 130))),
-        (0.26, 0.40),
-        (0.4, 0.75),
+        (RED, ((166, 84, 72), (192, 116, 100), (208, 146, 128))),
+        (0.28, 0.42),
+        (0.55, 0.85),
         irregular=(0.1, 0.2),
         jagged=(0.18, 0.35),
         soft=(0.3, 0.5),
@@ -119,16 +119,16 @@ LOOKS: dict[str, Look] = {
     # pink, branching vessels, blue-grey ovoid nests, sometimes an ulcer
     "basal cell carcinoma": Look(
         "BCC",
-        (PINK, ((196, 122, 116), (212, 146, 136), (224, 170, 158)), ((140, 96, 96), (178, 124, 120), (204, 152, 144))),
-        (0.16, 0.34),
-        (0.4, 0.8),
+        (PINK, ((196, 122, 116), (212, 146, 136), (224, 170, 158))),
+        (0.22, 0.36),
+        (0.55, 0.85),
         irregular=(0.06, 0.16),
         jagged=(0.06, 0.15),
         soft=(0.15, 0.3),
         lobes=(1, 2),
         marks=(
-            Mark("blobs", BLUE_GREY, (0.55, 0.9), 0.06, (2, 7), (0.0, 0.9), chance=0.75, opaque=True),
-            Mark("vessels", BLOOD, (0.6, 0.9), 0.016, (3, 6), (0.0, 1.2), chance=0.85, opaque=True),
+            Mark("blobs", BLUE_GREY, (0.55, 0.9), 0.06, (3, 8), (0.0, 0.9), chance=0.75, opaque=True),
+            Mark("vessels", BLOOD, (0.6, 0.9), 0.014, (4, 7), (0.0, 1.2), chance=0.85, opaque=True),
             Mark("blobs", DARK_RED, (0.6, 0.9), 0.07, (1, 2), (0.0, 0.6), chance=0.35, opaque=True),
             Mark("streaks", WHITE, (0.3, 0.5), 0.02, (5, 12), (0.0, 0.9), chance=0.3),
         ),
@@ -139,16 +139,15 @@ LOOKS: dict[str, Look] = {
         (
             ((166, 112, 92), (188, 136, 116), (206, 158, 140)),
             ((172, 98, 96), (196, 124, 118), (212, 150, 142)),
-            GREY_BROWN,
         ),
-        (0.18, 0.32),
-        (0.55, 0.85),
+        (0.22, 0.36),
+        (0.6, 0.9),
         elongation=(1.0, 1.3),
         soft=(0.25, 0.45),
         halo=(0.1, 0.4),
         marks=(
-            Mark("network", (118, 74, 60), (0.25, 0.55), 0.032, between=(0.45, 1.0)),
-            Mark("area", WHITE, (0.5, 0.9), 0.08, between=(0.0, 0.5), opaque=True),
+            Mark("network", (128, 82, 68), (0.2, 0.4), 0.03, between=(0.45, 1.0)),
+            Mark("area", WHITE, (0.35, 0.7), 0.08, between=(0.0, 0.4), opaque=True),
             Mark("streaks", WHITE, (0.4, 0.7), 0.02, (6, 14), (0.0, 0.5), chance=0.5, opaque=True),
         ),
     ),
@@ -159,21 +158,20 @@ LOOKS: dict[str, Look] = {
             BLACK_BROWN,
             BROWN,
             ((60, 34, 34), (120, 72, 52), (192, 128, 100)),
-            ((100, 58, 44), (160, 104, 78), (200, 144, 122)),
         ),
-        (0.22, 0.40),
+        (0.26, 0.40),
         (0.75, 0.97),
-        elongation=(1.1, 1.7),
-        irregular=(0.12, 0.28),
-        jagged=(0.08, 0.22),
-        soft=(0.05, 0.14),
-        lobes=(2, 4),
-        mottle=(0.5, 0.8),
+        elongation=(1.1, 1.5),
+        irregular=(0.12, 0.24),
+        jagged=(0.05, 0.13),
+        soft=(0.08, 0.2),
+        lobes=(2, 3),
+        mottle=(0.4, 0.65),
         marks=(
-            Mark("network", DARK, (0.3, 0.6), 0.05, chance=0.7),
-            Mark("patches", BLACK, (0.5, 0.85), 0.14, (0.12, 0.3), chance=0.7),
-            Mark("patches", (176, 86, 84), (0.4, 0.7), 0.16, (0.1, 0.25), chance=0.5),
-            Mark("patches", BLUE_WHITE, (0.5, 0.8), 0.2, (0.15, 0.35), (0.0, 0.85), chance=0.65),
+            Mark("network", DARK, (0.25, 0.5), 0.042, chance=0.7),
+            Mark("patches", BLACK, (0.5, 0.85), 0.22, (0.12, 0.3), chance=0.7),
+            Mark("patches", (168, 92, 86), (0.3, 0.55), 0.25, (0.1, 0.2), chance=0.35),
+            Mark("patches", BLUE_WHITE, (0.35, 0.6), 0.32, (0.12, 0.28), (0.0, 0.85), chance=0.65),
             Mark("dots", BLACK, (0.6, 0.9), 0.018, (6, 24), (0.4, 1.1), chance=0.7, opaque=True),
             Mark("streaks", DARK, (0.6, 0.9), 0.025, (8, 20), (0.8, 1.25), chance=0.5, opaque=True),
         ),
@@ -184,15 +182,13 @@ LOOKS: dict[str, Look] = {
         (
             BROWN,
             LIGHT_BROWN,
-            BLACK_BROWN,
             ((150, 92, 62), (176, 118, 84), (200, 146, 112)),
-            ((142, 86, 76), (180, 120, 106)),
         ),
-        (0.16, 0.34),
+        (0.2, 0.34),
         (0.7, 0.95),
         soft=(0.08, 0.22),
         marks=(
-            Mark("network", (60, 36, 28), (0.3, 0.65), 0.042, chance=0.75),
+            Mark("network", (72, 42, 32), (0.25, 0.5), 0.034, chance=0.75),
             Mark("dots", (66, 38, 28), (0.4, 0.75), 0.026, (20, 50), (0.0, 0.95), chance=0.4),
             Mark("area", (56, 34, 28), (0.3, 0.55), 0.1, between=(0.0, 0.45), chance=0.4),
         ),
@@ -200,12 +196,12 @@ LOOKS: dict[str, Look] = {
     # flat patchy brown with a moth-eaten border
     "pigmented benign keratosis": Look(
         "BKL",
-        (LIGHT_BROWN, GREY_BROWN, BROWN),
-        (0.20, 0.36),
+        (GREY_BROWN, LIGHT_BROWN),
+        (0.25, 0.38),
         (0.5, 0.85),
         irregular=(0.1, 0.2),
-        jagged=(0.25, 0.45),
-        soft=(0.05, 0.15),
+        jagged=(0.12, 0.24),
+        soft=(0.1, 0.22),
         lobes=(1, 3),
         mottle=(0.35, 0.6),
         marks=(
@@ -219,11 +215,9 @@ LOOKS: dict[str, Look] = {
         "BKL",
         (
             ((130, 92, 58), (168, 126, 84), (194, 156, 112)),
-            BROWN,
-            GREY_BROWN,
             ((86, 60, 46), (120, 92, 70), (160, 128, 100)),
         ),
-        (0.20, 0.38),
+        (0.25, 0.4),
         (0.7, 0.95),
         irregular=(0.05, 0.14),
         jagged=(0.03, 0.1),
@@ -239,7 +233,7 @@ LOOKS: dict[str, Look] = {
     # red, with white and yellow masses of keratin, blood spots and coiled vessels
     "squamous cell carcinoma": Look(
         "SCC",
-        (RED, ((186, 84, 88), (212, 122, 116), (224, 158, 142)), ((138, 80, 72), (180, 116, 100), (208, 150, 132))),
+        (RED, ((186, 84, 88), (212, 122, 116), (224, 158, 142)), ((160, 80, 76), (194, 114, 102), (216, 150, 134))),
         (0.24, 0.40),
         (0.5, 0.9),
         irregular=(0.1, 0.2),
@@ -260,7 +254,7 @@ LOOKS: dict[str, Look] = {
     "vascular lesion": Look(
         "VASC",
         (CRIMSON, PURPLE, ((150, 60, 70), (190, 92, 100)), ((48, 20, 44), (86, 34, 62), (120, 52, 82))),
-        (0.10, 0.28),
+        (0.15, 0.3),
         (0.7, 0.95),
         irregular=(0.03, 0.1),
         soft=(0.06, 0.2),
@@ -274,7 +268,7 @@ LOOKS: dict[str, Look] = {
 }
 
 # fair, pink, tan, brown and (polarised light) mauve skin
-SKINS: tuple[RGB, ...] = ((232, 200, 186), (222, 170, 160), (218, 178, 148), (186, 140, 116), (196, 162, 168))
+SKINS: tuple[RGB, ...] = ((226, 188, 174), (220, 176, 164), (216, 178, 160), (206, 164, 146), (212, 174, 168))
 
 
 @dataclass(frozen=True)
@@ -577,7 +571,7 @@ def _lesion(look: Look, size: int, random: np.random.Generator) -> tuple[np.ndar
     lobes = random.integers(look.lobes[0], look.lobes[1] + 1)
     distance = np.full((size, size), np.inf, np.float32)
     for _ in range(lobes):
-        share = 1.0 if lobes == 1 else random.uniform(0.5, 0.8)
+        share = 1.0 if lobes == 1 else random.uniform(0.6, 0.85)
         away, towards = 0.0 if lobes == 1 else (1 - share) * radius, random.uniform(0, 2 * np.pi)
         outline = _distance(x - away * np.cos(towards), y - away * np.sin(towards), share * radius, look, random)
         distance = np.minimum(distance, outline)
@@ -586,7 +580,8 @@ def _lesion(look: Look, size: int, random: np.random.Generator) -> tuple[np.ndar
     shape = np.clip((1 + soft - distance) / (2 * soft), 0, 1).astype(np.float32)
     shape = shape * shape * (3 - 2 * shape)
 
-    palette = np.float32(look.palettes[random.integers(len(look.palettes))]) + random.normal(0, 9, 3)
+    palette = np.float32(look.palettes[random.integers(len(look.palettes))])
+    palette = palette * random.uniform(0.95, 1.05) + random.normal(0, 2, 3)
     lean = random.uniform(0, 2 * np.pi)
     mottle = _within(look.mottle, random)
     tone = 0.3 + 0.35 * distance + mottle * _noise(size, 0.22, random, octaves=3)
@@ -612,7 +607,7 @@ def _distance(x: np.ndarray, y: np.ndarray, radius: float, look: Look, random: n
     across = (y * np.cos(angle) - x * np.sin(angle)) * stretch
     theta = np.arctan2(across, along)
     orders = np.arange(2, 8)
-    sizes = _within(look.irregular, random) * random.normal(0, 1, len(orders)) / np.sqrt(orders)
+    sizes = _within(look.irregular, random) * random.normal(0, 1.6, len(orders)) / orders
     phases = random.uniform(0, 2 * np.pi, len(orders))
     outline = 1 + np.sum(sizes * np.cos(orders * theta[..., None] + phases), axis=-1)
     return (np.hypot(along, across) / (radius * np.clip(outline, 0.45, 1.5))).astype(np.float32)
@@ -620,7 +615,7 @@ def _distance(x: np.ndarray, y: np.ndarray, radius: float, look: Look, random: n
 
 def _skin(tone: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
     """Skin with uneven blood and pigment, and fine relief: float32 [size, size, 3]."""
-    blood = 0.035 * random.uniform(0.4, 1.6) * _noise(size, 0.12, random, octaves=4)[..., None]
+    blood = 0.028 * random.uniform(0.4, 1.6) * _noise(size, 0.12, random, octaves=4)[..., None]
     relief = 0.022 * random.uniform(0.5, 1.5) * _noise(size, 0.03, random, octaves=2)[..., None]
     return tone * (1 + blood * np.float32([0.4, 1.2, 1.0]) + relief)
 
@@ -628,7 +623,7 @@ def _skin(tone: np.ndarray, size: int, random: np.random.Generator) -> np.ndarra
 def _camera(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Hair, gel bubbles, ruler, uneven light, colour cast, dark corners and sensor noise: uint8 picture."""
     size = len(picture)
-    if random.random() < 0.4:
+    if random.random() < 0.33:
         picture = _hair(picture, random)
     if random.random() < 0.12:
         picture = _bubbles(picture, random)
@@ -638,13 +633,13 @@ def _camera(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
     towards = random.uniform(0, 2 * np.pi)
     light = (
         1
-        + random.uniform(0, 0.3) * (x * np.cos(towards) + y * np.sin(towards))
-        - random.uniform(0, 0.5) * (x**2 + y**2)
+        + random.uniform(0, 0.22) * (x * np.cos(towards) + y * np.sin(towards))
+        - random.uniform(0, 0.35) * (x**2 + y**2)
     )
-    cast = random.uniform(0.84, 1.06) * (1 + random.normal(0, 0.03, 3))
+    cast = random.uniform(0.95, 1.05) * (1 + random.normal(0, 0.008, 3))
     picture = picture * (light[..., None] * cast).astype(np.float32)
-    if random.random() < 0.3:
-        centre, radius = random.uniform(-0.04, 0.04, 2), random.uniform(0.5, 0.64)
+    if random.random() < 0.25:
+        centre, radius = random.uniform(-0.04, 0.04, 2), random.uniform(0.52, 0.66)
         edge = random.uniform(0.01, 0.06)
         seen = np.clip((radius - np.hypot(x - centre[0], y - centre[1])) / edge, 0, 1)[..., None]
         picture = _mix(np.float32([14, 10, 10]), picture, seen)
@@ -657,13 +652,13 @@ def _hair(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
     layer = np.zeros((size, size), np.float32)
     main = random.uniform(0, np.pi)
     short = random.random() < 0.3
-    for _ in range(random.integers(25, 50) if short else random.integers(3, 16)):
+    for _ in range(random.integers(20, 45) if short else random.integers(2, 11)):
         middle, angle = random.uniform(0, size, 2), main + random.normal(0, 0.35)
-        half = size * (0.035 if short else random.uniform(0.2, 0.6)) * np.array([np.cos(angle), np.sin(angle)])
+        half = size * (0.028 if short else random.uniform(0.2, 0.6)) * np.array([np.cos(angle), np.sin(angle)])
         bend = 0 if short else random.normal(0, 0.08) * size
         t = np.linspace(-1, 1, 13)[:, None]
         points = middle + t * half + (1 - t**2) * bend * np.array([-np.sin(angle), np.cos(angle)])
-        _polyline(layer, points, max(1, round(size / 140)), random.uniform(0.55, 0.95))
+        _polyline(layer, points, max(1, round(size / 180)), random.uniform(0.35, 0.8))
     shadow = cv2.GaussianBlur(layer, (0, 0), size / 130)
     colour = np.float32([[40, 26, 22], [84, 54, 38], [206, 188, 160]][random.choice(3, p=[0.5, 0.35, 0.15])])
     return _mix(picture * (1 - 0.12 * shadow[..., None]), colour, layer[..., None])
@@ -699,7 +694,7 @@ def _network(mark: Mark, distance: np.ndarray, random: np.random.Generator) -> n
     size = len(distance)
     y, x = np.mgrid[:size, :size].astype(np.float32)
     wave, start = 2 * np.pi / (mark.scale * size), random.uniform(0, np.pi)
-    x, y = (axis + 0.45 * mark.scale * size * _noise(size, 0.12, random) for axis in (x, y))
+    x, y = (axis + 0.45 * mark.scale * size * _noise(size, 0.16, random) for axis in (x, y))
     cells = sum(np.cos(wave * (x * np.cos(a) + y * np.sin(a))) for a in start + np.arange(3) * np.pi / 3)
     return np.clip((0.6 - cells) / 1.6, 0, 1) * np.clip(0.75 + 0.35 * _noise(size, 0.2, random), 0, 1)
 
@@ -729,7 +724,7 @@ def _patches(mark: Mark, distance: np.ndarray, random: np.random.Generator) -> n
     noise = _noise(len(distance), mark.scale, random, octaves=3)
     inside = noise[distance < 1]
     level = np.quantile(inside, 1 - _within(mark.amount, random)) if inside.size else 0.0
-    return np.clip(0.5 + (noise - level) / 0.7, 0, 1)
+    return np.clip(0.5 + (noise - level) / 1.3, 0, 1)
 
 
 def _ridges(mark: Mark, distance: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -749,18 +744,18 @@ def _vessels(mark: Mark, distance: np.ndarray, random: np.random.Generator) -> n
     layer = np.zeros_like(distance)
     for start in _places(mark, distance, random):
         towards = np.arctan2(*(size / 2 - start)[::-1]) + random.normal(0, 0.6)
-        _branch(layer, start, towards, 0.22 * size, mark.scale * size, 3, random)
+        _branch(layer, start, towards, 0.26 * size, mark.scale * size, 4, random)
     return cv2.GaussianBlur(layer, (0, 0), 0.5)
 
 
 def _branch(layer, start, towards: float, length: float, width: float, levels: int, random) -> None:
     turns = towards + np.cumsum(random.normal(0, 0.28, 8))
     points = np.vstack([start, start + np.cumsum(length / 8 * np.stack([np.cos(turns), np.sin(turns)], 1), axis=0)])
-    _polyline(layer, points, max(1, round(width)), min(1.0, max(0.45, width)))
+    _polyline(layer, points, max(1, round(width)), min(1.0, max(0.3, width / 2)))
     if levels > 1:
         for at in random.integers(2, 9, 2):
             side = random.choice([-1, 1]) * random.uniform(0.4, 1.0)
-            _branch(layer, points[at], turns[at - 1] + side, 0.6 * length, 0.6 * width, levels - 1, random)
+            _branch(layer, points[at], turns[at - 1] + side, 0.6 * length, 0.65 * width, levels - 1, random)
 
 
 def _streaks(mark: Mark, distance: np.ndarray, random: np.random.Generator) -> np.ndarray:
