@@ -77,8 +77,9 @@ def calibration(cells: dict[tuple, pd.DataFrame], bins: int = BINS) -> pd.DataFr
 
     Returns:
         scenario, backbone, phase, images, accuracy, confidence (mean probability of the predicted class), ece,
-        ece_low, ece_high, ece_if_calibrated (mean over outcomes drawn with the stated probabilities: the error of a
-        perfectly calibrated model on as many images), p_value (share of those draws with an error as large).
+        ece_low, ece_high (resampling adds to the error, so these lie high), ece_if_calibrated (mean over outcomes drawn
+        with the stated probabilities: the error of a perfectly calibrated model on as many images), p_value (share of
+        those draws with an error as large).
     """
     rows = []
     for key, frame in cells.items():
@@ -346,9 +347,8 @@ def _auc(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarra
     """Area under the ROC curve of each row of weights [m, n]: the weighted Mann-Whitney statistic, ties half."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    positive, negative = (
-        np.add.reduceat(weights[:, order] * side[order], starts, axis=1) for side in (truth, ~np.asarray(truth))
-    )
+    weights, truth = weights[:, order], np.asarray(truth)[order]
+    positive, negative = (np.add.reduceat(weights * side, starts, axis=1) for side in (truth, ~truth))
     below = np.cumsum(negative, axis=1) - negative / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
@@ -358,7 +358,8 @@ def _sensitivity(truth: np.ndarray, score: np.ndarray, weights: np.ndarray, spec
     """The highest sensitivity of each row of weights [m, n] at a specificity of at least `specificity`."""
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.r_[np.diff(score[order]) < 0, True])  # images of equal score are called together
-    called, false = (np.cumsum(weights[:, order] * side[order], axis=1) for side in (truth, ~np.asarray(truth)))
+    weights, truth = weights[:, order], np.asarray(truth)[order]
+    called, false = (np.cumsum(weights * side, axis=1) for side in (truth, ~truth))
     with np.errstate(invalid="ignore", divide="ignore"):
         sensitivity = called[:, ends] / called[:, -1:]
         allowed = false[:, ends] / false[:, -1:] <= 1 - specificity + 1e-12

@@ -55,7 +55,7 @@ def ranks(table: pd.DataFrame, comparisons: pd.DataFrame, phase: str) -> Figure:
         axis.plot([x, x], [first - 0.18, last + 0.18], color=INK, lw=3, solid_capstyle="butt", clip_on=False)
     difference = own["critical_difference"].iloc[0]
     said = f"Nemenyi's critical difference over {own['scenarios'].iloc[0]} scenarios: {difference:.1f} ranks"
-    axis.set_title(said, fontsize=8, fontweight="normal")
+    axis.set_title(f"{said}\nblack bar: not told apart in any scenario", fontsize=7.5, fontweight="normal")
     axis.set_yticks(places, [f"{row.backbone} ({row.mean_rank:.2f})" for row in own.itertuples()])
     axis.set(ylim=(len(own) - 0.5, -0.5), xlim=(0.8, len(own) + 0.3), xlabel="mean rank (1 is best)")
     axis.set_xticks(range(1, len(own) + 1))
@@ -104,7 +104,7 @@ def class_areas(table: pd.DataFrame) -> Figure:
     axis.set_yticks(range(len(names)), names)
     axis.set(ylim=(len(names) - 0.5, -0.5), xlabel=f"area under the ROC curve, {phase}")
     axis.grid(axis="x")
-    axis.legend(fontsize=7.5, loc="lower left")
+    figure.legend(fontsize=7.5, loc="outside upper left", ncols=3)
     return figure
 
 

@@ -6,6 +6,7 @@ where each image is its own group this is the ordinary bootstrap.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -108,8 +109,7 @@ def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
         of each image's group, int [n].
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return draws.astype(float), codes
+    return _draws(len(names), resamples, seed), codes
 
 
 def resampled_means(values: np.ndarray, groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -199,6 +199,15 @@ def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
             nearest = comparable and row["mean_absolute_error"] == min(errors)
             rows.append({"protocol": protocol, "phase": phase, "table": table, **row, "nearest": nearest})
     return pd.DataFrame(rows, columns=columns)
+
+
+@lru_cache(maxsize=4)  # the same few test sets are resampled for every measure
+def _draws(groups: int, resamples: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).integers(groups, size=(resamples, groups))
+    cells = drawn + groups * np.arange(resamples)[:, None]
+    weights = np.bincount(cells.ravel(), minlength=resamples * groups).reshape(resamples, groups).astype(float)
+    weights.flags.writeable = False
+    return weights
 
 
 def _not_evaluable(paths: StudyPaths, protocol: str, scenario: str) -> list[str]:
