@@ -136,8 +136,41 @@ class StudyPaths:
         """How each run of the study stands (done, failed, not run), for the report."""
         return self.root / "state.json"
 
+    @property
+    def attempts(self) -> Path:
+        """What runs write until they have ended well."""
+        return self.root / ".attempts"
+
+    @property
+    def stamps(self) -> Path:
+        return self.root / "stamps"
+
+    @property
+    def external_digests(self) -> Path:
+        """Digests of files outside the results folder, by size and modification time."""
+        return self.stamps / ".external.json"
+
+    @property
+    def format(self) -> Path:
+        """Which format of stamps this results folder has."""
+        return self.stamps / ".format.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a run_all works in this results folder."""
+        return self.root / ".lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "run.log"
+
+    @property
+    def crate(self) -> Path:
+        """RO-Crate description of the whole results folder; its name is fixed by that standard."""
+        return self.root / "ro-crate-metadata.json"
+
     def executed(self, run_id: str) -> Path:
         return self.root / "notebooks" / f"{run_id}.ipynb"
 
     def stamp(self, run_id: str) -> Path:
-        return self.root / "stamps" / f"{run_id}.json"
+        return self.stamps / f"{run_id}.json"

@@ -1,0 +1,276 @@
+"""Run a study: plan its notebooks, make those that are missing or stale, and end with the report.
+
+Exit status: 0 all done; 1 some runs failed, the report shows them; 2 bad usage or input, nothing started;
+130 interrupted, everything finished so far is kept.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from lib import dataset, provenance, runner
+from lib.freshness import Freshness
+from lib.params import AXES, STEPS, ParameterError, Study, backbones, load_study, nearest, study_path
+from lib.paths import NOTEBOOKS, RESULTS, StudyPaths
+from lib.progress import duration, log, start_log
+from lib.study import Inputs, NotebookError, Run, left_out, plan, select
+
+BAD_INPUT = (ParameterError, NotebookError, dataset.DataError, runner.EngineError)
+
+
+def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int:
+    """Run `run_all.py` with command-line arguments; returns the exit status.
+
+    Args:
+        notebooks: folder of the notebooks, for studies of other notebooks of the same steps.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    interrupted = threading.Event()
+    _answer_signals(interrupted)
+    try:
+        return _run(options, arguments, notebooks, interrupted)
+    except BAD_INPUT as error:
+        print(f"run_all.py: {error}", file=sys.stderr)
+        log.error("%s", error)
+        return 2
+
+
+def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, interrupted: threading.Event) -> int:
+    study = load_study(options.study)
+    name = study_path(options.study).stem
+    if options.weights == "none":
+        study = study.model_copy(update={"weights": "none"})
+    paths = StudyPaths(Path(options.results).expanduser().resolve() if options.results else RESULTS / name)
+    only, steps = _only(options.only, study), _steps(options.step)
+    weights_dir = _weights(options, study, only)
+    if options.dry_run:
+        inputs = _inputs(options, study, paths, weights_dir, draw=False)
+        planned = plan(study, name, paths, inputs, notebooks)
+        _show_plan(select(planned, steps, only), paths, name, frozenset([options.force] if options.force else []))
+        return 0
+    with runner.locked(paths.root):
+        start_log(paths.log)
+        log.info("python run_all.py %s", shlex.join(arguments))
+        inputs = _inputs(options, study, paths, weights_dir, draw=True)
+        planned = plan(study, name, paths, inputs, notebooks)
+        runs = select(planned, steps, only)
+        how = runner.Options(
+            jobs=options.jobs,
+            per_gpu=options.per_gpu,
+            scheduler=options.scheduler,
+            force=frozenset([options.force] if options.force else []),
+            fail_fast=options.fail_fast,
+            dashboard=options.dashboard,
+        )
+        facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
+        started = time.monotonic()
+        results = runner.carry_out(runs, planned, left_out(study), paths.root, how, facts, interrupted)
+        return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interrupted)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_all.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
+    add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
+    add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
+    add("--masks", default="", metavar="DIR", help="ground-truth lesion masks <isic_id>*.png for 07_kmeans")
+    add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
+    add("--results", default="", metavar="DIR", help="default: results/<study>")
+    add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")
+    add("--step", default="", metavar="NAME[,NAME]", help=f"only these steps and what they need: {', '.join(STEPS)}")
+    add("--jobs", type=_positive, default=0, metavar="N", help="notebooks at once; default: one a GPU, else by cores")
+    add("--per-gpu", type=_positive, default=1, metavar="N", help="training notebooks that share a GPU")
+    add("--scheduler", default="", metavar="ADDR", help="an existing Dask cluster, instead of a local one")
+    add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
+    add("--dry-run", action="store_true", help="show the plan: fresh, stale (what changed) or missing; start nothing")
+    add(
+        "--force",
+        nargs="?",
+        const="all",
+        default="",
+        choices=("all", *STEPS),
+        metavar="STEP",
+        help="run again though fresh",
+    )
+    add("--fail-fast", action="store_true", help="stop at the first failure")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _answer_signals(interrupted: threading.Event) -> None:
+    """The first Ctrl-C or SIGTERM ends the study in order, a second one at once."""
+
+    def answer(number: int, _frame: object) -> None:
+        if interrupted.is_set():
+            os._exit(130)  # workers and kernels are leashed and end with this process
+        interrupted.set()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, answer)
+        signal.signal(signal.SIGTERM, answer)
+
+
+def _only(texts: list[str], study: Study) -> dict[str, list[str]]:
+    """`--only AXIS=V[,V]` as axis -> values, checked against the study."""
+    lists = ("protocols", "preprocessings", "scenarios", "backbones", "seeds")
+    valid = {axis: [str(value) for value in getattr(study, name)] for axis, name in zip(AXES, lists)}
+    only: dict[str, list[str]] = {}
+    for text in texts:
+        axis, equals, values = text.partition("=")
+        if not equals or axis not in AXES:
+            raise ParameterError(
+                f"--only {text!r}: expected AXIS=V[,V] with an axis of {', '.join(AXES)}{nearest(axis, AXES)}"
+            )
+        for value in values.split(","):
+            if value not in valid[axis]:
+                raise ParameterError(
+                    f"--only {text!r}: the study has no {axis} {value!r}{nearest(value, valid[axis])}; "
+                    f"it has {', '.join(valid[axis])}"
+                )
+            only.setdefault(axis, []).append(value)
+    return only
+
+
+def _steps(text: str) -> list[str]:
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in STEPS:
+            raise ParameterError(f"--step {name!r}: no such step{nearest(name, STEPS)}; there are {', '.join(STEPS)}")
+    return names
+
+
+def _weights(options: argparse.Namespace, study: Study, only: dict[str, list[str]]) -> Path | None:
+    """The folder of weights, checked for the backbones that are asked for; None: Keras downloads, or random."""
+    given = options.weights or os.environ.get("SKINCAS_WEIGHTS", "")
+    if given == "none" or not given or study.weights == "none":
+        return None
+    source = "--weights" if options.weights else "$SKINCAS_WEIGHTS"
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise ParameterError(f"{source} {given!r} is no folder; give one with <name>_notop.weights.h5 files, or `none`")
+    wanted = [name for name in study.backbones if name in only.get("backbone", study.backbones)]
+    missing = [
+        f"{backbones()[name].weights} ({name})" for name in wanted if not (folder / backbones()[name].weights).is_file()
+    ]
+    if missing:
+        raise ParameterError(
+            f"{source} {given!r} lacks {', '.join(missing)}; put the files there, leave the backbones out with "
+            "--only backbone=..., or leave --weights out so that Keras downloads them"
+        )
+    return folder.resolve()
+
+
+def _inputs(
+    options: argparse.Namespace, study: Study, paths: StudyPaths, weights_dir: Path | None, draw: bool
+) -> Inputs:
+    """What the study reads from outside, checked before anything starts; a demo's images are drawn now."""
+    if study.synthetic and not options.data:
+        folder = paths.demo_data
+        if draw:
+            from lib import demo
+
+            demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
+        # before the first run there is nothing to look at
+        found = {"metadata": folder / "metadata.csv", "masks": folder / "masks"}
+        return Inputs(data=folder, weights_dir=weights_dir, **found)
+    data = dataset.find(options.data)
+    dataset.check(data)
+    metadata = options.metadata or os.environ.get("SKINCAS_METADATA", "")
+    if metadata:
+        if not Path(metadata).expanduser().is_file():
+            raise ParameterError(
+                f"--metadata {metadata!r} is no file; give a CSV with isic_id, isic2019_diagnosis, lesion_id"
+            )
+        dataset.read_metadata(Path(metadata).expanduser())
+    if options.masks and not Path(options.masks).expanduser().is_dir():
+        raise ParameterError(f"--masks {options.masks!r} is no folder; give one with <isic_id>*.png files")
+    return Inputs(
+        data=data,
+        metadata=Path(metadata).expanduser() if metadata else None,
+        masks=Path(options.masks).expanduser() if options.masks else None,
+        weights_dir=weights_dir,
+    )
+
+
+def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> None:
+    runner.check_format(paths)
+    standings = runner.standings(runs, Freshness(paths.root), force)
+    counts = {status: sum(s.status == status for s in standings.values()) for status in ("fresh", "stale", "missing")}
+    total = ", ".join(f"{count} {status}" for status, count in counts.items())
+    tree = Tree(Text(f"{name}: {len(runs)} runs: {total}"))
+    for step in dict.fromkeys(run.step for run in runs):
+        mine = [run for run in runs if run.step == step]
+        of = {status: sum(standings[run.id].status == status for run in mine) for status in counts}
+        branch = tree.add(Text(f"{step}: {', '.join(f'{count} {status}' for status, count in of.items() if count)}"))
+        for run in mine:
+            standing = standings[run.id]
+            line = f"{run.id}: {standing.status}"
+            branch.add(Text(line + (f" ({'; '.join(standing.changes)})" if standing.changes else "")))
+    Console(soft_wrap=True).print(tree)
+
+
+def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: float, interrupted) -> int:
+    counts: dict[str, int] = {}
+    for result in results.values():
+        counts[result["status"]] = counts.get(result["status"], 0) + 1
+    lines = [f"{', '.join(f'{count} {status}' for status, count in counts.items())} in {duration(seconds)}"]
+    failed = [run for run in runs if results.get(run.id, {}).get("status") == "failed"]
+    for run in failed:
+        result = results[run.id]
+        only = [f"--only {axis}={value}" for axis, value in run.axes.items()]
+        again = ["python run_all.py", shlex.quote(options.study), *_kept(arguments), f"--step {run.step}", *only]
+        where = f" in code cell {result['cell']}" if result.get("cell") else ""
+        lines += [
+            f"{run.id} failed{where}: {result['error']}",
+            f"  notebook: {paths.executed(run.id)}",
+            f"  again:    {' '.join(again)}",
+        ]
+    for run in runs:
+        if results.get(run.id, {}).get("status") == "not run":
+            lines.append(f"{run.id} not run: {results[run.id]['cause']}")
+    report = next((run for run in runs if run.step == "report"), None)
+    if interrupted.is_set():
+        lines.append("interrupted; what has finished is kept, the same command goes on from there")
+    elif report and results[report.id]["status"] in ("done", "fresh"):
+        lines.append(f"report: {paths.report}")
+    for line in lines:
+        print(line)
+        log.info("%s", line)
+    if interrupted.is_set():
+        return 130
+    return 1 if any(result["status"] not in ("done", "fresh") for result in results.values()) else 0
+
+
+def _kept(arguments: list[str]) -> list[str]:
+    """The arguments that say where things are, for the command that runs one run again."""
+    kept = []
+    for flag in ("--data", "--metadata", "--masks", "--weights", "--results"):
+        for i, argument in enumerate(arguments):
+            if argument == flag:
+                kept.append(f"{flag} {shlex.quote(arguments[i + 1])}")
+            elif argument.startswith(f"{flag}="):
+                kept.append(f"{flag} {shlex.quote(argument.partition('=')[2])}")
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())
