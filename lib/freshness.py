@@ -51,7 +51,7 @@ class Freshness:
     def __init__(self, root: Path, lib: Path = LIB):
         self.paths = StudyPaths(root)
         self.root = root
-        self.library = Library(lib)
+        self.lib = lib
         self._stamps: dict[str, dict | None] = {}
         self._known: dict[str, dict] | None = None
         self._external = read_json(self.paths.external_digests) or {}
@@ -66,7 +66,7 @@ class Freshness:
 
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
-        reached = self.library.reached(run.notebook, counts_plots=run.pictures)
+        reached = library(self.lib).reached(run.notebook, counts_plots=run.pictures)
         return {
             "format": FORMAT,
             "cells": [_digest(_normal(cell)) for cell in code_cells(run.notebook)],
@@ -141,6 +141,12 @@ class Freshness:
             if [status.st_size, status.st_mtime_ns] != [size, mtime] and file_digest(path) != digest:
                 changes.append(f"output {name} was changed by hand")
         return changes
+
+
+@cache
+def library(folder: Path) -> "Library":
+    """The modules in a folder, parsed once a process."""
+    return Library(folder)
 
 
 class Library:

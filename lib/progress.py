@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 log = logging.getLogger("skincas")
+log.addHandler(logging.NullHandler())
 STILL = 30.0  # seconds between plain lines on notebooks that go on
 
 
