@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -370,7 +370,6 @@ class _File:
     copy_of: "_File | None" = None
     near_copy: bool = False
     flaw: str = ""  # the planted flaw it takes part in: keeps its metadata as planted
-    change: dict[str, float] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -483,17 +482,15 @@ def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
         "The ids ISIC_9... are made up; the ISIC Archive has no such images. Not for any medical use.\n",
         encoding="utf-8",
     )
-    drawn: dict[int, tuple[np.ndarray, np.ndarray, bytes]] = {}
+    drawn: dict[int, tuple[bytes, np.ndarray]] = {}
     for file in sorted(plan, key=lambda one: one.copy_of is not None):  # originals first
         if file.copy_of is None:
             picture, mask = _photo(file.shows, size, seed, file.lesion, file.view)
-            drawn[id(file)] = picture, mask, _jpeg(picture, 92)
+            content = _jpeg(picture, 92)
         else:
-            picture, mask, content = drawn[id(file.copy_of)]
-            if file.near_copy:  # a little brighter, and compressed again
-                content = _jpeg(np.clip(picture.astype(np.int16) + 2, 0, 255).astype(np.uint8), 80)
-            drawn[id(file)] = picture, mask, content
-        picture, mask, content = drawn[id(file)]
+            content, mask = drawn[id(file.copy_of)]
+            content = _near_copy(content) if file.near_copy else content
+        drawn[id(file)] = content, mask
         path = folder / file.source
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -511,6 +508,12 @@ def _jpeg(picture: np.ndarray, quality: int) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "JPEG", quality=quality, comment=NOTICE.encode(), exif=exif)
     return stream.getvalue()
+
+
+def _near_copy(content: bytes) -> bytes:
+    """A JPEG a little brighter and compressed again; coarser compression would change small pictures too much."""
+    picture = np.asarray(Image.open(io.BytesIO(content)))
+    return _jpeg(np.clip(picture.astype(np.int16) + 1, 0, 255).astype(np.uint8), 90)
 
 
 def _write_json(path: Path, content: dict) -> None:
