@@ -132,25 +132,32 @@ def precision_at_k(ranked: pd.DataFrame, ks: Sequence[int] = (10, 25, 50, 100, 2
 
     Returns:
         A row a (class or "all", k), k up to the number of images, and one with k = the number of contradicted labels
-        (there precision is recall too): class, images, contradicted, base_rate, k, hits, precision, precision_low,
+        (there precision is recall too); where none or all are contradicted there is nothing to rank: one row with
+        k = 0. Columns: class, images, contradicted, base_rate, k, hits, precision, precision_low,
         precision_high (Wilson, 95 %), lift (precision over base rate), p_value (hypergeometric: as many hits or more
         at random).
     """
     columns = ["class", "images", "contradicted", "base_rate", "k", "hits", "precision", "precision_low"]
     columns += ["precision_high", "lift", "p_value"]
+    if ranked.empty:
+        return pd.DataFrame(columns=columns)
     known = ranked[ranked["diagnosis"] != ""]
     rows = []
     for name, part in [("all", known), *known.groupby("class")]:
         wrong = part.sort_values("rank")["contradicted"].to_numpy(bool)
         total = int(wrong.sum())
-        for k in sorted({*(k for k in ks if k < len(wrong)), total} - {0}):
+        about = {"class": name, "images": len(wrong), "contradicted": total}
+        about["base_rate"] = total / len(wrong) if len(wrong) else np.nan
+        if total in (0, len(wrong)):
+            rows.append(about | {"k": 0, "hits": 0})
+            continue
+        for k in sorted({*(k for k in ks if k < len(wrong)), total}):
             hits = int(wrong[:k].sum())
             low, high = proportion_confint(hits, k, method="wilson")
-            row = {"class": name, "images": len(wrong), "contradicted": total, "base_rate": total / len(wrong)}
-            row |= {"k": k, "hits": hits, "precision": hits / k, "precision_low": low, "precision_high": high}
-            row["lift"] = row["precision"] / row["base_rate"] if total else np.nan
+            row = {"k": k, "hits": hits, "precision": hits / k, "precision_low": low, "precision_high": high}
+            row["lift"] = row["precision"] / about["base_rate"]
             row["p_value"] = float(hypergeom.sf(hits - 1, len(wrong), total, k))
-            rows.append(row)
+            rows.append(about | row)
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -49,10 +49,13 @@ def test_planted_flips_are_found_well_above_chance():
     assert (right["suggested"].map(CODES) == right["diagnosis"]).mean() > 0.9
 
 
-def test_without_flips_the_ranking_finds_nothing_to_confirm():
+def test_where_no_label_or_every_label_is_contradicted_no_precision_is_claimed():
     features, images, _ = planted(flips=0)
     precision = precision_at_k(rank_label_errors(features, images))
-    assert (precision["hits"] == 0).all() and (precision["p_value"] == 1).all()
+    assert (precision["base_rate"] == 0).all() and precision["precision"].isna().all()
+    images["diagnosis"] = images["class"].map(CODES).map({"MEL": "NV", "NV": "MEL", "DF": "VASC", "VASC": "DF"})
+    precision = precision_at_k(rank_label_errors(features, images))
+    assert (precision["base_rate"] == 1).all() and precision["precision"].isna().all()
 
 
 def test_the_same_seed_gives_the_same_list():
