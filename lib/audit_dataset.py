@@ -56,8 +56,9 @@ def dataset_audit(
         accuracy_ceiling: {"raw" or protocol: {scenario: x}}, as `accuracy_ceiling` has it, over the files of the
             scenario's classes, or over the test part of a protocol; None where there is none.
         paper: the number of images the paper gives against the number found.
-        test_of_8_1_1: for each scenario, the images of its classes, a tenth of them, and the test-set sizes that fit
-            the printed table (empty if `published` is None).
+        test_of_8_1_1: for each scenario, the images of its classes, a tenth of them (smallest, largest: each class's
+            tenth rounded down or up), the test-set sizes that fit the printed table (one for each group of rows, none
+            if `published` is None), how many times a tenth they are, and whether one of them fits the images.
     """
     scenarios = paper_scenarios() if scenarios is None else scenarios
     by_content = index.groupby("content")
@@ -249,7 +250,11 @@ def _tenths(
     for name, scenario in scenarios.items():
         per_class = index["class"].map(scenario.label_of()).value_counts()
         images = int(per_class.sum())
-        printed = [int(n) for n in tables.get(str(scenario.table), {}).get("test_n", [])]
+        table = tables.get(str(scenario.table), {})
+        # the smallest size that fits each group of rows, where no size fits all rows, or multiples of one do
+        printed = [int(group["test_n"]) for group in table.get("groups") or []] or [
+            int(n) for n in table.get("test_n", [])
+        ]
         rows.append(
             {
                 "scenario": name,
@@ -260,6 +265,7 @@ def _tenths(
                 "smallest": int((per_class // 10).sum()),
                 "largest": int((-(-per_class // 10)).sum()),
                 "printed_test_n": printed,
+                "times": [round(10 * n / images, 2) for n in printed],
                 "fits": any((per_class // 10).sum() <= n <= (-(-per_class // 10)).sum() for n in printed)
                 if printed
                 else None,
