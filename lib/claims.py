@@ -637,20 +637,17 @@ def _data_measure(measure: str, evidence: _Evidence) -> tuple[float | None, str]
             else (None, "no ground-truth masks")
         )
     if measure == "gradcam_focus":
-        table = _csv(paths.gradcam / "gradcam.csv")
-        columns = {"share_in_lesion", "lesion_share"}
-        if table is None or not columns <= set(table.columns):
-            return None, "no Grad-CAM table with the lesion's share of map and image"
-        excess = (table["share_in_lesion"] - table["lesion_share"]).dropna()
-        if excess.empty:
-            return None, "no Grad-CAM map has a segmented lesion"
-        return float(
-            excess.mean()
-        ), f"share of the map inside the lesion minus the lesion's area, mean of {len(excess)} maps"
-    if measure in ("images", "contradictory_contents"):
-        key = {"images": "files"}.get(measure, measure)
-        what = {"images": "readable image files"}.get(measure, "contents filed under more than one class")
-        return (audit[key], what) if key in audit else (None, "the data set was not audited")
+        return _gradcam_focus(paths)
+    if measure == "images":
+        if "files" not in audit:
+            return None, "the data set was not audited"
+        copies = audit.get("marked_copies", 0)
+        return audit["files"] - copies, "readable image files" + (
+            f", {copies} marked as copies left out" * bool(copies)
+        )
+    if measure == "contradictory_contents":
+        what = "contents filed under more than one class"
+        return (audit[measure], what) if measure in audit else (None, "the data set was not audited")
     if not paths.image_index.is_file():
         return None, "the data set was not audited"
     index = pd.read_parquet(paths.image_index)
@@ -666,6 +663,25 @@ def _data_measure(measure: str, evidence: _Evidence) -> tuple[float | None, str]
         return None, "no metadata with official diagnoses"
     disagree = [label not in DIAGNOSIS_CLASSES[code] for label, code in zip(known["class"], known["diagnosis"])]
     return int(np.sum(disagree)), f"labels that contradict the official diagnosis, of {len(known)} with one"
+
+
+def _gradcam_focus(paths: StudyPaths) -> tuple[float | None, str]:
+    """Mean over maps of (share of the map inside the lesion - share of the image that the lesion covers)."""
+    maps = [pd.read_csv(file) for file in sorted(paths.gradcam.glob("*/*/maps.csv"))]
+    maps = pd.concat(maps, ignore_index=True) if maps else pd.DataFrame(columns=["share_in_lesion"])
+    if "lesion_share" not in maps and "source" in maps:
+        segments = _csv(paths.kmeans / "segmentation.csv")
+        if segments is not None and {"source", "abnormal_area"} <= set(segments.columns):
+            area = segments.drop_duplicates("source").set_index("source")["abnormal_area"]
+            maps = maps.assign(lesion_share=maps["source"].map(area))
+    if not {"share_in_lesion", "lesion_share"} <= set(maps.columns):
+        return None, "no Grad-CAM map with the lesion's share of map and image"
+    excess = (maps["share_in_lesion"] - maps["lesion_share"]).dropna()
+    if excess.empty:
+        return None, "no Grad-CAM map has a segmented lesion"
+    return float(
+        excess.mean()
+    ), f"share of the map inside the lesion minus the lesion's area, mean of {len(excess)} maps"
 
 
 def _test_images(test: Check, evidence: _Evidence) -> tuple[bool | None, str, dict]:

@@ -357,6 +357,8 @@ def test_claims_about_the_data_set_are_counted_on_it(tmp_path: Path):
     index.to_parquet(paths.image_index)
     assert one(paths, measure="images", equals=2357)["verdict"] == REPRODUCED
     assert one(paths, measure="images", equals=2358)["verdict"] == NOT_REPRODUCED
+    write_audit(paths, dataset={"files": 2359, "marked_copies": 2, "contradictory_contents": 11})
+    assert one(paths, measure="images", equals=2357)["verdict"] == REPRODUCED
     assert one(paths, measure="contradictory_contents", equals=0)["verdict"] == NOT_REPRODUCED
     labels = one(paths, measure="label_disagreements", equals=0)
     assert labels["verdict"] == NOT_REPRODUCED and labels["protocols"]["all"]["numbers"]["value"] == 1
@@ -368,11 +370,15 @@ def test_segmentation_and_gradcam_are_judged_by_their_tables(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     assert one(paths, measure="segmentation_dice", at_least=0.79)["verdict"] == NOT_TESTED
     paths.kmeans.mkdir()
-    paths.gradcam.mkdir()
-    pd.DataFrame({"dice": [0.9, 0.7, None]}).to_csv(paths.kmeans / "segmentation.csv")
-    pd.DataFrame({"share_in_lesion": [0.3, 0.2], "lesion_share": [0.2, 0.4]}).to_csv(paths.gradcam / "gradcam.csv")
+    paths.gradcam_maps("nine_classes", OURS).mkdir(parents=True)
+    segments = pd.DataFrame({"source": ["a", "b", "c"], "dice": [0.9, 0.7, None], "abnormal_area": [0.2, 0.4, 0.1]})
+    segments.to_csv(paths.kmeans / "segmentation.csv")
+    maps = pd.DataFrame({"source": ["b", "a", "d"], "share_in_lesion": [0.2, 0.3, 0.9]})
+    maps.to_csv(paths.gradcam_maps("nine_classes", OURS) / "maps.csv")
     assert one(paths, measure="segmentation_dice", at_least=0.79)["verdict"] == REPRODUCED
-    assert one(paths, measure="gradcam_focus", at_least=0)["verdict"] == NOT_REPRODUCED
+    focus = one(paths, measure="gradcam_focus", at_least=0)
+    assert focus["verdict"] == NOT_REPRODUCED
+    assert focus["protocols"]["all"]["numbers"]["value"] == pytest.approx((0.3 - 0.2 + 0.2 - 0.4) / 2)
 
 
 # the whole
