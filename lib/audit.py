@@ -131,12 +131,7 @@ def binary_matrices(
     """
     if average not in AVERAGES:
         raise ValueError(f"no average {average!r}; one of {', '.join(AVERAGES)}")
-    units = _units([accuracy, precision, recall, f1])
-    found = []
-    for correct in _correct(units[0], n):
-        matrices, scores = _scores(n, correct)
-        found.append(matrices[_agrees(scores[average], units[1:])])
-    return np.concatenate(found) if found else np.empty((0, 2, 2), int)
+    return _matrices(n, average, *_units([accuracy, precision, recall, f1])).copy()
 
 
 def text_errors(
@@ -253,16 +248,15 @@ def detection_rate(
     for number, rows in _tables(published).items():
         units = _table_units(rows)
         groups = _groups(units[:, :2], sizes)
-        bad = {row for row, *_ in _errors(units, groups, classes[number], sizes)}
-        for row in set(range(len(units))) - bad:
+        for row in set(range(len(units))) - _accused(units, groups, classes[number], sizes):
             for column, name in enumerate(VALUES):
                 for value in _one_digit_changes(int(units[row, column])):
                     changed = units.copy()
                     changed[row, column] = value
-                    # only accuracies tell sizes; the others leave the groups as they are
-                    regrouped = _groups(changed[:, :2], sizes) if column < 2 else groups
-                    found = _errors(changed, regrouped, classes[number], sizes)
-                    outcomes.append((number, name, any(at == row for at, *_ in found)))
+                    caught = row in _accused(changed, groups, classes[number], sizes)
+                    if not caught and column < 2:  # only accuracies tell sizes
+                        caught = row in _accused(changed, _groups(changed[:, :2], sizes), classes[number], sizes)
+                    outcomes.append((number, name, caught))
     table = pd.DataFrame(outcomes, columns=["table", "column", "caught"])
     return {
         "changes": len(table),
@@ -343,13 +337,17 @@ def _groups(units: np.ndarray, sizes: np.ndarray) -> list[dict]:
     while len(left):
         best = (CHANCE, None)
         val_left, test_left = val[left], test[left]
+        # the least chance that so many rows could have, at the smallest size
+        least = [pairs * float(bdtrc(count - 1, len(left), _share(sizes[0]) ** 2)) for count in range(1, len(left) + 1)]
         for shift in sorted(range(-VAL_TEST_DIFFERENCE, VAL_TEST_DIFFERENCE + 1), key=abs):
             first, last = max(0, -shift), len(sizes) - max(0, shift)  # val_n = size, test_n = size + shift
             if first >= last:
                 continue
             fitting = (val_left[:, first:last] & test_left[:, first + shift : last + shift]).sum(axis=0, dtype=np.int16)
-            # of the sizes that as many rows fit, the smallest is the least likely by chance
-            for count in range(1, int(fitting.max()) + 1):
+            for count in range(int(fitting.max()), 0, -1):
+                if least[count - 1] >= best[0]:
+                    break
+                # of the sizes that as many rows fit, the smallest is the least likely by chance
                 at = first + int(np.argmax(fitting == count))
                 if fitting[at - first] == count:
                     by_chance = _share(sizes[at]) * _share(sizes[at + shift])
@@ -403,7 +401,7 @@ def _errors(units: np.ndarray, groups: list[dict], n_classes: int, sizes: np.nda
         errors += [(row, *error) for error in _bounds(test, precision, recall, f1)]
         if n_classes == 2 and recall == test:
             candidates = _candidate_sizes(row, test, groups, sizes)
-            if candidates and not any(_any_matrix(n, test, precision, recall, f1) for n in candidates):
+            if candidates and not any(len(_matrices(n, "weighted", test, precision, recall, f1)) for n in candidates):
                 printed = f"precision {precision / 100:.2f}, F1 {f1 / 100:.2f}"
                 at = f"at n = {candidates[0]}" if len(candidates) == 1 else "at any n that fits"
                 errors.append((row, f"no 2x2 confusion matrix {at}", printed, "a matrix that gives all four"))
@@ -416,6 +414,10 @@ def _errors(units: np.ndarray, groups: list[dict], n_classes: int, sizes: np.nda
         elif same_scores and units[one, 0] == units[other, 0]:
             errors.append((other, "all values repeat another row", _triple(units[other]), one))
     return errors
+
+
+def _accused(units: np.ndarray, groups: list[dict], n_classes: int, sizes: np.ndarray) -> set[int]:
+    return {row for row, *_ in _errors(units, groups, n_classes, sizes)}
 
 
 def _no_size(val: int, test: int, groups: list[dict], sizes: np.ndarray) -> list[tuple]:
@@ -531,45 +533,52 @@ def _one_digit_changes(unit: int) -> list[int]:
 # ---- 2x2 confusion matrices ----
 
 
-@lru_cache(maxsize=16)  # tens of MB each for large n
-def _scores(n: int, correct: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """All matrices with so many correct of n: int [m, 2, 2], and per average precision, recall, F1 [m, 3] in per cent.
+@lru_cache(maxsize=4096)
+def _matrices(n: int, average: str, accuracy: int, *printed: int) -> np.ndarray:
+    """`binary_matrices` of values in hundredths of a per cent; the array is shared and must not be changed.
 
     A class that is never predicted has precision 0 and F1 0, as scikit-learn has it by default.
     """
-    first, wrong = np.meshgrid(np.arange(correct + 1), np.arange(n - correct + 1), indexing="ij")
-    matrices = np.stack([first, wrong, n - correct - wrong, correct - first], axis=-1).reshape(-1, 2, 2)
-    matrices = matrices[(matrices.sum(axis=2) > 0).all(axis=1)]  # both classes are present
-    hits = matrices[:, [0, 1], [0, 1]]
-    support, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
-    scores = (
-        np.stack([hits / np.maximum(predicted, 1), hits / support, 2 * hits / (support + predicted)], axis=-1) * 100
-    )
-    return matrices, {
-        "weighted": (scores * (support / n)[:, :, None]).sum(axis=1),
-        "macro": scores.mean(axis=1),
-        "one class": scores[:, 1],
-    }
+    found = [np.empty((0, 2, 2), int)]
+    for correct in _correct(accuracy, n):
+        # all ways to split the hits and the misses between the classes: int [hits of the first, misses of the first]
+        hit, miss = np.arange(correct + 1)[:, None], np.arange(n - correct + 1)[None, :]
+        hits, misses = np.array([hit, correct - hit]), np.array([miss, n - correct - miss])
+        # precision leaves few; recall and F1 are looked at for these only
+        precision = _average(average, n, *((h / np.maximum(h + m, 1), h + o) for h, o, m in _paired(hits, misses)))
+        first, second = np.nonzero(_rounds_to(precision, printed[0]))
+        hits, misses = hits[:, first, 0], misses[:, 0, second]
+        both = (hits + misses > 0).all(axis=0)  # both classes are present
+        hits, misses = hits[:, both], misses[:, both]
+        recall = _average(average, n, *((h / (h + o), h + o) for h, o, _ in _paired(hits, misses)))
+        f1 = _average(average, n, *((2 * h / (2 * h + o + m), h + o) for h, o, m in _paired(hits, misses)))
+        agree = _rounds_to(recall, printed[1]) & _rounds_to(f1, printed[2])
+        found.append(np.array([[hits[0], misses[0]], [misses[1], hits[1]]])[:, :, agree].transpose(2, 0, 1))
+    return np.concatenate(found)
 
 
-def _agrees(scores: np.ndarray, units: Sequence[int]) -> np.ndarray:
-    """Which rows of scores [m, 3] in per cent round to the printed hundredths."""
-    return (np.abs(scores - np.asarray(units) / 100) <= 0.005 + TOLERANCE).all(axis=1)
+def _paired(hits: np.ndarray, misses: np.ndarray):
+    """For each class: its hits, its misses, and the other class's misses, which are its false positives."""
+    return zip(hits, misses, misses[::-1])
 
 
-@lru_cache(maxsize=4096)
-def _any_matrix(n: int, accuracy: int, *scores: int) -> bool:
-    """Whether some matrix gives accuracy and weighted precision, recall and F1, in hundredths of a per cent."""
-    return any(_agrees(_scores(n, k)[1]["weighted"], scores).any() for k in _correct(accuracy, n))
+def _average(average: str, n: int, first: tuple, second: tuple) -> np.ndarray:
+    """Two classes' (score, support) as one score in per cent."""
+    if average == "weighted":
+        return 100 * (first[0] * first[1] + second[0] * second[1]) / n
+    return 50 * (first[0] + second[0]) if average == "macro" else 100 * second[0]
+
+
+def _rounds_to(percentage: np.ndarray, unit: int) -> np.ndarray:
+    return np.abs(percentage - unit / 100) <= 0.005 + TOLERANCE
 
 
 def _matrices_of(units: np.ndarray, candidates: list[int], examples: int = 3) -> dict:
     """How many 2x2 matrices give a row at its candidate sizes, a few of them, and the count by other averages."""
-    printed = [unit / 100 for unit in units[1:]]
-    found = {average: [binary_matrices(n, *printed, average) for n in candidates] for average in AVERAGES}
-    counts = {average: sum(map(len, matrices)) for average, matrices in found.items()}
-    shown = [matrix.tolist() for matrices in found["weighted"] for matrix in matrices][:examples]
-    return {"confusion_matrices": counts["weighted"], "matrices_by_average": counts, "examples": shown}
+    values = units[1:].tolist()
+    found = [matrix.tolist() for n in candidates for matrix in _matrices(n, "weighted", *values)]
+    counts = {average: sum(len(_matrices(n, average, *values)) for n in candidates) for average in AVERAGES}
+    return {"confusion_matrices": len(found), "matrices_by_average": counts, "examples": found[:examples]}
 
 
 def _shared_supports(units: np.ndarray, group: dict) -> list[int]:
