@@ -116,6 +116,23 @@ def test_joined_wilson_intervals_are_newcombes_hybrid_score_interval():
     assert (low, high) == pytest.approx(expected)
 
 
+def test_two_measurements_of_one_accuracy_agree_nineteen_times_in_twenty_also_with_groups():
+    # ours: 80 groups of 3 images that stand or fall together; printed: 300 images on their own
+    generator = np.random.default_rng(9)
+    groups = np.repeat(np.arange(80), 3)
+    agree = {"groups": 0, "images": 0}
+    for _ in range(400):
+        ours = np.repeat(generator.random(80) < 0.8, 3).astype(float)
+        printed = generator.binomial(300, 0.8)
+        theirs = printed / 300, *proportion_confint(printed, 300, method="wilson")
+        for name, units in (("groups", groups), ("images", np.arange(240))):
+            interval = group_interval(ours, units, resamples=500)
+            _, low, high = difference_interval((ours.mean(), *interval), theirs)
+            agree[name] += low <= 0 <= high
+    assert 0.92 < agree["groups"] / 400 < 0.98
+    assert agree["images"] / 400 < 0.88  # what forgetting the groups would do
+
+
 def test_planted_steps_are_found_and_add_up(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     for protocol, share in (("published", 0.95), ("grouped", 0.75), ("clean", 0.80)):
