@@ -109,7 +109,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
         notebook = _read(path)
         kernel_starts_in = {"metadata": {"path": str(tmp_path / "notebooks")}}
         try:
-            NotebookClient(notebook, timeout=240, resources=kernel_starts_in).execute()
+            NotebookClient(notebook, timeout=600, resources=kernel_starts_in).execute()
         except CellExecutionError as error:
             error.add_note(f"in {path.name}")
             raise
