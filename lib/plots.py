@@ -253,35 +253,41 @@ def accuracy_comparison(results: pd.DataFrame) -> Figure:
 
 @styled
 def waterfall(ways: Mapping[str, pd.DataFrame]) -> Figure:
-    """The way from the printed accuracy to the honest one, a panel a scenario.
+    """The way from the printed accuracy to the honest one: what each step adds or takes, a panel a scenario.
 
     Args:
         ways: panel title -> table with `stage` (printed, published, grouped, clean, in this order), `accuracy`,
-            `low`, `high` (fractions of 1, NaN where not measured).
+            `low`, `high` (fractions of 1, NaN where not measured). A step over a missing stage is one step.
     """
-    figure, axes = _panels(len(ways), width=2.75, height=2.9, sharey=True, columns=4)
+    figure, axes = _panels(len(ways), width=2.75, height=3.1, sharey=True, columns=4)
     for axis, (title, way) in zip(axes, ways.items()):
         axis.set_title(title)
-        before, last = np.nan, 0
-        for place, row in enumerate(way.itertuples()):
-            colour = _colour(row.stage)
-            if not np.isfinite(row.accuracy):
-                axis.text(place, 0.04, "not\nmeasured", ha="center", va="bottom", fontsize=7, color=MUTED)
-                continue
-            axis.bar(place, row.accuracy, 0.66, color=colour, alpha=0.9)
-            top = row.accuracy
-            if np.isfinite(row.low) and np.isfinite(row.high):
-                axis.plot([place, place], [row.low, row.high], color=INK, lw=1)
-                top = row.high
-            label = f"{100 * row.accuracy:.1f}"
-            if np.isfinite(before):
-                label += f"\n({100 * (row.accuracy - before):+.1f})"
-                axis.plot([last + 0.33, place - 0.33], [before, before], color=MUTED, lw=0.8, ls=":")
-            axis.text(place, top + 0.015, label, ha="center", va="bottom", fontsize=7.5)
-            before, last = row.accuracy, place
-        axis.set_xticks(range(len(way)), way["stage"])
+        known = way[np.isfinite(way["accuracy"])].reset_index(drop=True)
+        if len(known) < 2:
+            _say(axis, "not measured")
+            continue
+        before = known["accuracy"][0]
+        axis.bar(0, before, 0.7, color=COLOURS["printed"])
+        axis.text(0, before + 0.015, f"{100 * before:.1f}", ha="center", va="bottom", fontsize=7.5)
+        for place, row in enumerate(known.iloc[1:].itertuples(), start=1):
+            step = row.accuracy - before
+            axis.plot([place - 1 + 0.35, place + 0.35], [before, before], color=MUTED, lw=0.8)
+            axis.bar(place, step, 0.7, bottom=before, color=_colour(row.stage))
+            axis.plot([place, place], [row.low, row.high], color=INK, lw=1)
+            top = np.nanmax([row.accuracy, before, row.high])
+            axis.text(place, top + 0.015, f"{100 * step:+.1f}", ha="center", va="bottom", fontsize=7.5)
+            before = row.accuracy
+        last = known.iloc[-1]
+        axis.plot([len(known) - 1 + 0.35, len(known) + 0.35], [before, before], color=MUTED, lw=0.8)
+        axis.bar(len(known), before, 0.7, color=_colour(last["stage"]))
+        axis.text(len(known), before + 0.015, f"{100 * before:.1f}", ha="center", va="bottom", fontsize=7.5)
+        names = {"published": "our run,\nleak kept", "grouped": "leak\nremoved", "clean": "labels\nright"}
+        if "grouped" not in set(known["stage"]):
+            names["clean"] = "leak gone,\nlabels right"
+        steps = [names.get(stage, stage) for stage in known["stage"][1:]]
+        axis.set_xticks(range(len(known) + 1), ["printed", *steps, last["stage"]], fontsize=6.5)
         axis.tick_params(axis="x", length=0)
-        axis.set_ylim(0, 1.18)
+        axis.set_ylim(0, 1.12)
         axis.set_yticks(np.arange(0, 1.01, 0.25))
         axis.yaxis.set_major_formatter(_percent)
         axis.grid(axis="y")

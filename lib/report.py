@@ -28,8 +28,9 @@ from nbconvert import HTMLExporter
 from PIL import Image
 from traitlets.config import Config
 
-from lib import audit_figures, evaluate, plots
+from lib import audit_figures, beyond, beyond_figures, kmeans, plots
 from lib import claims as claims_module
+from lib.decomposition import input_range_hypothesis
 from lib.params import AXES, PHASES, PROTOCOLS, Study, backbones, literature, published, scenarios
 from lib.paths import LIB, PARAMS, StudyPaths
 
@@ -40,7 +41,7 @@ TABLE_COLUMNS = [
     *("test_accuracy_low", "test_accuracy_high", "precision", "recall", "f1", "balanced_accuracy"),
     *(f"published_{measure}" for measure in MEASURES),
 ]
-PHASE_NAMES = {"transfer": "Transfer learning", "finetune": "Fine-tuning"}
+PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
 MEASURE_NAMES = ("Val acc", "Test acc", "Precision", "Recall", "F1")
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 PROPOSED = "EfficientNetV2B3"
@@ -259,9 +260,8 @@ def waterfall(paths: StudyPaths, study: Study, backbone: str = PROPOSED) -> HTML
         for name, way in ways.items()
     )
     caption = (
-        f"Test accuracy of {backbone} as printed, then as reproduced under each protocol, in per cent; in brackets the "
-        "step from the bar before, lines are 95 % intervals, groups resampled. Read it from left to right: what falls "
-        "between published and grouped is what views of one lesion on both sides of the split were worth."
+        f"Test accuracy of {backbone} in per cent: as printed (left), what each step adds or takes (middle, in points), and "
+        "what is left (right). Lines are 95 % intervals of the accuracy after the step, groups resampled."
     )
     return _figure("waterfall", figure, "From printed to clean", caption, alt, source="tables/decomposition.csv")
 
@@ -293,6 +293,8 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         row["interval"] = (record["test_accuracy_low"], record["test_accuracy_high"])
         rows.append(row)
     rows += _printed_only(study, scenario)
+    for before, row in zip(rows, rows[1:]):
+        row["_block"] = any(before[key] != row[key] for key in ("protocol", "preprocessing", "phase_name"))
     columns = [_column("model", "Model", "head"), _column("phase_name", "Phase"), _column("protocol", "Protocol")]
     if len(study.preprocessings) > 1:
         columns.append(_column("preprocessing", "Input"))
@@ -749,8 +751,7 @@ def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
         pictures = sorted(folder.glob("*.png"))[:count]
         if not pictures:
             continue
-        table = _csv(folder / "maps.csv")
-        shown = [(_map_title(picture, table), _picture(picture)) for picture in pictures]
+        shown = [(picture.stem, _picture(picture)) for picture in pictures]
         scenario, backbone = folder.parent.name, folder.name
         caption = (
             f"Grad-CAM of {backbone}, {scenarios()[scenario].title.lower()}: where the map is warm, the class score "
@@ -766,68 +767,160 @@ def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
 
 
 def kmeans_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
-    """Fig. 4: k-means segments."""
-    pictures = sorted((paths.kmeans / "masks").glob("*.png"))
-    if not pictures:
-        return _missing("Fig. 4: there are no k-means masks.", figure=4)
-    step = max(1, len(pictures) // count)
-    shown = [(picture.stem, _stretched(_picture(picture))) for picture in pictures[::step][:count]]
+    """Fig. 4: the lesions that k-means finds, outlined on the images."""
     table = _csv(paths.kmeans / "segmentation.csv")
-    caption = (
-        f"k-means with k = {study.kmeans_k}: normal, abnormal and background, a shade each" + _synthetic(study) + "."
+    index, images = next(
+        (found for p in study.protocols if (found := _prepared(paths, p))[0] is not None), (None, None)
     )
-    if table is not None and "dice" in table and table["dice"].notna().any():
-        known = table["dice"].dropna()
-        caption += f" Mean Dice against the lesion masks: {known.mean():.2f} over {len(known)} images."
-    alt = "Segmented images: " + "; ".join(title for title, _ in shown)
-    source = "kmeans/segmentation.csv"
+    if table is None or index is None:
+        return _missing("Fig. 4: there is no segmentation.csv, or no prepared image to draw it on.", figure=4)
+    places = index[index["view"] == 0].drop_duplicates("source").reset_index().set_index("source")["index"]
+    shown = []
+    for source in table["source"].iloc[:: max(1, len(table) // count)]:
+        mask = paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png"
+        if source in places and mask.is_file() and len(shown) < count:
+            image = images[places[source]]
+            lesion = kmeans.read_mask(mask, image.shape[:2])
+            shown.append((index.loc[places[source], "folder_class"], kmeans.outline(image, lesion)))
+    if not shown:
+        return _missing("Fig. 4: there are no k-means masks of the prepared images.", figure=4)
+    caption = f"The cluster named abnormal, outlined; k = {study.kmeans_k}" + _synthetic(study) + "."
+    known = table["dice"].dropna() if "dice" in table else []
+    if len(known):
+        caption += f" Mean Dice against the true lesion masks: {known.mean():.2f} over {len(known)} images."
+    alt = "Images with the border of the segmented lesion: " + ", ".join(title for title, _ in shown)
     return _figure(
-        "fig-4",
-        plots.sample_images(shown),
-        "k-means",
-        caption,
-        alt,
-        source=source,
-        runs={"07_kmeans": "kmeans"},
-        paper=4,
-    )
+        "fig-4", plots.sample_images(shown), "Segments", caption, alt,
+        source="kmeans/segmentation.csv", runs={"07_kmeans": "kmeans"}, paper=4,
+    )  # fmt: skip
 
 
-def beyond_accuracy(paths: StudyPaths, study: Study) -> HTML:
-    """Calibration in nine classes and the ROC of malignant against benign, for the proposed model or what there is."""
-    calibration, ranking, used = {}, {}, {"nine_classes": {}, "benign_malignant": {}}
-    for protocol in study.protocols:
-        for scenario in used:
-            backbone, test = _test_predictions(paths, study, protocol, scenario)
-            if test is None:
-                continue
-            run = _run_id("train", (protocol, study.preprocessings[0], scenario, backbone, study.seeds[0]))
-            used[scenario][f"04_train, {protocol}, {backbone}"] = run
-            if scenario == "nine_classes":
-                confidence = test[evaluate.class_columns(test)].to_numpy().max(axis=1)
-                calibration[protocol] = confidence, evaluate.predicted_class(test) == test["true_class"]
-            elif test["true_class"].nunique() == 2:
-                ranking[protocol] = test["true_class"] == "malignant", test["malignant"]
+def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.DataFrame]) -> HTML:
+    """Calibration, malignant against benign, and the models compared, under the study's last protocol.
+
+    Args:
+        tables: what lib.beyond.tables gives for that protocol.
+    """
+    protocol = study.protocols[-1]
+    cells = beyond.found(paths, study, protocol)
     parts = []
+    for scenario, draw in (("nine_classes", _calibration_figure), ("benign_malignant", _malignant_figures)):
+        backbone = next(
+            (b for b in _proposed_first(study.backbones) if any((scenario, b, p) in cells for p in PHASES)), ""
+        )
+        phase = next((p for p in reversed(PHASES) if (scenario, backbone, p) in cells), "")
+        if phase:
+            parts += draw(
+                cells[scenario, backbone, phase], f"{backbone}, {PHASE_NAMES[phase].lower()}, {protocol}", study
+            )
+    for phase in PHASES:
+        ranks = _rows(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
+        if len(ranks):
+            caption = f"Mean rank over scenarios, {PHASE_NAMES[phase].lower()}, {protocol}; lines are 95 % intervals."
+            alt = "; ".join(f"{row.backbone}: {row.mean_rank:.2f}" for row in ranks.itertuples())
+            figure = beyond_figures.ranks(ranks, tables["comparisons"], phase)
+            parts.append(
+                _figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
+            )
+    figures = HTML('<div class="pair">' + "".join(part.data for part in parts) + "</div>").data
+    captions = {
+        "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
+        "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
+        "class_auc": "Area under the ROC curve of each class against the rest.",
+        "seeds": "How far test accuracy moves with the seed, beside how far it moves with the choice of test images.",
+        "comparisons": "Every two models on the same test images; p-values corrected by Holm's method.",
+    }
+    parts = []
+    for name, caption in captions.items():
+        table = tables[name]
+        if table.empty:
+            parts.append(_missing(f"{caption} {_sentence(table.attrs.get('not_tested', 'not measured'))}."))
+        else:
+            file = f"tables/beyond_{name}.csv"
+            parts.append(
+                _records_table(
+                    f"beyond-{name.replace('_', '-')}",
+                    f"{caption} Protocol {protocol}.",
+                    _records(table),
+                    file,
+                    folded=True,
+                )
+            )
+    return HTML(figures + "".join(part.data for part in parts))
+
+
+def _calibration_figure(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
+    figure = plots.reliability({label: beyond.confident(frame)})
+    table = beyond.reliability(frame)
+    alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
+    caption = (
+        f"Nine classes, {label}. On the dotted line a stated probability is the share that is right; "
+        "below it the model is too sure."
+    )
+    return [_figure("reliability", figure, "Calibration", caption, alt, source="runs/*/predictions_*.parquet")]
+
+
+def _malignant_figures(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
+    sides = beyond.malignancy(frame)
+    if sides is None:
+        return []
     source = "runs/*/predictions_*.parquet"
-    if calibration:
-        alt = "; ".join(
-            f"{p}: mean probability {c.mean():.2f}, right {np.mean(r):.2f}" for p, (c, r) in calibration.items()
+    curve = beyond.decision_curve(frame)
+    caption = f"Malignant against benign, {label}: true against false positive rate over all thresholds."
+    roc = _figure("roc", plots.roc({label: sides}), "ROC", caption, f"ROC curve of {label}.", source=source)
+    caption = f"Malignant against benign, {label}: acting on the model is worth it where its line is above both others."
+    alt = f"Net benefit at threshold 0.1: {curve.set_index('threshold')['model'].get(0.1, np.nan):.3f}."
+    figure = beyond_figures.decision_curves({label: curve})
+    return [roc, _figure("decision-curve", figure, "Decision curve", caption, alt, source=source)]
+
+
+def label_errors(found: Mapping[str, Any], count: int = 25) -> HTML:
+    """The labels that look most wrong, and how many of them the official diagnosis confirms.
+
+    Args:
+        found: what lib.label_errors.label_errors gives.
+        count: how many to list; the file has all.
+    """
+    if found["reason"] or found["ranked"].empty:
+        return _missing(f"Label errors were not looked for: {found['reason'] or 'no image to rank'}.")
+    columns = ["rank", "image_id", "class", "suggested", "p_given", "p_suggested", "diagnosis", "kind"]
+    ranked = found["ranked"].sort_values("rank")
+    caption = f"The {min(count, len(ranked))} likeliest label errors of {len(ranked)} images, cross-validated."
+    parts = [_records_table("label-errors", caption, _records(ranked[columns].head(count)), "tables/label_errors.csv")]
+    if len(found["precision"]):
+        caption = "How many of the k likeliest label errors the official diagnosis confirms, against drawing at random."
+        records = _records(found["precision"][found["precision"]["class"] == "all"])
+        parts.append(_records_table("label-error-precision", caption, records, "tables/label_errors_precision.csv"))
+    else:
+        parts.append(_part("note", text="No image has an official diagnosis, so none of them can be confirmed."))
+    return HTML("".join(part.data for part in parts))
+
+
+def input_ranges(paths: StudyPaths, study: Study) -> HTML:
+    """Does one input range for all backbones bring our accuracies near the printed ones?"""
+    if len(study.preprocessings) < 2:
+        return _missing(f"This study has one input range, {study.preprocessings[0]}: there is nothing to compare.")
+    tables = pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
+    found = input_range_hypothesis(tables)
+    if found.empty:
+        return _missing("No accuracy was measured: the input ranges cannot be compared.")
+    caption = "Printed against reproduced accuracies under each input range: mean error in points, rank correlations."
+    parts = [_records_table("input-ranges", caption, _records(found), "tables/table_1.csv to table_4.csv")]
+    shown = tables[(tables["protocol"] == study.protocols[0]) & (tables["phase"] == "transfer")].dropna(
+        subset="test_accuracy"
+    )
+    if len(shown):
+        caption = (
+            f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
         )
-        caption = "Reliability in nine classes: on the dotted line, a stated probability is the share that is right."
-        figure = plots.reliability(calibration)
+        figure = beyond_figures.input_ranges(shown, protocol=study.protocols[0])
+        alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
         parts.append(
-            _figure("reliability", figure, "Calibration", caption, alt, source=source, runs=used["nine_classes"])
+            _figure(
+                "input-ranges-figure", figure, "Input ranges", caption, alt, source="tables/table_1.csv to table_4.csv"
+            )
         )
-    if ranking:
-        alt = "ROC curves for " + ", ".join(ranking)
-        caption = "Malignant against benign: true against false positive rate over all thresholds."
-        parts.append(
-            _figure("roc", plots.roc(ranking), "ROC", caption, alt, source=source, runs=used["benign_malignant"])
-        )
-    if not parts:
-        return _missing("No predictions: calibration and ROC were not measured.")
-    return HTML('<div class="pair">' + "".join(part.data for part in parts) + "</div>")
+    return HTML("".join(part.data for part in parts))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -1003,8 +1096,8 @@ def _about_printed_tables(paths: StudyPaths) -> str:
     rows, text = len(audit.get("row_errors", [])), len(audit.get("text_errors", []))
     return (
         f"The printed accuracies imply test sets of {', '.join(sizes)} images{expected if 'images' in pool else ''}; "
-        f"{_count(rows, 'finding concerns', 'findings concern')} printed rows that contradict themselves or repeat "
-        f"another, and {_count(text, 'statement of the text differs', 'statements of the text differ')} from the tables."
+        f"{_count(rows, 'finding is', 'findings are')} of printed rows that contradict themselves or repeat "
+        f"another, and {_count(text, 'statement', 'statements')} of the text that differ from the tables."
     )
 
 
@@ -1133,17 +1226,6 @@ def _ways(table: pd.DataFrame, study: Study, backbone: str) -> dict[str, pd.Data
     return ways
 
 
-def _test_predictions(paths: StudyPaths, study: Study, protocol: str, scenario: str) -> tuple[str, pd.DataFrame | None]:
-    """Test predictions of the proposed model, or of the first backbone that has any; of its last phase."""
-    for backbone in sorted(study.backbones, key=lambda name: name != PROPOSED):
-        folder = paths.run(protocol, study.preprocessings[0], scenario, backbone, study.seeds[0])
-        for phase in reversed(PHASES):
-            table = evaluate.read_predictions(folder, phase)
-            if table is not None:
-                return backbone, table[table["part"] == "test"]
-    return "", None
-
-
 def _rows(table: pd.DataFrame | None, **values: Any) -> pd.DataFrame:
     """The rows of a table that have these values; an empty table where there is none."""
     if table is None:
@@ -1160,6 +1242,10 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
         {k: None if pd.isna(v) else getattr(v, "item", lambda v=v: v)() for k, v in row.items()}
         for row in table.to_dict("records")
     ]
+
+
+def _proposed_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: name != PROPOSED)
 
 
 def _in_paper_order(names: Iterable[str]) -> list[str]:
@@ -1270,7 +1356,9 @@ def _groups(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:
     return groups if any(name for name, _ in groups) else []
 
 
-def _records_table(name: str, caption: str, records: Sequence[Mapping[str, Any]], source: str) -> HTML:
+def _records_table(
+    name: str, caption: str, records: Sequence[Mapping[str, Any]], source: str, folded: bool = False
+) -> HTML:
     """A table of records whose keys are its columns."""
     keys = list(dict.fromkeys(key for record in records for key in record))
     rows = [dict(record) for record in records]
@@ -1278,8 +1366,8 @@ def _records_table(name: str, caption: str, records: Sequence[Mapping[str, Any]]
         if row.get("phase") in PHASE_NAMES:
             row["phase"] = PHASE_NAMES[row["phase"]]
     columns = [_column(key, _sentence(key), "value") for key in keys]
-    filters = [key for key in ("table", "protocol", "phase", "backbone", "what") if key in keys]
-    return _table(name, caption, columns, rows, source, filters)
+    filters = [key for key in ("table", "scenario", "protocol", "phase", "backbone", "what") if key in keys]
+    return _table(name, caption, columns, rows, source, filters, folded=folded)
 
 
 def _facts(name: str, caption: str, facts: Mapping[str, Any], source: str) -> HTML:
@@ -1361,7 +1449,8 @@ def _percent(value: float) -> str:
 
 
 def _signed(points: float) -> str:
-    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}")
+    rounded = round(points, 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _list(values: Sequence[Any] | None, none: str) -> str:
@@ -1405,17 +1494,6 @@ def _notebook(run: str) -> str:
 
 def _run_id(step: str, cell: Sequence[Any]) -> str:
     return "-".join([step, *map(str, cell[:-1]), f"seed{cell[-1]}"])
-
-
-def _map_title(picture: Path, table: pd.DataFrame | None) -> str:
-    return picture.stem
-
-
-def _stretched(picture: np.ndarray) -> np.ndarray:
-    """A mask of cluster numbers spread over the grey scale, so that 0, 1, 2 can be told apart."""
-    if picture.ndim == 3 or picture.max() > 16:
-        return picture
-    return (picture.astype(np.float32) * (255 / max(int(picture.max()), 1))).astype(np.uint8)
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> str:

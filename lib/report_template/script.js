@@ -16,6 +16,7 @@ for (const box of document.querySelectorAll(".table")) {
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      table.classList.add("sorted");
       const filled = rows.filter((row) => value(row, column) !== "");
       const empty = rows.filter((row) => value(row, column) === "");
       const numeric = filled.every((row) => !Number.isNaN(Number(value(row, column))));
