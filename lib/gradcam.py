@@ -120,7 +120,8 @@ def choose_images(predictions: pd.DataFrame, count: int, seed: int = 0) -> pd.Da
     where it has too few images the other classes do.
 
     Returns:
-        At most `count` rows of the predictions, by true class, with `predicted_class` and `probability` of it.
+        At most `count` rows of the predictions, a class after the other in rounds, with `predicted_class` and its
+        `probability`.
     """
     test = predictions[(predictions["part"] == "test") & (predictions["view"] == 0)]
     test = test.drop_duplicates("source").sort_values("source", ignore_index=True)
@@ -128,13 +129,14 @@ def choose_images(predictions: pd.DataFrame, count: int, seed: int = 0) -> pd.Da
     test = test.assign(
         predicted_class=predicted, probability=[row[c] for (_, row), c in zip(test.iterrows(), predicted)]
     )
-    wrong = test["predicted_class"] != test["true_class"]
-    order = test.index[np.random.default_rng(seed).permutation(len(test))]
-    shuffled = test.loc[order].assign(wrong=wrong[order])
-    shuffled["turn"] = 2 * shuffled.groupby(["true_class", "wrong"]).cumcount() + shuffled["wrong"]
-    shuffled["place"] = shuffled.groupby("true_class")["turn"].rank()
-    chosen = shuffled.sort_values(["place", "true_class"]).head(count)
-    return chosen.sort_values(["true_class", "place"]).drop(columns=["wrong", "turn", "place"]).reset_index(drop=True)
+    wrong = (test["predicted_class"] != test["true_class"]).to_numpy()
+    shuffled = test.assign(wrong=wrong).iloc[np.random.default_rng(seed).permutation(len(test))]
+    number = pd.factorize(shuffled["true_class"], sort=True)[0]
+    # every other class begins with a wrong one, so that the first image of each class shows both kinds
+    turn = 2 * shuffled.groupby(["true_class", "wrong"]).cumcount() + (shuffled["wrong"].to_numpy() ^ (number % 2 == 1))
+    place = turn.groupby(shuffled["true_class"]).rank()
+    chosen = shuffled.assign(place=place).sort_values(["place", "true_class"]).head(count)
+    return chosen.drop(columns=["wrong", "place"]).reset_index(drop=True)
 
 
 def _gradients(head: keras.Model, features, classes) -> np.ndarray:

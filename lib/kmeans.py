@@ -5,12 +5,14 @@ cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
+import pandas as pd
 
 NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 4096  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
@@ -84,6 +86,59 @@ def segment(
     colours = np.array([cv2.mean(image, mask)[:3] for mask in masks])
     colours[areas == 0] = np.nan
     return Segmentation(labels, centroids, inertia, name_clusters(labels, colours), areas, colours)
+
+
+def segment_files(
+    index: pd.DataFrame,
+    read: Callable[[str], np.ndarray],
+    true_masks: dict[str, Path],
+    folder: Path,
+    options: dict,
+    workers: int = 2,
+) -> pd.DataFrame:
+    """Segment the files of a data set, write each abnormal cluster as `<safe_name(source)>.png`, and tabulate them.
+
+    Args:
+        index: a row a file, with source, image_id and class.
+        read: source -> uint8 image [h, w, 3], RGB.
+        true_masks: image id -> ground-truth mask, where there is one.
+        folder: for the masks; made if need be.
+        options: the keyword arguments of `segment`.
+        workers: threads; the result is the same for any number.
+
+    Returns:
+        A row a file, in the order of `index`: source, image_id, class and what `table_row` gives.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def work(file) -> dict:
+        image = read(file.source)
+        segmentation = segment(image, **options)
+        write_mask(folder / f"{safe_name(file.source)}.png", segmentation.mask)
+        truth = read_mask(true_masks[file.image_id], image.shape[:2]) if file.image_id in true_masks else None
+        return {"source": file.source, "image_id": file.image_id, "class": file.label} | table_row(segmentation, truth)
+
+    files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
+    with ThreadPoolExecutor(workers) as pool:
+        return pd.DataFrame(list(pool.map(work, files)))
+
+
+def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
+    """`count` files, an equal number of each class as far as there are so many; all of them where `count` is 0.
+
+    Returns:
+        Rows of `index` by class, then source; the same for any order of the rows.
+    """
+    ordered = index.sort_values(["class", "source"])
+    if not count:
+        return ordered
+    shuffled = ordered.iloc[np.random.default_rng(seed).permutation(len(ordered))]
+    rounds = shuffled.groupby("class").cumcount()
+    return (
+        shuffled.assign(_round=rounds)
+        .sort_values(["_round", "class"])[:count][index.columns]
+        .sort_values(["class", "source"])
+    )
 
 
 def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:

@@ -4,6 +4,7 @@ import threading
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import generic_filter
 from sklearn.cluster import KMeans
@@ -225,12 +226,30 @@ def test_impossible_arguments_are_named(arguments, message):
 def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     """Measured mean Dice 0.69; a wrong naming of one image in five would bring it below 0.6."""
     folder = demo.ensure(tmp_path / "demo", 6, 128, 0).folder
-    paths = sorted(folder.glob("T*/*/*.jpg"))
-    masks = kmeans.find_masks(folder / "masks", [path.stem for path in paths])
-    scores = []
-    for path in paths:
-        image = dataset.decode(path)
-        truth = kmeans.read_mask(masks[path.stem], image.shape[:2])
-        scores.append(kmeans.overlap(kmeans.segment(image).mask, truth)[0])
-    assert len(scores) >= 50
-    assert np.mean(scores) > 0.6
+    files = [(path.relative_to(folder).as_posix(), path.stem, path.parent.name) for path in folder.glob("T*/*/*.jpg")]
+    index = pd.DataFrame(files, columns=["source", "image_id", "class"])
+    masks = kmeans.find_masks(folder / "masks", index["image_id"])
+    tables = [
+        kmeans.segment_files(
+            rows, lambda s: dataset.decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers
+        )
+        for rows, workers in ((index, 2), (index[::-1], 1))
+    ]
+    assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.6
+    assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
+    pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order, no thread matters
+    for row in tables[0].itertuples():
+        mask = kmeans.read_mask(tmp_path / "masks" / f"{kmeans.safe_name(row.source)}.png", (128, 128))
+        assert mask.mean() == pytest.approx(row.abnormal_area)
+        assert kmeans.overlap(mask, kmeans.read_mask(masks[row.image_id], (128, 128)))[1] == pytest.approx(row.jaccard)
+
+
+def test_an_equal_number_of_files_of_each_class_is_chosen_whatever_their_order():
+    names = [f"{label}/{i}.jpg" for label, count in (("a", 9), ("b", 2), ("c", 9)) for i in range(count)]
+    index = pd.DataFrame({"source": names, "class": [name[0] for name in names]})
+    chosen = kmeans.choose_files(index, 9)
+    assert chosen["class"].value_counts().sort_index().tolist() == [4, 2, 3]
+    again = kmeans.choose_files(index.sample(frac=1, random_state=1), 9)
+    assert again["source"].tolist() == chosen["source"].tolist()
+    assert kmeans.choose_files(index, 9, seed=1)["source"].tolist() != chosen["source"].tolist()
+    assert len(kmeans.choose_files(index, 0)) == len(kmeans.choose_files(index, 100)) == 20
