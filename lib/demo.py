@@ -608,11 +608,11 @@ def _distance(x: np.ndarray, y: np.ndarray, radius: float, look: Look, random: n
     angle, stretch = random.uniform(0, np.pi), np.sqrt(_within(look.elongation, random))
     along = (x * np.cos(angle) + y * np.sin(angle)) / stretch
     across = (y * np.cos(angle) - x * np.sin(angle)) * stretch
-    theta = np.arctan2(across, along)
-    orders = np.arange(2, 8)
+    theta = np.arctan2(across, along).astype(np.float32)
+    orders = np.arange(2, 8, dtype=np.float32)
     sizes = _within(look.irregular, random) * random.normal(0, 1.6, len(orders)) / orders
-    phases = random.uniform(0, 2 * np.pi, len(orders))
-    outline = 1 + np.sum(sizes * np.cos(orders * theta[..., None] + phases), axis=-1)
+    phases = random.uniform(0, 2 * np.pi, len(orders)).astype(np.float32)
+    outline = 1 + sum(s * np.cos(o * theta + p) for s, o, p in zip(sizes.astype(np.float32), orders, phases))
     return (np.hypot(along, across) / (radius * np.clip(outline, 0.45, 1.5))).astype(np.float32)
 
 
