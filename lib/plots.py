@@ -32,7 +32,7 @@ COLOURS = {
 MARKERS = {"printed": "D", "published": "o", "grouped": "s", "clean": "^"}
 
 
-def encode(figure: Figure, dpi: int = 160) -> tuple[str, bytes]:
+def encode(figure: Figure, dpi: int = 200) -> tuple[str, bytes]:
     """A figure as (mime type, bytes): SVG or PNG, whichever is smaller. The same figure gives the same bytes."""
     drawn = {}
     with matplotlib.rc_context({"svg.hashsalt": "skincas", "svg.fonttype": "path"}):
@@ -96,7 +96,7 @@ def training_curves(
     """
     figure, axes = _panels(len(histories), width=3.3, height=2.5, sharey=True)
     for axis, (title, history) in zip(axes, histories.items()):
-        axis.set_title(title)
+        axis.set_title(_clean(title))
         if history is None or history.empty:
             _say(axis, "no run")
             continue
@@ -135,7 +135,7 @@ def confusion_matrix(matrices: Mapping[str, pd.DataFrame]) -> Figure:
     side, columns = 1.5 + 0.32 * classes, 2 if classes > 6 else 3
     figure, axes = _panels(len(matrices), width=side, height=side, columns=columns)
     for position, (axis, (title, counts)) in enumerate(zip(axes, matrices.items())):
-        axis.set_title(title)
+        axis.set_title(_clean(title))
         if counts is None or counts.to_numpy().sum() == 0:
             _say(axis, "no run")
             continue
@@ -261,7 +261,7 @@ def waterfall(ways: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure, axes = _panels(len(ways), width=2.75, height=3.1, sharey=True, columns=4)
     for axis, (title, way) in zip(axes, ways.items()):
-        axis.set_title(title)
+        axis.set_title(_clean(title))
         known = way[np.isfinite(way["accuracy"])].reset_index(drop=True)
         if len(known) < 2:
             _say(axis, "not measured")

@@ -260,8 +260,8 @@ def waterfall(paths: StudyPaths, study: Study, backbone: str = PROPOSED) -> HTML
         for name, way in ways.items()
     )
     caption = (
-        f"Test accuracy of {backbone} in per cent: as printed (left), what each step adds or takes (middle, in points), and "
-        "what is left (right). Lines are 95 % intervals of the accuracy after the step, groups resampled."
+        f"Test accuracy of {backbone} in per cent: as printed (left), what each step adds or takes (middle, points), "
+        "and what is left (right). Lines are 95 % intervals of the accuracy after the step, groups resampled."
     )
     return _figure("waterfall", figure, "From printed to clean", caption, alt, source="tables/decomposition.csv")
 
