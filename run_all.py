@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from lib import dataset, provenance, runner
+from lib import provenance, runner
 from lib.freshness import Freshness
 from lib.params import AXES, STEPS, ParameterError, Study, backbones, load_study, nearest, study_path
 from lib.paths import NOTEBOOKS, RESULTS, StudyPaths
 from lib.progress import duration, log, start_log
 from lib.study import Inputs, NotebookError, Run, left_out, plan, select
 
-BAD_INPUT = (ParameterError, NotebookError, dataset.DataError, runner.EngineError)
+BAD_INPUT = (ParameterError, NotebookError, runner.EngineError)
 
 
 def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int:
@@ -71,6 +71,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
             force=frozenset([options.force] if options.force else []),
             fail_fast=options.fail_fast,
             dashboard=options.dashboard,
+            same_numbers=study.deterministic,
         )
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
@@ -192,20 +193,21 @@ def _inputs(
         # before the first run there is nothing to look at
         found = {"metadata": folder / "metadata.csv", "masks": folder / "masks"}
         return Inputs(data=folder, weights_dir=weights_dir, **found)
-    data = dataset.find(options.data)
-    dataset.check(data)
-    metadata = options.metadata or os.environ.get("SKINCAS_METADATA", "")
-    if metadata:
-        if not Path(metadata).expanduser().is_file():
-            raise ParameterError(
-                f"--metadata {metadata!r} is no file; give a CSV with isic_id, isic2019_diagnosis, lesion_id"
-            )
-        dataset.read_metadata(Path(metadata).expanduser())
+    from lib import dataset  # Dask's workers import this file too, and need no image library
+
+    metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
+    try:
+        data = dataset.find(options.data)
+        dataset.check(data)
+        if metadata != Path():
+            dataset.read_metadata(metadata)
+    except dataset.DataError as error:
+        raise ParameterError(str(error)) from error
     if options.masks and not Path(options.masks).expanduser().is_dir():
         raise ParameterError(f"--masks {options.masks!r} is no folder; give one with <isic_id>*.png files")
     return Inputs(
         data=data,
-        metadata=Path(metadata).expanduser() if metadata else None,
+        metadata=metadata if metadata != Path() else None,
         masks=Path(options.masks).expanduser() if options.masks else None,
         weights_dir=weights_dir,
     )

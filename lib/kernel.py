@@ -115,10 +115,11 @@ def execute(
             watch=watch,
             cwd=str(notebook.parent),
             env=os.environ | (environment or {}),
+            stderr=output.with_suffix(".log"),
         )
         raise_for_execution_errors(node, str(output))
     except PapermillExecutionError as error:
-        result = _failure(f"{error.ename}: {error.evalue}", cell=_code_cell(node, error.cell_index))
+        result = _failure(f"{error.ename}: {error.evalue}", cell=watch.cell)
     except OSError:
         raise
     except Exception as error:  # the kernel died, did not start, or its messages could not be read
@@ -127,10 +128,10 @@ def execute(
         watch.stop()
     if watch.unwanted:
         raise Unwanted
-    never = [i for i, cell in enumerate(node.cells) if _counts(cell) and not cell.get("execution_count")]
-    if (result["status"] == "done" and never) or result.get("killed"):
-        code = _code_cell(node, never[0]) if never else 0
-        result = _failure(watch.obituary(code), cell=code, killed=True)
+    # a kernel that was killed can look as if its notebook had ended well
+    complete = all(cell.get("execution_count") for cell in node.cells if _counts(cell))
+    if result.get("killed") or (result["status"] == "done" and not complete):
+        result = _failure(watch.obituary(result.get("error", "")), cell=watch.cell, killed=True)
     return result | {"seconds": round(time.monotonic() - started, 3), "peak_memory": watch.peak}
 
 
@@ -156,9 +157,12 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, say, wa
             result = result | _failure(f"{type(error).__name__}: {error}")
     if not wanted():
         raise Unwanted
+    final = paths.executed(run.id)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    final.with_suffix(".log").unlink(missing_ok=True)
+    if result["status"] == "failed" and executed.with_suffix(".log").is_file():
+        executed.with_suffix(".log").replace(final.with_suffix(".log"))  # may hold the last words of a killed kernel
     if executed.is_file():
-        final = paths.executed(run.id)
-        final.parent.mkdir(parents=True, exist_ok=True)
         executed.replace(final)
     if result["status"] == "done":
         stamp = described | {"inputs": read, "seconds": result["seconds"], "peak_memory": result["peak_memory"]}
@@ -246,7 +250,8 @@ class _Watch:
 
     def __init__(self, say: Callable[..., None], wanted: Callable[[], bool]):
         self.say, self.wanted = say, wanted
-        self.peak = 0
+        self.peak = 0  # bytes, of the kernel and its subprocesses
+        self.cell = 0  # the code cell that runs
         self.unwanted = False
         self.process: subprocess.Popen | None = None
         self.sockets = tempfile.mkdtemp(prefix="skincas-")  # short: the path of a socket may have 107 characters
@@ -282,17 +287,17 @@ class _Watch:
             self._thread.join()
         shutil.rmtree(self.sockets, ignore_errors=True)
 
-    def obituary(self, cell: int) -> str:
-        """What became of the kernel, in words."""
+    def obituary(self, error: str) -> str:
+        """What became of the kernel, in words; `error` is told where it did not die."""
         code = self.process.returncode if self.process else None
-        how = "ended by itself"
-        if code is not None and code < 0:
+        if code is None:
+            return f"the kernel did not answer: {error}"
+        how = f"ended with exit status {code}"
+        if code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
             how += " (out of memory?)" if code == -signal.SIGKILL else ""
-        elif code:
-            how = f"ended with exit status {code}"
-        where = f"in code cell {cell}" if cell else "before the first cell"
-        return f"the kernel {how} {where}; its peak memory was {self.peak / 2**20:.0f} MiB"
+        where = "" if self.cell else " before the first cell"
+        return f"the kernel {how}{where}; its peak memory was {self.peak / 2**20:.0f} MiB"
 
     def _look(self) -> None:
         while True:
@@ -349,9 +354,8 @@ class _Client(PapermillNotebookClient):
 
     def execute_cell(self, cell, cell_index, *args, **kwargs):
         if cell.cell_type == "code":
-            self.watch.say(
-                cell=_code_cell(self.nb, cell_index), cells=sum(c.cell_type == "code" for c in self.nb.cells)
-            )
+            self.watch.cell = _code_cell(self.nb, cell_index)
+            self.watch.say(cell=self.watch.cell, cells=_code_cell(self.nb, len(self.nb.cells)))
         return super().execute_cell(cell, cell_index, *args, **kwargs)
 
     def process_message(self, message, *args, **kwargs):
@@ -366,9 +370,10 @@ class _Engine(NBClientEngine):
     """papermill's engine with a kernel that is looked after."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, log_output=False, *, watch, cwd, env, **kwargs):
+    def execute_managed_notebook(cls, nb_man, kernel_name, log_output=False, *, watch, cwd, env, stderr, **kwargs):
         client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=300, iopub_timeout=60, watch=watch)
-        return client.execute(cwd=cwd, env=env)
+        with stderr.open("ab") as log:  # what libraries in C write there would end up in the terminal
+            return client.execute(cwd=cwd, env=env, stdout=log, stderr=log)
 
 
 def _failure(error: str, cell: int = 0, killed: bool = False) -> dict[str, Any]:

@@ -9,11 +9,13 @@ import pickle
 import queue
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,11 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True)
 class Options:
-    """How a study is run: see `run_all.py --help`. `force` names the steps to run again, all where it has "all"."""
+    """How a study is run: see `run_all.py --help`.
+
+    `force` names the steps to run again, all where it has "all". With `same_numbers` a notebook gets as many threads
+    whatever `jobs` is: TensorFlow splits sums by threads, so their number changes the last digits.
+    """
 
     jobs: int = 0
     per_gpu: int = 1
@@ -46,6 +52,7 @@ class Options:
     force: frozenset[str] = frozenset()
     fail_fast: bool = False
     dashboard: bool = False
+    same_numbers: bool = True
 
 
 @dataclass(frozen=True)
@@ -148,32 +155,27 @@ def carry_out(
     standing = standings(runs, freshness, options.force)
     described = {run.id: freshness.describe(run) for run in runs if standing[run.id].status != "fresh"}
     freshness.save_external()
-    reports = [run for run in runs if run.step == "report"]
-    todo = [run for run in runs if standing[run.id].status != "fresh" and run.step != "report"]
-    results: dict[str, dict[str, Any]] = {
-        run.id: {"status": "fresh"} for run in runs if standing[run.id].status == "fresh"
-    }
-    results = {run.id: results[run.id] for run in runs if run.id in results and run.step != "report"}
-    if todo:
-        _sweep(paths)
-        with cluster(options) as (client, jobs):
-            threads = max(1, _cores() // jobs) if not options.scheduler else 0
-            with View(_expected(todo, planned, freshness), jobs) as view:
-                if options.dashboard:
-                    view.say(f"dashboard: {client.dashboard_link}")
-                _on_workers(client, todo, described, results, root, options, threads, facts, view, interrupted)
-    write_state(planned, skipped, results, paths)
-    for run in reports:
-        if interrupted.is_set() or (options.fail_fast and _failed(results)):
-            results[run.id] = {"status": "cancelled"}
-            continue
-        freshness = Freshness(root)  # what it reads has just been written
-        now = freshness.describe(run)
-        forced = bool(options.force & {"all", "report"})
-        if not forced and freshness.changes(run, now) == []:
-            results[run.id] = {"status": "fresh"}
-            continue
-        results[run.id] = _in_this_process(run, root, now, forced, facts, interrupted)
+    first = [run for run in runs if run.step != "report"]
+    todo = [run for run in first if standing[run.id].status != "fresh"]
+    results = {run.id: {"status": "fresh"} for run in first if standing[run.id].status == "fresh"}
+    with ExitStack() as stack:
+        workers = cache(lambda: stack.enter_context(cluster(options)))  # started once something has to be run
+        if todo:
+            _sweep(paths)
+            _on_workers(*workers(), todo, described, planned, results, root, options, facts, interrupted)
+        write_state(planned, skipped, results, paths)
+        for report in (run for run in runs if run.step == "report"):
+            if interrupted.is_set() or (options.fail_fast and _failed(results)):
+                results[report.id] = {"status": "cancelled"}
+                continue
+            freshness = Freshness(root)  # what it reads has just been written
+            now = {report.id: freshness.describe(report)}
+            if not options.force & {"all", "report"} and freshness.changes(report, now[report.id]) == []:
+                results[report.id] = {"status": "fresh"}
+                continue
+            made = {}  # a report is made whatever failed
+            _on_workers(*workers(), [report], now, planned, made, root, options, facts, interrupted)
+            results |= made
     return results
 
 
@@ -248,7 +250,7 @@ def cluster(options: Options) -> Iterator[tuple[Any, int]]:
         i: {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker}}
         for i, worker in enumerate(local_workers(options))
     }
-    address = ":8787" if options.dashboard else None
+    address = ":8787" if options.dashboard else ":0"
     scheduler = {
         "cls": Scheduler,
         "options": {"dashboard": options.dashboard, "dashboard_address": address, "host": "127.0.0.1", "port": 0},
@@ -268,15 +270,18 @@ def local_workers(options: Options) -> list[dict[str, Any]]:
     if not devices:
         jobs = options.jobs or default_jobs()
         return [common | {"resources": {"heavy": 1, "light": 1}} for _ in range(jobs)]
-    heavy = options.jobs or len(devices) * options.per_gpu
     workers = []
-    for i in range(heavy):
+    for i in range(_heavy_workers(options)):
         env = common["env"] | {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)]}
         workers.append(common | {"resources": {"heavy": 1}, "env": env})
     for _ in range(min(2, default_jobs())):
         env = common["env"] | {"CUDA_VISIBLE_DEVICES": "-1"}
         workers.append(common | {"resources": {"light": 1}, "env": env})
     return workers
+
+
+def _heavy_workers(options: Options) -> int:
+    return options.jobs or len(visible_gpus()) * options.per_gpu
 
 
 def visible_gpus() -> list[str]:
@@ -294,31 +299,22 @@ def default_jobs() -> int:
     return max(1, min(_cores(), MEMORY_LIMIT // (4 * GIB)))
 
 
-def _in_this_process(run: Run, root: Path, described, force: bool, facts, interrupted) -> dict[str, Any]:
-    from lib import kernel  # papermill is imported only when something has to be run
-
-    with View({run.id: GUESS["report"]}, 1) as view:
-        result = kernel.perform(
-            run,
-            root,
-            described,
-            force,
-            _environment(_cores()),
-            facts,
-            say=lambda **news: view.news(run.id, **news),
-            wanted=lambda: not interrupted.is_set(),
-        )
-        view.ended(run.id, result)
-    return result
+def _on_workers(client, jobs, todo, described, planned, results, root, options, facts, interrupted) -> None:
+    """Submit runs as tasks, their dependencies as futures, and add to `results` how they end."""
+    with View(_expected(todo, planned, Freshness(root)), jobs) as view:
+        if options.dashboard:
+            view.say(f"dashboard: {client.dashboard_link}")
+        threads = 0 if options.scheduler or options.same_numbers else max(1, _cores() // jobs)
+        _collect(client, todo, described, results, root, options, threads, facts, view, interrupted)
 
 
-def _on_workers(client, todo, described, results, root, options, threads, facts, view: View, interrupted) -> None:
-    """Submit runs as tasks, their dependencies as futures, and collect how they end."""
+def _collect(client, todo, described, results, root, options, threads, facts, view: View, interrupted) -> None:
     task = _task()
     by_id = {run.id: run for run in todo}
     futures: dict[str, Any] = {}
     ended: queue.Queue = queue.Queue()
     topic = f"skincas-{os.getpid()}-{time.time_ns()}"
+    on_gpu = 0 if options.scheduler or not visible_gpus() else max(1, _cores() // _heavy_workers(options))
     offers = {name for info in client.scheduler_info(n_workers=-1)["workers"].values() for name in info["resources"]}
 
     def submit(run: Run) -> None:
@@ -329,7 +325,7 @@ def _on_workers(client, todo, described, results, root, options, threads, facts,
                 "root": root,
                 "described": described[run.id],
                 "force": bool(options.force & {"all", run.step}),
-                "threads": threads,
+                "threads": threads or (on_gpu if run.heavy else 0),
                 "facts": facts,
                 "before": names,
                 "topic": topic,
@@ -409,6 +405,8 @@ def on_worker(payload: bytes, before: tuple[dict[str, Any], ...]) -> dict[str, A
     """Carry out one run in this Dask worker; called by the task that `carry_out` submits."""
     from distributed import get_worker
 
+    # jsonschema does without it, notebooks have no IRIs to check, and building its grammar takes a second
+    sys.modules.setdefault("rfc3987_syntax", None)
     from lib import kernel
 
     job = pickle.loads(payload)
@@ -430,7 +428,7 @@ def on_worker(payload: bytes, before: tuple[dict[str, Any], ...]) -> dict[str, A
         task = worker.state.tasks.get(key)
         return task is not None and task.state in ("executing", "long-running")
 
-    threads = job["threads"] or max(1, _cores() // worker.state.nthreads)
+    threads = job["threads"] or max(1, _cores() // default_jobs())
     environment = _environment(threads)
     say()
     return kernel.perform(run, job["root"], job["described"], job["force"], environment, job["facts"], say, wanted)
