@@ -273,6 +273,12 @@ def test_the_printed_order_is_recognised_and_its_reverse_is_not(tmp_path: Path):
     assert found["protocols"]["clean"]["numbers"]["tau"] == pytest.approx(1)
     assert found["protocols"]["clean"]["numbers"]["p_value"] == pytest.approx(1 / 720)  # one of 6! orders
     assert one(reverse, **test)["verdict"] == NOT_REPRODUCED
+    vague = StudyPaths(tmp_path / "c")
+    six_models(vague, dict(printed - 0.1) | {OURS: printed["MobileNet"] - 0.11})  # the first falls to fourth
+    found = one(vague, **test)
+    assert found["protocols"]["clean"]["numbers"]["tau"] == pytest.approx(0.6)
+    assert found["protocols"]["clean"]["numbers"]["p_value"] == pytest.approx(49 / 720)
+    assert found["verdict"] == NOT_REPRODUCED
 
 
 def test_better_means_beyond_chance_and_worse_is_its_mirror(tmp_path: Path):
@@ -285,6 +291,28 @@ def test_better_means_beyond_chance_and_worse_is_its_mirror(tmp_path: Path):
     assert found["verdict"] == NOT_TESTED and "ResNet50V2" in found["reason"]
     found = one(paths, **NUMBER | {"backbone": "MobileNet"}, worse_than=["ResNet50"])
     assert found["verdict"] == REPRODUCED
+
+
+def test_a_difference_must_pass_for_all_rivals_together(tmp_path: Path):
+    # ours is right on 4 images more and wrong on none: 0 is in a resample with probability exp(-4), about 0.018
+    paths = StudyPaths(tmp_path)
+    six_models(paths, {OURS: 0.9, "MobileNet": 0.9 - 4 / 900} | dict.fromkeys(list(backbones())[1:5], 0.5))
+    assert one(paths, **NUMBER, better_than=["MobileNet"])["verdict"] == REPRODUCED  # below 0.025
+    found = one(paths, **NUMBER, better_than=list(backbones())[1:])
+    assert found["verdict"] == NOT_REPRODUCED and "MobileNet" in found["reason"]  # not below 0.005
+    write_predictions(paths, "grouped", OURS, "finetune", 0.9, 900)
+    write_predictions(paths, "grouped", "MobileNet", "finetune", 0.9 - 2 / 900, 900)
+    assert one(paths, **NUMBER, better_than=["MobileNet"])["protocols"]["grouped"]["verdict"] == NOT_REPRODUCED
+
+
+def test_the_printed_number_has_a_sampling_error_too(tmp_path: Path):
+    # 95.0 on 900 images: 96.74 of 307 images is within reach, 96.74 as an exact number is not
+    paths = StudyPaths(tmp_path)
+    write_predictions(paths, "clean", OURS, "finetune", 0.95, 900)
+    assert one(paths, **NUMBER, equals=96.74)["verdict"] == NOT_REPRODUCED
+    write_audit(paths, {"tables": {"4": {"test_n": [307, 614], "rows": []}}})
+    found = one(paths, **NUMBER, equals=96.74)
+    assert found["verdict"] == REPRODUCED and found["protocols"]["clean"]["numbers"]["printed_n"] == 307
 
 
 def test_gains_are_paired_image_by_image(tmp_path: Path):

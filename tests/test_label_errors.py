@@ -114,7 +114,7 @@ def test_a_study_is_read_from_its_cached_features_and_views_are_left_out(tmp_pat
 
 def test_no_deep_learning_library_is_imported():
     code = (
-        "import sys, cleanlab.filter, cleanlab.rank, lib.label_errors, lib.claims, lib.decomposition;"
+        "import sys, cleanlab.filter, cleanlab.rank, lib.label_errors, lib.claims, lib.decomposition, lib.beyond;"
         "print([m for m in ('tensorflow', 'keras', 'torch', 'jax') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
