@@ -35,7 +35,7 @@ def tiny():
     return full_model(keras.Model(pixels, x, name="MobileNet"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mobilenet():
     """In double precision: the sum of 1024 signed terms would show how float32 rounds in batches of another size."""
     policy = keras.config.dtype_policy()
