@@ -76,6 +76,8 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
         results = runner.carry_out(runs, planned, left_out(study), paths.root, how, facts, interrupted)
+        if not interrupted.is_set() and any(result["status"] == "done" for result in results.values()):
+            provenance.write_crate(planned, paths.root, study.title, facts)
         return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interrupted)
 
 

@@ -1,9 +1,11 @@
 """Where a result comes from: run.json of each training run, and the RO-Crate of a study as a whole."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -12,8 +14,10 @@ from typing import Any
 import psutil
 
 from lib.freshness import file_digest, read_json, write_json
-from lib.paths import REPOSITORY
+from lib.paths import REPOSITORY, StudyPaths
 from lib.study import Run
+
+PARTS = 40  # a run that wrote more files is described by its folders
 
 
 def of_study(study_name: str, command: list[str]) -> dict[str, Any]:
@@ -105,3 +109,77 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) -> Path:
+    """Describe a results folder as an RO-Crate (version 1.1, profile Process Run Crate): ro-crate-metadata.json.
+
+    Every run that ended well is a CreateAction with its notebook, its parameters, what it read and what it wrote.
+    Files are named with size and SHA-256 as the stamps have them; nothing is copied.
+    """
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.rocrate import ROCrate
+
+    paths = StudyPaths(root)
+    crate = ROCrate(version="1.1")
+    crate.name = title
+    crate.description = f"Results of study {facts['study']!r}: a reproducibility study of EfficientSkinCaSV2B3"
+    crate.license = "https://spdx.org/licenses/MIT"
+    crate.datePublished = datetime.fromtimestamp(newest(paths), UTC)
+    crate.root_dataset["conformsTo"] = {"@id": "https://w3id.org/ro/wfrun/process/0.5"}
+    commit = facts["git"]["commit"] or "unknown"
+    files: dict[str, Any] = {}
+    for run in runs:
+        stamp = read_json(paths.stamp(run.id))
+        if not stamp or not paths.executed(run.id).is_file():
+            continue
+        software = f"#{run.notebook.stem}"
+        if not crate.get(software):
+            properties = {"@type": "SoftwareApplication", "name": run.notebook.name, "softwareVersion": commit}
+            crate.add(ContextEntity(crate, software, properties))
+        written = dict(stamp["outputs"])
+        if len(written) > PARTS:  # a folder of many pictures is one thing to a reader
+            written = {}
+            results = [crate.add_dataset(root / name, name) for name in run.outputs if (root / name).is_dir()]
+        else:
+            results = []
+        for name, (size, _, digest) in written.items():
+            if (root / name).is_file():
+                files[name] = crate.add_file(root / name, name, properties={"contentSize": str(size), "sha256": digest})
+                results.append(files[name])
+        executed = paths.executed(run.id).relative_to(root).as_posix()
+        results.append(
+            crate.add_file(root / executed, executed, properties={"encodingFormat": "application/x-ipynb+json"})
+        )
+        values = []
+        for name, value in stamp["parameters"].items():
+            about = {
+                "@type": "PropertyValue",
+                "name": name,
+                "value": value if isinstance(value, str) else json.dumps(value),
+            }
+            values.append(crate.add(ContextEntity(crate, f"#{run.id}/{name}", about)))
+        ended = datetime.fromtimestamp(paths.stamp(run.id).stat().st_mtime, UTC)
+        action = crate.add(
+            ContextEntity(
+                crate,
+                f"#{run.id}",
+                {
+                    "@type": "CreateAction",
+                    "name": run.id,
+                    "startTime": (ended - timedelta(seconds=stamp["seconds"])).isoformat(timespec="seconds"),
+                    "endTime": ended.isoformat(timespec="seconds"),
+                },
+            )
+        )
+        action["instrument"] = crate.get(software)
+        action["object"] = [files[name] for name in stamp["inputs"] if name in files] + values
+        action["result"] = results
+        crate.root_dataset.append_to("mentions", action)
+    crate.metadata.write(root)
+    return paths.crate
+
+
+def newest(paths: StudyPaths) -> float:
+    """When the last run of a results folder ended, in seconds since the epoch; 0 where none has."""
+    return max((stamp.stat().st_mtime for stamp in paths.stamps.glob("[!.]*.json")), default=0.0)
