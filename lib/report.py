@@ -87,18 +87,18 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
 
 
 def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Table V as printed, and a row of ours for each scenario and protocol: the proposed model, fine-tuned if it was.
+    """Table V as printed, and a row of ours for each scenario and protocol: `shown_model`, fine-tuned if it was.
 
     Columns of params/literature.csv (accuracy in per cent), then protocol, preprocessing, phase, n_test,
     accuracy_low, accuracy_high; empty accuracy where not measured.
     """
     ours = []
     for scenario in study.scenarios:
-        table = scenario_table(paths, study, scenario)
+        table, model = scenario_table(paths, study, scenario), shown_model(study, scenario)
         for protocol in study.protocols:
-            cell = _rows(table, protocol=protocol, preprocessing=study.preprocessings[0], backbone=PROPOSED)
+            cell = _rows(table, protocol=protocol, preprocessing=study.preprocessings[0], backbone=model)
             done = cell[cell["seeds"] > 0]
-            row = {"ref": "This study", "method": PROPOSED, "year": "", "classes": len(scenarios()[scenario].classes)}
+            row = {"ref": "This study", "method": model, "year": "", "classes": len(scenarios()[scenario].classes)}
             row |= {"protocol": protocol, "preprocessing": study.preprocessings[0], "note": "not measured"}
             if len(done):
                 best = done.iloc[-1]
@@ -108,6 +108,12 @@ def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:
     extra = ["protocol", "preprocessing", "phase", "n_test", "accuracy_low", "accuracy_high"]
     printed = literature()
     return pd.concat([printed, pd.DataFrame(ours)], ignore_index=True).reindex(columns=[*printed.columns, *extra])
+
+
+def shown_model(study: Study, scenario: str) -> str:
+    """The backbone whose figures stand for a scenario: the paper's own model, else the study's first one there."""
+    here = {cell["backbone"] for cell in study.cells("scenario", "backbone") if cell["scenario"] == scenario}
+    return next((name for name in backbones() if name in here), PROPOSED)
 
 
 def gradcam_table(paths: StudyPaths) -> pd.DataFrame:
@@ -195,7 +201,13 @@ def run_status(paths: StudyPaths) -> HTML:
         row["_link"] = {"run": _notebook(row["run"])} if row["status"] == "failed" else {}
     columns = [_column("run", "Run"), _column("status", "Status", "status"), _column("why", "Why")]
     second = _table(
-        "missing", "Runs that are not done.", columns, rows, source="tables/missing.csv", filters=["status"]
+        "missing",
+        "Runs that are not done.",
+        columns,
+        rows,
+        source="tables/missing.csv",
+        filters=["status"],
+        folded=len(rows) > 8,
     )
     return HTML(first.data + second.data)
 
@@ -246,22 +258,22 @@ def claims(paths: StudyPaths) -> HTML:
     return HTML("".join(part.data for part in parts))
 
 
-def waterfall(paths: StudyPaths, study: Study, backbone: str = PROPOSED) -> HTML:
-    """From the printed accuracy to the honest one in each scenario, for one backbone (tables/decomposition.csv)."""
+def waterfall(paths: StudyPaths, study: Study) -> HTML:
+    """From the printed accuracy to the honest one in each scenario, for `shown_model` (tables/decomposition.csv)."""
     table = _csv(_written(paths, paths.tables / "decomposition.csv"))
     if table is None or table.empty:
         return _missing("tables/decomposition.csv is not there: the way from printed to clean was not worked out.")
-    ways = _ways(table, study, backbone)
+    ways = _ways(table, study)
     if not ways:
-        return _missing(f"tables/decomposition.csv has no row for {backbone}.")
-    figure = plots.waterfall({scenarios()[name].title: way for name, way in ways.items()})
+        return _missing("tables/decomposition.csv has no row for the models that stand for the scenarios.")
+    figure = plots.waterfall({_with_model(study, name): way for name, way in ways.items()})
     alt = "; ".join(
         f"{scenarios()[name].title}: " + ", ".join(f"{w.stage} {_percent(w.accuracy)}" for w in way.itertuples())
         for name, way in ways.items()
     )
     caption = (
-        f"Test accuracy of {backbone} in per cent: as printed (left), what each step adds or takes (middle, points), "
-        "and what is left (right). Lines are 95 % intervals of the accuracy after the step, groups resampled."
+        f"Test accuracy of {PROPOSED} (or the model named) in per cent: as printed (left), what each step adds or "
+        "takes (middle, points), and what is left (right). Lines are 95 % intervals after the step, groups resampled."
     )
     return _figure("waterfall", figure, "From printed to clean", caption, alt, source="tables/decomposition.csv")
 
@@ -528,7 +540,9 @@ def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
     if changes:
         table = pd.DataFrame(changes)
         table["class"] = table["class"].replace("", None).fillna("dropped")
-        counts = table.groupby(["protocol", "folder_class", "class", "reason"]).size().rename("images").reset_index()
+        # the file that it is a copy of is in the download; here it would make every row its own kind
+        kinds = table.assign(reason=table["reason"].str.replace(r"^copy of .*", "copy of another file", regex=True))
+        counts = kinds.groupby(["protocol", "folder_class", "class", "reason"]).size().rename("images").reset_index()
         columns = [
             *(
                 _column("protocol", "Protocol"),
@@ -639,10 +653,10 @@ def counts_figure(paths: StudyPaths, study: Study) -> HTML:
 
 
 def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
-    """Figs. 8-9, 11-12, 14-15, 17-18: training curves of the proposed model in one scenario, a panel a protocol."""
-    histories, runs = {}, {}
+    """Figs. 8-9, 11-12, 14-15, 17-18: training curves of `shown_model` in one scenario, a panel a protocol."""
+    histories, runs, model = {}, {}, shown_model(study, scenario)
     for protocol in study.protocols:
-        cell = (protocol, study.preprocessings[0], scenario, PROPOSED, study.seeds[0])
+        cell = (protocol, study.preprocessings[0], scenario, model, study.seeds[0])
         history = _csv(paths.run(*cell) / "history.csv")
         histories[protocol] = history
         if history is not None:
@@ -655,10 +669,10 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     }
     title = scenarios()[scenario].title
     if not runs:
-        text = f"Figs. {' and '.join(map(str, numbers[scenario]))}: {PROPOSED} was not trained on this scenario."
+        text = f"Figs. {' and '.join(map(str, numbers[scenario]))}: {model} was not trained on this scenario."
         return _missing(text, figure=numbers[scenario][0])
     printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"]
-    printed = printed[scenarios()[scenario].table, "finetune", PROPOSED] / 100
+    printed = printed[scenarios()[scenario].table, "finetune", model] / 100
     parts = []
     for number, quantity, value in zip(numbers[scenario], ("accuracy", "loss"), (printed, None)):
         figure = plots.training_curves(histories, quantity, value)
@@ -667,11 +681,9 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             for p, h in histories.items()
             if h is not None and len(h)
         )
-        caption = (
-            f"{title}: training and validation {quantity} of {PROPOSED}, seed {study.seeds[0]}, a panel a protocol."
-        )
+        caption = f"{title}: training and validation {quantity} of {model}{_instead(model)}, seed {study.seeds[0]}."
         if quantity == "accuracy":
-            caption += " Compare the end of the blue line with the dotted line, the printed validation accuracy."
+            caption += " Compare the end of the blue line with the dotted line, the validation accuracy printed for it."
         parts.append(
             _figure(
                 f"fig-{number}",
@@ -679,7 +691,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
                 f"{quantity.capitalize()} while training",
                 caption,
                 ends,
-                source=f"runs/*/{study.preprocessings[0]}/{scenario}/{PROPOSED}/seed{study.seeds[0]}/history.csv",
+                source=f"runs/*/{study.preprocessings[0]}/{scenario}/{model}/seed{study.seeds[0]}/history.csv",
                 runs=runs,
                 paper=number,
             )  # fmt: skip
@@ -688,13 +700,13 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
 
 
 def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
-    """Figs. 10, 13, 16, 19: confusion matrices of the proposed model, fine-tuned if it was, a panel a protocol."""
+    """Figs. 10, 13, 16, 19: confusion matrices of `shown_model`, fine-tuned if it was, a panel a protocol."""
     number = {"nine_classes": 10, "benign_malignant": 13, "six_benign": 16, "three_malignant": 19}[scenario]
     names = scenarios()[scenario].names
-    matrices, runs, alt = {}, {}, []
+    matrices, runs, alt, model = {}, {}, [], shown_model(study, scenario)
     for protocol in study.protocols:
         table = _csv(paths.evaluation(protocol, study.preprocessings[0], scenario) / "confusion.csv")
-        rows = _rows(table, backbone=PROPOSED, seed=study.seeds[0])
+        rows = _rows(table, backbone=model, seed=study.seeds[0])
         phase = next((p for p in reversed(PHASES) if len(rows) and (rows["phase"] == p).any()), None)
         if phase is None:
             matrices[protocol] = None
@@ -705,10 +717,10 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         runs[f"05_evaluate, {protocol}"] = f"evaluate-{protocol}-{study.preprocessings[0]}-{scenario}"
         alt.append(f"{protocol}: {np.trace(counts.to_numpy())} of {counts.to_numpy().sum()} right")
     if not runs:
-        return _missing(f"Fig. {number}: {PROPOSED} was not evaluated on this scenario.", figure=number)
+        return _missing(f"Fig. {number}: {model} was not evaluated on this scenario.", figure=number)
     caption = (
-        f"{scenarios()[scenario].title}: counts of test images, seed {study.seeds[0]}; the shade is the share of the "
-        "true class, so a dark diagonal is a good model."
+        f"{scenarios()[scenario].title}, {model}{_instead(model)}: test images, seed {study.seeds[0]}; "
+        "the shade is the share of the true class, so a dark diagonal is a good model."
     )
     figure, source = (
         plots.confusion_matrix(matrices),
@@ -724,20 +736,21 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     rows = []
     printed = published().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
     for scenario in scenarios():
-        title = scenarios()[scenario].title
-        rows.append((title, "printed", printed[scenarios()[scenario].table, "finetune", PROPOSED], np.nan, np.nan))
+        title, model = _with_model(study, scenario), shown_model(study, scenario)
+        rows.append((title, "printed", printed[scenarios()[scenario].table, "finetune", model], np.nan, np.nan))
         table = scenario_table(paths, study, scenario)
         for protocol in study.protocols:
             cell = {
                 "protocol": protocol,
                 "preprocessing": study.preprocessings[0],
                 "phase": "finetune",
-                "backbone": PROPOSED,
+                "backbone": model,
             }
             for row in _rows(table, **cell).itertuples():
                 rows.append((title, protocol, row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high))
     results = pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
-    caption = "Test accuracy of the proposed model after fine-tuning; lines are 95 % intervals, a dash is not measured."
+    caption = f"Test accuracy of {PROPOSED} (or the model named) after fine-tuning; lines are 95 % intervals, "
+    caption += "a dash is not measured."
     alt = "; ".join(f"{r.scenario}, {r.series}: {_percent(r.accuracy)}" for r in results.itertuples())
     source = "tables/table_1.csv to table_4.csv"
     return _figure("fig-20", plots.scenario_summary(results), "Four scenarios", caption, alt, source=source, paper=20)
@@ -751,16 +764,21 @@ def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
         pictures = sorted(folder.glob("*.png"))[:count]
         if not pictures:
             continue
-        shown = [(picture.stem, _picture(picture)) for picture in pictures]
+        table = _csv(folder / "maps.csv")
+        rows = _records(table) if table is not None else []
+        # 06_gradcam numbers the pictures by the rows of maps.csv
+        names = [_map_title(row) for row in rows[: len(pictures)]] or [picture.stem for picture in pictures]
+        shown = list(zip(names, map(_picture, pictures)))
         scenario, backbone = folder.parent.name, folder.name
-        caption = (
-            f"Grad-CAM of {backbone}, {scenarios()[scenario].title.lower()}: where the map is warm, the class score "
-        )
-        caption += "grows with the features" + _synthetic(study) + "."
+        caption = f"Grad-CAM of {backbone}, {scenarios()[scenario].title.lower()}, for the predicted class: where the "
+        caption += "map is warm, the class score grows with the features" + _synthetic(study) + "."
+        if table is not None and {"share_in_lesion", "lesion_area"} <= set(table):
+            share, area = (f"{100 * table[column].mean():.0f} %" for column in ("share_in_lesion", "lesion_area"))
+            caption += f" Of the map {share} lies in the segmented lesion, which covers {area} of the image."
         alt = "Heat maps laid over the images of: " + "; ".join(title for title, _ in shown)
         return _figure(
             "fig-3", plots.sample_images(shown), "Where the model looks", caption, alt,
-            source=f"gradcam/{scenario}/{backbone}/",
+            source=f"gradcam/{scenario}/{backbone}/maps.csv",
             runs={"06_gradcam": f"gradcam-{scenario}-{backbone}"}, paper=3,
         )  # fmt: skip
     return _missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
@@ -1052,38 +1070,47 @@ def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
 
 def _about_leakage(paths: StudyPaths, study: Study) -> str:
     table = _csv(_written(paths, paths.tables / "decomposition.csv"))
-    ways = _ways(table, study, PROPOSED) if table is not None else {}
+    ways = _ways(table, study) if table is not None else {}
     if not ways:
-        return f"How {PROPOSED} fares from the printed accuracy to the clean protocol was not measured."
+        return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
     stages = list(next(iter(ways.values()))["stage"])
     parts, leaks = [], []
     for scenario, way in ways.items():
         numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in way["accuracy"]]
-        parts.append(f"{TO.join(numbers)} in {scenarios()[scenario].title.lower()}")
+        parts.append(f"{TO.join(numbers)} in {scenarios()[scenario].title.lower()} ({shown_model(study, scenario)})")
         accuracy = way.set_index("stage")["accuracy"]
         leaks.append(accuracy.get("grouped", accuracy.get("clean", np.nan)) - accuracy.get("published", np.nan))
-    sentence = f"The test accuracy of {PROPOSED}, in per cent, {TO.join(stages)}, goes {'; '.join(parts)}"
+    sentence = f"Test accuracy, in per cent, {TO.join(stages)}, goes {'; '.join(parts)}"
     known = [_signed(100 * leak) for leak in leaks if np.isfinite(leak)]
     return sentence + (f": taking the leak away is worth {', '.join(known)} points." if known else ".")
 
 
 def _about_rank(paths: StudyPaths, study: Study) -> str:
-    protocol, parts = study.protocols[-1], []
+    protocol, parts, best = study.protocols[-1], [], []
     for scenario in study.scenarios:
         table = _rows(scenario_table(paths, study, scenario), protocol=protocol, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
             scores = (
                 _rows(table, phase=phase).set_index("backbone")[["test_accuracy", "published_test_accuracy"]].dropna()
             )
+            title = scenarios()[scenario].title.lower()
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
-                title = scenarios()[scenario].title.lower()
                 phase_name = PHASE_NAMES[phase].lower()
                 parts.append(f"{ours} of {len(scores)} in {title} ({phase_name}; printed values rank it {printed})")
                 break
+            if len(scores) > 1:
+                best.append(f"{scores['test_accuracy'].idxmax()} in {title} ({PHASE_NAMES[phase].lower()})")
+                break
+    if best and not parts:
+        return f"{PROPOSED} is not among the models evaluated under {protocol}; the best of those is {', '.join(best)}."
     if not parts:
         return f"How {PROPOSED} ranks among the other models under {protocol} was not measured."
-    return f"Under {protocol} its rank by test accuracy among the models evaluated is " + ", ".join(parts) + "."
+    return (
+        f"Under {protocol} the rank of {PROPOSED} by test accuracy among the models evaluated is "
+        + ", ".join(parts)
+        + "."
+    )
 
 
 def _about_printed_tables(paths: StudyPaths) -> str:
@@ -1210,11 +1237,22 @@ def _printed_only(study: Study, scenario: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _ways(table: pd.DataFrame, study: Study, backbone: str) -> dict[str, pd.DataFrame]:
+def _with_model(study: Study, scenario: str) -> str:
+    """The scenario's title, and the model's name where it is not the paper's own."""
+    model = shown_model(study, scenario)
+    return scenarios()[scenario].title + ("" if model == PROPOSED else f", {model}")
+
+
+def _instead(model: str) -> str:
+    return "" if model == PROPOSED else f" ({PROPOSED}, the paper's own model, is not in this study's cell)"
+
+
+def _ways(table: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
     """scenario -> stage, accuracy, low, high: of the last phase that was run, under the first preprocessing."""
     ways = {}
     for scenario in study.scenarios:
-        rows = _rows(table, scenario=scenario, backbone=backbone, preprocessing=study.preprocessings[0])
+        model = shown_model(study, scenario)
+        rows = _rows(table, scenario=scenario, backbone=model, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
             row = _rows(rows, phase=phase)
             if len(row):
@@ -1334,6 +1372,7 @@ def _table(
         else pd.DataFrame([{key: row.get(key) for key in shown} for row in rows], columns=shown)
     )
     download = base64.b64encode(data.to_csv(index=False).encode()).decode()
+    columns = [column | {"right": _is_right(column, rows)} for column in columns]
     names = {column["key"]: column["name"] for column in columns}
     choices = {key: list(dict.fromkeys(_text(row.get(key)) for row in rows)) for key in filters}
     return _part(
@@ -1343,6 +1382,14 @@ def _table(
         csv=f"data:text/csv;charset=utf-8;base64,{download}", groups=_groups(columns),
         tall=len(rows) > 30 and not wide,
     )  # fmt: skip
+
+
+def _is_right(column: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a column's head stands right, over numbers."""
+    if column["kind"] != "value":
+        return column["kind"] not in ("head", "quote", "text", "small", "code", "status", "verdict")
+    values = [value for row in rows if (value := row.get(column["key"])) not in (None, "")]
+    return bool(values) and all(isinstance(value, (int, float)) for value in values)
 
 
 def _groups(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:
@@ -1494,6 +1541,12 @@ def _notebook(run: str) -> str:
 
 def _run_id(step: str, cell: Sequence[Any]) -> str:
     return "-".join([step, *map(str, cell[:-1]), f"seed{cell[-1]}"])
+
+
+def _map_title(row: Mapping[str, Any]) -> str:
+    """True class of a Grad-CAM map, and what the model said where that is another."""
+    true, predicted = row.get("true_class", ""), row.get("predicted_class", "")
+    return str(true) if true == predicted or not predicted else f"{true}, said {predicted}"
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> str:

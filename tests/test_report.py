@@ -215,17 +215,18 @@ def _pictures(paths, study, generator):
     files = pd.concat([rows, rows.head(1).assign(**{"class": "nevus"})], ignore_index=True)
     files = files.assign(content=files["image_id"], diagnosis="", lesion_id="", part="Train", width=32, height=32)
     files.assign(phash="0" * 16).to_parquet(paths.image_index)
-    table = rows[["source", "image_id"]].assign(true_class=rows["class"], probability=0.7, share_in_lesion=0.5)
+    table = rows[["source", "image_id"]].assign(true_class=rows["class"], predicted_class="nevus", probability=0.7)
+    table = table.assign(share_in_lesion=0.5, lesion_area=0.2)
     table.to_csv(maps / "maps.csv", index=False)
     paths.kmeans.mkdir(parents=True, exist_ok=True)
     rows[["source", "image_id", "class"]].assign(dice=0.8).to_csv(paths.kmeans / "segmentation.csv", index=False)
     (paths.kmeans / "masks").mkdir()
-    for source, name in zip(rows["source"], rows["image_id"]):
+    for place, source in enumerate(rows["source"]):
         mask = np.zeros((32, 32), bool)
         mask[10:22, 10:22] = True
         kmeans.write_mask(paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png", mask)
         picture = generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)
-        Image.fromarray(picture).save(maps / f"{name}.png")
+        Image.fromarray(picture).save(maps / f"{place:02d}-{kmeans.safe_name(source)}.png")
 
 
 @pytest.fixture(scope="module")
@@ -506,3 +507,11 @@ def test_in_a_browser_tables_sort_and_filter_pictures_load_and_nothing_is_asked_
     assert found["sorted"] == sorted(found["sorted"]) and len(found["sorted"]) == 12
     assert found["filtered"] == ["clean"] and found["shown"] == "4 of 20 rows"
     assert "CONSOLE" not in done.stderr
+
+
+def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(results):
+    assert report.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
+    assert report.shown_model(STUDY, "six_benign") == "MobileNet"
+    assert "MobileNet (EfficientNetV2B3, the paper&#39;s own model, is not in" in (
+        report.confusion_figure(StudyPaths(results), STUDY, "six_benign").data
+    )
