@@ -9,6 +9,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from lib import report
 from lib.params import AXES, Study, load_study
 from lib.paths import LIB, NOTEBOOKS, PARAMS
 
@@ -114,7 +115,11 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
             error.add_note(f"in {path.name}")
             raise
         assert all(cell.execution_count for cell in _code(notebook)), path.name
-    assert (tmp_path / "results" / "demo" / "report" / "index.html").is_file()
+    # the last one, executed, becomes the page, as the runner does it
+    nbformat.write(notebook, tmp_path / "08_report.ipynb")
+    page = tmp_path / "results" / "demo" / "report" / "index.html"
+    report.to_html(tmp_path / "08_report.ipynb", page)
+    assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
 
 
 def _read(path):
