@@ -266,7 +266,7 @@ class _Watch:
             [
                 "/bin/sh",
                 "-c",
-                'read -r _; kill -KILL -- "-$0" 2>/dev/null; rm -rf "$1"',
+                'read -r _; kill -s KILL -- "-$0" 2>/dev/null; rm -rf "$1"',
                 str(process.pid),
                 self.sockets,
             ],
