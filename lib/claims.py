@@ -265,7 +265,7 @@ class _Evidence:
 
     def _frames(self, protocol: str, scenario: str, part: str) -> dict[tuple[str, str], pd.DataFrame]:
         found = {}
-        for backbone in backbones():
+        for backbone in _compared():
             for phase in PHASES:
                 seeds = self.study.seeds
                 frame = predictions(
@@ -560,7 +560,7 @@ def _above(test: Check, evidence: _Evidence, protocol: str, backbone: str) -> tu
 
 
 def _rank(test: Check, evidence: _Evidence, protocol: str, backbone: str) -> tuple[bool | None, str, dict]:
-    samples = {name: _measured(test, evidence, protocol, name) for name in backbones()}
+    samples = {name: _measured(test, evidence, protocol, name) for name in _compared()}
     missing = [name for name, sample in samples.items() if isinstance(sample, str)]
     if missing:
         return None, f"a rank needs all six models; {samples[missing[0]]}", {"missing": missing}
@@ -575,7 +575,7 @@ def _rank(test: Check, evidence: _Evidence, protocol: str, backbone: str) -> tup
 
 
 def _order(test: Check, evidence: _Evidence, protocol: str) -> tuple[bool | None, str, dict]:
-    samples = {name: _measured(test, evidence, protocol, name) for name in backbones()}
+    samples = {name: _measured(test, evidence, protocol, name) for name in _compared()}
     missing = [name for name, sample in samples.items() if isinstance(sample, str)]
     if missing:
         return None, f"an order needs all six models; {samples[missing[0]]}", {"missing": missing}
@@ -735,7 +735,7 @@ def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) 
     if name == "equals" and value != "printed" and own != value:
         return f"{test.measure.replace('_', ' ')} of {backbone} is {own:.2f}, not {value:.2f}"
     if name == "rank":
-        rank = 1 + sum(printed(test.phase, other) > own for other in backbones())
+        rank = 1 + sum(printed(test.phase, other) > own for other in _compared())
         return f"{backbone} has rank {rank}" if rank != value else ""
     if name in ("better_than", "worse_than"):
         side = 1 if name == "better_than" else -1
@@ -808,6 +808,11 @@ def _claimed(test: Check, backbone: str) -> float:
 @cache
 def _published() -> pd.DataFrame:
     return published().set_index(["table", "phase", "backbone"])
+
+
+def _compared() -> list[str]:
+    """The backbones that the paper compares; a study may have others beside them."""
+    return list(published()["backbone"].unique())
 
 
 def _sizes(sample: _Sample) -> dict[str, int]:

@@ -52,7 +52,8 @@ def decomposition(paths: StudyPaths, study: Study, resamples: int = RESAMPLES, s
                 seeds = max(int(run["seeds"].max()) for run in runs.values() if len(run))
                 row = {"scenario": cell["scenario"], "table": table, "backbone": cell["backbone"], "phase": phase}
                 row |= {"preprocessing": cell["preprocessing"], "seeds": seeds}
-                rows.append(row | _steps(float(print_[table, phase, cell["backbone"]]), runs, resamples, seed))
+                printed = float(print_.get((table, phase, cell["backbone"]), np.nan))  # nan: not one of the paper's
+                rows.append(row | _steps(printed, runs, resamples, seed))
     return pd.DataFrame(rows, columns=_columns())
 
 

@@ -81,7 +81,7 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
                     if len(seeds):
                         row |= seeds[[c for c in TABLE_COLUMNS if c in seeds and c not in row]].mean().to_dict()
                     for measure in MEASURES:
-                        row[f"published_{measure}"] = printed.loc[(phase, backbone), measure]
+                        row[f"published_{measure}"] = printed[measure].get((phase, backbone), np.nan)
                     rows.append(row)
     return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS)
 
@@ -299,7 +299,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         for measure in MEASURES:
             printed, ours = record[f"published_{measure}"], record[measure]
             row |= {f"{measure}_printed": printed, measure: ours}
-            row[f"{measure}_difference"] = ours - printed if ours is not None else None
+            row[f"{measure}_difference"] = None if None in (ours, printed) else ours - printed
             row["_link"][measure] = _notebook(evaluated)
             row["_title"][measure] = folder
         row["interval"] = (record["test_accuracy_low"], record["test_accuracy_high"])
@@ -319,9 +319,9 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         ]
     seeds = f"mean over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     caption = (
-        f"Table {ROMAN[number]}. {scenarios()[scenario].title}: accuracy of each model as printed and as reproduced, "
-        f"per cent; {seeds}. Differences in percentage points, ours minus printed. In square brackets the 95 % Wilson "
-        "interval; n is the number of test images. Model names as the paper prints them."
+        f"Table {ROMAN.get(number, number)}. {scenarios()[scenario].title}: accuracy of each model as printed and as "
+        f"reproduced, per cent; {seeds}. Differences in percentage points, ours minus printed. In square brackets the "
+        "95 % Wilson interval; n is the number of test images. Model names as the paper prints them."
     )
     filters = ["protocol", "phase_name", "model", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
     return _table(
@@ -344,8 +344,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     if not table["test_accuracy"].notna().any():
         return _missing(f"{scenarios()[scenario].title}: no run of this scenario has been evaluated.")
     caption = "Test accuracy of each model, printed (open diamonds) and under each protocol, with 95 % intervals."
-    alt = f"Test accuracies of table {ROMAN[number]} as points; every value is in the table beside it."
-    title = f"Table {ROMAN[number]} at a glance"
+    alt = f"Test accuracies of table {ROMAN.get(number, number)} as points; every value is in the table beside it."
+    title = f"Table {ROMAN.get(number, number)} at a glance"
     source = f"tables/table_{number}.csv"
     return _figure(f"glance-{number}", plots.accuracy_comparison(results), title, caption, alt, source=source)
 
@@ -671,8 +671,8 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     if not runs:
         text = f"Figs. {' and '.join(map(str, numbers[scenario]))}: {model} was not trained on this scenario."
         return _missing(text, figure=numbers[scenario][0])
-    printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"]
-    printed = printed[scenarios()[scenario].table, "finetune", model] / 100
+    printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"] / 100
+    printed = printed.get((scenarios()[scenario].table, "finetune", model))
     parts = []
     for number, quantity, value in zip(numbers[scenario], ("accuracy", "loss"), (printed, None)):
         figure = plots.training_curves(histories, quantity, value)
@@ -737,7 +737,8 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     printed = published().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
     for scenario in scenarios():
         title, model = _with_model(study, scenario), shown_model(study, scenario)
-        rows.append((title, "printed", printed[scenarios()[scenario].table, "finetune", model], np.nan, np.nan))
+        said = printed.get((scenarios()[scenario].table, "finetune", model), np.nan)
+        rows.append((title, "printed", said, np.nan, np.nan))
         table = scenario_table(paths, study, scenario)
         for protocol in study.protocols:
             cell = {
