@@ -69,7 +69,7 @@ class Freshness:
         reached = library(self.lib).reached(run.notebook, counts_plots=run.pictures)
         return {
             "format": FORMAT,
-            "cells": [_digest(_normal(cell)) for cell in code_cells(run.notebook)],
+            "cells": cell_digests(run.notebook),
             "parameters": {k: _plain(v) for k, v in run.parameters.items() if k not in PATH_PARAMETERS},
             "code": reached["code"],
             "packages": reached["packages"],
@@ -324,6 +324,17 @@ def code_cells(notebook: Path) -> tuple[str, ...]:
     """The sources of a notebook's code cells."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     return tuple("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code")
+
+
+def cell_digests(notebook: Path) -> list[str]:
+    """Digest of each code cell. Of the parameters cell it tells nothing: a run is given every value, whatever the
+    defaults are, and the values stand in its stamp by name."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    tagged = ["parameters" in cell["metadata"].get("tags", []) for cell in cells if cell["cell_type"] == "code"]
+    return [
+        "parameters" if is_parameters else _digest(_normal(cell))
+        for cell, is_parameters in zip(code_cells(notebook), tagged)
+    ]
 
 
 def parameter_digest(path: Path) -> str:

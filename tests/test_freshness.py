@@ -160,6 +160,18 @@ def test_a_changed_cell_is_named_and_a_changed_text_or_comment_is_not(study):
     assert changes(root, again()) == {"kmeans": ["notebook: code cell 4"]}
 
 
+def test_a_changed_default_of_a_notebook_makes_nothing_stale(study):
+    """A run is given every parameter, so what the notebook would do without is no part of it."""
+    root, again = study
+    path = next(iter(again().values())).notebook.parent / "04_train.ipynb"
+    node = nbformat.read(path, as_version=4)
+    defaults = next(cell for cell in node.cells if "parameters" in cell["metadata"].get("tags", []))
+    assert "units: int = 64" in defaults["source"]
+    defaults["source"] = defaults["source"].replace("units: int = 64", "units: int = 80")
+    nbformat.write(node, path)
+    assert changes(root, again()) == {}
+
+
 def test_a_changed_input_is_named_for_those_who_read_it(study):
     root, again = study
     (root / "prepared/clean/index.parquet").parent.mkdir(exist_ok=True, parents=True)
