@@ -146,7 +146,9 @@ def confusion_matrix(matrices: Mapping[str, pd.DataFrame]) -> Figure:
             if values[row, column]:
                 colour = "white" if shares[row, column] > 0.55 else INK
                 axis.text(column, row, values[row, column], ha="center", va="center", fontsize=7.5, color=colour)
-        axis.set_xticks(range(values.shape[1]), _short(counts.columns), rotation=45, ha="right", rotation_mode="anchor")
+        axis.set_xticks(
+            range(values.shape[1]), [*map(_clean, counts.columns)], rotation=45, ha="right", rotation_mode="anchor"
+        )
         axis.set_yticks(range(values.shape[0]), _short(counts.index) if position % columns == 0 else [])
         axis.tick_params(length=0, labelsize=7.5)
         axis.set_xlabel("predicted class")
@@ -261,7 +263,7 @@ def waterfall(ways: Mapping[str, pd.DataFrame]) -> Figure:
     """
     figure, axes = _panels(len(ways), width=2.75, height=3.1, sharey=True, columns=4)
     for axis, (title, way) in zip(axes, ways.items()):
-        axis.set_title(_clean(title))
+        axis.set_title(fill(_clean(title), 24), fontsize=9)
         known = way[np.isfinite(way["accuracy"])].reset_index(drop=True)
         if len(known) < 2:
             _say(axis, "not measured")

@@ -288,6 +288,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     status = _status_of_cells(paths)
     rows = []
     table = scenario_table(paths, study, scenario)
+    transferred = table.groupby(["protocol", "preprocessing", "backbone"])["seeds"].max() > 0
     for record in _records(table):
         cell = {axis: record[axis] for axis in ("protocol", "preprocessing", "backbone")} | {"scenario": scenario}
         evaluated = f"evaluate-{cell['protocol']}-{cell['preprocessing']}-{scenario}"
@@ -296,6 +297,8 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         row |= {"model": backbones()[record["backbone"]].printed, "backbone": record["backbone"]}
         row["phase_name"] = PHASE_NAMES[record["phase"]]
         row["n"] = record["n_test"] if record["seeds"] else _why_empty(cell, study, status)
+        if row["n"] == "not run" and record["phase"] == "finetune" and transferred[tuple(cell.values())[:3]]:
+            row["n"] = "not fine-tuned"
         for measure in MEASURES:
             printed, ours = record[f"published_{measure}"], record[measure]
             row |= {f"{measure}_printed": printed, measure: ours}
@@ -982,13 +985,22 @@ def methods() -> HTML:
 def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
     """Versions, commit, and how long each step took."""
     runs = _runs(paths)
-    facts = {}
-    records = [record for path in sorted(paths.root.glob("runs/*/*/*/*/*/run.json"))[:1] if (record := _json(path))]
-    for record in records:
-        facts |= _flat({k: v for k, v in record.items() if not isinstance(v, list)})
     parts = [_facts("versions", "What the report was made with.", dict(versions), "this notebook")]
-    if facts:
-        parts.append(_facts("first-run", "Of the first training run, as run.json records it.", facts, "run.json"))
+    found = [record for path in sorted(paths.root.glob("runs/*/*/*/*/*/run.json")) if (record := _json(path))]
+    whole = [record["provenance"] for record in found if record.get("provenance")]
+    if whole:
+        commits = [_commit(record.get("git") or {}) for record in whole]
+        facts = {"training runs": len(whole), "commits of the code": ", ".join(sorted(set(commits)))}
+        facts |= {key: ", ".join(sorted({_value(r.get(key)) for r in whole})) for key in ("hardware", "deterministic")}
+        facts["longest run, minutes"] = max((record.get("seconds") or 0) for record in whole) / 60
+        facts["most memory of a run, MiB"] = max((record.get("peak_memory_bytes") or 0) for record in whole) / 2**20
+        parts.append(_facts("training-runs", "Where the training runs were made.", facts, "runs/*/run.json"))
+        packages = whole[-1].get("packages") or {}
+        if isinstance(packages, dict) and packages:
+            rows = [{"name": name, "version": str(version)} for name, version in packages.items()]
+            columns = [_column("name", "Package", "head"), _column("version", "Version")]
+            caption = f"All {len(rows)} packages that the last training run had."
+            parts.append(_table("packages", caption, columns, rows, source="runs/*/run.json", folded=True))
     if len(runs):
         times = runs.groupby("step", sort=False)["seconds"].agg(["count", "sum", "max"]).reset_index()
         times[["sum", "max"]] = times[["sum", "max"]] / 60
@@ -1413,6 +1425,8 @@ def _records_table(
     for row in rows:
         if row.get("phase") in PHASE_NAMES:
             row["phase"] = PHASE_NAMES[row["phase"]]
+        if row.get("scenario") in scenarios():
+            row["scenario"] = _named(row["scenario"])
     columns = [_column(key, _sentence(key), "value") for key in keys]
     filters = [key for key in ("table", "scenario", "protocol", "phase", "backbone", "what") if key in keys]
     return _table(name, caption, columns, rows, source, filters, folded=folded)
@@ -1429,18 +1443,23 @@ def _dict_table(name: str, caption: str, content: Mapping[str, Any], source: str
     if all(isinstance(value, dict) for value in content.values()):
         keys = list(dict.fromkeys(key for value in content.values() for key in value))
         rows = [{"": name} | {key: value.get(key, "") for key in keys} for name, value in content.items()]
-        columns = [_column("", "", "head"), *(_column(key, key, "value") for key in keys)]
+        columns = [_column("", "", "head"), *(_column(key, _named(key), "value") for key in keys)]
     else:
         rows = [{"name": key, "value": value} for key, value in content.items()]
         columns = [_column("name", "Name", "head"), _column("value", "Value", "value")]
     return _table(name, caption, columns, rows, source)
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        flat |= _flat(value, f"{prefix}{key}: ") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+def _commit(git: Mapping[str, Any]) -> str:
+    """A short commit, and whether the tree differed from it."""
+    if not git.get("commit"):
+        return "not recorded"
+    return git["commit"][:12] + (" with changes" if git.get("clean") is False else "")
+
+
+def _named(key: str) -> str:
+    """A scenario's title for its name, any other name as it is."""
+    return scenarios()[key].title if key in scenarios() else key
 
 
 def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:

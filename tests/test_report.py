@@ -153,7 +153,11 @@ def _scenario(paths, protocol, scenario, study, index, state, generator):
                 "learning_rate": 1e-3,
             }
         ).to_csv(folder / "history.csv", index=False)  # fmt: skip
-        (folder / "run.json").write_text(json.dumps({"commit": "0123abc", "versions": {"keras": "3.15"}}))
+        (folder / "run.json").write_text(
+            json.dumps(
+                {"provenance": {"git": {"commit": "0123abc" * 5, "clean": False}, "packages": {"keras": "3.15"}}}
+            )
+        )
     target = paths.evaluation(protocol, "native", scenario)
     target.mkdir(parents=True)
     axes = {"protocol": protocol, "preprocessing": "native", "scenario": scenario}
