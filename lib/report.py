@@ -111,9 +111,14 @@ def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:
 
 
 def shown_model(study: Study, scenario: str) -> str:
-    """The backbone whose figures stand for a scenario: the paper's own model, else the study's first one there."""
-    here = {cell["backbone"] for cell in study.cells("scenario", "backbone") if cell["scenario"] == scenario}
-    return next((name for name in backbones() if name in here), PROPOSED)
+    """The backbone whose figures stand for a scenario: the paper's own model where the study has it.
+
+    Else the first that the study fine-tunes there, as the paper's figures are of that phase; else its first one.
+    """
+    here = [cell for cell in study.cells(*AXES) if cell["scenario"] == scenario]
+    tuned = {cell["backbone"] for cell in here if study.settings(cell)["finetune_epochs"] > 0}
+    order = [PROPOSED, *(name for name in backbones() if name in tuned), *backbones()]
+    return next((name for name in order if any(cell["backbone"] == name for cell in here)), PROPOSED)
 
 
 def gradcam_table(paths: StudyPaths) -> pd.DataFrame:

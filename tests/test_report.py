@@ -251,7 +251,9 @@ def page(results) -> Path:
     declared = {line.partition(":")[0] for line in parameters.source.splitlines() if re.match(r"\w+:", line)}
     values = {k: v for k, v in STUDY.model_dump().items() if k in declared} | {"results": str(results)}
     parameters.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in values.items())
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    NotebookClient(
+        notebook, timeout=600, startup_timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}
+    ).execute()
     nbformat.write(notebook, StudyPaths(results).executed("report"))
     html = StudyPaths(results).report
     report.to_html(StudyPaths(results).executed("report"), html)
