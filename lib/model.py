@@ -117,6 +117,7 @@ def build_classifier(
     dropout_features: float,
     dropout_hidden: float,
     seed: int,
+    head_momentum: float = 0.99,
 ) -> keras.Model:
     """The head of Fig. 2 after pooling: [n, channels] -> probabilities [n, classes].
 
@@ -125,10 +126,10 @@ def build_classifier(
     """
     keras.utils.set_random_seed(seed)
     features = keras.Input((channels,), name="features")
-    x = layers.BatchNormalization(name="normalise_features")(features)
+    x = layers.BatchNormalization(momentum=head_momentum, name="normalise_features")(features)
     x = layers.Dropout(dropout_features, seed=seed, name="dropout_features")(x)
     x = layers.Dense(units, activation="relu", name="hidden")(x)
-    x = layers.BatchNormalization(name="normalise_hidden")(x)
+    x = layers.BatchNormalization(momentum=head_momentum, name="normalise_hidden")(x)
     x = layers.Dropout(dropout_hidden, seed=seed + 1, name="dropout_hidden")(x)
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
     return keras.Model(
@@ -206,9 +207,10 @@ def extract(extractor: keras.Model, images: np.ndarray, batch_size: int = 32) ->
 
 
 def _settle(model: keras.Model) -> None:
-    """Give the BatchNormalization of a random backbone the statistics of noise images.
+    """Make a random backbone tell images apart: near-linear activations, statistics of noise images.
 
-    With the initial ones (mean 0, variance 1) activations fade from layer to layer and all images look alike.
+    As Keras starts them, activations fade from layer to layer (mean 0, variance 1 are not theirs) and, once
+    normalised, images that are alike end far apart. A small scale about 1 keeps alike images alike.
     """
     normalisations = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalisations]
@@ -217,6 +219,9 @@ def _settle(model: keras.Model) -> None:
     ranged = input_range(model.name, "native")(keras.ops.clip(noise, 0, 255))
     for layer in normalisations:
         layer.momentum = 0.0
+        layer.gamma.assign(keras.ops.full_like(layer.gamma, 0.2))
+        layer.beta.assign(keras.ops.ones_like(layer.beta))
+    normalisations[-1].gamma.assign(keras.ops.ones_like(normalisations[-1].gamma))
     model(ranged, training=True)
     for layer, momentum in zip(normalisations, momenta):
         layer.momentum = momentum

@@ -113,6 +113,7 @@ class Study(Strict):
     units: int = Field(256, ge=1)
     dropout_features: float = Field(0.15, ge=0, lt=1)
     dropout_hidden: float = Field(0.2, ge=0, lt=1)
+    head_momentum: float = Field(0.99, gt=0, lt=1)  # of the head's BatchNormalization statistics; lower for few steps
     weights: Literal["imagenet", "none"] = "imagenet"
     optimizer: Literal["adam", "sgd"] = "adam"
     batch_size: int = Field(32, ge=1)
