@@ -63,7 +63,14 @@ def _train(paths, protocol, scenario, views, features):
 
 @pytest.fixture(scope="module")
 def opened(study):
-    return explore.Explorer(str(study.root))
+    explorer = explore.Explorer(str(study.root))
+    assert explorer.axes["protocol"].value == "grouped", "the honest protocol comes first"
+    return explorer
+
+
+@pytest.fixture(scope="module")
+def full(study):
+    return model.load(study.run("grouped", "native", "nine_classes", "MobileNet", 0), "transfer")
 
 
 @pytest.fixture
@@ -105,11 +112,10 @@ def text(widget) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", widget.value))
 
 
-def test_only_what_was_trained_can_be_chosen_and_the_honest_protocol_comes_first(explorer, study):
+def test_only_what_was_trained_can_be_chosen(explorer):
     assert list(explorer.study.options) == ["small"]
     assert explorer.axes["scenario"].options == ("nine_classes", "three_malignant")
     assert explorer.axes["protocol"].options == ("published", "grouped")
-    assert explore.Explorer(str(study.root)).axes["protocol"].value == "grouped"
     explorer.axes["scenario"].value = "three_malignant"
     assert explorer.axes["protocol"].options == ("grouped",)
     assert set(explorer.probabilities) == set(params.MALIGNANT)
@@ -154,8 +160,7 @@ def test_filters_leave_the_class_the_part_and_the_worst_errors(explorer):
     assert saved(explorer)["part"] == "val"
 
 
-def test_map_is_that_of_the_class_to_explain_and_opacity_lays_it_over(explorer):
-    full = model.load(explorer.chosen["folder"], "transfer")
+def test_map_is_that_of_the_class_to_explain_and_opacity_lays_it_over(explorer, full):
     image = explorer.image
     for place in (int(np.argmax(list(explorer.probabilities.values()))), 2, 5):
         if place in (2, 5):
@@ -191,9 +196,10 @@ def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, met
     features = np.load(study.features("grouped", "native", "MobileNet")).astype(float)
     me = views.index[(views["source"] == source) & (views["view"] == view)][0]
     pool = views[views["part"] == "train"].assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
-    expected = pool.groupby("source")["d"].min().nsmallest(explore.NEIGHBOURS)
-    assert explorer.neighbours["source"].tolist() == expected.index.tolist()
-    assert np.allclose(explorer.neighbours["distance"], expected, rtol=1e-3, atol=1e-5)
+    expected = pool.groupby("source")["d"].min()
+    found, near = explorer.neighbours, dict(rtol=1e-3, atol=2e-6)  # planted copies tie, so their order is left open
+    assert np.allclose(found["distance"], expected.nsmallest(explore.NEIGHBOURS), **near)
+    assert np.allclose(found["distance"], expected[found["source"]], **near) and found["source"].is_unique
     images = preprocess.open_images(study.images("grouped"))
     for picture, row in zip(pictures(explorer.near), explorer.neighbours["row"]):
         assert np.array_equal(picture, images[row])
@@ -206,24 +212,22 @@ def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explo
     said = set()
     for protocol in ("grouped", "published"):
         explorer.axes["protocol"].value = protocol
-        for part in ("test", "val"):
-            explorer.part.value = part
-            for _, (source, view) in explorer.chooser.options:
-                explorer.chooser.value = (source, view)
-                for other in explorer.neighbours.itertuples():
-                    assert (other.source, other.view) != (source, view)
-                    assert (other.relation == "same picture") == (other.source == source)
-                    assert (other.relation != "") == (group_of[other.source] == group_of[source])
-                    if lesion_of.get(source) and lesion_of.get(source) == lesion_of.get(other.source):
-                        assert other.relation in ("same lesion", "same picture")
-                    said.add((protocol, other.relation))
-                marks = re.findall(r"<figcaption><b>([^<]+)</b>", explorer.near.value)
-                assert marks == [relation for relation in explorer.neighbours["relation"] if relation]
+        for _, (source, view) in explorer.chooser.options:
+            explorer.chooser.value = (source, view)
+            for other in explorer.neighbours.itertuples():
+                assert (other.source, other.view) != (source, view)
+                assert (other.relation == "same picture") == (other.source == source)
+                assert (other.relation != "") == (group_of[other.source] == group_of[source])
+                if lesion_of.get(source) and lesion_of.get(source) == lesion_of.get(other.source):
+                    assert other.relation in ("same lesion", "same picture")
+                said.add((protocol, other.relation))
+            marks = re.findall(r"<figcaption><b>([^<]+)</b>", explorer.near.value)
+            assert marks == [relation for relation in explorer.neighbours["relation"] if relation]
     # the leak of `published`, and no view of a held-out image elsewhere under `grouped`
     assert ("published", "same picture") in said and ("grouped", "same picture") not in said
 
 
-def test_a_picture_of_ones_own_gets_all_of_it(explorer, study):
+def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
     known, row = saved(explorer), explorer.subject["row"]
     explorer.chooser.index = 5
     picture = preprocess.open_images(study.images("grouped"))[row]
@@ -231,7 +235,6 @@ def test_a_picture_of_ones_own_gets_all_of_it(explorer, study):
     assert np.array_equal(pictures(explorer.shown)[0], picture)
     assert np.allclose(list(explorer.probabilities.values()), known[list(params.CLASSES)].astype(float), atol=1e-4)
     named = int(np.argmax(list(explorer.probabilities.values())))
-    full = model.load(explorer.chosen["folder"], "transfer")
     assert np.allclose(explorer.heat, gradcam.maps(full, picture[None], [named])[0], atol=1e-4)
     assert np.array_equal(explorer.segmentation.labels, kmeans.segment(picture).labels)
     explorer.among.value = "all"
@@ -274,9 +277,10 @@ def test_names_from_outside_stay_text(explorer):
     assert figure.count("<img ") == 1 and figure.count("'") == 4
 
 
-def test_it_says_what_it_is_and_that_images_are_synthetic(explorer, study):
+def test_it_says_what_it_is_and_that_images_are_synthetic(explorer, study, full, monkeypatch):
     assert "no medical device" in text(explorer.view.children[0])
     assert explorer.banner.value == "" and "ynthetic" not in explorer.shown.value
+    monkeypatch.setattr(model, "load", lambda *_: full)
     study.demo_data.mkdir()
     try:
         drawn = explore.Explorer(str(study.root))
@@ -299,11 +303,10 @@ def test_without_the_weights_the_rest_is_still_shown(study, monkeypatch):
     assert len(alone.segmentation.names) == 4
 
 
-def test_models_maps_and_features_are_made_once(study, monkeypatch):
-    made = []
-    for module, name in ((model, "load"), (gradcam, "maps")):
-        real = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda *a, real=real, name=name: (made.append(name), real(*a))[1])
+def test_models_and_maps_are_made_once(study, full, monkeypatch):
+    made, maps = [], gradcam.maps
+    monkeypatch.setattr(model, "load", lambda *_: (made.append("load"), full)[1])
+    monkeypatch.setattr(gradcam, "maps", lambda *given: (made.append("maps"), maps(*given))[1])
     fresh = explore.Explorer(str(study.root))
     for index in (1, 0, 1, 0):
         fresh.chooser.index = index
