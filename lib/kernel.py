@@ -21,6 +21,7 @@ from typing import Any
 import nbformat
 import psutil
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 from papermill.exceptions import PapermillExecutionError
@@ -122,16 +123,18 @@ def execute(
         result = _failure(f"{error.ename}: {error.evalue}", cell=watch.cell)
     except OSError:
         raise
-    except Exception as error:  # the kernel died, did not start, or its messages could not be read
-        result = _failure(f"{type(error).__name__}: {error}", killed=True)
+    except DeadKernelError:
+        result = _failure("", killed=True)
+    except Exception as error:  # it did not start, or its messages could not be read
+        result = _failure(f"the kernel did not answer: {type(error).__name__}: {error}", cell=watch.cell, killed=True)
     finally:
         watch.stop()
     if watch.unwanted:
         raise Unwanted
     # a kernel that was killed can look as if its notebook had ended well
     complete = all(cell.get("execution_count") for cell in node.cells if _counts(cell))
-    if result.get("killed") or (result["status"] == "done" and not complete):
-        result = _failure(watch.obituary(result.get("error", "")), cell=watch.cell, killed=True)
+    if (result["status"] == "done" and not complete) or result.get("error") == "":
+        result = _failure(watch.obituary(), cell=watch.cell, killed=True)
     return result | {"seconds": round(time.monotonic() - started, 3), "peak_memory": watch.peak}
 
 
@@ -284,14 +287,13 @@ class _Watch:
             self._leash.stdin.close()
             self._leash.wait()
             self._leash = None
+            self.process.wait()
             self._thread.join()
         shutil.rmtree(self.sockets, ignore_errors=True)
 
-    def obituary(self, error: str) -> str:
-        """What became of the kernel, in words; `error` is told where it did not die."""
-        code = self.process.returncode if self.process else None
-        if code is None:
-            return f"the kernel did not answer: {error}"
+    def obituary(self) -> str:
+        """How the kernel died, in words."""
+        code = self.process.returncode
         how = f"ended with exit status {code}"
         if code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
@@ -360,9 +362,9 @@ class _Client(PapermillNotebookClient):
 
     def process_message(self, message, *args, **kwargs):
         if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-            lines = [line for line in message["content"]["text"].replace("\r", "\n").split("\n") if line.strip()]
-            if lines:
-                self.watch.say(line=lines[-1].strip()[:200])
+            lines = [line.split("\r")[-1].strip() for line in message["content"]["text"].rstrip().split("\n")]
+            for line in filter(None, lines):
+                self.watch.say(line=line[:200])
         return super().process_message(message, *args, **kwargs)
 
 
@@ -371,7 +373,14 @@ class _Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, log_output=False, *, watch, cwd, env, stderr, **kwargs):
-        client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=300, iopub_timeout=60, watch=watch)
+        client = _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            startup_timeout=300,
+            iopub_timeout=60,
+            shutdown_kernel="immediate",  # its outputs are on the disk; TensorFlow takes seconds to leave in order
+            watch=watch,
+        )
         with stderr.open("ab") as log:  # what libraries in C write there would end up in the terminal
             return client.execute(cwd=cwd, env=env, stdout=log, stderr=log)
 

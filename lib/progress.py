@@ -76,6 +76,8 @@ class View:
     def news(self, run_id: str, **news: Any) -> None:
         """A running notebook says which cell it is in, or the last line that it printed."""
         with self._lock:
+            if run_id not in self.expected:  # it has ended; its last words came late
+                return
             entry = self._running.get(run_id)
             if entry is None:
                 entry = self._running[run_id] = {"since": time.monotonic()}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -225,11 +226,13 @@ def cluster(options: Options) -> Iterator[tuple[Any, int]]:
     """A Dask client and how many notebooks run at once: on the given scheduler, or on workers of this machine.
 
     Raises:
-        EngineError: no scheduler answers at the address, or it has no worker.
+        EngineError: no scheduler answers at the address, it has no worker, or the dashboard cannot be shown.
     """
     import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
+    if options.dashboard and not options.scheduler and not find_spec("bokeh"):
+        raise EngineError("--dashboard needs the package bokeh, which is not installed: `pip install bokeh`")
     dask.config.set({"distributed.scheduler.allowed-failures": 3, "distributed.worker.daemon": True})
     if options.scheduler:
         try:
@@ -415,13 +418,8 @@ def on_worker(payload: bytes, before: tuple[dict[str, Any], ...]) -> dict[str, A
         return {"status": "not run", "cause": cause}
     worker = get_worker()
     key = worker.get_current_task()
-    last = {"line": 0.0}
 
     def say(**news: Any) -> None:
-        if "line" in news:  # epochs of small models follow each other fast
-            if time.monotonic() - last["line"] < 1:
-                return
-            last["line"] = time.monotonic()
         worker.log_event(job["topic"], {"run_id": run.id, **news})
 
     def wanted() -> bool:

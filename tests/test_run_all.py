@@ -1,0 +1,349 @@
+"""The command line: its exit codes, what it says, and studies of stand-in notebooks from end to end."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from rocrate.rocrate import ROCrate
+
+import run_all
+from lib.params import CLASSES, STEPS
+from lib.paths import NOTEBOOKS, REPOSITORY
+
+FIXTURES = Path(__file__).parent / "fixtures"
+STAND_INS = FIXTURES / "notebooks"
+SMALL = str(FIXTURES / "small.yaml")
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A folder with one file a class; no path comes from the environment."""
+    for name in ("SKINCAS_DATA", "SKINCAS_METADATA", "SKINCAS_WEIGHTS", "FIXTURE_BREAK", "FIXTURE_HOW"):
+        monkeypatch.delenv(name, raising=False)
+    for name in CLASSES:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
+    return tmp_path / "data"
+
+
+def command(data: Path, root: Path, *flags: str) -> list[str]:
+    script = [sys.executable, str(FIXTURES / "run_fixture.py"), SMALL]
+    return [*script, "--data", str(data), "--results", str(root), *flags]
+
+
+def run(data: Path, root: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(data, root, *flags), env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def outputs(root: Path) -> dict[str, bytes]:
+    """The bytes of every output but those that tell times."""
+    folders = ("audit", "prepared", "features", "runs", "evaluation", "gradcam", "kmeans", "tables")
+    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name != "run.json"}
+
+
+def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path):
+    root = tmp_path / "results"
+    plan = run(data, root, "--dry-run")
+    assert plan.returncode == 0 and "15 runs: 0 fresh, 0 stale, 15 missing" in plan.stdout
+    assert not root.exists()  # nothing was started
+    first = run(data, root, "--jobs", "2")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert first.stdout.rstrip().endswith(f"report: {root / 'report/index.html'}")
+    assert "nine_classes-MobileNetV2-seed0,left out" in (root / "report/index.html").read_text()
+    state = json.loads((root / "state.json").read_text())
+    assert {entry["status"] for entry in state.values()} == {"done", "left out"}
+    assert all((root / entry["notebook"]).is_file() for entry in state.values() if entry["status"] == "done")
+    log = (root / "run.log").read_text()
+    assert "train-clean-native-nine_classes-MobileNet-seed0: epoch 1/1 transfer loss 0.5 accuracy 0.50" in log
+    assert "train-clean-native-nine_classes-MobileNet-seed0 wrote its outputs" in log
+
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.name not in ("run.log", ".lock")}
+    again = run(data, root)
+    assert again.returncode == 0 and "15 fresh" in again.stdout
+    after = {path: path.stat().st_mtime_ns for path in before}
+    changed = [path for path in before if before[path] != after[path] and path.is_file()]
+    assert [path.name for path in changed] in ([], [".format.json"])
+
+    _check_crate(root)
+    forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
+    assert "14 fresh, 1 stale" in forced.replace("13 fresh, 2 stale", "14 fresh, 1 stale") and "kmeans: stale" in forced
+
+
+def _check_crate(root: Path) -> None:
+    """As RO-Crate 1.1 asks: a described root, every file there, every reference to an entity of the crate."""
+    crate = ROCrate(root)
+    assert all((root / entity.id).exists() for entity in crate.data_entities)
+    described = crate.root_dataset.properties()
+    assert {"name", "description", "datePublished", "license", "hasPart"} <= set(described)
+    graph = json.loads((root / "ro-crate-metadata.json").read_text())["@graph"]
+    known = {entity["@id"] for entity in graph}
+    for entity in graph:
+        for value in entity.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dict) and not item["@id"].startswith("https://"):
+                    assert item["@id"] in known, f"{entity['@id']} refers to {item['@id']}"
+    actions = [entity for entity in graph if entity["@type"] == "CreateAction"]
+    assert len(actions) == 15 and all(action["result"] and action["instrument"] for action in actions)
+
+
+def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(data, tmp_path):
+    root = tmp_path / "results"
+    broken = {"FIXTURE_BREAK": "features-clean-native-MobileNet", "FIXTURE_HOW": "raise"}
+    clean = ("--only", "protocol=clean")
+    done = run(data, root, *clean, **broken)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "8 done, 1 failed, 2 not run" in done.stdout
+    assert "MobileNet failed in code cell 4: ValueError: planted in features-clean-native-MobileNet" in done.stdout
+    assert str(root / "notebooks/features-clean-native-MobileNet.ipynb") in done.stdout
+    assert "gradcam-nine_classes-MobileNet not run: features-clean-native-MobileNet failed" in done.stdout
+    page = (root / "report/index.html").read_text()
+    assert "features-clean-native-MobileNet,failed" in page and "nine_classes-MobileNet-seed0,not run" in page
+    assert (root / "evaluation/clean/native/nine_classes/metrics.csv").read_text().startswith("MobileNetV2,")
+
+    again = next(line for line in done.stdout.splitlines() if line.strip().startswith("again:")).split("run_all.py ")[1]
+    just_that = subprocess.run(
+        [sys.executable, str(FIXTURES / "run_fixture.py"), *shlex.split(again)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert just_that.returncode == 0 and "2 fresh, 1 done" in just_that.stdout, just_that.stdout
+    rest = run(data, root, *clean)
+    assert rest.returncode == 0 and "failed" not in (root / "report/index.html").read_text()
+    assert len((root / "evaluation/clean/native/nine_classes/metrics.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_on(data, tmp_path, number):
+    root = tmp_path / "results"
+    waiting = os.environ | {"FIXTURE_BREAK": "prepare-clean", "FIXTURE_HOW": "wait"}
+    flags = ("--step", "prepare", "--jobs", "2")
+    with subprocess.Popen(
+        command(data, root, *flags), env=waiting, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while process.poll() is None and not (root / "waits").exists():
+            time.sleep(0.05)
+        while not (root / "stamps/prepare-published.json").exists() and process.poll() is None:
+            time.sleep(0.05)
+        below = psutil.Process(process.pid).children(recursive=True)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        said, _ = process.communicate()
+    assert process.returncode == 130, said
+    assert "interrupted; what has finished is kept" in said
+    psutil.wait_procs(below, timeout=300)
+    assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    rest = run(data, root, *flags)
+    assert rest.returncode == 0 and "2 fresh, 1 done" in rest.stdout, rest.stdout
+
+
+def test_two_workers_started_by_hand_give_the_same_outputs_and_one_killed_costs_one_run(data, tmp_path):
+    flags = ("--step", "evaluate", "--only", "protocol=clean", "--only", "backbone=MobileNet")
+    assert run(data, tmp_path / "local", *flags).returncode == 0
+    root = tmp_path / "cluster"
+    address = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    here = tmp_path / "elsewhere"  # workers need not be started in the repository
+    here.mkdir()
+    started = [
+        subprocess.Popen(
+            [
+                *dask,
+                "scheduler",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--no-dashboard",
+                "--scheduler-file",
+                str(address),
+            ],
+            cwd=here,
+            stderr=subprocess.DEVNULL,
+        )
+    ]
+    try:
+        while not address.exists() or not address.read_text().rstrip().endswith("}"):
+            time.sleep(0.1)
+        worker = [*dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        broken = os.environ | {"FIXTURE_BREAK": "prepare-clean once", "FIXTURE_HOW": "wait"}
+        started += [subprocess.Popen(worker, cwd=here, env=broken, stderr=subprocess.DEVNULL) for _ in range(2)]
+        with subprocess.Popen(
+            command(data, root, *flags, "--scheduler", json.loads(address.read_text())["address"]),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            while process.poll() is None and not (root / "waits").exists():
+                time.sleep(0.1)
+            kernel = psutil.Process(int((root / "waits").read_text()))
+            before = {path: path.stat().st_mtime_ns for path in (root / "stamps").glob("[!.]*.json")}
+            holder = next(p for p in started[1:] if kernel.ppid() == p.pid)
+            holder.kill()
+            said, _ = process.communicate()
+        assert process.returncode == 0, said
+        assert "failed" not in said.splitlines()[-1]
+        assert outputs(root) == outputs(tmp_path / "local")
+        kept = {path: path.stat().st_mtime_ns for path in before}
+        assert before and kept == before, "a run that had ended was made again"
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+
+
+def refused(capsys, *arguments: str) -> str:
+    """What run_all says when it refuses its arguments; nothing must have been started."""
+    try:
+        status = run_all.main(list(arguments), notebooks=STAND_INS)
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    said = capsys.readouterr()
+    assert not said.out
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--only", "backbon=MobileNet"), "did you mean 'backbone'"),
+        (("--only", "backbone=MobileNetV3"), "did you mean 'MobileNetV2'"),
+        (("--only", "backbone"), "expected AXIS=V"),
+        (("--step", "trian"), "did you mean 'train'"),
+        (("--jobs", "0"), "must be at least 1"),
+        (("--force", "everything"), "invalid choice"),
+        (("--weights", "/no/such/folder"), "is no folder"),
+        (("--masks", "/no/such/folder"), "is no folder"),
+        (("--metadata", "/no/such/file"), "metadata '/no/such/file'"),
+        (("--data", "/no/such/folder"), "does not exist"),
+    ],
+)
+def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys, flags, message):
+    arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r"), *flags]
+    if "/no/such/folder" in flags and "--weights" in flags:
+        arguments[0] = str(_imagenet(tmp_path))
+    assert message in refused(capsys, *arguments)
+
+
+def _imagenet(folder: Path) -> Path:
+    path = folder / "imagenet.yaml"
+    path.write_text(Path(SMALL).read_text().replace("weights: none", "weights: imagenet"))
+    return path
+
+
+def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys):
+    assert "did you mean 'demo'" in refused(capsys, "demmo")
+    (tmp_path / "bad.yaml").write_text("image_sise: 64\n")
+    assert "'image_sise'; did you mean 'image_size'" in refused(capsys, str(tmp_path / "bad.yaml"))
+    rest = ("--results", str(tmp_path / "r"))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "mobilenet_notop.weights.h5").touch()
+    said = refused(capsys, str(_imagenet(tmp_path)), "--data", str(data), "--weights", str(tmp_path / "weights"), *rest)
+    assert "lacks mobilenet_v2_notop.weights.h5 (MobileNetV2)" in said
+    shutil.rmtree(data / "nevus")
+    assert "no folder for nevus" in refused(capsys, SMALL, "--data", str(data), *rest)
+    (tmp_path / "file").touch()
+    said = refused(capsys, SMALL, "--data", str(data), "--results", str(tmp_path / "file" / "r"))
+    assert "cannot be written" in said and "another --results" in said
+
+
+def test_a_read_only_results_folder_is_refused_and_left_as_it_is(data, tmp_path, capsys):
+    """Root may write anywhere, so as root on a file system mounted read-only."""
+    root = tmp_path / "results"
+    root.mkdir()
+    (root / "kept").write_text("earlier")
+    mounted = False
+    if os.geteuid() == 0:
+        bind = subprocess.run(["mount", "--bind", root, root], capture_output=True, check=False)
+        if bind.returncode:
+            pytest.skip("a read-only folder cannot be made here")
+        subprocess.run(["mount", "-o", "remount,ro,bind", root], check=True)
+        mounted = True
+    else:
+        root.chmod(0o500)
+    try:
+        assert "cannot be written" in refused(capsys, SMALL, "--data", str(data), "--results", str(root))
+        assert [path.name for path in root.iterdir()] == ["kept"]
+    finally:
+        if mounted:
+            subprocess.run(["umount", root], check=True)
+        else:
+            root.chmod(0o700)
+
+
+def test_the_help_names_every_flag_and_step():
+    page = subprocess.run(
+        [sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    flags = "data metadata weights masks results only step jobs per-gpu scheduler dashboard dry-run force fail-fast"
+    assert all(f"--{flag}" in page for flag in flags.split()) and all(step in page for step in STEPS)
+
+
+def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):
+    code = (
+        "import sys, run_all\n"
+        f"status = run_all.main(['demo', '--dry-run', '--results', {str(tmp_path / 'r')!r}])\n"
+        "print(status, sorted({'tensorflow', 'keras', 'matplotlib', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("0 []\n"), done.stdout
+
+
+STUDY = """
+title: Two seeds
+synthetic: true
+backbones: [MobileNet]
+protocols: [published]
+scenarios: [three_malignant]
+seeds: [0, 1]
+image_size: 32
+pool_sizes: {%s}
+pool_size_benign_malignant: 20
+min_test_images: 1
+weights: none
+units: 16
+transfer_epochs: 1
+finetune_epochs: 1
+finetune_batch_norm: train
+demo_images: 10
+demo_size: 64
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_predictions_whatever_jobs_is(tmp_path):
+    """The notebooks of this repository, on images drawn here; the second study trains again on the first one's data."""
+    study = tmp_path / "two.yaml"
+    study.write_text(STUDY % ", ".join(f"{name}: 12" for name in CLASSES))
+    predictions = []
+    for jobs in ("1", "2"):
+        root = tmp_path / f"jobs{jobs}"
+        if predictions:
+            shutil.copytree(tmp_path / "jobs1", root)
+        flags = ["--step", "train", "--force", "train", "--jobs", jobs, "--results", str(root)]
+        done = subprocess.run(
+            [sys.executable, str(NOTEBOOKS.parent / "run_all.py"), str(study), *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        found = sorted((root / "runs").rglob("predictions_*.parquet"))
+        assert len(found) == 4
+        predictions.append({path.relative_to(root): path.read_bytes() for path in found})
+    assert predictions[0] == predictions[1]
+    seeds = {path.parent.name: content for path, content in predictions[0].items() if "finetune" in path.name}
+    assert seeds["seed0"] != seeds["seed1"]  # they are not all alike
