@@ -141,8 +141,11 @@ def missing_table(paths: StudyPaths) -> pd.DataFrame:
 
 
 def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
-    """Write tables/table_1..5.csv, tables/missing.csv and gradcam/gradcam.csv; returns where they lie."""
+    """Write tables/table_1..5.csv, tables/missing.csv, tables/input_ranges.csv where the study has several, and
+    gradcam/gradcam.csv; returns where they lie."""
     tables = {paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in scenarios()}
+    if len(study.preprocessings) > 1:
+        tables[paths.tables / "input_ranges.csv"] = input_range_hypothesis(_stacked(paths, study))
     tables[paths.table(5)] = table_five(paths, study)
     tables[paths.tables / "missing.csv"] = missing_table(paths)
     tables[paths.gradcam / "gradcam.csv"] = gradcam_table(paths)
@@ -927,12 +930,12 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
     """Does one input range for all backbones bring our accuracies near the printed ones?"""
     if len(study.preprocessings) < 2:
         return _missing(f"This study has one input range, {study.preprocessings[0]}: there is nothing to compare.")
-    tables = pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
+    tables = _stacked(paths, study)
     found = input_range_hypothesis(tables)
     if found.empty:
         return _missing("No accuracy was measured: the input ranges cannot be compared.")
     caption = "Printed against reproduced accuracies under each input range: mean error in points, rank correlations."
-    parts = [_records_table("input-ranges", caption, _records(found), "tables/table_1.csv to table_4.csv")]
+    parts = [_records_table("input-ranges", caption, _records(found), "tables/input_ranges.csv")]
     shown = tables[(tables["protocol"] == study.protocols[0]) & (tables["phase"] == "transfer")].dropna(
         subset="test_accuracy"
     )
@@ -1207,6 +1210,11 @@ def _written(paths: StudyPaths, path: Path) -> Path:
     """What this attempt has written, where it has; else what lies in the study."""
     new = paths.attempt / path.relative_to(paths.root) if paths.attempt else path
     return new if new.is_file() else path
+
+
+def _stacked(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """Tables I to IV under each other, with their `scenario`."""
+    return pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
 
 
 def _runs(paths: StudyPaths) -> pd.DataFrame:
