@@ -437,6 +437,8 @@ class Explorer:
 
     def _on_filter(self) -> None:
         self.own = None
+        with self._fill_quietly():
+            self.chooser.value = None  # begin with the first of the new list
         self._list()
 
     def _on_upload(self) -> None:
