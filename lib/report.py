@@ -993,7 +993,7 @@ def methods() -> HTML:
 def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
     """Versions, commit, and how long each step took."""
     runs = _runs(paths)
-    parts = [_facts("versions", "What the report was made with.", dict(versions), "this notebook")]
+    parts = [_dict_table("versions", "What the report was made with.", versions, "this notebook")]
     found = [record for path in sorted(paths.root.glob("runs/*/*/*/*/*/run.json")) if (record := _json(path))]
     whole = [record["provenance"] for record in found if record.get("provenance")]
     if whole:
@@ -1144,8 +1144,8 @@ def _about_printed_tables(paths: StudyPaths) -> str:
     rows, text = len(audit.get("row_errors", [])), len(audit.get("text_errors", []))
     return (
         f"The printed accuracies imply test sets of {', '.join(sizes)} images{expected if 'images' in pool else ''}; "
-        f"{_count(rows, 'finding is', 'findings are')} of printed rows that contradict themselves or repeat "
-        f"another, and {_count(text, 'statement', 'statements')} of the text that differ from the tables."
+        f"the audit finds {_count(rows, 'contradiction or repetition', 'contradictions or repetitions')} among "
+        f"their rows, and {_count(text, 'statement', 'statements')} of the text against them."
     )
 
 
