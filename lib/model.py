@@ -213,7 +213,6 @@ def _settle(model: keras.Model) -> None:
     normalised, images that are alike end far apart. A small scale about 1 keeps alike images alike.
     """
     normalisations = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in normalisations]
     small = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
     noise = keras.ops.image.resize(keras.ops.cast(small, "float32"), model.input_shape[1:3], "bicubic")
     ranged = input_range(model.name, "native")(keras.ops.clip(noise, 0, 255))
@@ -223,8 +222,8 @@ def _settle(model: keras.Model) -> None:
         layer.beta.assign(keras.ops.ones_like(layer.beta))
     normalisations[-1].gamma.assign(keras.ops.ones_like(normalisations[-1].gamma))
     model(ranged, training=True)
-    for layer, momentum in zip(normalisations, momenta):
-        layer.momentum = momentum
+    for layer in normalisations:
+        layer.momentum = 0.9  # weights that start at random move fast, and their statistics with them
 
 
 def _named(model: keras.Model, name: str) -> keras.Model:
