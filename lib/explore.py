@@ -119,7 +119,9 @@ def nearest(
     pool = pool[pool["row"] != skip]
     if pool.empty:
         return pool.assign(distance=[])
-    distances = pairwise_distances(features[pool["row"].to_numpy()], query[None], metric=metric)[:, 0]
+    # in double precision: a network with random weights tells images apart by the last digits of float32
+    candidates = features[pool["row"].to_numpy()].astype(np.float64)
+    distances = pairwise_distances(candidates, query[None].astype(np.float64), metric=metric)[:, 0]
     ordered = pool.assign(distance=distances).sort_values(["distance", "row"])
     return ordered.drop_duplicates("source").head(count).reset_index(drop=True)
 

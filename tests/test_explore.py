@@ -197,7 +197,7 @@ def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, met
     me = views.index[(views["source"] == source) & (views["view"] == view)][0]
     pool = views[views["part"] == "train"].assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
     expected = pool.groupby("source")["d"].min()
-    found, near = explorer.neighbours, dict(rtol=1e-3, atol=2e-6)  # planted copies tie, so their order is left open
+    found, near = explorer.neighbours, dict(rtol=1e-6, atol=1e-14)  # planted copies tie, so their order is left open
     assert np.allclose(found["distance"], expected.nsmallest(explore.NEIGHBOURS), **near)
     assert np.allclose(found["distance"], expected[found["source"]], **near) and found["source"].is_unique
     images = preprocess.open_images(study.images("grouped"))
@@ -238,7 +238,7 @@ def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
     assert np.allclose(explorer.heat, gradcam.maps(full, picture[None], [named])[0], atol=1e-4)
     assert np.array_equal(explorer.segmentation.labels, kmeans.segment(picture).labels)
     explorer.among.value = "all"
-    assert explorer.neighbours["row"][0] == row and explorer.neighbours["distance"][0] < 1e-4
+    assert explorer.neighbours.set_index("row")["distance"][row] < 1e-10  # itself, beside planted copies of it
     assert "own picture" in text(explorer.title) and "not known" in text(explorer.near)
     explorer.axes["scenario"].value = "three_malignant"  # another model says something of the same picture
     assert explorer.own and set(explorer.probabilities) == set(params.MALIGNANT)
@@ -308,9 +308,11 @@ def test_models_and_maps_are_made_once(study, full, monkeypatch):
     monkeypatch.setattr(model, "load", lambda *_: (made.append("load"), full)[1])
     monkeypatch.setattr(gradcam, "maps", lambda *given: (made.append("maps"), maps(*given))[1])
     fresh = explore.Explorer(str(study.root))
-    for index in (1, 0, 1, 0):
+    seen = set()
+    for index in (1, 0, 4, 1, 0, 4):
         fresh.chooser.index = index
-    assert sorted(made) == ["load", "maps", "maps"]
+        seen.add(fresh.image.tobytes())
+    assert made.count("load") == 1 and made.count("maps") == len(seen) > 1  # some are planted copies of each other
 
 
 def test_the_notebook_runs_with_no_result_there_and_says_how_to_make_one(tmp_path):
