@@ -557,7 +557,7 @@ class Explorer:
         near_controls = grid([self.metric, self.among], "240px", max_width="560px")
         self.panels = widgets.VBox(
             [
-                grid(pictures, "220px"),
+                grid(pictures, "170px"),
                 panel("Probabilities", self.bars),
                 panel("Nearest images as the pretrained network sees them", near_controls, self.near),
             ]
@@ -586,7 +586,7 @@ STYLE = """<style>
 .explore figure { margin: 0 0 4px; }
 .explore img { display: block; width: 100%; max-width: 320px; aspect-ratio: 1; border-radius: 3px; }
 .explore figcaption { font-size: 12px; color: var(--soft); margin-top: 3px; overflow-wrap: anywhere; }
-.explore .near { display: grid; grid-template-columns: repeat(auto-fill, minmax(108px, 1fr)); gap: 12px; }
+.explore .near { display: grid; grid-template-columns: repeat(auto-fill, minmax(86px, 1fr)); gap: 12px; }
 .explore .near b { display: inline-block; background: #0072b2; color: #fff; border-radius: 3px; padding: 0 6px; }
 .explore table.bars { border-collapse: collapse; width: 100%; max-width: 640px; font-size: 13px; }
 .explore .bars th, .explore .bars td { padding: 1px 8px 1px 0; text-align: left; font-weight: normal; }
