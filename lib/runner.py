@@ -163,7 +163,7 @@ def carry_out(
         workers = cache(lambda: stack.enter_context(cluster(options)))  # started once something has to be run
         if todo:
             _sweep(paths)
-            _on_workers(*workers(), todo, described, planned, results, root, options, facts, interrupted)
+            _on_workers(workers(), todo, described, planned, results, root, options, facts, interrupted)
         write_state(planned, skipped, results, paths)
         for report in (run for run in runs if run.step == "report"):
             if interrupted.is_set() or (options.fail_fast and _failed(results)):
@@ -175,7 +175,7 @@ def carry_out(
                 results[report.id] = {"status": "fresh"}
                 continue
             made = {}  # a report is made whatever failed
-            _on_workers(*workers(), [report], now, planned, made, root, options, facts, interrupted)
+            _on_workers(workers(), [report], now, planned, made, root, options, facts, interrupted)
             results |= made
     return results
 
@@ -221,9 +221,32 @@ def write_state(planned: list[Run], skipped: list[dict[str, Any]], results: dict
         write_json(paths.state, state)
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Workers to send runs to: a Dask client, how many notebooks run at once, and the cluster if it is our own."""
+
+    client: Any
+    jobs: int
+    local: Any = None
+
+    def mend(self) -> str:
+        """Replace workers of our own that died while they were starting; a word on it where all workers are gone."""
+        if self.local:
+            lost = [
+                name for name, nanny in list(self.local.workers.items()) if nanny.status.name in ("closed", "failed")
+            ]
+            for name in lost:
+                del self.local.workers[name]
+            if lost:
+                self.local.scale(len(self.local.worker_spec))
+        elif not self.client.scheduler_info(n_workers=-1)["workers"]:
+            return "the cluster has no worker left; waiting for one"
+        return ""
+
+
 @contextmanager
-def cluster(options: Options) -> Iterator[tuple[Any, int]]:
-    """A Dask client and how many notebooks run at once: on the given scheduler, or on workers of this machine.
+def cluster(options: Options) -> Iterator["Pool"]:
+    """Dask workers: those of the given scheduler, or some on this machine that end with the context.
 
     Raises:
         EngineError: no scheduler answers at the address, it has no worker, or the dashboard cannot be shown.
@@ -233,7 +256,13 @@ def cluster(options: Options) -> Iterator[tuple[Any, int]]:
 
     if options.dashboard and not options.scheduler and not find_spec("bokeh"):
         raise EngineError("--dashboard needs the package bokeh, which is not installed: `pip install bokeh`")
-    dask.config.set({"distributed.scheduler.allowed-failures": 3, "distributed.worker.daemon": True})
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 3,
+            # Dask gives up a worker that is not back in time, on a busy machine for good; Pool.mend replaces it
+            "distributed.deploy.lost-worker-timeout": "1 day",
+        }
+    )
     if options.scheduler:
         try:
             client = Client(options.scheduler, timeout=20, set_as_default=False)
@@ -247,7 +276,7 @@ def cluster(options: Options) -> Iterator[tuple[Any, int]]:
                 raise EngineError(
                     f"the scheduler at {options.scheduler!r} has no worker; start some: `dask worker ADDR`"
                 )
-            yield client, threads
+            yield Pool(client, threads)
         return
     workers = {
         i: {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker}}
@@ -262,7 +291,7 @@ def cluster(options: Options) -> Iterator[tuple[Any, int]]:
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50, name="skincas") as local,
         Client(local, set_as_default=False) as client,
     ):
-        yield client, len(workers)
+        yield Pool(client, len(workers), local)
 
 
 def local_workers(options: Options) -> list[dict[str, Any]]:
@@ -302,17 +331,18 @@ def default_jobs() -> int:
     return max(1, min(_cores(), MEMORY_LIMIT // (4 * GIB)))
 
 
-def _on_workers(client, jobs, todo, described, planned, results, root, options, facts, interrupted) -> None:
+def _on_workers(pool: Pool, todo, described, planned, results, root, options, facts, interrupted) -> None:
     """Submit runs as tasks, their dependencies as futures, and add to `results` how they end."""
-    with View(_expected(todo, planned, Freshness(root)), jobs) as view:
+    with View(_expected(todo, planned, Freshness(root)), pool.jobs) as view:
         if options.dashboard:
-            view.say(f"dashboard: {client.dashboard_link}")
-        threads = 0 if options.scheduler or options.same_numbers else max(1, _cores() // jobs)
-        _collect(client, todo, described, results, root, options, threads, facts, view, interrupted)
+            view.say(f"dashboard: {pool.client.dashboard_link}")
+        threads = 0 if options.scheduler or options.same_numbers else max(1, _cores() // pool.jobs)
+        _collect(pool, todo, described, results, root, options, threads, facts, view, interrupted)
 
 
-def _collect(client, todo, described, results, root, options, threads, facts, view: View, interrupted) -> None:
-    task = _task()
+def _collect(pool: Pool, todo, described, results, root, options, threads, facts, view: View, interrupted) -> None:
+    client, task = pool.client, _task()
+    word = ""
     by_id = {run.id: run for run in todo}
     futures: dict[str, Any] = {}
     ended: queue.Queue = queue.Queue()
@@ -357,6 +387,9 @@ def _collect(client, todo, described, results, root, options, threads, facts, vi
         try:
             name, future = ended.get(timeout=0.5)
         except queue.Empty:
+            before, word = word, pool.mend()
+            if word and word != before:
+                view.say(word)
             continue
         if future is not futures[name] or name not in waiting:
             continue

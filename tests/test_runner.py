@@ -312,3 +312,13 @@ def test_leftovers_of_interrupted_runs_are_swept_unless_a_worker_still_holds_the
         runner._sweep(paths)
         assert not (paths.attempts / "dead").exists() and (paths.attempts / "held").exists()
     shutil.rmtree(paths.attempts)
+
+
+def test_a_worker_whose_nanny_gave_up_is_replaced():
+    with runner.cluster(runner.Options(jobs=1)) as pool:
+        (nanny,) = pool.local.workers.values()
+        pool.local.sync(nanny.close)
+        assert eventually(lambda: not pool.client.nthreads())
+        assert pool.mend() == ""
+        assert eventually(lambda: len(pool.client.nthreads()) == 1)
+        assert pool.client.submit(sum, [1, 2], resources={"heavy": 1}).result() == 3
