@@ -124,7 +124,7 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
     assert len((root / "evaluation/clean/native/nine_classes/metrics.csv").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_on(data, tmp_path, number):
     root = tmp_path / "results"
     waiting = os.environ | {"FIXTURE_BREAK": "prepare-clean", "FIXTURE_HOW": "wait"}
@@ -150,6 +150,7 @@ def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_
     assert rest.returncode == 0 and "2 fresh, 1 done" in rest.stdout, rest.stdout
 
 
+@pytest.mark.slow
 def test_two_workers_started_by_hand_give_the_same_outputs_and_one_killed_costs_one_run(data, tmp_path):
     flags = ("--step", "evaluate", "--only", "protocol=clean", "--only", "backbone=MobileNet")
     assert run(data, tmp_path / "local", *flags).returncode == 0
