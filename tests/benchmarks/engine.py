@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from lib.params import CLASSES  # noqa: E402
 
-BUSY = "import time\nend = time.process_time() + 4\nwhile time.process_time() < end:\n    sum(range(1000))\n"
+BUSY = "import time\nend = time.process_time() + 6\nwhile time.process_time() < end:\n    sum(range(1000))\n"
 SCRIPT = "import sys; sys.path.insert(0, {root!r}); import run_all; from pathlib import Path\n"
 SCRIPT += "if __name__ == '__main__': sys.exit(run_all.main(notebooks=Path({notebooks!r})))\n"
 
@@ -46,7 +46,7 @@ def main() -> None:
         print(f"150 finished runs, made in {finished:.0f} s, are checked in {again:.1f} s")
 
         add_load(notebooks / "04_train.ipynb")
-        one, two = (study(work, notebooks, seeds=8, jobs=n, results=f"busy{n}") for n in (1, 2))
+        one, two = (study(work, notebooks, seeds=16, jobs=n, results=f"busy{n}") for n in (1, 2))
         print(f"busy notebooks: {one:.1f} s with one job, {two:.1f} s with two, {one / two:.2f} times faster")
 
 
