@@ -97,6 +97,7 @@ def _check_crate(root: Path) -> None:
     assert len(actions) == 15 and all(action["result"] and action["instrument"] for action in actions)
 
 
+@pytest.mark.slow
 def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(data, tmp_path):
     root = tmp_path / "results"
     broken = {"FIXTURE_BREAK": "features-clean-native-MobileNet", "FIXTURE_HOW": "raise"}
