@@ -21,8 +21,16 @@ LEVEL = 0.95
 RESAMPLES = 2000
 STEPS = {  # column -> (from, to, what the step changes)
     "reproduction": ("printed", "published", "our run with the leak against the print"),
-    "leakage": ("published", "grouped", "no lesion, duplicate or view on both sides of the split"),
-    "labels": ("grouped", "clean", "labels that contradict each other or the diagnosis put right or dropped"),
+    "leakage": (
+        "published",
+        "grouped",
+        "no lesion, duplicate or view on both sides; the test images no longer augmented and balanced",
+    ),
+    "labels": (
+        "grouped",
+        "clean",
+        "labels that contradict each other or the diagnosis put right or dropped; another draw of the split",
+    ),
 }
 
 

@@ -281,7 +281,9 @@ def waterfall(paths: StudyPaths, study: Study) -> HTML:
     )
     caption = (
         f"Test accuracy of {PROPOSED} (or the model named) in per cent: as printed (left), what each step adds or "
-        "takes (middle, points), and what is left (right). Lines are 95 % intervals after the step, groups resampled."
+        "takes (middle, points), and what is left (right). Lines are 95 % intervals after the step, groups resampled. "
+        "Under grouped and clean the test images are also no longer augmented and balanced, so a step is not the leak "
+        "or the labels alone."
     )
     return _figure("waterfall", figure, "From printed to clean", caption, alt, source="tables/decomposition.csv")
 
@@ -1095,15 +1097,16 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
     if not ways:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
     stages = list(next(iter(ways.values()))["stage"])
-    parts, leaks = [], []
+    parts, steps = [], []
     for scenario, way in ways.items():
         numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in way["accuracy"]]
         parts.append(f"{TO.join(numbers)} in {scenarios()[scenario].title.lower()} ({shown_model(study, scenario)})")
         accuracy = way.set_index("stage")["accuracy"]
-        leaks.append(accuracy.get("grouped", accuracy.get("clean", np.nan)) - accuracy.get("published", np.nan))
+        steps.append(accuracy.get("grouped", np.nan) - accuracy.get("published", np.nan))
     sentence = f"Test accuracy, in per cent, {TO.join(stages)}, goes {'; '.join(parts)}"
-    known = [_signed(100 * leak) for leak in leaks if np.isfinite(leak)]
-    return sentence + (f": taking the leak away is worth {', '.join(known)} points." if known else ".")
+    known = [_signed(100 * step) for step in steps if np.isfinite(step)]
+    change = "splitting by lesion before augmenting, which also leaves the test images unaugmented and unbalanced"
+    return sentence + (f": {change}, changes it by {', '.join(known)} points." if known else ".")
 
 
 def _about_rank(paths: StudyPaths, study: Study) -> str:
