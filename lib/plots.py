@@ -283,7 +283,7 @@ def waterfall(ways: Mapping[str, pd.DataFrame]) -> Figure:
         axis.plot([len(known) - 1 + 0.35, len(known) + 0.35], [before, before], color=MUTED, lw=0.8)
         axis.bar(len(known), before, 0.7, color=_colour(last["stage"]))
         axis.text(len(known), before + 0.015, f"{100 * before:.1f}", ha="center", va="bottom", fontsize=7.5)
-        names = {"published": "our run,\nleak kept", "grouped": "leak\nremoved", "clean": "labels\nright"}
+        names = {"published": "our run,\nleak kept", "grouped": "split by\nlesion", "clean": "labels\nright"}
         if "grouped" not in set(known["stage"]):
             names["clean"] = "leak gone,\nlabels right"
         steps = [names.get(stage, stage) for stage in known["stage"][1:]]
