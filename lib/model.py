@@ -15,6 +15,8 @@ from keras import layers
 
 from lib.params import backbones
 
+BLOCK = 64  # batches of images whose features are in memory at once
+
 
 class WeightsError(ValueError):
     """A weights file that is missing or does not fit the model; the message names it."""
@@ -198,12 +200,20 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     return model
 
 
-def extract(extractor: keras.Model, images: np.ndarray, batch_size: int = 32) -> np.ndarray:
-    """Features of every image: float32 [n, channels]. Images may be memory-mapped; a batch at a time is read."""
+def extract(extractor: keras.Model, images: np.ndarray, batch_size: int = 32, path: Path | None = None) -> np.ndarray:
+    """Features of every image: float32 [n, channels].
+
+    Images may be memory-mapped; a batch at a time is read. With a `path` the features are written there as they
+    come, to a memory-mapped .npy file, so that memory does not grow with n.
+    """
     from lib.train import Batches
 
-    batches = Batches(images, np.arange(len(images)), None, batch_size)
-    return extractor.predict(batches, verbose=0).astype(np.float32)
+    shape = (len(images), extractor.output_shape[-1])
+    features = np.lib.format.open_memmap(path, "w+", np.float32, shape) if path else np.empty(shape, np.float32)
+    for start in range(0, len(images), BLOCK * batch_size):
+        rows = np.arange(start, min(start + BLOCK * batch_size, len(images)))
+        features[rows[0] : rows[-1] + 1] = extractor.predict(Batches(images, rows, None, batch_size), verbose=0)
+    return features
 
 
 def _settle(model: keras.Model) -> None:

@@ -1,6 +1,7 @@
 """Pre-processing and augmentation, section III.B of the paper: equations 1 to 5, and the arrays made with them."""
 
 import hashlib
+import mmap
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -107,11 +108,19 @@ def write_images(
             images[row] = augment(image, source, int(views["view"].iat[row]), seed, rotation, contrast)
 
     with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(write, rows):
-            pass
+        for count, _ in enumerate(pool.map(write, rows)):
+            if count % 256 == 0:
+                release(images)
     images.flush()
 
 
 def open_images(path: Path) -> np.ndarray:
     """images.npy, memory-mapped and read-only: uint8 [n, size, size, 3]."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def release(array: np.ndarray) -> None:
+    """Let go of the pages of a memory-mapped array: they stay in the page cache, not in this process's memory."""
+    mapped = getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,6 +1,5 @@
 """Training in the paper's two phases: the head on cached features, then the whole network."""
 
-import mmap
 import sys
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pandas as pd
 
 from lib.backend import has_gpu
 from lib.evaluate import predicted_class
+from lib.preprocess import release
 
 HISTORY = ["epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
@@ -51,7 +51,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, batch: int):
         chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
         images = self.array[self.rows[chosen]]
-        _release(self.array)
+        release(self.array)
         return (images,) if self.labels is None else (images, self.labels[chosen])
 
     def on_epoch_end(self) -> None:
@@ -138,10 +138,3 @@ def accuracy(predictions: pd.DataFrame, part: str = "test") -> float:
     """The share of a part's images whose class has the highest probability, for a glance while training."""
     chosen = predictions[predictions["part"] == part]
     return float((predicted_class(chosen) == chosen["true_class"]).mean())
-
-
-def _release(array: np.ndarray) -> None:
-    """Let go of the pages of a memory-mapped array: they stay in the page cache, not in this process's memory."""
-    mapped = getattr(array, "_mmap", None)
-    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
