@@ -195,7 +195,7 @@ class Library:
             for module, name in sorted(seen - COVERED_BY_PARAMETERS)
             if self.modules[module].digests.get(name)
         }
-        files = {name: PARAMS / name for name in sorted(used.strings) if (PARAMS / name).is_file()}
+        files = {path.name: path for path in sorted(PARAMS.iterdir()) if path.name in used.strings and path.is_file()}
         packages = {name: _version(name) for root in sorted(used.packages) for name in DECIDING.get(root, [])}
         return {
             "code": code | {f"params/{name}": parameter_digest(path) for name, path in files.items()},

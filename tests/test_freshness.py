@@ -88,6 +88,12 @@ def test_packages_count_when_reached_code_imports_them(package):
     assert {"scipy", "scikit-learn"} <= set(packages)
 
 
+def test_a_parameter_file_counts_where_code_names_it_and_a_long_text_is_no_file_name(package):
+    before = code(package)
+    edit(package / "shapes.py", "SIDES = 4", f'SIDES = len("{"word " * 100}") + len("claims.yaml")')
+    assert set(code(package)) - set(before) == {"params/claims.yaml"}
+
+
 def test_a_change_to_figures_or_to_a_default_of_a_study_retrains_nothing(tmp_path):
     shutil.copytree(LIB, tmp_path / "lib")
     train = NOTEBOOKS / "04_train.ipynb"
