@@ -17,7 +17,16 @@ from nbclient import NotebookClient
 from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from lib import evaluate, kmeans, report
+from lib import (
+    evaluate,
+    kmeans,
+    report,
+    report_accuracy,
+    report_audit,
+    report_figures,
+    report_summary,
+    report_tables,
+)
 from lib.params import CLASSES, PHASES, Study, literature, published, scenarios
 from lib.paths import NOTEBOOKS, StudyPaths
 
@@ -302,7 +311,9 @@ class Page(HTMLParser):
 
 def test_table_numbers_are_the_means_of_scikit_learn_on_the_saved_predictions(results):
     for scenario in STUDY.scenarios:
-        table = report.scenario_table(StudyPaths(results), STUDY, scenario).set_index(["protocol", "phase", "backbone"])
+        table = report_tables.scenario_table(StudyPaths(results), STUDY, scenario).set_index(
+            ["protocol", "phase", "backbone"]
+        )
         for (protocol, phase, backbone), row in table.iterrows():
             expected = []
             for seed in STUDY.seeds:
@@ -434,27 +445,32 @@ def test_a_synthetic_study_says_so_and_only_that(page, parsed):
     assert "These numbers say nothing about skin lesions" in " ".join("".join(parsed.text).split())
     assert "no medical device" in "".join(parsed.text)
     real = STUDY.model_copy(update={"synthetic": False})
-    assert "Synthetic" not in report.opening(real).data
+    assert "Synthetic" not in report_summary.opening(real).data
 
 
 def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
     paths = StudyPaths(tmp_path)
-    report.write_tables(paths, STUDY)
-    said = [sentence.lower() for sentence in report.answer_sentences(paths, STUDY)]
+    report_tables.write_tables(paths, STUDY)
+    said = [sentence.lower() for sentence in report_summary.answer_sentences(paths, STUDY)]
     assert len(said) == 5 and all("not measured" in s or "not judged" in s or "not audited" in s for s in said)
-    assert "not recorded" in report.warnings(paths).data
+    assert "not recorded" in report_summary.warnings(paths).data
     parts = [
-        *(report.run_status(paths), report.claims(paths), report.waterfall(paths, STUDY), report.mcnemar(paths, STUDY)),
-        *(report.printed_audit(paths), report.dataset_audit(paths), report.worst_cases(paths, STUDY)),
-        *(report.protocol_changes(paths, STUDY), report.protocol_sizes(paths, STUDY)),
-        *(report.samples_figure(paths, STUDY), report.counts_figure(paths, STUDY)),
-        *(report.gradcam_figure(paths, STUDY), report.kmeans_figure(paths, STUDY)),
-        *(report.curves_figures(paths, STUDY, name) for name in STUDY.scenarios),
-        *(report.confusion_figure(paths, STUDY, name) for name in STUDY.scenarios),
-        *(report.accuracy_figure(paths, STUDY, name) for name in STUDY.scenarios),
+        *(
+            report_summary.run_status(paths),
+            report_summary.claims(paths),
+            report_summary.waterfall(paths, STUDY),
+            report_accuracy.mcnemar(paths, STUDY),
+        ),
+        *(report_audit.printed_audit(paths), report_audit.dataset_audit(paths), report_audit.worst_cases(paths, STUDY)),
+        *(report_audit.protocol_changes(paths, STUDY), report_audit.protocol_sizes(paths, STUDY)),
+        *(report_figures.samples_figure(paths, STUDY), report_figures.counts_figure(paths, STUDY)),
+        *(report_figures.gradcam_figure(paths, STUDY), report_figures.kmeans_figure(paths, STUDY)),
+        *(report_figures.curves_figures(paths, STUDY, name) for name in STUDY.scenarios),
+        *(report_figures.confusion_figure(paths, STUDY, name) for name in STUDY.scenarios),
+        *(report_accuracy.accuracy_figure(paths, STUDY, name) for name in STUDY.scenarios),
     ]
     assert all("Not there." in part.data and "<img" not in part.data for part in parts)
-    assert "–" in report.accuracy_table(paths, STUDY, "nine_classes").data
+    assert "–" in report_accuracy.accuracy_table(paths, STUDY, "nine_classes").data
 
 
 def test_the_answer_is_made_from_the_files(page, results, tmp_path):
@@ -467,7 +483,7 @@ def test_the_answer_is_made_from_the_files(page, results, tmp_path):
     paths.claims.write_text(json.dumps(verdicts))
     audit = json.loads(paths.dataset_audit.read_text())
     paths.dataset_audit.write_text(json.dumps(audit | {"contradictory_contents": 4711}))
-    sentences = report.answer_sentences(paths, STUDY)
+    sentences = report_summary.answer_sentences(paths, STUDY)
     assert f"1 is reproduced, {len(verdicts) - 1} are not reproduced" in sentences[0]
     way = pd.read_csv(paths.tables / "decomposition.csv").query("scenario == 'nine_classes' and phase == 'finetune'")
     way = way[way["backbone"] == "EfficientNetV2B3"].iloc[0]
@@ -520,8 +536,8 @@ def test_in_a_browser_tables_sort_and_filter_pictures_load_and_nothing_is_asked_
 
 
 def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(results):
-    assert report.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
-    assert report.shown_model(STUDY, "six_benign") == "MobileNet"
+    assert report_tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
+    assert report_tables.shown_model(STUDY, "six_benign") == "MobileNet"
     assert "MobileNet (EfficientNetV2B3, the paper&#39;s own model, is not in" in (
-        report.confusion_figure(StudyPaths(results), STUDY, "six_benign").data
+        report_figures.confusion_figure(StudyPaths(results), STUDY, "six_benign").data
     )
