@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import distributions
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import psutil
@@ -18,6 +18,16 @@ from lib.paths import REPOSITORY, StudyPaths
 from lib.study import Run
 
 PARTS = 40  # a run that wrote more files is described by its folders
+FORMATS = {  # media types, as registered where they are
+    ".csv": "text/csv",
+    ".h5": "application/x-hdf5",
+    ".html": "text/html",
+    ".ipynb": "application/x-ipynb+json",
+    ".json": "application/json",
+    ".npy": "application/x-npy",
+    ".parquet": "application/vnd.apache.parquet",
+    ".png": "image/png",
+}
 
 
 def of_study(study_name: str, command: list[str]) -> dict[str, Any]:
@@ -112,72 +122,89 @@ def _git(*arguments: str) -> str | None:
 
 
 def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) -> Path:
-    """Describe a results folder as an RO-Crate (version 1.1, profile Process Run Crate): ro-crate-metadata.json.
+    """Describe a results folder as an RO-Crate (version 1.1, profile Process Run Crate 0.5): ro-crate-metadata.json.
 
     Every run that ended well is a CreateAction with its notebook, its parameters, what it read and what it wrote.
-    Files are named with size and SHA-256 as the stamps have them; nothing is copied.
+    Files are named with format, size and SHA-256 as the stamps have them; nothing is copied. Who ran the study is
+    not recorded: agent, author and publisher are for whoever publishes the folder to add.
     """
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
 
     paths = StudyPaths(root)
     crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms["sha256"] = "http://schema.org/sha256"  # the context of RO-Crate 1.1 lacks it
+
+    def entity(identifier: str, kind: str, **properties: Any) -> Any:
+        return crate.add(ContextEntity(crate, identifier, {"@type": kind} | properties))
+
+    def file(name: str, **properties: str) -> Any:
+        about = {"encodingFormat": FORMATS.get(Path(name).suffix, "application/octet-stream")} | properties
+        return crate.add_file(root / name, name, properties=about)
+
     crate.name = title
     crate.description = f"Results of study {facts['study']!r}: a reproducibility study of EfficientSkinCaSV2B3"
-    crate.license = "https://spdx.org/licenses/MIT"
+    crate.license = entity(
+        "https://spdx.org/licenses/MIT",
+        "CreativeWork",
+        name="MIT License",
+        description="Of the code and of what it computes. Pictures of a data set keep the terms of that data set.",
+    )
     crate.datePublished = datetime.fromtimestamp(newest(paths), UTC)
-    crate.root_dataset["conformsTo"] = {"@id": "https://w3id.org/ro/wfrun/process/0.5"}
+    crate.root_dataset["conformsTo"] = entity(
+        "https://w3id.org/ro/wfrun/process/0.5", "CreativeWork", name="Process Run Crate", version="0.5"
+    )
     commit = facts["git"]["commit"] or "unknown"
-    files: dict[str, Any] = {}
+    parts: dict[str, Any] = {}  # path of a file, or of a folder that stands for its files
     for run in runs:
         stamp = read_json(paths.stamp(run.id))
         if not stamp or not paths.executed(run.id).is_file():
             continue
-        software = f"#{run.notebook.stem}"
-        if not crate.get(software):
-            properties = {"@type": "SoftwareApplication", "name": run.notebook.name, "softwareVersion": commit}
-            crate.add(ContextEntity(crate, software, properties))
-        written = dict(stamp["outputs"])
-        if len(written) > PARTS:  # a folder of many pictures is one thing to a reader
-            written = {}
-            results = [crate.add_dataset(root / name, name) for name in run.outputs if (root / name).is_dir()]
-        else:
-            results = []
+        notebook = run.notebook.name
+        software = crate.get(f"#{run.notebook.stem}") or entity(
+            f"#{run.notebook.stem}", "SoftwareApplication", name=notebook, softwareVersion=commit
+        )
+        written = stamp["outputs"]
+        folders = [name for name in run.outputs if (root / name).is_dir()] if len(written) > PARTS else []
+        made = {name: crate.add_dataset(root / name, name) for name in folders}
         for name, (size, _, digest) in written.items():
-            if (root / name).is_file():
-                files[name] = crate.add_file(root / name, name, properties={"contentSize": str(size), "sha256": digest})
-                results.append(files[name])
+            if (root / name).is_file() and not _within(name, made):
+                made[name] = file(name, contentSize=str(size), sha256=digest)
+        parts |= made
         executed = paths.executed(run.id).relative_to(root).as_posix()
-        results.append(
-            crate.add_file(root / executed, executed, properties={"encodingFormat": "application/x-ipynb+json"})
-        )
-        values = []
-        for name, value in stamp["parameters"].items():
-            about = {
-                "@type": "PropertyValue",
-                "name": name,
-                "value": value if isinstance(value, str) else json.dumps(value),
-            }
-            values.append(crate.add(ContextEntity(crate, f"#{run.id}/{name}", about)))
-        ended = datetime.fromtimestamp(paths.stamp(run.id).stat().st_mtime, UTC)
-        action = crate.add(
-            ContextEntity(
-                crate,
-                f"#{run.id}",
-                {
-                    "@type": "CreateAction",
-                    "name": run.id,
-                    "startTime": (ended - timedelta(seconds=stamp["seconds"])).isoformat(timespec="seconds"),
-                    "endTime": ended.isoformat(timespec="seconds"),
-                },
+        values = [
+            entity(
+                f"#{run.id}/{name}",
+                "PropertyValue",
+                name=name,
+                value=value if isinstance(value, str) else json.dumps(value),
             )
+            for name, value in stamp["parameters"].items()
+        ]
+        read = dict.fromkeys(found for name in stamp["inputs"] if (found := _within(name, parts)))
+        ended = datetime.fromtimestamp(paths.stamp(run.id).stat().st_mtime, UTC)
+        cell = ", ".join(f"{axis} {value}" for axis, value in run.axes.items())
+        action = entity(
+            f"#{run.id}",
+            "CreateAction",
+            name=run.id,
+            description=f"{notebook} executed" + (f" for {cell}" if cell else ""),
+            startTime=(ended - timedelta(seconds=stamp["seconds"])).isoformat(timespec="seconds"),
+            endTime=ended.isoformat(timespec="seconds"),
         )
-        action["instrument"] = crate.get(software)
-        action["object"] = [files[name] for name in stamp["inputs"] if name in files] + values
-        action["result"] = results
-        crate.root_dataset.append_to("mentions", action)
-    crate.metadata.write(root)
+        action["instrument"] = software
+        for part in (*(parts[name] for name in read), *values):
+            action.append_to("object", part, compact=True)
+        for part in (*made.values(), file(executed)):
+            action.append_to("result", part, compact=True)
+        crate.root_dataset.append_to("mentions", action, compact=True)
+    write_json(paths.crate, crate.metadata.generate())
     return paths.crate
+
+
+def _within(name: str, parts: dict[str, Any]) -> str:
+    """The part that is a file or holds it, "" where none does."""
+    return next((part for part in (name, *map(str, PurePosixPath(name).parents)) if part in parts), "")
 
 
 def newest(paths: StudyPaths) -> float:
