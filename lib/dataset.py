@@ -279,11 +279,21 @@ def read(
                 "give the metadata of this data set"
             )
         index[["diagnosis", "lesion_id"]] = known
-    pairs = near_duplicates(index, np.stack(thumbnails), bits, difference)[["first", "second"]].to_numpy()
-    contents = _chain(index["content"])
-    index["near_group"] = _components(len(index), contents, pairs)
-    index["group"] = _components(len(index), contents, pairs, _chain(index["lesion_id"]))
+    index = add_groups(index, np.stack(thumbnails), bits, difference)
     return index, pd.DataFrame(unreadable, columns=["source", "class", "part", "reason"])
+
+
+def add_groups(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> pd.DataFrame:
+    """The index with near_group and group: what must not be split between training and testing.
+
+    Args:
+        index: columns content, phash and lesion_id.
+        thumbnails, bits, difference: as `near_duplicates` takes them.
+    """
+    pairs = near_duplicates(index, thumbnails, bits, difference)[["first", "second"]].to_numpy()
+    contents = _chain(index["content"])
+    near = _components(len(index), contents, pairs)
+    return index.assign(near_group=near, group=_components(len(index), contents, pairs, _chain(index["lesion_id"])))
 
 
 def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> pd.DataFrame:
