@@ -493,11 +493,11 @@ class Explorer:
     # how it looks
 
     def _build(self) -> None:
-        narrow = {"description_width": "6.5em"}
+        narrow, short = {"description_width": "6.5em"}, {"description_width": "4.5em"}
         wide = widgets.Layout(width="auto")
 
-        def choose(text: str, options=(), value=None) -> widgets.Dropdown:
-            box = widgets.Dropdown(description=text, options=options, style=narrow, layout=widgets.Layout(width="auto"))
+        def choose(text: str, options=(), value=None, style=narrow) -> widgets.Dropdown:
+            box = widgets.Dropdown(description=text, options=options, style=style, layout=widgets.Layout(width="auto"))
             box.value = value if value is not None else box.value
             return box
 
@@ -509,16 +509,16 @@ class Explorer:
         self.part = choose("Images", [("test", "test"), ("validation", "val")], "test")
         self.label = choose("Class", [("every class", EVERY_CLASS)])
         self.errors = widgets.Checkbox(description="Only errors, the worst first", indent=False, layout=wide)
-        self.chooser = widgets.Select(rows=17, layout=wide)
+        self.chooser = widgets.Select(description="Image", rows=17, layout=wide)  # named for those who cannot see it
         self.upload = widgets.FileUpload(description="Your own picture", accept="image/*", layout=wide)
         self.back = widgets.Button(description="Back to the study's image", layout=widgets.Layout(width="auto"))
-        self.explained = choose("Explain")
+        self.explained = choose("Explain", style=short)
         self.opacity = widgets.FloatSlider(
-            description="Opacity", value=0.6, max=1, step=0.05, readout_format=".0%", style=narrow, layout=wide
+            description="Opacity", value=0.6, max=1, step=0.05, readout_format=".0%", style=short, layout=wide
         )
-        self.k = widgets.IntSlider(description="k", value=3, min=2, max=8, style=narrow, layout=wide)
-        self.kind = choose("Features", [("colour", "colour"), ("colour and texture", "colour_texture")])
-        self.painted = choose("Show", ["segments", "outline"])
+        self.k = widgets.IntSlider(description="k", value=3, min=2, max=8, style=short, layout=wide)
+        self.kind = choose("Features", [("colour", "colour"), ("colour and texture", "colour_texture")], style=short)
+        self.painted = choose("Show", ["segments", "outline"], style=short)
         self.metric = choose("Distance", METRICS)
         self.among = choose("Among", [("the training images", "train"), ("all images", "all")])
 
@@ -543,7 +543,7 @@ class Explorer:
             )
 
         def panel(title: str, *children: widgets.Widget) -> widgets.VBox:
-            return widgets.VBox([widgets.HTML(f"<h4>{title}</h4>"), *children])
+            return widgets.VBox([widgets.HTML(f"<h3>{title}</h3>"), *children])
 
         list_of_images = widgets.VBox(
             [self.part, self.label, self.errors, self.count, self.chooser, self.upload, self.back],
@@ -578,7 +578,9 @@ STYLE = """<style>
 .explore { --line: var(--jp-border-color1, #d7dbe0); --ink: var(--jp-ui-font-color1, #1f2328);
   --soft: var(--jp-ui-font-color2, #5f6670); color: var(--ink); padding: 4px 2px; }
 .explore .widget-html-content { line-height: 1.4; color: var(--ink); }
-.explore h4 { margin: 8px 0 2px; font-size: 14px; }
+.explore h3 { margin: 8px 0 2px; font-size: 14px; }
+.explore .widget-select .widget-label { position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
+.explore .widget-readout { min-width: 3em; width: 3em; }
 .explore p { margin: 0 0 4px; color: var(--soft); overflow-wrap: anywhere; }
 .explore p.title { font-size: 16px; font-weight: 600; color: var(--ink); }
 .explore p.notice, .explore p.warn { border-left: 4px solid #0072b2; padding: 4px 10px; color: var(--ink); }
