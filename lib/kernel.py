@@ -181,11 +181,12 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, say, wa
 
 
 def _after(run: Run, attempt: StudyPaths, executed: Path) -> None:
-    """What follows a notebook: the report becomes a page."""
+    """What follows a notebook: the report becomes a page, and so does every notebook behind it."""
     if run.step == "report":
-        from lib import report  # only the report needs nbconvert
+        from lib import report, report_notebooks  # only the report needs nbconvert
 
         report.to_html(executed, attempt.new(attempt.report))
+        report_notebooks.write_pages(attempt)
 
 
 def _check_outputs(run: Run, folder: Path) -> None:

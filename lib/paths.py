@@ -130,6 +130,15 @@ class StudyPaths:
     def report(self) -> Path:
         return self.root / "report" / "index.html"
 
+    @property
+    def report_style(self) -> Path:
+        """The style sheet that the pages of the notebooks share."""
+        return self.root / "report" / "style.css"
+
+    def notebook_page(self, run_id: str) -> Path:
+        """A run's executed notebook as a page beside the report."""
+        return self.root / "report" / "notebooks" / f"{run_id}.html"
+
     # the engine
     @property
     def state(self) -> Path:

@@ -28,17 +28,15 @@ def to_html(executed_notebook: Path, target: Path) -> None:
     notebook = nbformat.read(executed_notebook, as_version=4)
     if not any(cell.get("outputs") for cell in notebook.cells):
         raise ValueError(f"{executed_notebook} has no outputs: execute it before turning it into a page")
-    exporter = HTMLExporter(
-        config=Config(
+    exporter = page_exporter(
+        "index.html.j2",
+        Config(
             {
                 "TagRemovePreprocessor": {"enabled": True, "remove_cell_tags": ["notebook-only", "parameters"]},
                 "HTMLExporter": {"preprocessors": ["nbconvert.preprocessors.TagRemovePreprocessor"]},
             }
         ),
-        extra_template_basedirs=[str(TEMPLATE.parent)],
-        template_name=TEMPLATE.name,
         exclude_input=True,
-        embed_images=True,
     )
     title = next((m.group(1) for m in [re.search(r"<h1[^>]*>(.*?)</h1>", _outputs(notebook), re.S)] if m), "Report")
     resources = {
@@ -47,10 +45,22 @@ def to_html(executed_notebook: Path, target: Path) -> None:
         "page_title": Markup(re.sub(r"<[^>]+>", "", title).strip()),
     }
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {}, **resources})
-    page, contents = _linked_headings(page)
+    page, contents = linked_headings(page)
     page = page.replace("<!--contents-->", templates().get_template("contents.html.j2").render(contents=contents))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
+
+
+def page_exporter(template: str, config: Config | None = None, **options: Any) -> HTMLExporter:
+    """What turns a notebook into a page by one of our templates."""
+    return HTMLExporter(
+        config=config,
+        extra_template_basedirs=[str(TEMPLATE.parent)],
+        template_name=TEMPLATE.name,
+        template_file=template,
+        embed_images=True,
+        **options,
+    )
 
 
 def _outputs(notebook: nbformat.NotebookNode) -> str:
@@ -59,7 +69,7 @@ def _outputs(notebook: nbformat.NotebookNode) -> str:
     )
 
 
-def _linked_headings(page: str) -> tuple[str, list[dict[str, Any]]]:
+def linked_headings(page: str) -> tuple[str, list[dict[str, Any]]]:
     """Headings of the notebook's markdown as links to themselves, and the contents they make."""
     contents = []
 

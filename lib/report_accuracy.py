@@ -39,7 +39,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             printed, ours = record[f"published_{measure}"], record[measure]
             row |= {f"{measure}_printed": printed, measure: ours}
             row[f"{measure}_difference"] = None if None in (ours, printed) else ours - printed
-            row["_link"][measure] = html.notebook(evaluated)
+            row["_link"][measure] = html.notebook(paths, evaluated)
             row["_title"][measure] = folder
         row["interval"] = (record["test_accuracy_low"], record["test_accuracy_high"])
         rows.append(row)
@@ -132,7 +132,7 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
             row = (
                 cell
                 | record
-                | {"_link": {"p_value": html.notebook(run)}, "phase_name": html.PHASE_NAMES[record["phase"]]}
+                | {"_link": {"p_value": html.notebook(paths, run)}, "phase_name": html.PHASE_NAMES[record["phase"]]}
             )
             rows.append(row | {"scenario_title": scenarios()[cell["scenario"]].title})
     if not rows:

@@ -28,7 +28,8 @@ def printed_audit(paths: StudyPaths) -> HTML:
     audit = read_json(paths.published_audit)
     if audit is None:
         return html.missing("audit/published.json is not there: the printed tables were not audited.")
-    source, link = "audit/published.json", html.notebook("audit")
+    source, link = "audit/published.json", html.notebook(paths, "audit")
+    behind = {"01_audit": link}
     sizes = []
     for number, table in audit.get("tables", {}).items():
         groups = [
@@ -60,11 +61,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
             "Each dot is a test-set size that fits a printed row; a full column of dots is a size that rows share."
         )
         figure = audit_figures.fitting_sizes(audit["tables"])
-        parts.append(
-            html.figure(
-                "fitting-sizes", figure, "Which sizes fit", caption, alt, source=source, runs={"01_audit": "audit"}
-            )
-        )
+        parts.append(html.figure("fitting-sizes", figure, "Which sizes fit", caption, alt, source=source, runs=behind))
     pool = audit.get("pool") or {}
     if {"tables", "test_n_expected", "images"} <= set(pool):
         alt = f"Test sets that the tables imply against the {pool['test_n_expected']} of an 8-1-1 split."
@@ -73,9 +70,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         )
         figure = audit_figures.sizes_against_split(pool)
         parts.append(
-            html.figure(
-                "implied-pool", figure, "Too large a test set", caption, alt, source=source, runs={"01_audit": "audit"}
-            )
+            html.figure("implied-pool", figure, "Too large a test set", caption, alt, source=source, runs=behind)
         )
     for key, name, caption in (
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
@@ -136,9 +131,8 @@ def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
     alt = "Pictures filed under several classes: " + "; ".join(title for title, _ in shown)
     figure = plots.sample_images(shown)
     title = "One picture, two labels" + html.if_synthetic(study)
-    return html.figure(
-        "worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs={"01_audit": "audit"}
-    )
+    behind = {"01_audit": html.notebook(paths, "audit")}
+    return html.figure("worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs=behind)
 
 
 def label_errors(found: Mapping[str, Any], count: int = 25) -> HTML:

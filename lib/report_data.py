@@ -61,6 +61,12 @@ def read_runs(paths: StudyPaths) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def executed_notebooks(paths: StudyPaths) -> dict[str, Path]:
+    """Run -> its executed notebook, for every run of the study that has one."""
+    found = {run: paths.executed(run) for run in read_json(paths.state) or {} if Path(run).name == run}
+    return {run: path for run, path in found.items() if path.is_file()}
+
+
 def rows_where(table: pd.DataFrame | None, **values: Any) -> pd.DataFrame:
     """The rows of a table that have these values; an empty table where there is none."""
     if table is None:

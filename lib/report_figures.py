@@ -33,7 +33,7 @@ def samples_figure(paths: StudyPaths, study: Study) -> HTML:
         caption,
         alt,
         source=source,
-        runs={f"02_prepare_data, {protocol}": f"prepare-{protocol}"},
+        runs={f"02_prepare_data, {protocol}": html.notebook(paths, f"prepare-{protocol}")},
         paper=6,
     )
 
@@ -53,7 +53,8 @@ def counts_figure(paths: StudyPaths, study: Study) -> HTML:
         f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
     )
     source = f"prepared/{study.protocols[0]}/index.parquet"
-    runs = {f"02_prepare_data, {study.protocols[0]}": f"prepare-{study.protocols[0]}"}
+    run = f"prepare-{study.protocols[0]}"
+    runs = {f"02_prepare_data, {study.protocols[0]}": html.notebook(paths, run)}
     return html.figure(
         "fig-7", plots.class_counts(counts), "Class sizes", caption, alt, source=source, runs=runs, paper=7
     )
@@ -67,7 +68,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         history = read_csv(paths.run(*cell) / "history.csv")
         histories[protocol] = history
         if history is not None:
-            runs[f"04_train, {protocol}"] = _run_id("train", cell)
+            runs[f"04_train, {protocol}"] = html.notebook(paths, _run_id("train", cell))
     numbers = {
         "nine_classes": (8, 9),
         "benign_malignant": (11, 12),
@@ -122,7 +123,8 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         counts = rows_where(rows, phase=phase).pivot(index="true_class", columns="predicted_class", values="count")
         counts = counts.reindex(index=names, columns=names, fill_value=0).fillna(0).astype(int)
         matrices[f"{protocol}, {html.PHASE_NAMES[phase].lower()}"] = counts
-        runs[f"05_evaluate, {protocol}"] = f"evaluate-{protocol}-{study.preprocessings[0]}-{scenario}"
+        run = f"evaluate-{protocol}-{study.preprocessings[0]}-{scenario}"
+        runs[f"05_evaluate, {protocol}"] = html.notebook(paths, run)
         alt.append(f"{protocol}: {np.trace(counts.to_numpy())} of {counts.to_numpy().sum()} right")
     if not runs:
         return html.missing(f"Fig. {number}: {model} was not evaluated on this scenario.", figure=number)
@@ -190,7 +192,7 @@ def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
         return html.figure(
             "fig-3", plots.sample_images(shown), "Where the model looks", caption, alt,
             source=f"gradcam/{scenario}/{backbone}/maps.csv",
-            runs={"06_gradcam": f"gradcam-{scenario}-{backbone}"}, paper=3,
+            runs={"06_gradcam": html.notebook(paths, f"gradcam-{scenario}-{backbone}")}, paper=3,
         )  # fmt: skip
     return html.missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
 
@@ -220,7 +222,7 @@ def kmeans_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
     alt = "Images with the border of the segmented lesion: " + ", ".join(title for title, _ in shown)
     return html.figure(
         "fig-4", plots.sample_images(shown), "Segments", caption, alt,
-        source="kmeans/segmentation.csv", runs={"07_kmeans": "kmeans"}, paper=4,
+        source="kmeans/segmentation.csv", runs={"07_kmeans": html.notebook(paths, "kmeans")}, paper=4,
     )  # fmt: skip
 
 

@@ -18,13 +18,15 @@ from matplotlib.figure import Figure
 
 from lib import plots
 from lib.params import Study, scenarios
-from lib.paths import LIB
+from lib.paths import LIB, StudyPaths
+from lib.report_data import executed_notebooks
 from lib.report_tables import (
     PROPOSED,
     shown_model,
 )
 
 TEMPLATE = LIB / "report_template"
+EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
 PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 
@@ -32,8 +34,8 @@ ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 @cache
 def templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE / "parts"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined, finalize=_visible,
+        loader=jinja2.FileSystemLoader([TEMPLATE / "parts", TEMPLATE]), undefined=jinja2.StrictUndefined,
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=visible,
     )  # fmt: skip
     environment.filters |= {"cell": _cell, "percent": percent}
     return environment
@@ -58,13 +60,17 @@ def figure(
     runs: Mapping[str, str] | None = None,
     paper: int = 0,
 ) -> HTML:
-    """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it."""
+    """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it.
+
+    Args:
+        runs: a notebook behind the figure -> its address, empty where it has none.
+    """
     mime, drawn = plots.encode(figure)
     width, height = (round(96 * side) for side in figure.get_size_inches())
     return part(
         "figure", id=name, src=f"data:{mime};base64,{base64.b64encode(drawn).decode()}", width=width, height=height,
         title=title, caption=caption, alt=alt, source=source, paper=_paper_figures().get(paper), number=paper,
-        drawn=notebook("report"), notebooks=[(label, notebook(run)) for label, run in (runs or {}).items()],
+        drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip
 
 
@@ -136,18 +142,18 @@ def column(key: str, name: str, kind: str = "text", group: str = "") -> dict[str
     return {"key": key, "name": name, "kind": kind, "group": group}
 
 
-def notebook(run: str) -> str:
-    """Address of a run's executed notebook, seen from the report."""
-    return f"../notebooks/{quote(run)}.ipynb"
+def notebook(paths: StudyPaths, run: str) -> str:
+    """Address of the page of a run's executed notebook, seen from the report; empty where it was not executed."""
+    return f"notebooks/{quote(run)}.html" if run in executed_notebooks(paths) else ""
 
 
-def _visible(value: Any) -> Any:
+def visible(value: Any, mark: str = "<U+{:04X}>") -> Any:
     """Text whose control characters are written out: a right-to-left mark in a name must not turn the line round."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     hidden = {c for c in value if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t"}
     for character in hidden:
-        value = value.replace(character, f"<U+{ord(character):04X}>")
+        value = value.replace(character, mark.format(ord(character)))
     return value
 
 

@@ -77,7 +77,7 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
         parts.append(html.table("times", "Run times by step.", columns, rows, source="state.json"))
         listed = to_records(runs[["run", "status", "seconds"]])
         for row in listed:
-            row["_link"] = {"run": html.notebook(row["run"])} if row["status"] in ("done", "failed") else {}
+            row["_link"] = {"run": html.notebook(paths, row["run"])}
         columns = [
             html.column("run", "Notebook"),
             html.column("status", "Status", "status"),

@@ -66,7 +66,7 @@ def run_status(paths: StudyPaths) -> HTML:
         return first
     for row in rows:
         row["why"] = row["error"] or row["cause"] or "the study leaves this cell out"
-        row["_link"] = {"run": html.notebook(row["run"])} if row["status"] == "failed" else {}
+        row["_link"] = {"run": html.notebook(paths, row["run"])}
     columns = [html.column("run", "Run"), html.column("status", "Status", "status"), html.column("why", "Why")]
     second = html.table(
         "missing",

@@ -24,6 +24,8 @@ from lib import (
     report_accuracy,
     report_audit,
     report_figures,
+    report_html,
+    report_notebooks,
     report_summary,
     report_tables,
 )
@@ -67,9 +69,29 @@ def write_study(root: Path, study: Study = STUDY, images_a_class: int = 6) -> No
     _audit(paths, study)
     _pictures(paths, study, generator)
     paths.state.write_text(json.dumps(state))
-    for name in ("report", *state):
-        paths.executed(name).parent.mkdir(exist_ok=True)
-        paths.executed(name).write_text("{}")
+    for name, run in {"report": _run("report", {}), **state}.items():
+        if run["status"] != "not run":
+            write_notebook(paths.executed(name), run["error"])
+
+
+def write_notebook(path: Path, error: str = "") -> None:
+    """An executed notebook that prints, shows a table and a script, and ends in a traceback where there is an error."""
+    v4 = nbformat.v4
+    table = pd.DataFrame({"file": [HOSTILE], "n": [1]})
+    shown = [
+        v4.new_output("stream", name="stdout", text=f"reading {HOSTILE}\n"),
+        v4.new_output("execute_result", {"text/html": table.to_html(), "text/plain": "a table"}, execution_count=1),
+        v4.new_output("display_data", {"text/html": "<b onclick='alert(1)'>x</b><script>alert(2)</script>"}),
+        v4.new_output("display_data", {"application/javascript": "alert(3)", "text/plain": HOSTILE}),
+    ]
+    cells = [v4.new_markdown_cell("# 04 Train\n\n## The images\n\n$x^2$"), v4.new_code_cell("show()", outputs=shown)]
+    if error:
+        raised = {"ename": "ValueError", "evalue": HOSTILE, "traceback": ["\x1b[31mTraceback\x1b[0m", error]}
+        cells.append(v4.new_code_cell("fail()", outputs=[v4.new_output("error", **raised)]))
+    for count, cell in enumerate(cells[1:], start=1):
+        cell.execution_count = count
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=cells), path)
 
 
 def _run(step, axes, status="done", cause="", error=""):
@@ -266,6 +288,7 @@ def page(results) -> Path:
     nbformat.write(notebook, StudyPaths(results).executed("report"))
     html = StudyPaths(results).report
     report.to_html(StudyPaths(results).executed("report"), html)
+    report_notebooks.write_pages(StudyPaths(results))
     return html
 
 
@@ -418,6 +441,59 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
             assert (page.parent / unquote(target)).is_file(), target
     labelled = {attributes.get("aria-labelledby") for _, attributes in parsed.elements} - {None}
     assert labelled <= set(names)
+
+
+def test_every_run_that_was_executed_has_a_page_beside_the_report_that_loads_nothing_but_its_style(page, results):
+    state = json.loads(StudyPaths(results).state.read_text())
+    made = {path.stem for path in (page.parent / "notebooks").iterdir()}
+    assert made == set(state) - {NOT_RUN}
+    linked = {unquote(a["href"]) for a in Page(page.read_text(encoding="utf-8")).all("a")}
+    assert {link for link in linked if link.endswith(".html")} <= {f"notebooks/{name}.html" for name in made}
+    assert f"notebooks/{FAILED}.html" in linked
+    for name in made:
+        path = StudyPaths(results).notebook_page(name)
+        shown = Page(path.read_text(encoding="utf-8"))
+        assert not [tag for tag, _ in shown.elements if tag in ("script", "iframe", "object", "embed", "base", "form")]
+        assert not [a for _, a in shown.elements if any(key.startswith("on") for key in a)]
+        assert all(a["src"].startswith("data:") for _, a in shown.elements if "src" in a)
+        (style,) = [a["href"] for a in shown.all("link") if a["rel"] == "stylesheet"]
+        links = [a["href"] for a in shown.all("a")]
+        assert f"../../notebooks/{name}.ipynb" in links and "../index.html" in links
+        places = {a["id"] for _, a in shown.elements if "id" in a}
+        for link in (style, *links):
+            assert unquote(link[1:]) in places if link.startswith("#") else (path.parent / unquote(link)).is_file()
+
+
+def test_the_page_of_a_failed_run_says_so_first_and_shows_its_traceback(page, results):
+    path = StudyPaths(results).notebook_page(FAILED)
+    text = "".join(Page(path.read_text(encoding="utf-8")).text)
+    said, traceback = text.index("This run failed."), text.index("Traceback\nValueError")
+    assert said < text.index("04 Train", text.index("Executed notebook")) < traceback
+    assert "\x1b" not in text
+    done = StudyPaths(results).notebook_page("kmeans").read_text(encoding="utf-8")
+    assert "failed" not in done and "Traceback" not in done and "$x^2$" in done
+
+
+def test_in_outputs_of_notebooks_names_stay_text_and_tables_stay_tables(page, results):
+    text = StudyPaths(results).notebook_page(FAILED).read_text(encoding="utf-8")
+    shown = Page(text)
+    as_text = "<script>alert('1')</script> \"x\" <U+202E>evil ../../up & $_a^b$.jpg"
+    # printed, in the table, as the text of a display, as the error of the run, in the traceback
+    assert "".join(shown.text).count(as_text) == 5 and "\u202e" not in text
+    assert len(shown.all("table")) == 1 and "alert(3)" not in text
+    assert "<b>x</b>" in text and "&lt;script&gt;alert(2)&lt;/script&gt;" in text
+
+
+def test_a_notebook_that_cannot_be_read_has_a_page_that_says_so_and_pages_of_runs_that_are_gone_go(results, tmp_path):
+    shutil.copytree(results / "notebooks", tmp_path / "study" / "notebooks")
+    shutil.copy(results / "state.json", tmp_path / "study")
+    again = StudyPaths(tmp_path / "study", tmp_path / "attempt")
+    again.executed("kmeans").write_text('{"cells": [')
+    again.executed("audit").unlink()
+    report_notebooks.write_pages(again)
+    assert "kmeans.ipynb cannot be read as a notebook" in again.new(again.notebook_page("kmeans")).read_text()
+    assert not again.new(again.notebook_page("audit")).exists()
+    assert [report_html.notebook(again, run) for run in ("audit", "kmeans")] == ["", "notebooks/kmeans.html"]
 
 
 def test_every_picture_has_alternative_text_a_caption_and_the_notebook_that_drew_it(page, parsed):
