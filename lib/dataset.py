@@ -251,7 +251,7 @@ def read(
     official = read_metadata(metadata) if metadata else None  # before the slow part: it may be refused
     layout = check(folder)
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        seen = list(pool.map(_look, (path for _, _, path in layout.files)))
+        seen = list(pool.map(look, (path for _, _, path in layout.files)))
     rows, thumbnails, unreadable = [], [], []
     for (part, label, path), result in zip(layout.files, seen):
         source = path.relative_to(layout.root).as_posix()
@@ -412,7 +412,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def _look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:
+def look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:
     """Height, width, content, phash and thumbnail of a file, from one decoding; or why it is unreadable."""
     try:
         pixels = decode(path)

@@ -1,4 +1,4 @@
-"""What the engine costs: `python tests/benchmarks/engine.py [JOBS]`, on a machine that has nothing else to do.
+"""What the engine costs: `python tests/benchmarks/bench_orchestration.py`, on a machine that has nothing else to do.
 
 Prints the time of a study of 60 trivial notebooks over that of as many run by papermill alone on as many workers
 (at most 1.15), the gain of two jobs over one on notebooks that keep one core busy (at least 1.6 on two cores),

@@ -1,0 +1,108 @@
+"""Feeding: batches from the memory-mapped array against JPEGs decoded in every epoch, and what feeding costs a step."""
+
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import common
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from lib import dataset, model, preprocess, train
+
+IMAGES, SIZE, BATCH = 512, 224, 32
+STEPS, ROUNDS, TRAIN_SIZE = 6, 5, 160
+
+
+def measure() -> list[dict]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / "jpegs").mkdir()
+        names = [path.name for path, _ in common.pictures(folder / "jpegs", IMAGES)]
+        return [epoch(folder, names), step(folder, names)]
+
+
+def epoch(folder: Path, names: list[str]) -> dict:
+    """Seconds for all batches of an epoch; each is read once before, so that files are in the page cache for both."""
+    images = _array(folder, names, SIZE)
+    ours = train.Batches(images, np.arange(len(images)), np.zeros(len(images), int), BATCH, seed=0)
+    decoded = keras.utils.image_dataset_from_directory(
+        folder, label_mode="int", image_size=(SIZE, SIZE), batch_size=BATCH, shuffle=True, verbose=False
+    ).prefetch(tf.data.AUTOTUNE)
+    took = {"ours": [], "baseline": []}
+    for _ in range(3):
+        with common.stopwatch() as watch:
+            for number in range(len(ours)):
+                tf.convert_to_tensor(ours[number][0])
+        took["ours"].append(watch())
+        with common.stopwatch() as watch:
+            for _ in decoded:
+                pass
+        took["baseline"].append(watch())
+    fast, slow = (median(took[key]) for key in ("ours", "baseline"))
+    return common.ratio(
+        "input",
+        f"an epoch of batches at {SIZE} px: image_dataset_from_directory on 600 x 450 JPEGs / memory-mapped array",
+        fast,
+        slow,
+        "s",
+        slow / fast,
+        20,
+        "at least",
+        f"{IMAGES} images of {common.source_of_pictures()}, {IMAGES / fast:.0f} against {IMAGES / slow:.0f} images/s",
+    )
+
+
+def step(folder: Path, names: list[str]) -> dict:
+    """Images a second of fine-tuning fed from the array, over those of the same step on one batch held in memory."""
+    images = _array(folder, names, TRAIN_SIZE)
+    backbone = model.build_backbone("MobileNet", TRAIN_SIZE, **common.weights())
+    head = model.build_classifier(backbone.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
+    full = model.assemble(model.build_extractor(backbone, "native", frozen=False), head)
+    full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=False)
+    labels = np.arange(len(images)) % 9
+    fed = train.Batches(images, np.arange(STEPS * BATCH), labels[: STEPS * BATCH], BATCH, seed=0)
+    held = _Held(tf.convert_to_tensor(images[:BATCH]), tf.convert_to_tensor(labels[:BATCH]))
+    took = {"fed": [], "held": []}
+    full.fit(held, epochs=1, verbose=0)  # traces the step
+    full.fit(fed, epochs=1, verbose=0)
+    for _ in range(ROUNDS):  # by turns, so that whatever else the machine does meets both
+        for name, batches in (("held", held), ("fed", fed)):
+            with common.stopwatch() as watch:
+                full.fit(batches, epochs=1, verbose=0)
+            took[name].append(watch())
+    rate = {name: STEPS * BATCH / median(seconds) for name, seconds in took.items()}
+    return common.ratio(
+        "step",
+        f"fine-tuning MobileNet at {TRAIN_SIZE} px: rate fed from the array / rate on one batch held in memory",
+        rate["fed"],
+        rate["held"],
+        "images/s",
+        rate["fed"] / rate["held"],
+        0.95,
+        "at least",
+        f"median of {ROUNDS} rounds of {STEPS} steps of {BATCH} images",
+    )
+
+
+class _Held(keras.utils.PyDataset):
+    """The same batch, held in memory, as often as an epoch has steps."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.batch = images, labels
+
+    def __len__(self):
+        return STEPS
+
+    def __getitem__(self, _):
+        return self.batch
+
+
+def _array(folder: Path, names: list[str], size: int) -> np.ndarray:
+    path = folder / f"{size}.npy"
+    views = pd.DataFrame({"source": names, "view": 0})
+    preprocess.write_images(views, dataset.decode, folder / "jpegs", path, size, 0, 0.0, 0.0)
+    return preprocess.open_images(path)

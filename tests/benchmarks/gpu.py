@@ -1,0 +1,215 @@
+"""What a machine can do, backbone by backbone: `python tests/benchmarks/gpu.py`, on a GPU or without one.
+
+Fine-tunes every backbone for a few epochs on images of $SKINCAS_DATA (else synthetic ones), as 04_train does with
+mixed precision and XLA where there is a GPU, and prints for each: images a second in training and prediction, the
+share of the GPU's peak, the memory, and how long the backbone's part of the full paper study would take at most.
+Writes results/rates.json, from which `run_all.py --dry-run` estimates; --reference writes results/reference/rates.json.
+Each backbone has a process of its own, so that the memory is its own too; `KERAS_BACKEND=jax` measures JAX.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import common
+
+from lib.params import backbones
+
+NAMES = list(backbones())
+
+
+def main() -> None:
+    options = _options()
+    if options.one:
+        print(json.dumps(_one(options.one, options)))
+        return
+    from lib import estimate, paths
+
+    with tempfile.TemporaryDirectory() as folder:
+        images = _prepare(Path(folder), options)
+        found = {name: _in_own_process(name, options, images["path"]) for name in options.backbones}
+    rates = {
+        "machine": common.machine(),
+        "backend": next(iter(found.values()))["backend"],
+        "precision": next(iter(found.values()))["precision"],
+        "gpu": any(entry["device"] != "CPU" for entry in found.values()),
+        "image_size": options.image_size,
+        "batch_size": options.batch_size,
+        "pictures": common.source_of_pictures(),
+        "start": _start_of_a_kernel(),
+        "head_step": max(entry["head_step"] for entry in found.values()),
+        "per_image": images["seconds"],
+        "backbones": found,
+    }
+    for name, entry in found.items():
+        entry["paper_hours"] = round(_paper_hours(name, rates), 2)
+    target = paths.REFERENCE_RATES if options.reference else paths.RATES
+    target.write_text(json.dumps(rates, indent=1) + "\n")
+    _show(rates)
+    assert estimate.rates()["backbones"]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbones", nargs="+", default=NAMES, choices=NAMES)
+    parser.add_argument("--images", type=int, default=512, help="images an epoch")
+    parser.add_argument("--epochs", type=int, default=2, help="timed epochs, after one that traces")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--float32", action="store_true", help="no mixed precision")
+    parser.add_argument("--reference", action="store_true", help="write results/reference/rates.json")
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--array", default="", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _prepare(folder: Path, options: argparse.Namespace) -> dict:
+    """The images at the size asked for, and seconds an image of the steps that need no network."""
+    import pandas as pd
+
+    from lib import dataset, kmeans, preprocess
+
+    (folder / "jpegs").mkdir()
+    pictures = common.pictures(folder / "jpegs", options.images)
+    files = pd.DataFrame({"source": [path.name for path, _ in pictures], "class": [label for _, label in pictures]})
+    files["image_id"] = files["source"]
+    three = pd.concat([files.assign(view=view) for view in range(3)], ignore_index=True)  # two augmented views an image
+    views = three.sort_values("source", ignore_index=True)
+    path = folder / "images.npy"
+    seconds = {}
+    with common.stopwatch() as watch:
+        preprocess.write_images(
+            views, dataset.decode, folder / "jpegs", path, options.image_size, 0, 180.0, 0.3, os.cpu_count() or 1
+        )
+    seconds["prepare"] = watch() / len(views)
+    some = files[:64]
+    with common.stopwatch() as watch:
+        for source in some["source"]:
+            dataset.look(folder / "jpegs" / source)
+    seconds["audit"] = watch() / len(some) / 2  # 01_audit has two threads
+    with common.stopwatch() as watch:
+        kmeans.segment_files(some, lambda source: dataset.decode(folder / "jpegs" / source), {}, folder / "masks", {})
+    seconds["kmeans"] = watch() / len(some)
+    kept = Path(tempfile.mkdtemp(dir=folder)) / "images.npy"
+    path.rename(kept)
+    return {"path": kept, "seconds": seconds}
+
+
+def _in_own_process(name: str, options: argparse.Namespace, array: Path) -> dict:
+    command = [sys.executable, __file__, "--one", name, "--array", str(array), "--images", str(options.images)]
+    command += ["--epochs", str(options.epochs), "--batch-size", str(options.batch_size)]
+    command += ["--float32"] if options.float32 else []
+    print(f"{name} ...", flush=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _one(name: str, options: argparse.Namespace) -> dict:
+    import keras
+    import numpy as np
+
+    from lib import backend, estimate, model, preprocess, train
+
+    machine = backend.configure(0, deterministic=False, mixed_precision=not options.float32)
+    images = preprocess.open_images(options.array)[: options.images]
+    labels = np.arange(len(images)) % 9
+    rows = np.arange(len(images))
+    weights = common.weights()
+    if weights["weights"] == "imagenet" and not (Path(weights["weights_dir"]) / backbones()[name].weights).is_file():
+        weights = {"weights": "none"}  # the speed is the same
+    network = model.build_backbone(name, images.shape[1], **weights)
+    adds = estimate.multiply_adds(network)
+    extractor = model.build_extractor(network, "native", frozen=False)
+    head = model.build_classifier(extractor.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
+    full = model.assemble(extractor, head)
+    full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=machine["device"] != "CPU")
+    batches = train.Batches(images, rows, labels, options.batch_size, seed=0)
+    trace_train, train_rate = _rate(lambda: full.fit(batches, epochs=1, verbose=0), len(images), options.epochs)
+    unlabelled = train.Batches(images, rows, None, options.batch_size)
+    trace_predict, predict_rate = _rate(lambda: full.predict(unlabelled, verbose=0), len(images), options.epochs)
+    features = np.random.default_rng(0).random((1024, extractor.output_shape[-1]), dtype=np.float32)
+    own = train.Batches(features, np.arange(1024), np.arange(1024) % 9, options.batch_size, seed=0)
+    head.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", jit_compile=False)
+    _, head_rate = _rate(lambda: head.fit(own, epochs=1, verbose=0), 1024, 3)
+    peak = estimate.peak_of(machine["device"])
+    return machine | {
+        "parameters": network.count_params(),
+        "channels": extractor.output_shape[-1],
+        "multiply_adds": adds,
+        "train": round(train_rate, 1),
+        "predict": round(predict_rate, 1),
+        "trace_train": round(trace_train, 1),
+        "trace_predict": round(trace_predict, 1),
+        "head_step": round(options.batch_size / head_rate, 5),
+        "memory_bytes": _memory(machine["device"]),
+        # forward, and twice as much backward; a multiply-add is two operations
+        "share_of_peak": round(6 * adds * train_rate / peak, 4) if peak else None,
+    }
+
+
+def _rate(epoch, images: int, epochs: int) -> tuple[float, float]:
+    """Seconds that the first epoch takes longer than the others, and images a second of these."""
+    took = []
+    for _ in range(1 + epochs):
+        started = time.perf_counter()
+        epoch()
+        took.append(time.perf_counter() - started)
+    rest = sum(took[1:]) / epochs
+    return max(0.0, took[0] - rest), images / rest
+
+
+def _memory(device: str) -> int:
+    """Peak memory in bytes: of the GPU where there is one, else of the process."""
+    import keras
+
+    if device == "CPU":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    import jax
+
+    return int(jax.devices()[0].memory_stats()["peak_bytes_in_use"])
+
+
+def _start_of_a_kernel() -> float:
+    """Seconds that a notebook takes before its own work: a kernel that imports Keras and the backend."""
+    code = "import keras, numpy, pandas, matplotlib.pyplot; keras.ops.zeros(1)"
+    with common.stopwatch() as watch:
+        subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+    return round(watch() + 1.0, 1)  # and the kernel itself
+
+
+def _paper_hours(name: str, rates: dict) -> float:
+    """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
+    from lib import estimate
+    from lib.params import load_study
+    from lib.paths import StudyPaths
+    from lib.study import Inputs, plan
+
+    study = load_study("paper").model_copy(update={"backbones": [name]})
+    runs = plan(study, "paper", StudyPaths(Path()), Inputs(data=Path()))
+    mine = [run for run in runs if run.step in ("features", "train", "gradcam")]
+    return estimate.estimate(mine, study, 2357, rates).seconds / 3600
+
+
+def _show(rates: dict) -> None:
+    print(f"\n{rates['machine']}\n{rates['backend']}, {rates['precision']}, {rates['image_size']} px")
+    columns = ("backbone", "train images/s", "predict images/s", "share of peak", "memory GiB", "paper study h")
+    print(" | ".join(columns))
+    for name, entry in rates["backbones"].items():
+        share = "-" if entry["share_of_peak"] is None else f"{entry['share_of_peak']:.1%}"
+        memory = entry["memory_bytes"] / 2**30
+        rate = f"{entry['train']:.1f} | {entry['predict']:.1f}"
+        print(f"{name} | {rate} | {share} | {memory:.2f} | {entry['paper_hours']:.1f}")
+
+
+if __name__ == "__main__":
+    main()
