@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     interrupted = threading.Event()
     _answer_signals(interrupted)
     try:
-        return _run(options, arguments, notebooks, interrupted)
+        return _compare(*options.compare) if options.compare else _run(options, arguments, notebooks, interrupted)
     except BAD_INPUT as error:
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
@@ -81,6 +81,19 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interrupted)
 
 
+def _compare(a: str, b: str) -> int:
+    """Write the page that sets two results against each other."""
+    from lib import compare  # nothing else here needs templates
+
+    try:
+        both = compare.results(a), compare.results(b)
+        target = compare.write_page(*both)
+    except compare.ResultsError as error:
+        raise ParameterError(str(error)) from error
+    print("\n".join([*compare.summary(*both), f"comparison: {target}"]))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run_all.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -109,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
         help="run again though fresh",
     )
     add("--fail-fast", action="store_true", help="stop at the first failure")
+    add(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="run nothing: write results/compare/A-B.html, what moved from A to B; names under results/, or folders",
+    )
     return parser
 
 

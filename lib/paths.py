@@ -4,6 +4,7 @@ A study's results folder is read in place. What a run writes goes first to a fol
 and is renamed into place when the run has ended well, so outputs appear whole or not at all.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,12 @@ PARAMS = REPOSITORY / "params"
 NOTEBOOKS = REPOSITORY / "notebooks"
 LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
+
+
+def comparison(a: str, b: str) -> Path:
+    """The page that sets two results against each other, by their names; what is no word in them becomes `-`."""
+    names = [re.sub(r"[^\w.]+", "-", name).strip("-.") or "results" for name in (a, b)]
+    return RESULTS / "compare" / f"{names[0]}-{names[1]}.html"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
-from lib.report_html import TEMPLATE, templates
+from lib.report_html import TEMPLATE, page_resources, templates
 
 
 def to_html(executed_notebook: Path, target: Path) -> None:
@@ -39,11 +39,7 @@ def to_html(executed_notebook: Path, target: Path) -> None:
         exclude_input=True,
     )
     title = next((m.group(1) for m in [re.search(r"<h1[^>]*>(.*?)</h1>", _outputs(notebook), re.S)] if m), "Report")
-    resources = {
-        "style": (TEMPLATE / "style.css").read_text(encoding="utf-8"),
-        "script": (TEMPLATE / "script.js").read_text(encoding="utf-8"),
-        "page_title": Markup(re.sub(r"<[^>]+>", "", title).strip()),
-    }
+    resources = page_resources(Markup(re.sub(r"<[^>]+>", "", title).strip()))
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {}, **resources})
     page, contents = linked_headings(page)
     page = page.replace("<!--contents-->", templates().get_template("contents.html.j2").render(contents=contents))

@@ -41,7 +41,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             row[f"{measure}_difference"] = None if None in (ours, printed) else ours - printed
             row["_link"][measure] = html.notebook(paths, evaluated)
             row["_title"][measure] = folder
-        row["interval"] = (record["test_accuracy_low"], record["test_accuracy_high"])
+        row["_interval"] = {"test_accuracy": (record["test_accuracy_low"], record["test_accuracy_high"])}
         rows.append(row)
     rows += _printed_only(study, scenario)
     for before, row in zip(rows, rows[1:]):
@@ -99,7 +99,8 @@ def literature_table(paths: StudyPaths, study: Study) -> HTML:
     rows = to_records(table)
     for row in rows:
         row["accuracy"] = None if row["accuracy"] is None else float(row["accuracy"]) / 100
-        row["interval"] = tuple(None if row[c] is None else row[c] / 100 for c in ("accuracy_low", "accuracy_high"))
+        ends = (None if row[c] is None else row[c] / 100 for c in ("accuracy_low", "accuracy_high"))
+        row["_interval"] = {"accuracy": tuple(ends)}
         row["classes"] = int(row["classes"])
         row["phase"] = html.PHASE_NAMES.get(row["phase"])
         row["protocol"] = row["protocol"] or ("printed" if row["ref"] != "This study" else "")
@@ -290,6 +291,6 @@ def _printed_only(study: Study, scenario: str) -> list[dict[str, Any]]:
     rows = []
     for record in to_records(printed[~printed["backbone"].isin(study.backbones)]):
         row = {"model": backbones()[record["backbone"]].printed, "phase_name": html.PHASE_NAMES[record["phase"]]}
-        row |= {"protocol": "none", "preprocessing": "none", "n": "not in study", "interval": (None, None)}
+        row |= {"protocol": "none", "preprocessing": "none", "n": "not in study"}
         rows.append(row | {f"{measure}_printed": record[measure] / 100 for measure in MEASURES})
     return rows

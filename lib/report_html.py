@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import yaml
 from IPython.display import HTML
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from lib import plots
@@ -27,6 +27,7 @@ from lib.report_tables import (
 
 TEMPLATE = LIB / "report_template"
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
+FILES = {"style": "style.css", "script": "script.js"}
 PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 
@@ -43,6 +44,12 @@ def templates() -> jinja2.Environment:
 
 def part(name: str, **values: Any) -> HTML:
     return HTML(templates().get_template(f"{name}.html.j2").render(**values))
+
+
+def page_resources(title: str) -> dict[str, Markup]:
+    """What the head and the foot of a self-contained page hold: title, style and script."""
+    files = {name: (TEMPLATE / file).read_text(encoding="utf-8") for name, file in FILES.items()}
+    return {"page_title": Markup(escape(visible(title)))} | {name: Markup(text) for name, text in files.items()}
 
 
 def missing(text: str, figure: int = 0) -> HTML:
@@ -81,7 +88,8 @@ def table(
     """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
 
     Args:
-        rows: a dict a row; `_link` (column -> address) and `_title` (column -> note) may be among its keys.
+        rows: a dict a row; `_link` (column -> address), `_title` (column -> note), `_details` (column -> lines) and
+            `_interval` (column -> low, high) may be among its keys.
         filters: columns that a reader can filter by.
         data: what the download holds; without it the columns shown.
     """
@@ -208,15 +216,15 @@ def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:
     if kind == "percent":
         return cell | {"text": f"{100 * number:.2f}"}
     if kind == "interval":
-        low, high = row["interval"]
+        low, high = row.get("_interval", {}).get(column["key"], (None, None))
         small = f"[{100 * low:.1f}, {100 * high:.1f}]" if low is not None and high is not None else ""
         return cell | {"text": f"{100 * number:.2f}", "small": small}
-    if kind == "difference":
+    if kind in ("difference", "move"):
         # full colour at 40 points: what the largest leaks come to
         share = min(abs(number) / 0.4, 1)
         sign = "above" if number > 0 else "below"
         return cell | {
-            "text": signed(100 * number),
+            "text": signed(100 * number) if kind == "difference" else fine(100 * number),
             "style": f"--share:{share:.2f}",
             "class": f"number difference {sign}",
         }
@@ -238,6 +246,12 @@ def percent(value: float) -> str:
 def signed(points: float) -> str:
     rounded = round(points, 1)
     return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def fine(points: float) -> str:
+    """Points to the second digit after the point, or to the first that is not 0."""
+    text = f"{points:+.2f}"
+    return (text if float(text) else f"{points:+.1g}").replace("-", "\N{MINUS SIGN}")
 
 
 def in_words(value: Any) -> str:

@@ -6,13 +6,12 @@ Text of outputs and tracebacks is escaped, tables keep only the tags of tables, 
 import re
 from collections.abc import Mapping
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import nbformat
-from markupsafe import Markup
+from markupsafe import escape
 from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML, strip_ansi
 from nbconvert.preprocessors.sanitize import SanitizeHTML
@@ -64,7 +63,7 @@ def notebook_page(run: str, path: Path, entry: Mapping[str, Any]) -> str:
         notebook=f"../{EXECUTED.format(quote(run))}",
         log=f"../../notebooks/{quote(log.name)}" if log.is_file() else "",
     )  # fmt: skip
-    resources = {"page_title": Markup(escape(f"{title}: {run}")), "opening": opening.data}
+    resources = {"page_title": escape(visible(f"{title}: {run}")), "opening": opening.data}
     # not HTMLExporter's own: it parses each page again, to add what our template has
     page, _ = TemplateExporter.from_notebook_node(_exporter(), notebook, resources={"metadata": {}, **resources})
     page, contents = linked_headings(page)
