@@ -18,9 +18,8 @@ from lib.freshness import read_json
 from lib.params import PROTOCOLS, scenarios
 from lib.paths import RESULTS, StudyPaths, comparison
 from lib.report_accuracy import MEASURE_NAMES
-from lib.report_tables import MEASURES
+from lib.report_tables import DIGITS, MEASURES
 
-DIGITS = 6  # after the point, as the tables are written
 KEYS = ("protocol", "preprocessing", "phase", "backbone")
 LITERATURE_KEYS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "phase")
 SHOWN = dict(zip((*MEASURES, "balanced_accuracy"), (*MEASURE_NAMES, "Balanced")))

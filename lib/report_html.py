@@ -20,10 +20,7 @@ from lib import plots
 from lib.params import Study, scenarios
 from lib.paths import LIB, StudyPaths
 from lib.report_data import executed_notebooks
-from lib.report_tables import (
-    PROPOSED,
-    shown_model,
-)
+from lib.report_tables import PROPOSED, as_csv, shown_model
 
 TEMPLATE = LIB / "report_template"
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
@@ -99,7 +96,7 @@ def table(
         if data is not None
         else pd.DataFrame([{key: row.get(key) for key in shown} for row in rows], columns=shown)
     )
-    download = base64.b64encode(data.to_csv(index=False).encode()).decode()
+    download = base64.b64encode(as_csv(data).encode()).decode()
     columns = [column | {"right": _is_right(column, rows)} for column in columns]
     names = {column["key"]: column["name"] for column in columns}
     choices = {key: list(dict.fromkeys(_text(row.get(key)) for row in rows)) for key in filters}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ TABLE_COLUMNS = [
     *(f"published_{measure}" for measure in MEASURES),
 ]
 PROPOSED = "EfficientNetV2B3"
+DIGITS = 6  # of the numbers in tables/*.csv, after the point
 
 
 def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
@@ -30,8 +32,29 @@ def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
     tables[paths.tables / "missing.csv"] = missing_table(paths)
     tables[paths.gradcam / "gradcam.csv"] = gradcam_table(paths)
     for path, table in tables.items():
-        table.to_csv(paths.new(path), index=False)
+        write_csv(paths.new(path), table)
     return list(tables)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as tables/ has them."""
+    path.write_text(as_csv(table), encoding="utf-8")
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as CSV without the noise of binary fractions: 0.4406, not 0.44060000000000005.
+
+    Numbers from 1 on have at most DIGITS digits after the point, smaller ones DIGITS significant digits.
+    """
+    return table.map(_in_digits).to_csv(index=False)
+
+
+def _in_digits(value: Any) -> Any:
+    if not isinstance(value, (float, np.floating)):
+        return value
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else str(value)
+    return f"{value:.{DIGITS}g}" if abs(value) < 1 else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
 
 
 def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import shutil
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -386,6 +387,19 @@ def test_tables_hold_a_row_for_every_cell_in_the_order_and_columns_of_the_design
     assert len(fifth) == len(literature()) + len(STUDY.scenarios) * len(STUDY.protocols)
     maps = pd.read_csv(results / "gradcam" / "gradcam.csv")
     assert set(zip(maps["scenario"], maps["backbone"])) == {("nine_classes", "MobileNet")} and len(maps) == 9
+
+
+def test_tables_are_written_without_the_noise_of_binary_fractions(page, results):
+    for path in (results / "tables").glob("*.csv"):
+        assert not re.search(r"\d\.0*[1-9]\d{6}", path.read_text(encoding="utf-8")), path.name
+    values = [44.06 / 100, 2 / 3, 200 / 3, 901.0, 0.0, -1.5, 1.23456789e-12, float("nan"), "84.910000001", 7, True]
+    text = report_tables.as_csv(pd.DataFrame({"value": values, "last": 1}, dtype=object))
+    shown = ["0.4406", "0.666667", "66.666667", "901", "0", "-1.5", "1.23457e-12", "", "84.910000001", "7", "True"]
+    assert [line.removesuffix(",1") for line in text.splitlines()[1:]] == shown
+    rows = pd.read_csv(results / "tables" / "table_1.csv", dtype=str)
+    printed = published().query("table == 1").astype(str).set_index(["phase", "backbone"])["test_accuracy"]
+    for row in rows.itertuples():
+        assert Decimal(row.published_test_accuracy) == Decimal(printed[row.phase, row.backbone]) / 100
 
 
 def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(page, parsed, results):
