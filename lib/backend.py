@@ -1,39 +1,52 @@
-"""The one place that knows which backend Keras runs on."""
+"""The one place that knows which backend Keras runs on: TensorFlow, or JAX where KERAS_BACKEND says so."""
 
 import os
 from contextlib import suppress
+
+BACKENDS = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}  # backend -> the packages that make its numbers
+
+
+def chosen() -> str:
+    """The backend that this study runs on: that of $KERAS_BACKEND, else TensorFlow."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
 
 
 def configure(seed: int, deterministic: bool, mixed_precision: bool) -> dict[str, str]:
     """Seed everything, ask for deterministic kernels, let GPU memory grow, and choose the precision.
 
-    Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16.
+    Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16. To be called before anything is
+    computed: JAX reads these wishes once.
 
     Returns:
         What was found and chosen: backend, device, precision.
+
+    Raises:
+        ValueError: Keras runs on another backend.
     """
     import keras
 
+    name = keras.backend.backend()
+    if name not in BACKENDS:
+        raise ValueError(f"Keras runs on {name!r}, this study on {' or '.join(BACKENDS)}: set KERAS_BACKEND to one")
     keras.utils.set_random_seed(seed)
-    device, bfloat16 = _tensorflow(deterministic) if keras.backend.backend() == "tensorflow" else _jax()
+    device, bfloat16 = _tensorflow(deterministic) if name == "tensorflow" else _jax(deterministic)
     precision = (
         ("mixed_bfloat16" if bfloat16 else "mixed_float16") if mixed_precision and device != "CPU" else "float32"
     )
     keras.config.set_dtype_policy(precision)
-    return {"backend": keras.backend.backend(), "device": device, "precision": precision}
+    return {"backend": name, "device": device, "precision": precision}
 
 
-def has_gpu() -> bool:
-    """Whether the backend in use sees a GPU."""
+def compiles(wanted: bool) -> bool:
+    """Whether XLA compiles the training steps: under TensorFlow where it is wanted and there is a GPU, under JAX
+    always, which else runs them an operation at a time."""
     import keras
 
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    if keras.backend.backend() == "jax":
+        return True
+    import tensorflow as tf
 
-        return bool(tf.config.list_physical_devices("GPU"))
-    import jax
-
-    return jax.default_backend() == "gpu"
+    return wanted and bool(tf.config.list_physical_devices("GPU"))
 
 
 def _tensorflow(deterministic: bool) -> tuple[str, bool]:
@@ -51,9 +64,14 @@ def _tensorflow(deterministic: bool) -> tuple[str, bool]:
     return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0)) >= (8, 0)
 
 
-def _jax() -> tuple[str, bool]:
+def _jax(deterministic: bool) -> tuple[str, bool]:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if deterministic and "xla_gpu_deterministic_ops" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
     import jax
 
     device = jax.devices()[0]
-    return ("CPU", False) if device.platform == "cpu" else (device.device_kind, True)
+    if device.platform == "cpu":
+        return "CPU", False
+    return device.device_kind, float(getattr(device, "compute_capability", 8)) >= 8

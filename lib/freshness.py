@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from lib.backend import BACKENDS, chosen
 from lib.paths import LIB, PARAMS, StudyPaths
 from lib.study import Run, python_of
 
@@ -36,9 +37,7 @@ DECIDING = {
     "cv2": ["opencv-python-headless"],
     "PIL": ["pillow"],
     "imagehash": ["ImageHash"],
-    "keras": ["keras", "backend", "tensorflow"],
-    "tensorflow": ["tensorflow"],
-    "jax": ["jax"],
+    "keras": ["keras"],
 }
 # the values of a study reach a run as its parameters, so the model that reads them decides nothing more
 COVERED_BY_PARAMETERS = {("params", "Study")}
@@ -196,10 +195,9 @@ class Library:
             if self.modules[module].digests.get(name)
         }
         files = {path.name: path for path in sorted(PARAMS.iterdir()) if path.name in used.strings and path.is_file()}
-        packages = {name: _version(name) for root in sorted(used.packages) for name in DECIDING.get(root, [])}
         return {
             "code": code | {f"params/{name}": parameter_digest(path) for name, path in files.items()},
-            "packages": packages | {"python": ".".join(platform.python_version_tuple()[:2])},
+            "packages": _packages(used.packages),
         }
 
 
@@ -435,10 +433,19 @@ def _normal(cell: str) -> str:
     )
 
 
+def _packages(imported: set[str]) -> dict[str, str]:
+    """Versions that decide what imported packages give; of Keras's backends the chosen one counts, not the others."""
+    names = [name for package in sorted(imported) for name in DECIDING.get(package, [])]
+    backend = {}
+    if imported & {"keras", *BACKENDS}:
+        backend["backend"] = chosen()
+        names += BACKENDS.get(chosen(), ())
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {name: _version(name) for name in names} | backend | {"python": python}
+
+
 @cache
 def _version(package: str) -> str:
-    if package == "backend":
-        return os.environ.get("KERAS_BACKEND", "tensorflow")
     try:
         return version(package)
     except PackageNotFoundError:

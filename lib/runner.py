@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lib.backend import chosen
 from lib.freshness import FORMAT, Freshness, read_json, write_json
 from lib.paths import REPOSITORY, StudyPaths
 from lib.progress import View
@@ -359,6 +360,7 @@ def _collect(pool: Pool, todo, described, results, root, options, threads, facts
                 "described": described[run.id],
                 "force": bool(options.force & {"all", run.step}),
                 "threads": threads or (on_gpu if run.heavy else 0),
+                "backend": chosen(),  # a worker started elsewhere may have another in its environment
                 "facts": facts,
                 "before": names,
                 "topic": topic,
@@ -460,7 +462,7 @@ def on_worker(payload: bytes, before: tuple[dict[str, Any], ...]) -> dict[str, A
         return task is not None and task.state in ("executing", "long-running")
 
     threads = job["threads"] or max(1, _cores() // default_jobs())
-    environment = _environment(threads)
+    environment = _environment(threads, job["backend"])
     say()
     return kernel.perform(run, job["root"], job["described"], job["force"], environment, job["facts"], say, wanted)
 
@@ -472,8 +474,9 @@ def _blames(future, own) -> bool:
     return not isinstance(error, KilledWorker) or error.task == own.key
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Threads for TensorFlow, BLAS and OpenCV in a kernel, so that notebooks side by side do not fight for cores."""
+def _environment(threads: int, backend: str) -> dict[str, str]:
+    """Variables of a kernel: the backend of Keras, and threads for TensorFlow, JAX (NPROC), BLAS and OpenCV, so that
+    notebooks side by side do not fight for cores."""
     counted = (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -481,9 +484,11 @@ def _environment(threads: int) -> dict[str, str]:
         "NUMEXPR_NUM_THREADS",
         "TF_NUM_INTRAOP_THREADS",
         "TF_NUM_INTEROP_THREADS",
+        "NPROC",
         "OPENCV_FOR_THREADS_NUM",
     )
-    return dict.fromkeys(counted, str(threads)) | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
+    fixed = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
+    return dict.fromkeys(counted, str(threads)) | fixed
 
 
 def _cores() -> int:

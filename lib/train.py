@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.backend import has_gpu
+from lib.backend import compiles
 from lib.evaluate import predicted_class
 from lib.preprocess import release
 
@@ -95,7 +95,7 @@ def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) ->
         optimizer=optimizer[schedule.optimizer](schedule.learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=schedule.jit_compile and has_gpu(),
+        jit_compile=compiles(schedule.jit_compile),
     )
     keras.utils.set_random_seed(schedule.seed)
     callbacks = [

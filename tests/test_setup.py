@@ -65,9 +65,8 @@ def test_every_package_imported_anywhere_is_a_direct_dependency():
     direct = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
     installed = importlib.metadata.packages_distributions()
     own = {"lib", "run_all", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
-    optional = {"jax"}  # another Keras backend
     for path, tree in sources():
-        for module in imported(tree) - own - optional - set(sys.stdlib_module_names):
+        for module in imported(tree) - own - set(sys.stdlib_module_names):
             distributions = {canonicalize_name(name) for name in installed.get(module, [])}
             assert distributions & direct, f"{path} imports {module}, which requirements.txt does not name"
 
