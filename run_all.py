@@ -11,13 +11,14 @@ import signal
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from lib import provenance, runner
+from lib import backend, provenance, runner
 from lib.freshness import Freshness
 from lib.params import AXES, STEPS, ParameterError, Study, backbones, load_study, nearest, study_path
 from lib.paths import NOTEBOOKS, RESULTS, StudyPaths
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
 
 
 def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, interrupted: threading.Event) -> int:
+    _check_backend()
     study = load_study(options.study)
     name = study_path(options.study).stem
     if options.weights == "none":
@@ -149,6 +151,16 @@ def _answer_signals(interrupted: threading.Event) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, answer)
         signal.signal(signal.SIGTERM, answer)
+
+
+def _check_backend() -> None:
+    """Refuse a backend that the study cannot run on, before any kernel is started with it."""
+    name = backend.chosen()
+    if name not in backend.BACKENDS:
+        known = " or ".join(backend.BACKENDS)
+        raise ParameterError(f"KERAS_BACKEND={name!r}: expected {known}{nearest(name, backend.BACKENDS)}")
+    if not find_spec(name):
+        raise ParameterError(f"KERAS_BACKEND={name!r}: {name} is not installed here; install it, or set another")
 
 
 def _only(texts: list[str], study: Study) -> dict[str, list[str]]:

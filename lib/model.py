@@ -79,7 +79,7 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
     Args:
         name: a keras.applications name.
         weights: `imagenet` (from `weights_dir` where given, else Keras downloads them) or `none` (random, the same
-            for every run of the study, with normalisation statistics that fit them).
+            for every run of the study on one backend, with normalisation statistics that fit them).
 
     Raises:
         WeightsError: the file is missing from `weights_dir` or holds the weights of another model.
@@ -187,10 +187,19 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     Args:
         run: the run's folder, with run.json and the phase's weights.
         phase: `transfer` (the backbone is the pretrained one) or `finetune`.
+
+    Raises:
+        WeightsError: the files of weights do not fit, or the backbone was a random one of another backend.
     """
-    made = json.loads((run / "run.json").read_text())["model"]
+    record = json.loads((run / "run.json").read_text())
+    made, trained_on = record["model"], record.get("machine", {}).get("backend", keras.backend.backend())
     finetuned = phase == "finetune"
     weights = "none" if finetuned else made["weights"]
+    if not finetuned and weights == "none" and trained_on != keras.backend.backend():
+        raise WeightsError(
+            f"{run}: its head was trained on the random backbone of {trained_on}, and {keras.backend.backend()} draws "
+            f"another; set KERAS_BACKEND={trained_on}"
+        )
     backbone = build_backbone(made["backbone"], made["image_size"], weights, weights_dir)
     extractor = build_extractor(backbone, made["preprocessing"], frozen=True)
     head = {key: made[key] for key in ("units", "dropout_features", "dropout_hidden", "seed")}
@@ -228,9 +237,9 @@ def _settle(model: keras.Model) -> None:
     ranged = input_range(model.name, "native")(keras.ops.clip(noise, 0, 255))
     for layer in normalisations:
         layer.momentum = 0.0
-        layer.gamma.assign(keras.ops.full_like(layer.gamma, 0.2))
-        layer.beta.assign(keras.ops.ones_like(layer.beta))
-    normalisations[-1].gamma.assign(keras.ops.ones_like(normalisations[-1].gamma))
+        layer.gamma.assign(keras.ops.full(layer.gamma.shape, 0.2))
+        layer.beta.assign(keras.ops.ones(layer.beta.shape))
+    normalisations[-1].gamma.assign(keras.ops.ones(normalisations[-1].gamma.shape))
     model(ranged, training=True)
     for layer in normalisations:
         layer.momentum = 0.9  # weights that start at random move fast, and their statistics with them
