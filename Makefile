@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # A copy of the lock file that .venv was made from: other content, not another date, makes it anew.
 INSTALLED := $(VENV)/installed.lock
 
-.PHONY: help demo test lab lint lock
+.PHONY: help demo test bench lab lint lock
 
 help:
 	@echo "make demo   the whole study on a small synthetic data set, then says where the report is"
 	@echo "make test   the tests                          (one file: make test ARGS=tests/test_setup.py)"
+	@echo "make bench  speed against what people use today, half an hour (one: make bench ARGS=kmeans)"
 	@echo "make lab    JupyterLab on the notebooks        (more options: make lab ARGS=--no-browser)"
 	@echo "make lint   style of code and notebooks        (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
 	@echo "make lock   requirements.lock from requirements.txt (newer versions: make lock ARGS=--upgrade)"
@@ -19,6 +20,10 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Ratios measured side by side: results/benchmarks.json. Their machine should have nothing else to do.
+bench: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 # The root is the repository, so that results can be opened beside the notebooks.
 lab: $(INSTALLED)

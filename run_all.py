@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from lib import backend, provenance, runner
+from lib import backend, estimate, provenance, runner
 from lib.freshness import Freshness
-from lib.params import AXES, STEPS, ParameterError, Study, backbones, load_study, nearest, study_path
+from lib.params import AXES, CLASSES, STEPS, ParameterError, Study, backbones, load_study, nearest, study_path
 from lib.paths import NOTEBOOKS, RESULTS, StudyPaths
 from lib.progress import duration, log, start_log
 from lib.study import Inputs, NotebookError, Run, left_out, plan, select
@@ -58,7 +58,9 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     if options.dry_run:
         inputs = _inputs(options, study, paths, weights_dir, draw=False)
         planned = plan(study, name, paths, inputs, notebooks)
-        _show_plan(select(planned, steps, only), paths, name, frozenset([options.force] if options.force else []))
+        runs = select(planned, steps, only)
+        todo = _show_plan(runs, paths, name, frozenset([options.force] if options.force else []))
+        _show_estimate(todo, study, inputs, paths, options)
         return 0
     with runner.locked(paths.root):
         start_log(paths.log)
@@ -246,7 +248,8 @@ def _inputs(
     )
 
 
-def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> None:
+def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> list[Run]:
+    """Print how every run stands; returns those that have to be made."""
     runner.check_format(paths)
     standings = runner.standings(runs, Freshness(paths.root), force)
     counts = {status: sum(s.status == status for s in standings.values()) for status in ("fresh", "stale", "missing")}
@@ -261,6 +264,31 @@ def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[s
             line = f"{run.id}: {standing.status}"
             branch.add(Text(line + (f" ({'; '.join(standing.changes)})" if standing.changes else "")))
     Console(soft_wrap=True).print(tree)
+    return [run for run in runs if standings[run.id].status != "fresh"]
+
+
+def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths, options) -> None:
+    """Print how long the runs will take at most, and their disk."""
+    measured = estimate.rates()
+    if not runs or not measured:
+        return
+    found = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths)
+    jobs = options.jobs or max(1, len(runner.visible_gpus()) * options.per_gpu or runner.default_jobs())
+    steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in found.of_step.items())
+    print(f"at most about {duration(found.seconds / jobs)} with {jobs} at once, {found.disk / 1e9:.1f} GB: {steps}")
+    print(f"by rates measured on {found.machine}; runs that were made here before, by how long they took")
+    if runner.visible_gpus() and not found.gpu:
+        print("that machine had no GPU; for this one's rates: python tests/benchmarks/gpu.py")
+    for name, stand_in in found.assumed.items():
+        print(f"{name} has not been measured: taken to be as slow as {stand_in}")
+
+
+def _count_files(study: Study, inputs: Inputs) -> int:
+    if study.synthetic and not inputs.data.is_dir():  # a demo set that is not drawn yet
+        return study.demo_images * len(CLASSES)
+    from lib import dataset
+
+    return len(dataset.check(inputs.data).files)
 
 
 def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: float, interrupted) -> int:

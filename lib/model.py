@@ -164,6 +164,13 @@ def unfreeze(backbone: keras.Model, last_layers: int) -> None:
         layer.trainable = not last_layers or layer in backbone.layers[-last_layers:]
 
 
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write the weights of a model as .weights.h5, without its optimizer's state, which would be twice as large."""
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    model.save_weights(path)
+    model.optimizer = optimizer
+
+
 def load_weights(model: keras.Model, path: Path) -> None:
     """Load a .weights.h5 file; WeightsError names the file where it is missing or of another model."""
     if not path.is_file():
@@ -215,13 +222,13 @@ def extract(extractor: keras.Model, images: np.ndarray, batch_size: int = 32, pa
     Images may be memory-mapped; a batch at a time is read. With a `path` the features are written there as they
     come, to a memory-mapped .npy file, so that memory does not grow with n.
     """
-    from lib.train import Batches
+    from lib.train import predict
 
     shape = (len(images), extractor.output_shape[-1])
     features = np.lib.format.open_memmap(path, "w+", np.float32, shape) if path else np.empty(shape, np.float32)
     for start in range(0, len(images), BLOCK * batch_size):
         rows = np.arange(start, min(start + BLOCK * batch_size, len(images)))
-        features[rows[0] : rows[-1] + 1] = extractor.predict(Batches(images, rows, None, batch_size), verbose=0)
+        features[rows[0] : rows[-1] + 1] = predict(extractor, images, rows, batch_size)
     return features
 
 

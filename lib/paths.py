@@ -13,6 +13,8 @@ PARAMS = REPOSITORY / "params"
 NOTEBOOKS = REPOSITORY / "notebooks"
 LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
+RATES = RESULTS / "rates.json"  # how fast this machine is, and the machine of the reference: lib.estimate
+REFERENCE_RATES = RESULTS / "reference" / "rates.json"
 
 
 def comparison(a: str, b: str) -> Path:

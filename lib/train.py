@@ -121,10 +121,21 @@ def predictions(
     Returns:
         source, image_id, group, view, part, true_class, then a float32 column a class.
     """
-    probabilities = model.predict(Batches(array, held_out["row"], None, batch_size), verbose=0)
+    probabilities = predict(model, array, held_out["row"], batch_size)
     table = held_out.rename(columns={"label": "true_class"})
     table = table[["source", "image_id", "group", "view", "part", "true_class"]].reset_index(drop=True)
     return pd.concat([table, pd.DataFrame(probabilities.astype(np.float32), columns=classes)], axis=1)
+
+
+def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int) -> np.ndarray:
+    """What a model says of some rows of an array, which may be memory-mapped: [m, ...].
+
+    The last batch is filled up with other rows: TensorFlow would trace a batch of another size anew, which takes
+    longer than all of them together where the backbone is an EfficientNet.
+    """
+    rows = np.asarray(rows)
+    full = np.resize(rows, -(-len(rows) // batch_size) * batch_size)
+    return model.predict(Batches(array, full, None, batch_size), verbose=0)[: len(rows)]
 
 
 def batches(array, chosen: pd.DataFrame, part: str, classes: list[str], batch_size: int, seed: int | None) -> Batches:

@@ -104,9 +104,20 @@ def test_a_saved_run_loads_as_the_model_it_was(tmp_path, images, phase):
         backbone="MobileNet", preprocessing="minmax", image_size=SIZE, weights="none", classes=["a", "b"], **head
     )
     (tmp_path / "run.json").write_text(json.dumps({"model": made}))
-    (classifier if phase == "transfer" else full).save_weights(tmp_path / f"{phase}.weights.h5")
+    model.save_weights(classifier if phase == "transfer" else full, tmp_path / f"{phase}.weights.h5")
     again = model.load(tmp_path, phase)
     assert np.allclose(full.predict(images, verbose=0), again.predict(images, verbose=0), atol=1e-6)
+
+
+def test_saved_weights_hold_no_state_of_the_optimizer_which_goes_on_where_it_was(tmp_path):
+    head = model.build_classifier(1024, 3, 256, 0.15, 0.2, seed=0)
+    head.compile("adam", "sparse_categorical_crossentropy")
+    head.fit(np.ones((6, 1024)), np.arange(6) % 3, verbose=0)
+    steps = int(head.optimizer.iterations)
+    model.save_weights(head, tmp_path / "head.weights.h5")
+    assert (tmp_path / "head.weights.h5").stat().st_size < 1.2 * 4 * head.count_params()
+    head.fit(np.ones((6, 1024)), np.arange(6) % 3, verbose=0)
+    assert int(head.optimizer.iterations) == steps + 1
 
 
 def test_weights_of_another_model_are_refused_by_name(tmp_path):

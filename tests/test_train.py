@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,6 +117,24 @@ def test_every_epoch_shows_every_row_once_in_a_new_order():
         batches.on_epoch_end()
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
     assert orders[0] != orders[1]
+
+
+def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batch():
+    traced = []
+
+    class Count(keras.layers.Layer):
+        def call(self, values):
+            traced.append(values.shape)
+            return 2 * values
+
+    inputs = keras.Input((3,))
+    network = keras.Model(inputs, Count()(inputs))
+    before = len(traced)
+    array = np.arange(30.0, dtype=np.float32).reshape(10, 3)
+    rows = np.array([9, 0, 4, 4, 7])
+    assert np.array_equal(train.predict(network, array, rows, 4), 2 * array[rows])
+    assert np.array_equal(train.predict(network, array, rows[:1], 4), 2 * array[rows[:1]])
+    assert len(traced) - before == 1, traced
 
 
 TRAIN = """

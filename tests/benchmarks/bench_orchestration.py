@@ -1,53 +1,83 @@
-"""What the engine costs: `python tests/benchmarks/bench_orchestration.py`, on a machine that has nothing else to do.
-
-Prints the time of a study of 60 trivial notebooks over that of as many run by papermill alone on as many workers
-(at most 1.15), the gain of two jobs over one on notebooks that keep one core busy (at least 1.6 on two cores),
-and how long the check of a finished study takes (at most 5 s for 150 runs).
-"""
+"""What the engine costs: a study of trivial notebooks against papermill alone, the gain of a second worker, and how
+long the check of a finished study takes."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-FIXTURES = HERE.parent / "fixtures"
-sys.path.insert(0, str(HERE.parents[1]))
+import common
 
-from lib.params import CLASSES  # noqa: E402
+from lib.params import CLASSES
 
-BUSY = "import time\nend = time.process_time() + 6\nwhile time.process_time() < end:\n    sum(range(1000))\n"
+FIXTURES = common.ROOT / "tests" / "fixtures"
+JOBS, SECONDS = 2, 6  # workers; processor time of a busy notebook
+
+BUSY = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end:\n    sum(range(1000))\n"
 SCRIPT = "import sys; sys.path.insert(0, {root!r}); import run_all; from pathlib import Path\n"
 SCRIPT += "if __name__ == '__main__': sys.exit(run_all.main(notebooks=Path({notebooks!r})))\n"
 
 
-def main() -> None:
-    jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+def measure() -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for name in CLASSES:
-            (work / "data" / name).mkdir(parents=True)
-            (work / "data" / name / "a.jpg").write_bytes(name.encode())
-        shutil.copytree(FIXTURES / "notebooks", work / "tests" / "fixtures" / "notebooks")
-        (work / "lib").symlink_to(HERE.parents[1] / "lib")
-        notebooks = work / "tests" / "fixtures" / "notebooks"
+        notebooks = prepare(work)
+        engine = study(work, notebooks, seeds=56, jobs=JOBS)  # with audit, prepare, features and evaluate: 60
+        alone = papermill_alone(notebooks / "04_train.ipynb", work / "results56", JOBS, 60)
+        study(work, notebooks, seeds=146, jobs=JOBS)
+        again = study(work, notebooks, seeds=146, jobs=JOBS)
+        add_code(notebooks / "04_train.ipynb", BUSY.format(seconds=SECONDS))
+        one, two = (study(work, notebooks, seeds=16, jobs=jobs, results=f"busy{jobs}") for jobs in (1, 2))
+    name = "orchestration"
+    return [
+        common.ratio(
+            name,
+            f"a study of 60 trivial notebooks on {JOBS} workers / the same notebooks by papermill alone",
+            engine,
+            alone,
+            "s",
+            engine / alone,
+            1.15,
+            "at most",
+            "",
+        ),
+        common.ratio(
+            name,
+            f"16 notebooks that keep a core busy for {SECONDS} s: --jobs 1 / --jobs 2",
+            two,
+            one,
+            "s",
+            one / two,
+            1.6,
+            "at least",
+            "with the four small notebooks before and after them",
+        ),
+        common.ratio(
+            name,
+            "check of a finished study of 150 runs / 5 s",
+            again,
+            5,
+            "s",
+            again / 5,
+            1,
+            "at most",
+            "imports included",
+        ),
+    ]
 
-        engine = study(work, notebooks, seeds=56, jobs=jobs)  # with audit, prepare, features and evaluate: 60
-        alone = papermill_alone(notebooks / "04_train.ipynb", work / "results56", jobs, 60)
-        print(f"60 notebooks on {jobs} workers: engine {engine:.1f} s, papermill {alone:.1f} s, {engine / alone:.2f}")
 
-        finished = study(work, notebooks, seeds=146, jobs=os.cpu_count() or 2)
-        again = study(work, notebooks, seeds=146, jobs=jobs)
-        print(f"150 finished runs, made in {finished:.0f} s, are checked in {again:.1f} s")
-
-        add_load(notebooks / "04_train.ipynb")
-        one, two = (study(work, notebooks, seeds=16, jobs=n, results=f"busy{n}") for n in (1, 2))
-        print(f"busy notebooks: {one:.1f} s with one job, {two:.1f} s with two, {one / two:.2f} times faster")
+def prepare(work: Path) -> Path:
+    """A data set of names, and the fixture notebooks beside lib; returns the notebooks' folder."""
+    for name in CLASSES:
+        (work / "data" / name).mkdir(parents=True)
+        (work / "data" / name / "a.jpg").write_bytes(name.encode())
+    notebooks = work / "tests" / "fixtures" / "notebooks"
+    shutil.copytree(FIXTURES / "notebooks", notebooks)
+    (work / "lib").symlink_to(common.ROOT / "lib")
+    return notebooks
 
 
 def study(work: Path, notebooks: Path, seeds: int, jobs: int, results: str = "") -> float:
@@ -58,28 +88,25 @@ def study(work: Path, notebooks: Path, seeds: int, jobs: int, results: str = "")
         f"seeds: {list(range(seeds))}\n"
     )
     script = work / "run.py"
-    script.write_text(SCRIPT.format(root=str(HERE.parents[1]), notebooks=str(notebooks)))
+    script.write_text(SCRIPT.format(root=str(common.ROOT), notebooks=str(notebooks)))
     flags = ["--data", str(work / "data"), "--results", str(work / (results or f"results{seeds}"))]
-    started = time.monotonic()
-    subprocess.run(
-        [sys.executable, str(script), str(file), *flags, "--step", "evaluate", "--jobs", str(jobs)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return time.monotonic() - started
+    command = [sys.executable, str(script), str(file), *flags, "--step", "evaluate", "--jobs", str(jobs)]
+    with common.stopwatch() as watch:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return watch()
 
 
 def papermill_alone(notebook: Path, results: Path, jobs: int, count: int) -> float:
     """Seconds that papermill takes for as many notebooks on as many processes."""
-    started = time.monotonic()
-    with ProcessPoolExecutor(jobs) as pool:
+    with common.stopwatch() as watch, ProcessPoolExecutor(jobs) as pool:
         list(pool.map(_one, [(notebook, results, seed) for seed in range(count)]))
-    return time.monotonic() - started
+    return watch()
 
 
-def add_load(notebook: Path) -> None:
+def add_code(notebook: Path, code: str) -> None:
+    """Put `code` in place of the notebook's last cell."""
     content = json.loads(notebook.read_text())
-    content["cells"][-1]["source"] = BUSY
+    content["cells"][-1]["source"] = code
     notebook.write_text(json.dumps(content))
 
 
@@ -94,7 +121,3 @@ def _one(job: tuple[Path, Path, int]) -> None:
         cwd=str(notebook.parent),
         progress_bar=False,
     )
-
-
-if __name__ == "__main__":
-    main()
