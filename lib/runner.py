@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -250,13 +249,11 @@ def cluster(options: Options) -> Iterator["Pool"]:
     """Dask workers: those of the given scheduler, or some on this machine that end with the context.
 
     Raises:
-        EngineError: no scheduler answers at the address, it has no worker, or the dashboard cannot be shown.
+        EngineError: no scheduler answers at the address, or it has no worker.
     """
     import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
-    if options.dashboard and not options.scheduler and not find_spec("bokeh"):
-        raise EngineError("--dashboard needs the package bokeh, which is not installed: `pip install bokeh`")
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 3,
@@ -283,7 +280,7 @@ def cluster(options: Options) -> Iterator["Pool"]:
         i: {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker}}
         for i, worker in enumerate(local_workers(options))
     }
-    address = ":8787" if options.dashboard else ":0"
+    address = f"127.0.0.1:{8787 if options.dashboard else 0}"
     scheduler = {
         "cls": Scheduler,
         "options": {"dashboard": options.dashboard, "dashboard_address": address, "host": "127.0.0.1", "port": 0},

@@ -7,6 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -322,3 +325,16 @@ def test_a_worker_whose_nanny_gave_up_is_replaced():
         assert pool.mend() == ""
         assert eventually(lambda: len(pool.client.nthreads()) == 1)
         assert pool.client.submit(sum, [1, 2], resources={"heavy": 1}).result() == 3
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_dashboard_is_served_on_loopback_where_it_is_asked_for(wanted):
+    with runner.cluster(runner.Options(jobs=1, dashboard=wanted)) as pool:
+        link = urllib.parse.urlsplit(pool.client.dashboard_link)
+        assert link.hostname == "127.0.0.1"
+        try:
+            page = urllib.request.urlopen(link.geturl(), timeout=60).read().decode()
+        except urllib.error.HTTPError as error:
+            assert error.code == 404 and not wanted
+        else:
+            assert wanted and "bokeh" in page
