@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
-SAMPLE = 4096  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
+SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
 TEXTURE_WINDOW = 0.05  # of the shorter side: 9 px at 180 px
 CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how central a pixel is
 HAIR = 0.02  # of the shorter side: parts of a mask narrower than this are hair or grain

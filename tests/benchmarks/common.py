@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 WIDTH, HEIGHT = 600, 450  # px, the size of most ISIC images
+NOISE = 3.0  # grey levels, standard deviation
 
 
 def ratio(
@@ -58,8 +59,12 @@ def machine() -> str:
 
 
 def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
-    """`count` JPEGs of 600 x 450 px with their class, an equal number a class: of $SKINCAS_DATA, else drawn ones."""
+    """`count` JPEGs of 600 x 450 px with their class, an equal number a class: of $SKINCAS_DATA, else drawn ones.
+
+    Smaller images are enlarged and get a little noise, without which they would be easier to decode than photographs.
+    """
     import cv2
+    import numpy as np
 
     from lib import dataset, demo
     from lib.params import CLASSES
@@ -67,20 +72,25 @@ def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
     given = os.environ.get("SKINCAS_DATA", "")
     root = dataset.find(given) if given else demo.ensure(folder / "drawn", 12, 256, 0).folder
     by_class = {name: [path for _, label, path in dataset.check(root).files if label == name] for name in CLASSES}
+    random = np.random.default_rng(0)
     chosen = []
     for number in range(count):
         label = CLASSES[number % len(CLASSES)]
         turn, files = number // len(CLASSES), by_class[label]
-        image = dataset.decode(files[turn % len(files)])
+        picture = dataset.decode(files[turn % len(files)])
+        if picture.shape[0] < HEIGHT or picture.shape[1] < WIDTH:
+            enlarged = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+            noise = random.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.float32)
+            picture = np.clip(np.rint(enlarged + noise), 0, 255).astype(np.uint8)
         path = folder / f"{number:06d}.jpg"
-        picture = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+        picture = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 90])
         chosen.append((path, label))
     return chosen
 
 
 def source_of_pictures() -> str:
-    return "the public data set" if os.environ.get("SKINCAS_DATA") else "synthetic images"
+    return "the data set given, brought to 600 x 450 px" if os.environ.get("SKINCAS_DATA") else "the demo's drawing"
 
 
 def weights() -> dict[str, str]:
