@@ -57,7 +57,7 @@ def chromium(folder: Path):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
     try:
-        driver.set_script_timeout(120)
+        driver.set_script_timeout(300)
         target = {"behavior": "allow", "downloadPath": str(folder / "downloads")}
         driver.execute_cdp_cmd("Browser.setDownloadBehavior", target)
         yield driver
@@ -105,7 +105,7 @@ def violations(driver, within: dict | None = None) -> list[str]:
     """What axe-core finds to be serious or critical, a line a rule; contrast must have been measured."""
     driver.execute_script(AXE)
     found = driver.execute_async_script(
-        "axe.run(arguments[0], {resultTypes: ['violations', 'incomplete', 'passes']}).then(arguments[1])",
+        "axe.run(arguments[0], {resultTypes: ['violations']}).then(arguments[1])",
         within or {"include": [["html"]]},
     )
     crashed = [rule["id"] for rule in found["incomplete"] if rule.get("error")]
@@ -321,7 +321,7 @@ def lab(study, tmp_path_factory):
     with log.open("w") as output:
         server = subprocess.Popen(command, cwd=repository, env=environment, stdout=output, stderr=output)
     try:
-        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 300
         while True:
             try:
                 urllib.request.urlopen(f"{address}/api?token=secret", timeout=10)
@@ -364,7 +364,7 @@ def choose_in_menu(driver, *path: str) -> None:
         driver.find_element(By.XPATH, label).click()
 
 
-def until(driver, condition, seconds: int = 120):
+def until(driver, condition, seconds: int = 300):
     """The first true answer; an element that is not there, or no longer, is no answer yet."""
     waiting = WebDriverWait(driver, seconds, 0.1, [NoSuchElementException, StaleElementReferenceException])
     return waiting.until(lambda _: condition())
