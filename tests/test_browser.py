@@ -48,18 +48,16 @@ AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @contextmanager
-def chromium(folder: Path):
-    """A browser that has never been used; its downloads go to folder/downloads."""
+def chromium(profile: Path):
+    """A browser that has never been used; its profile goes to an empty folder."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in (*FLAGS.split(), f"--user-data-dir={folder / 'profile'}"):
+    for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
     try:
         driver.set_script_timeout(300)
-        target = {"behavior": "allow", "downloadPath": str(folder / "downloads")}
-        driver.execute_cdp_cmd("Browser.setDownloadBehavior", target)
         yield driver
     finally:
         driver.quit()
@@ -78,9 +76,10 @@ def opened(browser, page):
 
 
 def visit(driver, address: str, view: str = "desk"):
+    """The driver, with a page just loaded and nothing of pages before in its logs."""
     look(driver, view)
     for log in ("browser", "performance"):
-        driver.get_log(log)  # what was before is not this page's
+        driver.get_log(log)
     driver.get("about:blank")  # a second visit of the same page with another fragment would not load it
     driver.get(address)
     return driver
@@ -104,10 +103,8 @@ def addresses(driver) -> list[str]:
 def violations(driver, within: dict | None = None) -> list[str]:
     """What axe-core finds to be serious or critical, a line a rule; contrast must have been measured."""
     driver.execute_script(AXE)
-    found = driver.execute_async_script(
-        "axe.run(arguments[0], {resultTypes: ['violations']}).then(arguments[1])",
-        within or {"include": [["html"]]},
-    )
+    run = "axe.run(arguments[0], {resultTypes: ['violations']}).then(arguments[1])"
+    found = driver.execute_async_script(run, within or {"include": [["html"]]})
     crashed = [rule["id"] for rule in found["incomplete"] if rule.get("error")]
     measured = [rule for rule in found["passes"] if rule["id"] == "color-contrast"]
     assert not crashed and measured, f"axe could not apply {crashed or 'color-contrast'}"
@@ -269,8 +266,7 @@ def test_filters_keep_the_matching_rows_and_no_others(opened):
 
 
 def test_the_csv_button_saves_the_file_of_the_study(opened, results, tmp_path):
-    target = {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": True}
-    opened.execute_cdp_cmd("Browser.setDownloadBehavior", target)
+    opened.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     for place in (1, 5):
         opened.find_element(By.CSS_SELECTOR, f"#table-{place} a.download").click()
         saved = tmp_path / f"table-{place}.csv"
