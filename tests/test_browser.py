@@ -44,6 +44,7 @@ FLAGS = (
 )
 VIEWS = {"desk": (1440, "light"), "telephone": (390, "light"), "dark": (1440, "dark")}
 PREDICTIONS = "predictions_transfer.parquet"
+LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -320,7 +321,7 @@ def lab(study, tmp_path_factory):
         address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 300
         while True:
             try:
-                urllib.request.urlopen(f"{address}/api?token=secret", timeout=10)
+                LOOPBACK.open(f"{address}/api?token=secret", timeout=10)
                 break
             except OSError:
                 assert server.poll() is None and time.monotonic() < deadline, log.read_text()
@@ -328,7 +329,10 @@ def lab(study, tmp_path_factory):
         yield address, repository
     finally:
         server.terminate()
-        server.wait(60)
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +377,7 @@ def sessions(address: str, name: str) -> list[dict]:
 
 def ask(address: str, what: str, method: str = "GET"):
     request = urllib.request.Request(f"{address}/api/{what}", headers={"Authorization": "token secret"}, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with LOOPBACK.open(request, timeout=60) as answer:
         return json.loads(answer.read() or "null")
 
 
