@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     interrupted = threading.Event()
     _answer_signals(interrupted)
     try:
-        return _compare(*options.compare) if options.compare else _run(options, arguments, notebooks, interrupted)
+        if options.compare:
+            return _compare(options)
+        return _run(options, arguments, notebooks, interrupted)
     except BAD_INPUT as error:
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
@@ -85,12 +87,14 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interrupted)
 
 
-def _compare(a: str, b: str) -> int:
+def _compare(options: argparse.Namespace) -> int:
     """Write the page that sets two results against each other."""
     from lib import compare  # nothing else here needs templates
 
+    if options.study != "paper":
+        raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
     try:
-        both = compare.results(a), compare.results(b)
+        both = [compare.results(given) for given in options.compare]
         target = compare.write_page(*both)
     except compare.ResultsError as error:
         raise ParameterError(str(error)) from error

@@ -15,6 +15,7 @@ from test_report import Page
 
 import run_all
 from lib import compare, paths
+from lib.params import ParameterError
 from lib.paths import REPOSITORY
 
 HOSTILE = '<img src=x onerror=alert(1)> "x" \u202eevil & \''
@@ -232,7 +233,7 @@ def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
 
 def test_the_flag_prints_what_moved_and_where_the_page_lies(two, capsys):
     edit(two[1] / "tables" / "table_1.csv", "100,0.91,0.9,", "100,0.91,0.91,")
-    assert run_all._compare("first", str(two[1])) == 0
+    assert run_all._compare(run_all._parser().parse_args(["--compare", "first", str(two[1])])) == 0
     said = capsys.readouterr().out
     assert "1 of 40 numbers moved" in said
     target = Path(re.search(r"comparison: (.+)", said)[1])
@@ -245,6 +246,11 @@ def test_a_folder_that_holds_no_results_is_refused_with_exit_status_2(given, two
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 2 and given in done.stderr and "Traceback" not in done.stderr
     assert "no such folder" in done.stderr or "holds no tables" in done.stderr
+
+
+def test_a_third_name_is_refused_rather_than_left_unread(two):
+    with pytest.raises(ParameterError, match="leave 'third' out"):
+        run_all._compare(run_all._parser().parse_args(["third", "--compare", "first", "second"]))
 
 
 @pytest.mark.parametrize(("file", "content"), [("tables/table_1.csv", HEAD + "\na,b,c,d,x,y\n"), ("claims.json", "[{")])
