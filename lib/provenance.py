@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.metadata import distributions
@@ -17,8 +18,9 @@ from lib.freshness import file_digest, read_json, write_json
 from lib.paths import REPOSITORY, StudyPaths
 from lib.study import Run
 
-PARTS = 40  # a run that wrote more files is described by its folders
+PARTS = 40  # a folder in which a run wrote more files is described as a whole
 FORMATS = {  # media types, as registered where they are
+    ".css": "text/css",
     ".csv": "text/csv",
     ".h5": "application/x-hdf5",
     ".html": "text/html",
@@ -165,7 +167,8 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
             f"#{run.notebook.stem}", "SoftwareApplication", name=notebook, softwareVersion=commit
         )
         written = stamp["outputs"]
-        folders = [name for name in run.outputs if (root / name).is_dir()] if len(written) > PARTS else []
+        held = Counter(Path(name).parent.as_posix() for name in written)
+        folders = [name for name, count in held.items() if count > PARTS]
         made = {name: crate.add_dataset(root / name, name) for name in folders}
         for name, (size, _, digest) in written.items():
             if (root / name).is_file() and not _within(name, made):

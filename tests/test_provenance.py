@@ -38,6 +38,11 @@ def crate(tmp_path_factory):
         if run.id == "kmeans":
             for number in range(PICTURES):
                 (root / "kmeans" / f"{number}.png").write_bytes(b"")
+        if run.id == "report":
+            for number in range(PICTURES):
+                page = paths.notebook_page(f"run-{number}")
+                page.parent.mkdir(exist_ok=True)
+                page.write_text("a page")
         freshness = Freshness(root)
         stamp = freshness.describe(run) | {"inputs": freshness.inputs(run), "seconds": 1.5}
         write_json(paths.stamp(run.id), stamp | {"outputs": outputs_of(root, run)})
@@ -92,6 +97,14 @@ def test_a_folder_of_many_pictures_is_one_part_for_the_run_that_wrote_it_and_for
     assert targets(known["#kmeans"]["result"]) == ["kmeans/", "notebooks/kmeans.ipynb"]
     assert targets(known["#report"]["object"]).count("kmeans/") == 1
     assert not [name for name in known if name.startswith("kmeans/") and name != "kmeans/"]
+
+
+def test_many_pages_of_notebooks_hide_neither_the_report_nor_its_tables(crate):
+    known, written = entities(crate), crate[0]
+    made = targets(known["#report"]["result"])
+    assert "report/notebooks/" in made and not [name for name in made if name.startswith("report/notebooks/run-")]
+    assert {f"tables/{path.name}" for path in (written / "tables").iterdir()} | {"claims.json"} <= set(made)
+    assert known["claims.json"]["sha256"]
 
 
 def test_a_run_names_its_cell_its_notebook_its_parameters_and_what_it_read(crate):
