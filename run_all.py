@@ -267,7 +267,7 @@ def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[s
             standing = standings[run.id]
             line = f"{run.id}: {standing.status}"
             branch.add(Text(line + (f" ({'; '.join(standing.changes)})" if standing.changes else "")))
-    Console(soft_wrap=True).print(tree)
+    Console(width=10_000).print(tree)  # a terminal wraps what is long; a pipe must not lose it
     return [run for run in runs if standings[run.id].status != "fresh"]
 
 

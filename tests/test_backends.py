@@ -153,10 +153,9 @@ def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(
         packages = json.loads(path.read_text())["packages"]
         assert packages.items() >= backends.items() and "tensorflow" not in packages, path.stem
 
-    wide = {"COLUMNS": "400"}  # what changed, in full
-    again = python(*command, "--dry-run", env=jax | wide).stdout
+    again = python(*command, "--dry-run", env=jax).stdout
     assert "5 fresh, 0 stale, 0 missing" in again
-    other = python(*command, "--dry-run", env=os.environ | wide | {"KERAS_BACKEND": "tensorflow"}).stdout
+    other = python(*command, "--dry-run", env=os.environ | {"KERAS_BACKEND": "tensorflow"}).stdout
     assert "2 fresh, 3 stale, 0 missing" in other
     assert other.count("package backend: jax -> tensorflow") == 3
 
