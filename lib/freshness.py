@@ -41,6 +41,8 @@ DECIDING = {
 }
 # the values of a study reach a run as its parameters, so the model that reads them decides nothing more
 COVERED_BY_PARAMETERS = {("params", "Study")}
+# step -> what lib.kernel runs after its notebook
+AFTER = {"report": "from lib import report, report_notebooks\nreport.to_html\nreport_notebooks.write_pages"}
 PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir")
 
 
@@ -65,14 +67,17 @@ class Freshness:
 
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
-        reached = library(self.lib).reached(run.notebook, counts_plots=run.pictures)
+        after, external = AFTER.get(run.step, ""), dict(run.external)
+        if after:
+            external["lib/report_template"] = str(self.lib / "report_template")
+        reached = library(self.lib).reached(run.notebook, counts_plots=run.pictures, after=after)
         return {
             "format": FORMAT,
             "cells": cell_digests(run.notebook),
             "parameters": {k: _plain(v) for k, v in run.parameters.items() if k not in PATH_PARAMETERS},
             "code": reached["code"],
             "packages": reached["packages"],
-            "external": {name: self.external(Path(path)) for name, path in run.external.items()},
+            "external": {name: self.external(Path(path)) for name, path in external.items()},
         }
 
     def inputs(self, run: Run) -> dict[str, str]:
@@ -155,15 +160,17 @@ class Library:
         self.modules = {path.stem: _Module(path) for path in sorted(folder.glob("*.py"))}
         self._reached: dict[tuple, dict] = {}
 
-    def reached(self, notebook: Path, counts_plots: bool) -> dict[str, dict[str, str]]:
-        """What a notebook's code reaches: `code` (definition or parameter file -> digest) and `packages`."""
-        key = (notebook, counts_plots)
+    def reached(self, notebook: Path, counts_plots: bool, after: str = "") -> dict[str, dict[str, str]]:
+        """What a notebook's code, and that which follows it, reaches: `code` (definition or parameter file -> digest)
+        and `packages`."""
+        key = (notebook, counts_plots, after)
         if key not in self._reached:
-            self._reached[key] = self._reach(notebook, counts_plots)
+            self._reached[key] = self._reach(notebook, counts_plots, after)
         return self._reached[key]
 
-    def _reach(self, notebook: Path, counts_plots: bool) -> dict[str, dict[str, str]]:
-        parts: list[ast.stmt] = [s for cell in code_cells(notebook) for s in ast.parse(python_of(cell)).body]
+    def _reach(self, notebook: Path, counts_plots: bool, after: str) -> dict[str, dict[str, str]]:
+        cells = [*map(python_of, code_cells(notebook)), after]
+        parts: list[ast.stmt] = [s for cell in cells for s in ast.parse(cell).body]
         start = ast.Module(parts, [])
         used = _Use()
         waiting = used.add(start, _imports(start), None)

@@ -190,6 +190,25 @@ def test_a_changed_input_is_named_for_those_who_read_it(study):
     assert found["audit"] == found["kmeans"] == ["input data"]
 
 
+def test_a_change_to_the_look_of_the_report_or_to_what_makes_its_pages_makes_the_report_again_and_nothing_else(study):
+    root, again = study
+    lib = root.parent / "lib"
+    shutil.copytree(LIB, lib)
+
+    def stale(copy: Path) -> dict[str, list[str]]:
+        freshness = Freshness(root, copy)
+        found = {name: freshness.changes(run) for name, run in again().items()}
+        return {name: change for name, change in found.items() if change}
+
+    assert stale(lib) == {}
+    edit(lib / "report_template" / "style.css", "color-scheme: light dark", "color-scheme: dark")
+    assert stale(lib) == {"report": ["input lib/report_template"]}
+    other = root.parent / "other"
+    shutil.copytree(lib, other)
+    edit(other / "report_notebooks.py", "new_markdown_cell", "new_raw_cell")
+    assert stale(other) == {"report": ["lib.report_notebooks.notebook_page", "input lib/report_template"]}
+
+
 def test_a_changed_package_version_is_named(study):
     root, again = study
     path = StudyPaths(root).stamp("kmeans")
