@@ -28,6 +28,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from lib import compare
 from lib.params import CLASSES, backbones, published
 from lib.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
 
@@ -287,6 +288,25 @@ def test_the_page_of_a_failed_notebook_is_whole_and_can_be_read(browser, page, r
     readable(browser, failed.as_uri(), view)
     browser.find_element(By.LINK_TEXT, "To the traceback").click()
     assert browser.execute_script("return document.querySelector(':target')").text.startswith("Traceback")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results, page, tmp_path, view):
+    other = tmp_path / "other"
+    shutil.copytree(StudyPaths(results).tables, other / "tables")
+    shutil.copy(StudyPaths(results).claims, other)
+    table = pd.read_csv(other / "tables" / "table_1.csv")
+    table["test_accuracy"] += 0.2
+    table.iloc[1:].to_csv(other / "tables" / "table_1.csv", index=False)
+    verdicts = json.loads((other / "claims.json").read_text())
+    for claim in verdicts[::9]:
+        claim["verdict"] = "impossible as printed"
+    (other / "claims.json").write_text(json.dumps(verdicts))
+    compared = tmp_path / "compared.html"
+    compared.write_text(compare.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
+    sound(visit(browser, compared.as_uri(), view))
+    readable(browser, compared.as_uri(), view)
+    assert {row[9] for row in cells(browser, "moved")} <= {"yes", "no", ""} and len(cells(browser, "verdicts")) > 9
 
 
 # JupyterLab
