@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.backend import compiles
+from lib.backend import compiles, of_one_size
 from lib.evaluate import predicted_class
 from lib.preprocess import release
 
+MAPPED = 128 * 2**20  # bytes read before their pages are let go; after each batch would cost as much as the reading
 HISTORY = ["epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
@@ -30,19 +31,21 @@ class Schedule:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of rows of an array, which may be memory-mapped: only the rows of a batch are in memory.
+    """Batches of rows of an array, which may be memory-mapped: no more than MAPPED bytes of it stay in memory.
 
     Args:
         array: [n, ...], images or features.
         rows: which rows of it, int [m].
         labels: int [m], or None for prediction.
         seed: shuffles the rows anew each epoch; None keeps their order.
+        full: every batch has `batch_size` rows; the last one is filled up with the first rows of the epoch.
     """
 
-    def __init__(self, array, rows, labels, batch_size: int, seed: int | None = None):
+    def __init__(self, array, rows, labels, batch_size: int, seed: int | None = None, full: bool = False):
         super().__init__(workers=1, use_multiprocessing=False)
+        self.full = full
         self.array, self.rows, self.labels = array, np.asarray(rows), labels
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.batch_size, self.seed, self.epoch, self.read = batch_size, seed, 0, 0
         self._shuffle()
 
     def __len__(self) -> int:
@@ -50,8 +53,11 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, batch: int):
         chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        images = self.array[self.rows[chosen]]
-        release(self.array)
+        images = np.take(np.asarray(self.array), self.rows[chosen], axis=0)
+        self.read += images.nbytes
+        if self.read > MAPPED:
+            release(self.array)
+            self.read = 0
         return (images,) if self.labels is None else (images, self.labels[chosen])
 
     def on_epoch_end(self) -> None:
@@ -61,7 +67,8 @@ class Batches(keras.utils.PyDataset):
     def _shuffle(self) -> None:
         count = len(self.rows)
         shuffled = self.seed is not None
-        self.order = np.random.default_rng([self.seed, self.epoch]).permutation(count) if shuffled else np.arange(count)
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(count) if shuffled else np.arange(count)
+        self.order = np.resize(order, len(self) * self.batch_size) if self.full else order
 
 
 class Progress(keras.callbacks.Callback):
@@ -85,6 +92,9 @@ class Progress(keras.callbacks.Callback):
 def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) -> pd.DataFrame:
     """Train a model and leave it with the weights of its best epoch, by validation loss.
 
+    Args:
+        train: its batches are all full.
+
     The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
 
     Returns:
@@ -104,7 +114,7 @@ def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) ->
         keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
     ]
     history = model.fit(
-        train, validation_data=val, epochs=schedule.epochs, callbacks=callbacks, verbose=0, shuffle=False
+        of_one_size(train), validation_data=val, epochs=schedule.epochs, callbacks=callbacks, verbose=0, shuffle=False
     ).history
     rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase)
     return rows[HISTORY]
@@ -133,16 +143,16 @@ def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int) -> np.
     The last batch is filled up with other rows: TensorFlow would trace a batch of another size anew, which takes
     longer than all of them together where the backbone is an EfficientNet.
     """
-    rows = np.asarray(rows)
-    full = np.resize(rows, -(-len(rows) // batch_size) * batch_size)
-    return model.predict(Batches(array, full, None, batch_size), verbose=0)[: len(rows)]
+    return model.predict(Batches(array, rows, None, batch_size, full=True), verbose=0)[: len(rows)]
 
 
 def batches(array, chosen: pd.DataFrame, part: str, classes: list[str], batch_size: int, seed: int | None) -> Batches:
-    """The batches of one part of a scenario: labels are the places of the class names in `classes`."""
+    """The batches of one part of a scenario: labels are the places of the class names in `classes`.
+
+    Those of `train` are all full, as `fit` needs them."""
     rows = chosen[chosen["part"] == part]
     labels = rows["label"].map({name: place for place, name in enumerate(classes)}).to_numpy()
-    return Batches(array, rows["row"].to_numpy(), labels, batch_size, seed)
+    return Batches(array, rows["row"].to_numpy(), labels, batch_size, seed, full=part == "train")
 
 
 def accuracy(predictions: pd.DataFrame, part: str = "test") -> float:

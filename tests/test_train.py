@@ -119,6 +119,27 @@ def test_every_epoch_shows_every_row_once_in_a_new_order():
     assert orders[0] != orders[1]
 
 
+def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_of_the_epoch():
+    batches = train.Batches(np.arange(10), np.arange(10), np.arange(10), 4, seed=1, full=True)
+    shown = [batches[i][0].tolist() for i in range(len(batches))]
+    assert [len(batch) for batch in shown] == [4, 4, 4]
+    assert sorted(shown[0] + shown[1] + shown[2][:2]) == list(range(10)) and shown[2][2:] == shown[0][:2]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX takes batches as they are")
+def test_batches_of_one_size_are_the_same_batches_in_a_new_order_each_epoch():
+    def batches():
+        return train.Batches(np.arange(10), np.arange(10), np.arange(10), 5, seed=1, full=True)
+
+    plain, fed = batches(), backend.of_one_size(batches())
+    assert fed.element_spec[0].shape == (5,) and len(fed) == 2
+    epochs = [[images.numpy().tolist() for images, _ in fed] for _ in range(2)]
+    for epoch in epochs:
+        assert epoch == [plain[i][0].tolist() for i in range(2)]
+        plain.on_epoch_end()
+    assert epochs[0] != epochs[1]
+
+
 def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batch():
     traced = []
 
@@ -146,7 +167,7 @@ images = preprocess.open_images(sys.argv[1])
 model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), keras.layers.Rescaling(1 / 255),
     keras.layers.Conv2D(4, 32, strides=32), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2, "softmax")])
 rows = np.arange(len(images))
-parts = [train.Batches(images, rows, rows % 2, 32, seed) for seed in (0, None)]
+parts = [train.Batches(images, rows, rows % 2, 32, seed, full=True) for seed in (0, None)]
 train.fit(model, *parts, train.Schedule("finetune", 2, 1e-3, 32, 5))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """

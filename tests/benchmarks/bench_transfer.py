@@ -18,7 +18,8 @@ from keras import layers
 from lib import model, preprocess, train
 from lib.params import scenarios
 
-IMAGES, SIZE, EPOCHS, BATCH, UNITS = 1800, 160, 20, 32, 256
+# 1,152, 768 and 384 training images in the scenarios: full batches, in which the two see the same images
+IMAGES, SIZE, EPOCHS, BATCH, UNITS = 1440, 160, 20, 32, 256
 SCHEDULE = train.Schedule("transfer", EPOCHS, 1e-3, BATCH, patience=EPOCHS)
 
 
