@@ -276,10 +276,10 @@ def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPa
     measured = estimate.rates()
     if not runs or not measured:
         return
-    found = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths)
     jobs = options.jobs or max(1, len(runner.visible_gpus()) * options.per_gpu or runner.default_jobs())
+    found = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths, jobs)
     steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in found.of_step.items())
-    print(f"at most about {duration(found.seconds / jobs)} with {jobs} at once, {found.disk / 1e9:.1f} GB: {steps}")
+    print(f"at most about {duration(found.wall)} with {jobs} at once, {found.disk / 1e9:.1f} GB: {steps}")
     print(f"by rates measured on {found.machine}; runs that were made here before, by how long they took")
     if runner.visible_gpus() and not found.gpu:
         print("that machine had no GPU; for this one's rates: python tests/benchmarks/gpu.py")

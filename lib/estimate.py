@@ -43,6 +43,8 @@ class Estimate:
 
     Attributes:
         seconds: of all notebooks, one after the other; `of_step` the same by step.
+        wall: with `jobs` notebooks at once. Rates of a machine without a GPU are those of all its cores, which
+            notebooks side by side share: there only runs that were made before, side by side, count less.
         disk: bytes of all results.
         machine: where the rates were measured.
         gpu: whether that machine had one.
@@ -50,6 +52,7 @@ class Estimate:
     """
 
     seconds: float
+    wall: float
     of_step: dict[str, float]
     disk: float
     machine: str
@@ -63,7 +66,12 @@ def rates() -> dict[str, Any]:
 
 
 def estimate(
-    runs: Iterable[Run], study: Study, files: int, measured: dict[str, Any], paths: StudyPaths | None = None
+    runs: Iterable[Run],
+    study: Study,
+    files: int,
+    measured: dict[str, Any],
+    paths: StudyPaths | None = None,
+    jobs: int = 1,
 ) -> Estimate:
     """Estimate what `runs` take.
 
@@ -73,7 +81,7 @@ def estimate(
         paths: a results folder: a run that was made there before is expected to take as long again.
     """
     of_step: dict[str, float] = {}
-    disk, assumed = 0.0, {}
+    disk, wall, assumed = 0.0, 0.0, {}
     for run in runs:
         settings = study.settings(run.axes)
         name = run.axes.get("backbone", "")
@@ -84,9 +92,9 @@ def estimate(
         stamp = read_json(paths.stamp(run.id)) if paths else None
         seconds = stamp["seconds"] if stamp else _seconds(run, study, settings, files, measured, network)
         of_step[run.step] = of_step.get(run.step, 0.0) + seconds
+        wall += seconds / jobs if stamp or measured["gpu"] else seconds
         disk += NOTEBOOK_BYTES + _disk(run, study, settings, files, network)
-    total = sum(of_step.values())
-    return Estimate(total, of_step, disk, measured["machine"], measured["gpu"], assumed)
+    return Estimate(sum(of_step.values()), wall, of_step, disk, measured["machine"], measured["gpu"], assumed)
 
 
 def images_of(study: Study, protocol: str, files: int) -> int:

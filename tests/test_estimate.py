@@ -88,6 +88,18 @@ def test_a_run_that_was_made_before_is_expected_to_take_as_long_again(tmp_path):
     assert estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path)).of_step["train"] == 1234.5
 
 
+def test_notebooks_side_by_side_share_the_cores_of_a_machine_but_have_a_gpu_each(tmp_path):
+    planned = runs(STUDY)
+    alone = estimate.estimate(planned, STUDY, 100, RATES, jobs=4)
+    assert alone.wall == pytest.approx(alone.seconds)
+    assert estimate.estimate(planned, STUDY, 100, RATES | {"gpu": True}, jobs=4).wall == pytest.approx(
+        alone.seconds / 4
+    )
+    write_json(StudyPaths(tmp_path).stamp(planned[0].id), {"seconds": 1000.0})
+    before = estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path), jobs=4)
+    assert before.wall == pytest.approx(before.seconds - 1000 + 250)
+
+
 def test_a_backbone_without_rates_is_taken_to_be_the_slowest_and_named():
     study = STUDY.model_copy(update={"backbones": ["MobileNet", "ResNet50"]})
     found = estimate.estimate(runs(study), study, 100, RATES)
