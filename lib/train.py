@@ -12,7 +12,7 @@ from lib.backend import compiles, of_one_size
 from lib.evaluate import predicted_class
 from lib.preprocess import release
 
-MAPPED = 128 * 2**20  # bytes read before their pages are let go; after each batch would cost as much as the reading
+MAPPED = 16 * 2**20  # bytes read before their pages are let go; large pages map many times what is read
 HISTORY = ["epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
