@@ -5,6 +5,7 @@ results/reference/rates.json, whose machine is named with every estimate.
 """
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +129,7 @@ def multiply_adds(network: Any) -> int:
 
 def peak_of(device: str) -> float | None:
     """The device's largest throughput by its name, operations a second; None where it is not known."""
-    return next((peak for name, peak in PEAKS.items() if name in device), None)
+    return next((peak for name, peak in PEAKS.items() if re.search(rf"\b{name}\b", device)), None)
 
 
 def _seconds(run: Run, study: Study, settings: dict, files: int, measured: dict, network: dict | None) -> float:

@@ -92,10 +92,10 @@ class Progress(keras.callbacks.Callback):
 def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) -> pd.DataFrame:
     """Train a model and leave it with the weights of its best epoch, by validation loss.
 
+    The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
+
     Args:
         train: its batches are all full.
-
-    The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
 
     Returns:
         The history: a row an epoch with the columns of HISTORY.

@@ -137,6 +137,8 @@ def test_the_peak_of_a_device_is_found_by_its_name():
     assert estimate.peak_of("NVIDIA H100 80GB HBM3") == pytest.approx(989e12)
     assert estimate.peak_of("NVIDIA H100 PCIe") == pytest.approx(756e12)
     assert estimate.peak_of("Tesla T4") == pytest.approx(65e12)
+    assert estimate.peak_of("NVIDIA L4") == pytest.approx(121e12)
+    assert estimate.peak_of("NVIDIA L40") is None  # another device than the L4 and the L40S
     assert estimate.peak_of("an unknown device") is None
 
 
