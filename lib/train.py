@@ -8,17 +8,22 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.backend import compiles, of_one_size
+from lib.backend import compiles
 from lib.evaluate import predicted_class
 from lib.preprocess import release
 
 MAPPED = 16 * 2**20  # bytes read before their pages are let go; large pages map many times what is read
+HEAD_STEPS = 32  # of a head on cached features that run as one call: a tenth of a second
 HISTORY = ["epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a phase is trained. Rates per step; `patience` in epochs."""
+    """How a phase is trained. Rates per step; `patience` in epochs.
+
+    `steps_per_execution` steps are one call of the backend: more of them save time where a step takes milliseconds, but
+    an interrupt waits for them.
+    """
 
     phase: str
     epochs: int
@@ -28,6 +33,7 @@ class Schedule:
     optimizer: str = "adam"
     jit_compile: bool = False
     seed: int = 0
+    steps_per_execution: int = 1
 
 
 class Batches(keras.utils.PyDataset):
@@ -38,7 +44,8 @@ class Batches(keras.utils.PyDataset):
         rows: which rows of it, int [m].
         labels: int [m], or None for prediction.
         seed: shuffles the rows anew each epoch; None keeps their order.
-        full: every batch has `batch_size` rows; the last one is filled up with the first rows of the epoch.
+        full: every batch has `batch_size` rows; the last one is filled up with the first rows of the epoch. XLA
+            compiles a step for each size of batch.
     """
 
     def __init__(self, array, rows, labels, batch_size: int, seed: int | None = None, full: bool = False):
@@ -94,9 +101,6 @@ def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) ->
 
     The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
 
-    Args:
-        train: its batches are all full.
-
     Returns:
         The history: a row an epoch with the columns of HISTORY.
     """
@@ -106,6 +110,7 @@ def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) ->
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=compiles(schedule.jit_compile),
+        steps_per_execution=schedule.steps_per_execution,
     )
     keras.utils.set_random_seed(schedule.seed)
     callbacks = [
@@ -114,8 +119,9 @@ def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) ->
         keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
     ]
     history = model.fit(
-        of_one_size(train), validation_data=val, epochs=schedule.epochs, callbacks=callbacks, verbose=0, shuffle=False
+        train, validation_data=val, epochs=schedule.epochs, callbacks=callbacks, verbose=0, shuffle=False
     ).history
+    model.steps_per_execution = 1  # predict would write as many passes into one graph
     rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase)
     return rows[HISTORY]
 
@@ -149,7 +155,7 @@ def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int) -> np.
 def batches(array, chosen: pd.DataFrame, part: str, classes: list[str], batch_size: int, seed: int | None) -> Batches:
     """The batches of one part of a scenario: labels are the places of the class names in `classes`.
 
-    Those of `train` are all full, as `fit` needs them."""
+    Those of `train` are all full."""
     rows = chosen[chosen["part"] == part]
     labels = rows["label"].map({name: place for place, name in enumerate(classes)}).to_numpy()
     return Batches(array, rows["row"].to_numpy(), labels, batch_size, seed, full=part == "train")

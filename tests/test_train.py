@@ -1,5 +1,6 @@
 """Training: cached features are exact, phases follow each other, and memory does not grow with the images."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -126,18 +127,19 @@ def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_o
     assert sorted(shown[0] + shown[1] + shown[2][:2]) == list(range(10)) and shown[2][2:] == shown[0][:2]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX takes batches as they are")
-def test_batches_of_one_size_are_the_same_batches_in_a_new_order_each_epoch():
-    def batches():
-        return train.Batches(np.arange(10), np.arange(10), np.arange(10), 5, seed=1, full=True)
-
-    plain, fed = batches(), backend.of_one_size(batches())
-    assert fed.element_spec[0].shape == (5,) and len(fed) == 2
-    epochs = [[images.numpy().tolist() for images, _ in fed] for _ in range(2)]
-    for epoch in epochs:
-        assert epoch == [plain[i][0].tolist() for i in range(2)]
-        plain.on_epoch_end()
-    assert epochs[0] != epochs[1]
+def test_steps_that_run_as_one_call_train_alike(three_classes):
+    features = np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
+    _, rows, classes = three_classes
+    histories, predictions = [], []
+    for steps in (1, 3):  # of 4 an epoch: the last call has one
+        head = model.build_classifier(8, 3, 8, 0.1, 0.1, seed=0)
+        parts = [train.batches(features, rows, part, classes, 16, 0) for part in ("train", "val")]
+        at_once = dataclasses.replace(schedule("transfer", epochs=3), steps_per_execution=steps)
+        histories.append(train.fit(head, *parts, at_once))
+        predictions.append(train.predict(head, features, np.arange(90), 16))
+    assert len(parts[0]) == 4 and np.ptp(histories[0]["loss"]) > 0
+    pd.testing.assert_frame_equal(*histories)
+    assert np.array_equal(*predictions)
 
 
 def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batch():

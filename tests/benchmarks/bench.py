@@ -68,7 +68,8 @@ def show(results: list[dict], path: Path) -> None:
         what = f"{entry['what']}\n[{entry['note']}]" if entry["note"] else entry["what"]
         target = f"{entry['bound']} {entry['target']:g}"
         table.add_row(entry["name"], what, *values, f"{entry['ratio']:g}", target, "yes" if entry["met"] else "no")
-    Console().print(table, markup=False)
+    console = Console()
+    Console(width=None if console.is_terminal else 150).print(table, markup=False)
 
 
 if __name__ == "__main__":

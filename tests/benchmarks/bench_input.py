@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import backend, dataset, model, preprocess, train
+from lib import dataset, model, preprocess, train
 
 IMAGES, SIZE, BATCH = 1280, 224, 32
-STEPS, ROUNDS, TRAIN_SIZE = 40, 3, 160
+# many short rounds: on a shared machine a round is now and then half as long again, whichever way it feeds the step
+STEPS, ROUNDS, TRAIN_SIZE = 20, 9, 160
 
 
 def measure() -> list[dict]:
@@ -69,7 +70,7 @@ def step(folder: Path, names: list[str]) -> dict:
     full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=False)
     labels = np.arange(len(images)) % 9
     rows = np.arange(STEPS * BATCH)
-    fed = backend.of_one_size(train.Batches(images, rows, labels[rows], BATCH, seed=0, full=True))
+    fed = train.Batches(images, rows, labels[rows], BATCH, seed=0, full=True)
     batch = tf.convert_to_tensor(images[:BATCH]), tf.convert_to_tensor(labels[:BATCH])
 
     def bare() -> None:
@@ -86,6 +87,10 @@ def step(folder: Path, names: list[str]) -> dict:
                 way()
             took[name].append(watch())
     rate = {name: STEPS * BATCH / median(seconds) for name, seconds in took.items()}
+    spread = {
+        name: [STEPS * BATCH / slowest for slowest in (max(seconds), min(seconds))] for name, seconds in took.items()
+    }
+    rates = {name: f"{low:.0f} to {high:.0f}" for name, (low, high) in spread.items()}
     return common.ratio(
         "step",
         f"fine-tuning MobileNet at {TRAIN_SIZE} px: rate fed from the array / rate on one batch held in memory",
@@ -95,7 +100,8 @@ def step(folder: Path, names: list[str]) -> dict:
         rate["fed"] / rate["bare"],
         0.95,
         "at least",
-        f"median of {ROUNDS} rounds of {STEPS} steps of {BATCH} images",
+        f"medians of {ROUNDS} rounds of {STEPS} steps of {BATCH} images by turns; in memory "
+        f"{rates['bare']}, fed {rates['fed']} images/s",
     )
 
 
