@@ -1,5 +1,6 @@
 """Training in the paper's two phases: the head on cached features, then the whole network."""
 
+import copy
 import sys
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.backend import compiles
+from lib.backend import compiles, feed, fits_on_gpu
 from lib.evaluate import predicted_class
 from lib.preprocess import release
 
@@ -67,6 +68,12 @@ class Batches(keras.utils.PyDataset):
             self.read = 0
         return (images,) if self.labels is None else (images, self.labels[chosen])
 
+    def numbers(self) -> "Batches":
+        """The same batches, with the numbers of the rows in place of the rows."""
+        found = copy.copy(self)
+        found.array = np.arange(len(self.array), dtype=np.int32)
+        return found
+
     def on_epoch_end(self) -> None:
         self.epoch += 1
         self._shuffle()
@@ -96,14 +103,47 @@ class Progress(keras.callbacks.Callback):
         print(line, file=self.stream or sys.stdout, flush=True)
 
 
+class OnDevice(keras.Model):
+    """A network with the array that it learns from in the device's memory: a batch is the numbers of its rows.
+
+    Args:
+        network: takes batches of the array.
+        array: [n, ...]
+    """
+
+    def __init__(self, network: keras.Model, array: np.ndarray):
+        super().__init__()
+        self.network = network
+        # a weight, since JAX would write any other array into what it compiles
+        self.array = self.add_weight(
+            shape=array.shape, dtype=array.dtype, initializer=lambda shape, dtype: array, trainable=False
+        )
+
+    def call(self, rows, training=None):
+        return self.network(keras.ops.take(self.array, rows, axis=0), training=training)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The network's: early stopping keeps them after each better epoch, and the array does not change."""
+        return self.network.get_weights()
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        self.network.set_weights(weights)
+
+
 def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) -> pd.DataFrame:
     """Train a model and leave it with the weights of its best epoch, by validation loss.
 
-    The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
+    The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience. Where a GPU can keep
+    the whole array, it is sent there once; the batches, and so the numbers, are the same.
+
+    Args:
+        train, val: batches of one array.
 
     Returns:
         The history: a row an epoch with the columns of HISTORY.
     """
+    if fits_on_gpu(train.array.nbytes, schedule.jit_compile):
+        model, train, val = OnDevice(model, train.array), train.numbers(), val.numbers()
     optimizer = {"adam": keras.optimizers.Adam, "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
     model.compile(
         optimizer=optimizer[schedule.optimizer](schedule.learning_rate),
@@ -119,7 +159,12 @@ def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) ->
         keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
     ]
     history = model.fit(
-        train, validation_data=val, epochs=schedule.epochs, callbacks=callbacks, verbose=0, shuffle=False
+        feed(train),
+        validation_data=feed(val),
+        epochs=schedule.epochs,
+        callbacks=callbacks,
+        verbose=0,
+        shuffle=False,
     ).history
     model.steps_per_execution = 1  # predict would write as many passes into one graph
     rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase)
@@ -149,7 +194,7 @@ def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int) -> np.
     The last batch is filled up with other rows: TensorFlow would trace a batch of another size anew, which takes
     longer than all of them together where the backbone is an EfficientNet.
     """
-    return model.predict(Batches(array, rows, None, batch_size, full=True), verbose=0)[: len(rows)]
+    return model.predict(feed(Batches(array, rows, None, batch_size, full=True)), verbose=0)[: len(rows)]
 
 
 def batches(array, chosen: pd.DataFrame, part: str, classes: list[str], batch_size: int, seed: int | None) -> Batches:

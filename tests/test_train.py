@@ -127,6 +127,58 @@ def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_o
     assert sorted(shown[0] + shown[1] + shown[2][:2]) == list(range(10)) and shown[2][2:] == shown[0][:2]
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX draws from the batches themselves")
+def test_a_feed_gives_the_same_batches_in_a_new_order_each_epoch_and_does_not_tune_itself():
+    def batches():
+        return train.Batches(np.arange(11), np.arange(11), np.arange(11), 4, seed=1)
+
+    plain, fed = batches(), backend.feed(batches())
+    epochs = [[rows.numpy().tolist() for rows, _ in fed] for _ in range(2)]
+    for epoch in epochs:
+        assert epoch == [plain[i][0].tolist() for i in range(3)]
+        plain.on_epoch_end()
+    assert epochs[0] != epochs[1] and len(fed) == 3
+    assert fed.options().autotune.enabled is False
+
+
+def test_an_array_in_the_memory_of_the_device_trains_to_the_same_numbers(three_classes, monkeypatch):
+    images, rows, classes = three_classes
+    histories, predictions, weights = [], [], []
+    for on_device in (False, True):
+        monkeypatch.setattr(train, "fits_on_gpu", lambda *_, answer=on_device: answer)
+        backbone = model.build_backbone("MobileNet", SIZE, "none")
+        head = model.build_classifier(1024, 3, 8, 0.1, 0.1, seed=0)
+        full = model.assemble(model.build_extractor(backbone, "native", frozen=False), head)
+        parts = [
+            train.batches(images, rows, part, classes, 16, 0 if part == "train" else None) for part in ("train", "val")
+        ]
+        histories.append(train.fit(full, *parts, schedule("finetune", epochs=2, rate=1e-4)))
+        predictions.append(train.predict(full, images, np.arange(90), 16))
+        weights.append([values.shape for values in full.get_weights()])
+    assert np.ptp(histories[0]["loss"]) > 0 and weights[0] == weights[1]
+    pd.testing.assert_frame_equal(*histories)
+    assert np.array_equal(*predictions)
+
+
+def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text('#!/bin/sh\ncase "$*" in *"-i 3") echo 4000;; *"-i 4") exit 9;; *) echo 400; echo 8000;; esac\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(backend, "compiles", lambda wanted: wanted)
+
+    def largest(devices):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+        return [size for size in (100, 101, 1000, 1001) if backend.fits_on_gpu(size * 2**20, True)]
+
+    assert largest("3,0") == [100, 101, 1000] and largest("0") == [100]
+    assert largest("") == [] and largest("4") == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert not backend.fits_on_gpu(1, False)
+    tool.unlink()
+    assert not backend.fits_on_gpu(1, True)
+
+
 def test_steps_that_run_as_one_call_train_alike(three_classes):
     features = np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
     _, rows, classes = three_classes

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import dataset, model, preprocess, train
+from lib import backend, dataset, model, preprocess, train
 
 IMAGES, SIZE, BATCH = 1280, 224, 32
-# many short rounds: on a shared machine a round is now and then half as long again, whichever way it feeds the step
 STEPS, ROUNDS, TRAIN_SIZE = 20, 9, 160
 
 
@@ -70,7 +69,7 @@ def step(folder: Path, names: list[str]) -> dict:
     full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=False)
     labels = np.arange(len(images)) % 9
     rows = np.arange(STEPS * BATCH)
-    fed = train.Batches(images, rows, labels[rows], BATCH, seed=0, full=True)
+    fed = backend.feed(train.Batches(images, rows, labels[rows], BATCH, seed=0, full=True))
     batch = tf.convert_to_tensor(images[:BATCH]), tf.convert_to_tensor(labels[:BATCH])
 
     def bare() -> None:

@@ -45,7 +45,8 @@ def measure() -> list[dict]:
             1.15,
             "at most",
             f"medians of {ROUNDS} rounds by turns: {min(engine):.1f} to {max(engine):.1f} s against "
-            f"{min(alone):.1f} to {max(alone):.1f} s; ratios of the rounds {', '.join(f'{e / a:.2f}' for e, a in zip(engine, alone))}",
+            f"{min(alone):.1f} to {max(alone):.1f} s; ratios of the rounds "
+            f"{', '.join(f'{e / a:.2f}' for e, a in zip(engine, alone))}",
         ),
         common.ratio(
             name,

@@ -128,13 +128,14 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     head = model.build_classifier(extractor.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
     full = model.assemble(extractor, head)
     full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=backend.compiles(True))
-    batches = train.Batches(images, rows, labels, options.batch_size, seed=0, full=True)
+    batches = backend.feed(train.Batches(images, rows, labels, options.batch_size, seed=0, full=True))
     trace_train, train_rate = _rate(lambda: full.fit(batches, epochs=1, verbose=0), len(images), options.epochs)
     trace_predict, predict_rate = _rate(
         lambda: train.predict(full, images, rows, options.batch_size), len(images), options.epochs
     )
     features = np.random.default_rng(0).random((1024, extractor.output_shape[-1]), dtype=np.float32)
     own = train.Batches(features, np.arange(1024), np.arange(1024) % 9, options.batch_size, seed=0, full=True)
+    own = backend.feed(own)
     head.compile(
         keras.optimizers.Adam(1e-3),
         "sparse_categorical_crossentropy",
