@@ -26,6 +26,11 @@ TEMPLATE = LIB / "report_template"
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
 FILES = {"style": "style.css", "script": "script.js"}
 PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
+RECORD_HEADS = {  # of columns whose key does not read as words
+    "test_of_8_1_1": "Test set of an 8-1-1 split",
+    "printed_test_n": "Test set that the table implies",
+    "times": "Times as large",
+}
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 
 
@@ -120,7 +125,7 @@ def records_table(
             row["phase"] = PHASE_NAMES[row["phase"]]
         if row.get("scenario") in scenarios():
             row["scenario"] = named(row["scenario"])
-    columns = [column(key, sentence(key), "value") for key in keys]
+    columns = [column(key, RECORD_HEADS.get(key, sentence(key)), "value") for key in keys]
     filters = [key for key in ("table", "scenario", "protocol", "phase", "backbone", "what") if key in keys]
     return table(name, caption, columns, rows, source, filters, folded=folded)
 
@@ -173,7 +178,7 @@ def _is_right(column: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> b
     if column["kind"] != "value":
         return column["kind"] not in ("head", "quote", "text", "small", "code", "status", "verdict")
     values = [value for row in rows if (value := row.get(column["key"])) not in (None, "")]
-    return bool(values) and all(isinstance(value, (int, float)) for value in values)
+    return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def _groups(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:

@@ -126,23 +126,25 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     adds = estimate.multiply_adds(network)
     extractor = model.build_extractor(network, "native", frozen=False)
     head = model.build_classifier(extractor.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
-    full = model.assemble(extractor, head)
-    full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=backend.compiles(True))
-    batches = backend.feed(train.Batches(images, rows, labels, options.batch_size, seed=0, full=True))
-    trace_train, train_rate = _rate(lambda: full.fit(batches, epochs=1, verbose=0), len(images), options.epochs)
+    full = fitted = model.assemble(extractor, head)
+    batches = train.Batches(images, rows, labels, options.batch_size, seed=0, full=True)
+    if backend.fits_on_gpu(images.nbytes, True):
+        fitted, batches = train.OnDevice(full, images), batches.numbers()
+    fitted.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=backend.compiles(True))
+    fed = backend.feed(batches)
+    trace_train, train_rate = _rate(lambda: fitted.fit(fed, epochs=1, verbose=0), len(images), options.epochs)
     trace_predict, predict_rate = _rate(
         lambda: train.predict(full, images, rows, options.batch_size), len(images), options.epochs
     )
     features = np.random.default_rng(0).random((1024, extractor.output_shape[-1]), dtype=np.float32)
     own = train.Batches(features, np.arange(1024), np.arange(1024) % 9, options.batch_size, seed=0, full=True)
-    own = backend.feed(own)
     head.compile(
         keras.optimizers.Adam(1e-3),
         "sparse_categorical_crossentropy",
         jit_compile=backend.compiles(True),
         steps_per_execution=train.HEAD_STEPS,
     )
-    _, head_rate = _rate(lambda: head.fit(own, epochs=1, verbose=0), 1024, 3)
+    _, head_rate = _rate(lambda: head.fit(backend.feed(own), epochs=1, verbose=0), 1024, 3)
     peak = estimate.peak_of(machine["device"])
     return machine | {
         "parameters": network.count_params(),

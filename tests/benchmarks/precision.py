@@ -1,0 +1,81 @@
+"""What mixed precision costs in accuracy: `python tests/benchmarks/precision.py RESULTS`, of a study that is prepared.
+
+MobileNet's features of every image of a protocol in float32 and in the 16-bit formats of GPUs, then the heads of each
+scenario named on either, with several seeds. The formats round alike on a CPU and on a GPU, so that this says what they do to
+the numbers; how fast they are, tests/benchmarks/gpu.py says. Prints and writes results/precision.csv (--reference:
+under results/reference).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import common
+import keras
+import numpy as np
+import pandas as pd
+
+from lib import backend, model, preprocess, split, train
+from lib.evaluate import predicted_class
+from lib.params import scenarios
+from lib.paths import StudyPaths
+
+POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
+SEEDS, EPOCHS, BATCH, UNITS = range(5), 20, 32, 256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="a results folder in which 02_prepare_data ran")
+    parser.add_argument("--protocol", default="grouped")
+    parser.add_argument("--scenario", nargs="+", default=list(scenarios()), choices=list(scenarios()))
+    parser.add_argument("--reference", action="store_true", help="write results/reference/precision.csv")
+    options = parser.parse_args()
+    paths = StudyPaths(options.results)
+    images = preprocess.open_images(paths.images(options.protocol))
+    views = pd.read_parquet(paths.index(options.protocol))
+    backend.configure(0, deterministic=True, mixed_precision=False)
+    rows, reference = [], None
+    for policy in POLICIES:
+        keras.config.set_dtype_policy(policy)
+        backbone = model.build_backbone("MobileNet", images.shape[1], **common.weights())
+        features = model.extract(model.build_extractor(backbone, "native", frozen=True), images, BATCH)
+        reference = features if reference is None else reference
+        apart = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
+        for name in options.scenario:
+            scenario = scenarios()[name]
+            scores = [accuracy(features, split.select(views, name, scenario), scenario.names, s) for s in SEEDS]
+            rows.append(
+                {
+                    "scenario": name,
+                    "protocol": options.protocol,
+                    "precision": policy,
+                    "features_apart": round(float(np.median(apart)), 6),
+                    "accuracy_mean": round(float(np.mean(scores)), 4),
+                    "accuracy_sd": round(float(np.std(scores, ddof=1)), 4),
+                    "seeds": len(scores),
+                }
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    target = common.ROOT / "results" / ("reference" if options.reference else "") / "precision.csv"
+    table = pd.DataFrame(rows).assign(machine=common.machine()).sort_values("scenario", kind="stable")
+    table.to_csv(target, index=False)
+    print(table.drop(columns="machine").to_string(index=False))
+
+
+def accuracy(features: np.ndarray, chosen: pd.DataFrame, classes: list[str], seed: int) -> float:
+    """The share of test images that a head finds the class of, trained in the precision that is set."""
+    head = model.build_classifier(features.shape[1], len(classes), UNITS, 0.15, 0.2, seed)
+    parts = [
+        train.batches(features, chosen, part, classes, BATCH, seed if part == "train" else None)
+        for part in ("train", "val")
+    ]
+    steps = train.HEAD_STEPS
+    train.fit(head, *parts, train.Schedule("transfer", EPOCHS, 1e-3, BATCH, 8, seed=seed, steps_per_execution=steps))
+    test = chosen[chosen["part"] == "test"]
+    found = train.predictions(head, features, test, classes, BATCH)
+    return float((predicted_class(found) == found["true_class"]).mean())
+
+
+if __name__ == "__main__":
+    main()
