@@ -19,8 +19,8 @@ from keras import layers
 from lib import model, preprocess, train
 from lib.params import scenarios
 
-# Nearly as many as the public set has. 1,728, 1,152 and 576 training images in the scenarios: full batches, in which the
-# two see the same images.
+# Nearly as many as the public set has. 1,728, 1,152 and 576 training images in the scenarios: full batches, in which
+# the two see the same images.
 IMAGES, SIZE, EPOCHS, BATCH, UNITS = 2160, 160, 20, 32, 256
 SCHEDULE = train.Schedule("transfer", EPOCHS, 1e-3, BATCH, patience=EPOCHS, steps_per_execution=train.HEAD_STEPS)
 

@@ -1,9 +1,9 @@
 """What mixed precision costs in accuracy: `python tests/benchmarks/precision.py RESULTS`, of a study that is prepared.
 
 MobileNet's features of every image of a protocol in float32 and in the 16-bit formats of GPUs, then the heads of each
-scenario named on either, with several seeds. The formats round alike on a CPU and on a GPU, so that this says what they do to
-the numbers; how fast they are, tests/benchmarks/gpu.py says. Prints and writes results/precision.csv (--reference:
-under results/reference).
+scenario named on either, with several seeds. The formats round on a CPU as on a GPU, so this says what they do to the
+numbers; how fast they are, tests/benchmarks/gpu.py says. Prints and writes results/precision.csv (--reference: under
+results/reference).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from lib.params import scenarios
 from lib.paths import StudyPaths
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
-SEEDS, EPOCHS, BATCH, UNITS = range(5), 20, 32, 256
+SEEDS, EPOCHS, BATCH, UNITS = range(3), 20, 32, 256
 
 
 def main() -> None:
