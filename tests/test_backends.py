@@ -116,6 +116,7 @@ def test_both_phases_train_and_training_again_gives_the_same_numbers(trained, tr
     first, second, on_device = told["losses"]
     assert first[-1] < 0.7 * first[0]
     assert np.array_equal(first, second) and np.array_equal(first, on_device)
+    assert told["apart"] == 0
     assert 0 < told["moved"] < 1e-3
     assert bool(told["tensorflow"]) == (trainer == "tensorflow")
 
