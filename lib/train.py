@@ -116,7 +116,11 @@ class OnDevice(keras.Model):
         self.network = network
         # a weight, since JAX would write any other array into what it compiles
         self.array = self.add_weight(
-            shape=array.shape, dtype=array.dtype, initializer=lambda shape, dtype: array, trainable=False
+            shape=array.shape,
+            dtype=array.dtype,
+            initializer=lambda shape, dtype: array,
+            trainable=False,
+            autocast=False,  # mixed precision would cast the whole array in each step
         )
 
     def call(self, rows, training=None):
