@@ -2,7 +2,8 @@
 
 MobileNet's features of every image of a protocol in float32 and in the 16-bit formats of GPUs, then the heads of each
 scenario named on either, with several seeds. The formats round on a CPU as on a GPU, so this says what they do to the
-numbers; how fast they are, tests/benchmarks/gpu.py says. Prints and writes results/precision.csv (--reference: under
+numbers; how fast they are, tests/benchmarks/gpu.py says. `features_apart` is the median over the images of
+|difference| / |float32's features|. Prints and writes results/precision.csv (--reference: under
 results/reference).
 """
 
@@ -44,12 +45,14 @@ def main() -> None:
         apart = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
         for name in options.scenario:
             scenario = scenarios()[name]
-            scores = [accuracy(features, split.select(views, name, scenario), scenario.names, s) for s in SEEDS]
+            chosen = split.select(views, name, scenario)
+            scores = [accuracy(features, chosen, scenario.names, seed) for seed in SEEDS]
             rows.append(
                 {
                     "scenario": name,
                     "protocol": options.protocol,
                     "precision": policy,
+                    "n_test": int((chosen["part"] == "test").sum()),
                     "features_apart": round(float(np.median(apart)), 6),
                     "accuracy_mean": round(float(np.mean(scores)), 4),
                     "accuracy_sd": round(float(np.std(scores, ddof=1)), 4),
