@@ -71,10 +71,12 @@ class Freshness:
         if after:
             external["lib/report_template"] = str(self.lib / "report_template")
         reached = library(self.lib).reached(run.notebook, counts_plots=run.pictures, after=after)
+        # the settings one by one, so that a change names the one that changed
+        parameters = {k: v for k, v in run.parameters.items() if k != "settings"} | run.parameters.get("settings", {})
         return {
             "format": FORMAT,
             "cells": cell_digests(run.notebook),
-            "parameters": {k: _plain(v) for k, v in run.parameters.items() if k not in PATH_PARAMETERS},
+            "parameters": {k: _plain(v) for k, v in parameters.items() if k not in PATH_PARAMETERS},
             "code": reached["code"],
             "packages": reached["packages"],
             "external": {name: self.external(Path(path)) for name, path in external.items()},

@@ -219,12 +219,13 @@ def _run(study, study_name, paths, inputs, step: Step, axes, notebook: Notebook,
     # in the order of AXES whatever the step's own order is
     cell = {axis: cell[axis] for axis in AXES if axis in cell}
     files = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
-    values = study.model_dump() | study.settings(cell) | axes | files
+    values = study.model_dump() | study.settings(cell) | axes | files | {"settings": study.model_dump()}
     unknown = [name for name in notebook.declared if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
             f"{notebook.path.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
-            f"fields of lib.params.Study, {', '.join(step.axes) or 'no axis'}, results, attempt, {', '.join(files)}"
+            f"fields of lib.params.Study, {', '.join(step.axes) or 'no axis'}, settings, results, attempt, "
+            f"{', '.join(files)}"
         )
     external = {
         name: files[name] for name in ("data", "metadata", "masks") if name in notebook.declared and files[name]

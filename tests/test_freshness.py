@@ -153,6 +153,16 @@ def test_a_changed_parameter_is_named_with_both_values_and_touches_only_who_decl
     }
 
 
+def test_the_report_knows_every_setting_by_its_own_name(tmp_path):
+    demo, paths = load_study("demo"), StudyPaths(tmp_path)
+    described = []
+    for study in (demo, demo.model_copy(update={"units": 65})):
+        *_, report = plan(study, "demo", paths, Inputs(), NOTEBOOKS)
+        described.append(Freshness(tmp_path).describe(report)["parameters"])
+    assert described[0].keys() == demo.model_dump().keys()
+    assert {key for key, value in described[0].items() if value != described[1][key]} == {"units"}
+
+
 def test_a_changed_cell_is_named_and_a_changed_text_or_comment_is_not(study):
     root, again = study
     path = next(iter(again().values())).notebook.parent / "07_kmeans.ipynb"

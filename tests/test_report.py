@@ -285,9 +285,7 @@ def make_report(results: Path) -> Path:
     """The report of a results folder, by the notebook as the runner fills it in."""
     notebook = nbformat.read(NOTEBOOKS / "08_report.ipynb", as_version=4)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    declared = {line.partition(":")[0] for line in parameters.source.splitlines() if re.match(r"\w+:", line)}
-    values = {k: v for k, v in STUDY.model_dump().items() if k in declared} | {"results": str(results)}
-    parameters.source += "\n" + "\n".join(f"{name} = {value!r}" for name, value in values.items())
+    parameters.source += f"\nresults = {str(results)!r}\nsettings = {STUDY.model_dump()!r}"
     NotebookClient(
         notebook, timeout=600, startup_timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}
     ).execute()
