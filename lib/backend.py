@@ -39,16 +39,25 @@ def configure(seed: int, deterministic: bool, mixed_precision: bool) -> dict[str
     return {"backend": name, "device": device, "precision": precision}
 
 
+def has_gpu() -> bool:
+    """Whether Keras computes on a GPU: one that the machine has but the backend was not built for does not count."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].platform == "gpu"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def compiles(wanted: bool) -> bool:
     """Whether XLA compiles the training steps: under TensorFlow where it is wanted and there is a GPU, under JAX
     always, which else runs them an operation at a time."""
     import keras
 
-    if keras.backend.backend() == "jax":
-        return True
-    import tensorflow as tf
-
-    return wanted and bool(tf.config.list_physical_devices("GPU"))
+    return keras.backend.backend() == "jax" or (wanted and has_gpu())
 
 
 def feed(batches):
@@ -83,7 +92,7 @@ def fits_on_gpu(size: int, jit_compile: bool) -> bool:
     quarter of what is free. False where there is no GPU, nvidia-smi does not tell, or XLA does not compile the steps:
     TensorFlow may then gather bytes on the CPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible == "" or not compiles(jit_compile):
+    if not (has_gpu() and compiles(jit_compile)):
         return False
     only = ["-i", visible.split(",")[0]] if visible else []
     query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", *only]

@@ -165,6 +165,7 @@ def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, 
     tool.write_text('#!/bin/sh\ncase "$*" in *"-i 3") echo 4000;; *"-i 4") exit 9;; *) echo 400; echo 8000;; esac\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
     monkeypatch.setattr(backend, "compiles", lambda wanted: wanted)
 
     def largest(devices):
@@ -172,9 +173,12 @@ def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, 
         return [size for size in (100, 101, 1000, 1001) if backend.fits_on_gpu(size * 2**20, True)]
 
     assert largest("3,0") == [100, 101, 1000] and largest("0") == [100]
-    assert largest("") == [] and largest("4") == []
+    assert largest("4") == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert not backend.fits_on_gpu(1, False)
+    assert backend.fits_on_gpu(1, True) and not backend.fits_on_gpu(1, False)
+    monkeypatch.setattr(backend, "has_gpu", lambda: False)  # the machine has one that the backend does not use
+    assert not backend.fits_on_gpu(1, True)
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
     tool.unlink()
     assert not backend.fits_on_gpu(1, True)
 

@@ -85,11 +85,9 @@ def step(folder: Path, names: list[str]) -> dict:
             with common.stopwatch() as watch:
                 way()
             took[name].append(watch())
-    rate = {name: STEPS * BATCH / median(seconds) for name, seconds in took.items()}
-    spread = {
-        name: [STEPS * BATCH / slowest for slowest in (max(seconds), min(seconds))] for name, seconds in took.items()
-    }
-    rates = {name: f"{low:.0f} to {high:.0f}" for name, (low, high) in spread.items()}
+    shown = STEPS * BATCH
+    rate = {name: shown / median(seconds) for name, seconds in took.items()}
+    rates = {name: f"{shown / max(seconds):.0f} to {shown / min(seconds):.0f}" for name, seconds in took.items()}
     return common.ratio(
         "step",
         f"fine-tuning MobileNet at {TRAIN_SIZE} px: rate fed from the array / rate on one batch held in memory",

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from lib import backend, model, preprocess, split, train
-from lib.evaluate import predicted_class
 from lib.params import scenarios
 from lib.paths import StudyPaths
 
@@ -76,8 +75,7 @@ def accuracy(features: np.ndarray, chosen: pd.DataFrame, classes: list[str], see
     steps = train.HEAD_STEPS
     train.fit(head, *parts, train.Schedule("transfer", EPOCHS, 1e-3, BATCH, 8, seed=seed, steps_per_execution=steps))
     test = chosen[chosen["part"] == "test"]
-    found = train.predictions(head, features, test, classes, BATCH)
-    return float((predicted_class(found) == found["true_class"]).mean())
+    return train.accuracy(train.predictions(head, features, test, classes, BATCH))
 
 
 if __name__ == "__main__":
