@@ -18,14 +18,39 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from lib import backend, estimate, provenance, runner
-from lib.freshness import Freshness
-from lib.params import AXES, CLASSES, STEPS, ParameterError, Study, backbones, load_study, nearest, study_path
-from lib.paths import NOTEBOOKS, RESULTS, StudyPaths
-from lib.progress import duration, log, start_log
-from lib.study import Inputs, NotebookError, Run, left_out, plan, select
+from lib.config import (
+    AXES,
+    BACKENDS,
+    CLASSES,
+    NOTEBOOKS,
+    RESULTS,
+    STEPS,
+    ParameterError,
+    Study,
+    StudyPaths,
+    backbones,
+    chosen_backend,
+    load_study,
+    nearest,
+    study_path,
+)
+from lib.engine import (
+    Freshness,
+    Inputs,
+    NotebookError,
+    Run,
+    duration,
+    estimate,
+    execution,
+    left_out,
+    log,
+    plan,
+    provenance,
+    select,
+    start_log,
+)
 
-BAD_INPUT = (ParameterError, NotebookError, runner.EngineError)
+BAD_INPUT = (ParameterError, NotebookError, execution.EngineError)
 
 
 def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int:
@@ -64,13 +89,13 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         todo = _show_plan(runs, paths, name, frozenset([options.force] if options.force else []))
         _show_estimate(todo, study, inputs, paths, options)
         return 0
-    with runner.locked(paths.root):
+    with execution.locked(paths.root):
         start_log(paths.log)
         log.info("python run_all.py %s", shlex.join(arguments))
         inputs = _inputs(options, study, paths, weights_dir, draw=True)
         planned = plan(study, name, paths, inputs, notebooks)
         runs = select(planned, steps, only)
-        how = runner.Options(
+        how = execution.Options(
             jobs=options.jobs,
             per_gpu=options.per_gpu,
             scheduler=options.scheduler,
@@ -81,7 +106,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         )
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
-        results = runner.carry_out(runs, planned, left_out(study), paths.root, how, facts, interrupted)
+        results = execution.carry_out(runs, planned, left_out(study), paths.root, how, facts, interrupted)
         if not interrupted.is_set() and any(result["status"] == "done" for result in results.values()):
             provenance.write_crate(planned, paths.root, study.title, facts)
         return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interrupted)
@@ -89,7 +114,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
 
 def _compare(options: argparse.Namespace) -> int:
     """Write the page that sets two results against each other."""
-    from lib import compare  # nothing else here needs templates
+    from lib.report import compare  # nothing else here needs templates
 
     if options.study != "paper":
         raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
@@ -161,10 +186,10 @@ def _answer_signals(interrupted: threading.Event) -> None:
 
 def _check_backend() -> None:
     """Refuse a backend that the study cannot run on, before any kernel is started with it."""
-    name = backend.chosen()
-    if name not in backend.BACKENDS:
-        known = " or ".join(backend.BACKENDS)
-        raise ParameterError(f"KERAS_BACKEND={name!r}: expected {known}{nearest(name, backend.BACKENDS)}")
+    name = chosen_backend()
+    if name not in BACKENDS:
+        known = " or ".join(BACKENDS)
+        raise ParameterError(f"KERAS_BACKEND={name!r}: expected {known}{nearest(name, BACKENDS)}")
     if not find_spec(name):
         raise ParameterError(f"KERAS_BACKEND={name!r}: {name} is not installed here; install it, or set another")
 
@@ -226,13 +251,13 @@ def _inputs(
     if study.synthetic and not options.data:
         folder = paths.demo_data
         if draw:
-            from lib import demo
+            from lib.data import demo
 
             demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
         # before the first run there is nothing to look at
         found = {"metadata": folder / "metadata.csv", "masks": folder / "masks"}
         return Inputs(data=folder, weights_dir=weights_dir, **found)
-    from lib import dataset  # Dask's workers import this file too, and need no image library
+    from lib.data import dataset  # Dask's workers import this file too, and need no image library
 
     metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
     try:
@@ -254,8 +279,8 @@ def _inputs(
 
 def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> list[Run]:
     """Print how every run stands; returns those that have to be made."""
-    runner.check_format(paths)
-    standings = runner.standings(runs, Freshness(paths.root), force)
+    execution.check_format(paths)
+    standings = execution.standings(runs, Freshness(paths.root), force)
     counts = {status: sum(s.status == status for s in standings.values()) for status in ("fresh", "stale", "missing")}
     total = ", ".join(f"{count} {status}" for status, count in counts.items())
     tree = Tree(Text(f"{name}: {len(runs)} runs: {total}"))
@@ -276,12 +301,12 @@ def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPa
     measured = estimate.rates()
     if not runs or not measured:
         return
-    jobs = options.jobs or max(1, len(runner.visible_gpus()) * options.per_gpu or runner.default_jobs())
+    jobs = options.jobs or max(1, len(execution.visible_gpus()) * options.per_gpu or execution.default_jobs())
     found = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths, jobs)
     steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in found.of_step.items())
     print(f"at most about {duration(found.wall)} with {jobs} at once, {found.disk / 1e9:.1f} GB: {steps}")
     print(f"by rates measured on {found.machine}; runs that were made here before, by how long they took")
-    if runner.visible_gpus() and not found.gpu:
+    if execution.visible_gpus() and not found.gpu:
         print("that machine had no GPU; for this one's rates: python tests/benchmarks/gpu.py")
     for name, stand_in in found.assumed.items():
         print(f"{name} has not been measured: taken to be as slow as {stand_in}")
@@ -290,7 +315,7 @@ def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPa
 def _count_files(study: Study, inputs: Inputs) -> int:
     if study.synthetic and not inputs.data.is_dir():  # a demo set that is not drawn yet
         return study.demo_images * len(CLASSES)
-    from lib import dataset
+    from lib.data import dataset
 
     return len(dataset.check(inputs.data).files)
 

@@ -10,8 +10,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports Te
 
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
-    """A small demo set: six images a class, 64 px; its folder, metadata, masks and planted flaws (lib.demo.DemoSet)."""
-    from lib import demo
+    """A small demo set: six images a class, 64 px; its folder, metadata, masks and planted flaws (DemoSet)."""
+    from lib.data import demo
 
     return demo.ensure(tmp_path_factory.mktemp("demo") / "data", images_per_class=6, size=64, seed=0)
 

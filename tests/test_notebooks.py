@@ -9,9 +9,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from lib import report
-from lib.params import AXES, Study, load_study
-from lib.paths import LIB, NOTEBOOKS, PARAMS
+from lib.config import AXES, LIB, NOTEBOOKS, PARAMS, Study, load_study
+from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 STEPS = [path for path in FILES if path.stem[:2].isdigit()]
@@ -118,7 +117,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
     # the last one, executed, becomes the page, as the runner does it
     nbformat.write(notebook, tmp_path / "08_report.ipynb")
     page = tmp_path / "results" / "demo" / "report" / "index.html"
-    report.to_html(tmp_path / "08_report.ipynb", page)
+    pages.to_html(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
 
 

@@ -15,10 +15,9 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 import run_all
-from lib.params import CLASSES, STEPS
-from lib.paths import NOTEBOOKS, REPOSITORY
+from lib.config import CLASSES, NOTEBOOKS, REPOSITORY, STEPS
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
 SMALL = str(FIXTURES / "small.yaml")
 

@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lib.dataset import read_metadata
-from lib.paths import LIB, NOTEBOOKS, PARAMS, REPOSITORY
+from lib.config import LIB, NOTEBOOKS, PARAMS, REPOSITORY
+from lib.data import read_metadata
 
 LOCK = (REPOSITORY / "requirements.lock").read_text()
 PINS = {

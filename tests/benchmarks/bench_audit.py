@@ -9,9 +9,9 @@ import common
 import numpy as np
 import pandas as pd
 
-from lib import dataset, split
-from lib.audit_dataset import dataset_audit
-from lib.params import CLASSES, Study
+from lib.audit import dataset_audit
+from lib.config import CLASSES, Study
+from lib.data import dataset, splits
 
 SMALL, LARGE, MEMORY_AT = 1_000, 50_000, 25_000
 
@@ -54,7 +54,7 @@ def audit_of(count: int) -> dict:
     index, thumbnails = _index(count)
     index = dataset.add_groups(index, thumbnails, 8, 9.0)
     study = Study()
-    views, _ = split.split(index, "clean", study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
+    views, _ = splits.split(index, "clean", study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
     return dataset_audit(index, pd.DataFrame(), {"clean": views})
 
 

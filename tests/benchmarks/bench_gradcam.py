@@ -9,16 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib import dataset, gradcam, model, preprocess
-from lib.params import CLASSES
+from lib.config import CLASSES
+from lib.data import dataset, preprocess
+from lib.explain import gradcam
+from lib.models import networks
 
 IMAGES, SIZE = 256, 160
 
 
 def measure() -> list[dict]:
-    backbone = model.build_backbone("MobileNet", SIZE, **common.weights())
-    head = model.build_classifier(backbone.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
-    full = model.assemble(model.build_extractor(backbone, "native", frozen=True), head)
+    backbone = networks.build_backbone("MobileNet", SIZE, **common.weights())
+    head = networks.build_classifier(backbone.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
+    full = networks.assemble(networks.build_extractor(backbone, "native", frozen=True), head)
     with tempfile.TemporaryDirectory() as temporary:
         files = common.pictures(Path(temporary), IMAGES)
         images = np.stack([preprocess.resize(dataset.decode(path), SIZE) for path, _ in files])

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib import backend, dataset, model, preprocess, train
+from lib.data import dataset, preprocess
+from lib.models import Batches, backend, networks
 
 IMAGES, SIZE, BATCH = 1280, 224, 32
 STEPS, ROUNDS, TRAIN_SIZE = 20, 9, 160
@@ -27,7 +28,7 @@ def measure() -> list[dict]:
 def epoch(folder: Path, names: list[str]) -> dict:
     """Seconds for all batches of an epoch; each is read once before, so that files are in the page cache for both."""
     images = _array(folder, names, SIZE)
-    ours = train.Batches(images, np.arange(len(images)), np.zeros(len(images), int), BATCH, seed=0)
+    ours = Batches(images, np.arange(len(images)), np.zeros(len(images), int), BATCH, seed=0)
     decoded = keras.utils.image_dataset_from_directory(
         folder, label_mode="int", image_size=(SIZE, SIZE), batch_size=BATCH, shuffle=True, verbose=False
     ).prefetch(tf.data.AUTOTUNE)
@@ -63,13 +64,13 @@ def epoch(folder: Path, names: list[str]) -> dict:
 def step(folder: Path, names: list[str]) -> dict:
     """Images a second of fine-tuning fed from the array, over those of the same step on one batch held in memory."""
     images = _array(folder, names, TRAIN_SIZE)
-    backbone = model.build_backbone("MobileNet", TRAIN_SIZE, **common.weights())
-    head = model.build_classifier(backbone.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
-    full = model.assemble(model.build_extractor(backbone, "native", frozen=False), head)
+    backbone = networks.build_backbone("MobileNet", TRAIN_SIZE, **common.weights())
+    head = networks.build_classifier(backbone.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
+    full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head)
     full.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=False)
     labels = np.arange(len(images)) % 9
     rows = np.arange(STEPS * BATCH)
-    fed = backend.feed(train.Batches(images, rows, labels[rows], BATCH, seed=0, full=True))
+    fed = backend.feed(Batches(images, rows, labels[rows], BATCH, seed=0, full=True))
     batch = tf.convert_to_tensor(images[:BATCH]), tf.convert_to_tensor(labels[:BATCH])
 
     def bare() -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 
-from lib import dataset, kmeans
+from lib.data import dataset
+from lib.explain import kmeans
 
 IMAGES = 45
 

@@ -13,7 +13,7 @@ from statistics import median
 
 import common
 
-from lib.params import CLASSES
+from lib.config import CLASSES
 
 FIXTURES = common.ROOT / "tests" / "fixtures"
 JOBS, SECONDS = 2, 6  # workers; processor time of a busy notebook

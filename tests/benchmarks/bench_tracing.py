@@ -12,7 +12,7 @@ import sys
 
 import common
 
-from lib.params import AXES, load_study
+from lib.config import AXES, load_study
 
 
 def measure() -> list[dict]:
@@ -51,7 +51,7 @@ def _in_own_process(name: str, size: int, batch: int) -> dict[str, float]:
 
 def _seconds_of_the_demo() -> float:
     """Of all notebooks of the demo, where it was made here."""
-    from lib.paths import RESULTS
+    from lib.config import RESULTS
 
     stamps = (RESULTS / "demo" / "stamps").glob("[!.]*.json")
     return sum(json.loads(stamp.read_text()).get("seconds", 0.0) for stamp in stamps)
@@ -62,12 +62,12 @@ def _traces(name: str, size: int, batch: int) -> dict[str, float]:
     import keras
     import numpy as np
 
-    from lib import model
+    from lib.models import networks
 
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).predict(np.ones((1, 2)), verbose=0)  # first call ever
     images, labels = np.zeros((batch, size, size, 3), np.uint8), np.zeros(batch, int)
-    backbone = model.build_backbone(name, size, "none")
-    extractor = model.build_extractor(backbone, "native", frozen=True)
+    backbone = networks.build_backbone(name, size, "none")
+    extractor = networks.build_extractor(backbone, "native", frozen=True)
 
     def extra(call) -> float:
         took = []
@@ -82,10 +82,10 @@ def _traces(name: str, size: int, batch: int) -> dict[str, float]:
         return extra(lambda: network.fit(data, labels, validation_data=(data, labels), verbose=0))
 
     found = {"predict": extra(lambda: extractor.predict(images, verbose=0))}
-    head = model.build_classifier(extractor.output_shape[-1], 9, 64, 0.15, 0.2, seed=0)
+    head = networks.build_classifier(extractor.output_shape[-1], 9, 64, 0.15, 0.2, seed=0)
     found["head"] = fit(head, np.zeros((batch, extractor.output_shape[-1]), np.float32))
-    found["frozen"] = fit(model.assemble(extractor, head), images)
-    found["finetune"] = fit(model.assemble(model.build_extractor(backbone, "native", frozen=False), head), images)
+    found["frozen"] = fit(networks.assemble(extractor, head), images)
+    found["finetune"] = fit(networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head), images)
     return found
 
 

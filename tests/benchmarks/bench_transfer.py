@@ -16,13 +16,14 @@ import pandas as pd
 import tensorflow as tf
 from keras import layers
 
-from lib import model, preprocess, train
-from lib.params import scenarios
+from lib.config import scenarios
+from lib.data import preprocess
+from lib.models import extract_features, networks, training
 
 # Nearly as many as the public set has. 1,728, 1,152 and 576 training images in the scenarios: full batches, in which
 # the two see the same images.
 IMAGES, SIZE, EPOCHS, BATCH, UNITS = 2160, 160, 20, 32, 256
-SCHEDULE = train.Schedule("transfer", EPOCHS, 1e-3, BATCH, patience=EPOCHS, steps_per_execution=train.HEAD_STEPS)
+SCHEDULE = training.Schedule("transfer", EPOCHS, 1e-3, BATCH, patience=EPOCHS, steps_per_execution=training.HEAD_STEPS)
 
 
 def measure() -> list[dict]:
@@ -68,15 +69,15 @@ def with_cached_features(views: pd.DataFrame, folder: Path) -> dict[str, np.ndar
     """Test predictions of each scenario as the study's notebooks make them: decode once, extract once, train heads."""
     images = folder / "images.npy"
     preprocess.write_images(views, _as_tensorflow_decodes, folder / "all", images, SIZE, 0, 0.0, 0.0)
-    backbone = model.build_backbone("MobileNet", SIZE, **common.weights())
-    extractor = model.build_extractor(backbone, "native", frozen=True)
-    features = model.extract(extractor, preprocess.open_images(images), BATCH)
+    backbone = networks.build_backbone("MobileNet", SIZE, **common.weights())
+    extractor = networks.build_extractor(backbone, "native", frozen=True)
+    features = extract_features(extractor, preprocess.open_images(images), BATCH)
     found = {}
     for name, scenario in scenarios().items():
         chosen = _of(views, scenario).rename_axis("row").reset_index()
-        head = model.build_classifier(features.shape[1], len(scenario.names), UNITS, 0.15, 0.2, seed=0)
-        parts = [train.batches(features, chosen, part, scenario.names, BATCH, None) for part in ("train", "val")]
-        train.fit(head, *parts, SCHEDULE)
+        head = networks.build_classifier(features.shape[1], len(scenario.names), UNITS, 0.15, 0.2, seed=0)
+        parts = [training.batches(features, chosen, part, scenario.names, BATCH, None) for part in ("train", "val")]
+        training.fit(head, *parts, SCHEDULE)
         found[name] = head.predict(features[chosen.loc[chosen["part"] == "test", "row"]], verbose=0)
     return found
 
@@ -88,12 +89,12 @@ def with_one_fit(views: pd.DataFrame, name: str, folder: Path) -> np.ndarray:
     data = {
         part: _directory(chosen[chosen["part"] == part], scenario.names, folder) for part in ("train", "val", "test")
     }
-    backbone = model.build_backbone("MobileNet", SIZE, **common.weights())
+    backbone = networks.build_backbone("MobileNet", SIZE, **common.weights())
     backbone.trainable = False
     images = keras.Input((SIZE, SIZE, 3))
     x = layers.RandomContrast(0.0, value_range=(0, 255))(layers.RandomRotation(0.0)(images))
     x = backbone(layers.Rescaling(1 / 127.5, offset=-1.0)(x), training=False)
-    head = model.build_classifier(backbone.output_shape[-1], len(scenario.names), UNITS, 0.15, 0.2, seed=0)
+    head = networks.build_classifier(backbone.output_shape[-1], len(scenario.names), UNITS, 0.15, 0.2, seed=0)
     whole = keras.Model(images, head(layers.GlobalMaxPooling2D()(x)))
     # XLA would make it slower on a CPU
     whole.compile(

@@ -47,7 +47,7 @@ def machine() -> str:
     """Processor, cores, memory and GPUs in one line, with the versions that decide speed."""
     from importlib.metadata import version
 
-    from lib.provenance import hardware
+    from lib.engine import hardware
 
     found = hardware()
     gpus = ", ".join(found["gpus"]) or "no GPU"
@@ -66,8 +66,8 @@ def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
     import cv2
     import numpy as np
 
-    from lib import dataset, demo
-    from lib.params import CLASSES
+    from lib.config import CLASSES
+    from lib.data import dataset, demo
 
     given = os.environ.get("SKINCAS_DATA", "")
     root = dataset.find(given) if given else demo.ensure(folder / "drawn", 12, 256, 0).folder
@@ -94,7 +94,7 @@ def source_of_pictures() -> str:
 
 
 def weights() -> dict[str, str]:
-    """ImageNet's weights where $SKINCAS_WEIGHTS is set, else random ones: arguments of lib.model.build_backbone."""
+    """ImageNet's weights where $SKINCAS_WEIGHTS is set, else random ones: arguments of build_backbone."""
     given = os.environ.get("SKINCAS_WEIGHTS", "")
     return {"weights": "imagenet", "weights_dir": given} if given else {"weights": "none"}
 

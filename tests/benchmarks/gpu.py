@@ -19,7 +19,7 @@ from pathlib import Path
 
 import common
 
-from lib.params import backbones
+from lib.config import backbones
 
 NAMES = list(backbones())
 
@@ -29,7 +29,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(_one(options.one, options)))
         return
-    from lib import paths
+    from lib.config import paths
 
     with tempfile.TemporaryDirectory() as folder:
         images = _prepare(Path(folder), options)
@@ -72,7 +72,8 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     """The images at the size asked for, and seconds an image of the steps that need no network."""
     import pandas as pd
 
-    from lib import dataset, kmeans, preprocess
+    from lib.data import dataset, preprocess
+    from lib.explain import kmeans
 
     (folder / "jpegs").mkdir()
     pictures = common.pictures(folder / "jpegs", options.images)
@@ -113,7 +114,9 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     import keras
     import numpy as np
 
-    from lib import backend, estimate, model, preprocess, train
+    from lib.data import preprocess
+    from lib.engine import estimate
+    from lib.models import Batches, backend, networks, predict, training
 
     machine = backend.configure(0, deterministic=False, mixed_precision=not options.float32)
     images = preprocess.open_images(options.array)[: options.images]
@@ -122,27 +125,27 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     weights = common.weights()
     if weights["weights"] == "imagenet" and not (Path(weights["weights_dir"]) / backbones()[name].weights).is_file():
         weights = {"weights": "none"}  # the speed is the same
-    network = model.build_backbone(name, images.shape[1], **weights)
+    network = networks.build_backbone(name, images.shape[1], **weights)
     adds = estimate.multiply_adds(network)
-    extractor = model.build_extractor(network, "native", frozen=False)
-    head = model.build_classifier(extractor.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
-    full = fitted = model.assemble(extractor, head)
-    batches = train.Batches(images, rows, labels, options.batch_size, seed=0, full=True)
+    extractor = networks.build_extractor(network, "native", frozen=False)
+    head = networks.build_classifier(extractor.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
+    full = fitted = networks.assemble(extractor, head)
+    batches = Batches(images, rows, labels, options.batch_size, seed=0, full=True)
     if backend.fits_on_gpu(images.nbytes, True):
-        fitted, batches = train.OnDevice(full, images), batches.numbers()
+        fitted, batches = training.OnDevice(full, images), batches.numbers()
     fitted.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=backend.compiles(True))
     fed = backend.feed(batches)
     trace_train, train_rate = _rate(lambda: fitted.fit(fed, epochs=1, verbose=0), len(images), options.epochs)
     trace_predict, predict_rate = _rate(
-        lambda: train.predict(full, images, rows, options.batch_size), len(images), options.epochs
+        lambda: predict(full, images, rows, options.batch_size), len(images), options.epochs
     )
     features = np.random.default_rng(0).random((1024, extractor.output_shape[-1]), dtype=np.float32)
-    own = train.Batches(features, np.arange(1024), np.arange(1024) % 9, options.batch_size, seed=0, full=True)
+    own = Batches(features, np.arange(1024), np.arange(1024) % 9, options.batch_size, seed=0, full=True)
     head.compile(
         keras.optimizers.Adam(1e-3),
         "sparse_categorical_crossentropy",
         jit_compile=backend.compiles(True),
-        steps_per_execution=train.HEAD_STEPS,
+        steps_per_execution=training.HEAD_STEPS,
     )
     _, head_rate = _rate(lambda: head.fit(backend.feed(own), epochs=1, verbose=0), 1024, 3)
     peak = estimate.peak_of(machine["device"])
@@ -197,10 +200,8 @@ def _start_of_a_kernel() -> float:
 
 def _paper_hours(name: str, rates: dict) -> float:
     """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
-    from lib import estimate
-    from lib.params import load_study
-    from lib.paths import StudyPaths
-    from lib.study import Inputs, plan
+    from lib.config import StudyPaths, load_study
+    from lib.engine import Inputs, estimate, plan
 
     study = load_study("paper").model_copy(update={"backbones": [name]})
     runs = plan(study, "paper", StudyPaths(Path()), Inputs(data=Path()))

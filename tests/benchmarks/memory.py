@@ -51,8 +51,8 @@ def draw(data: Path, count: int) -> None:
     """JPEGs of 224 px in class folders, every one another: views of a few drawn lesions, with noise."""
     import cv2
 
-    from lib import dataset, demo, preprocess
-    from lib.params import CLASSES
+    from lib.config import CLASSES
+    from lib.data import dataset, demo, preprocess
 
     drawn = demo.ensure(data.parent / "drawn", 6, SIZE, 0)
     originals = [dataset.decode(path) for _, _, path in dataset.check(drawn.folder).files]
@@ -73,14 +73,14 @@ def draw(data: Path, count: int) -> None:
 
 def prepare(folder: Path) -> None:
     """What 01_audit and 02_prepare_data do, each image in the pool once."""
-    from lib import dataset, preprocess, split
-    from lib.audit_dataset import dataset_audit
-    from lib.params import CLASSES
+    from lib.audit import dataset_audit
+    from lib.config import CLASSES
+    from lib.data import dataset, preprocess, splits
 
     index, unreadable = dataset.read(folder / "data", None, 8, 9.0)
     counts = index["class"].value_counts()
     sizes = {name: int(counts[name]) for name in CLASSES}
-    views, _ = split.split(index, "grouped", sizes, 10, 2, 0)
+    views, _ = splits.split(index, "grouped", sizes, 10, 2, 0)
     dataset_audit(index, unreadable, {"grouped": views})
     preprocess.write_images(
         views, dataset.decode, folder / "data", folder / "images.npy", SIZE, 0, 180.0, 0.3, os.cpu_count() or 1
@@ -92,9 +92,9 @@ def learn(folder: Path) -> None:
     """What 03_extract_features and 04_train do with the arrays, on a network of one convolution."""
     import keras
 
-    from lib import model, preprocess, train
-    from lib.params import scenarios
-    from lib.split import select
+    from lib.config import scenarios
+    from lib.data import preprocess, select
+    from lib.models import extract_features, networks, training
 
     images = preprocess.open_images(folder / "images.npy")
     task = scenarios()["nine_classes"]
@@ -102,15 +102,15 @@ def learn(folder: Path) -> None:
     inputs = keras.Input(images.shape[1:], dtype="uint8")
     maps = keras.layers.Conv2D(64, 32, strides=32)(keras.layers.Rescaling(1 / 255)(inputs))
     extractor = keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(maps))
-    features = model.extract(extractor, images, BATCH, folder / "features.npy")
+    features = extract_features(extractor, images, BATCH, folder / "features.npy")
     head = keras.Sequential([keras.Input((64,)), keras.layers.Dense(9, "softmax")])
-    for network, array in ((head, features), (model.assemble(extractor, head), images)):
+    for network, array in ((head, features), (networks.assemble(extractor, head), images)):
         parts = [
-            train.batches(array, chosen, part, task.names, BATCH, 0 if part == "train" else None)
+            training.batches(array, chosen, part, task.names, BATCH, 0 if part == "train" else None)
             for part in ("train", "val")
         ]
-        train.fit(network, *parts, train.Schedule("finetune", 1, 1e-3, BATCH, 5))
-        train.predictions(network, array, chosen[chosen["part"] == "test"], task.names, BATCH)
+        training.fit(network, *parts, training.Schedule("finetune", 1, 1e-3, BATCH, 5))
+        training.predictions(network, array, chosen[chosen["part"] == "test"], task.names, BATCH)
 
 
 def _peak(step: str, folder: Path) -> float:

@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib import backend, model, preprocess, split, train
-from lib.params import scenarios
-from lib.paths import StudyPaths
+from lib.config import StudyPaths, scenarios
+from lib.data import preprocess, splits
+from lib.models import backend, extract_features, networks, training
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
 SEEDS, EPOCHS, BATCH, UNITS = range(3), 20, 32, 256
@@ -38,13 +38,13 @@ def main() -> None:
     rows, reference = [], None
     for policy in POLICIES:
         keras.config.set_dtype_policy(policy)
-        backbone = model.build_backbone("MobileNet", images.shape[1], **common.weights())
-        features = model.extract(model.build_extractor(backbone, "native", frozen=True), images, BATCH)
+        backbone = networks.build_backbone("MobileNet", images.shape[1], **common.weights())
+        features = extract_features(networks.build_extractor(backbone, "native", frozen=True), images, BATCH)
         reference = features if reference is None else reference
         apart = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
         for name in options.scenario:
             scenario = scenarios()[name]
-            chosen = split.select(views, name, scenario)
+            chosen = splits.select(views, name, scenario)
             scores = [accuracy(features, chosen, scenario.names, seed) for seed in SEEDS]
             rows.append(
                 {
@@ -67,15 +67,17 @@ def main() -> None:
 
 def accuracy(features: np.ndarray, chosen: pd.DataFrame, classes: list[str], seed: int) -> float:
     """The share of test images that a head finds the class of, trained in the precision that is set."""
-    head = model.build_classifier(features.shape[1], len(classes), UNITS, 0.15, 0.2, seed)
+    head = networks.build_classifier(features.shape[1], len(classes), UNITS, 0.15, 0.2, seed)
     parts = [
-        train.batches(features, chosen, part, classes, BATCH, seed if part == "train" else None)
+        training.batches(features, chosen, part, classes, BATCH, seed if part == "train" else None)
         for part in ("train", "val")
     ]
-    steps = train.HEAD_STEPS
-    train.fit(head, *parts, train.Schedule("transfer", EPOCHS, 1e-3, BATCH, 8, seed=seed, steps_per_execution=steps))
+    steps = training.HEAD_STEPS
+    training.fit(
+        head, *parts, training.Schedule("transfer", EPOCHS, 1e-3, BATCH, 8, seed=seed, steps_per_execution=steps)
+    )
     test = chosen[chosen["part"] == "test"]
-    return train.accuracy(train.predictions(head, features, test, classes, BATCH))
+    return training.accuracy(training.predictions(head, features, test, classes, BATCH))
 
 
 if __name__ == "__main__":

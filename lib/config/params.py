@@ -1,0 +1,325 @@
+"""What a study is: the defaults of every parameter, once, and the reading of the files in params/.
+
+A study file holds only what differs from the defaults here. An unknown key, a wrong type or an
+impossible value is refused with the file, the key and the nearest valid name.
+"""
+
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lib.config.paths import PARAMS
+
+AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed")
+STEPS = ("audit", "prepare", "features", "train", "evaluate", "gradcam", "kmeans", "report")
+PROTOCOLS = ("published", "grouped", "clean")
+PREPROCESSING = ("native", "minmax", "raw")
+PHASES = ("transfer", "finetune")
+CLASSES = (
+    "actinic keratosis",
+    "basal cell carcinoma",
+    "dermatofibroma",
+    "melanoma",
+    "nevus",
+    "pigmented benign keratosis",
+    "seborrheic keratosis",
+    "squamous cell carcinoma",
+    "vascular lesion",
+)
+NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices"}  # the other files of params/
+MALIGNANT = ("basal cell carcinoma", "melanoma", "squamous cell carcinoma")
+
+
+class ParameterError(ValueError):
+    """A parameter file that cannot be used; the message names the file, the key and what to write instead."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Scenario(Strict):
+    """One of the paper's four classification tasks: task class -> the data set's classes it covers."""
+
+    table: int
+    title: str
+    classes: dict[str, list[str]]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.classes)
+
+    def label_of(self) -> dict[str, str]:
+        """Data-set class -> class of this task, for the classes that take part in it."""
+        return {source: task for task, sources in self.classes.items() for source in sources}
+
+
+class Backbone(Strict):
+    printed: str
+    input: Literal["raw", "tf", "caffe"]
+    last_conv: str
+    weights: str
+
+
+class Override(Strict):
+    """Settings that hold only in some cells of the matrix: where every axis of `when` matches, `set` applies."""
+
+    when: dict[str, Any]
+    set: dict[str, Any]
+
+
+class Study(Strict):
+    """Every parameter of a study with its default: the paper's value where it gives one, ours where it is silent."""
+
+    title: str = "Reproduction of EfficientSkinCaSV2B3"
+    synthetic: bool = False  # the images are drawn by lib.data.demo; marked so wherever they are shown
+
+    # the matrix
+    scenarios: list[str] = ["nine_classes", "benign_malignant", "six_benign", "three_malignant"]
+    backbones: list[str] = ["EfficientNetV2B3", "ResNet50V2", "MobileNetV2", "EfficientNetB3", "ResNet50", "MobileNet"]
+    protocols: list[str] = list(PROTOCOLS)
+    preprocessings: list[str] = ["native"]
+    seeds: list[int] = [0]
+    leave_out: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
+    overrides: list[Override] = []
+
+    # images and pools (02_prepare_data)
+    image_size: int = Field(224, ge=32, le=1024)  # px, side of the square input
+    pool_sizes: dict[str, int] = {  # images a class after augmentation; their tenths add up to the printed test sets:
+        "actinic keratosis": 990,  # 594 for six benign classes, 307 for three malignant, 901 for nine (01_audit)
+        "basal cell carcinoma": 1020,
+        "dermatofibroma": 990,
+        "melanoma": 1030,
+        "nevus": 990,
+        "pigmented benign keratosis": 990,
+        "seborrheic keratosis": 990,
+        "squamous cell carcinoma": 1020,
+        "vascular lesion": 990,
+    }
+    pool_size_benign_malignant: int = Field(2500, ge=10)  # images for each of the two classes: a test set of 500
+    split_seed: int = Field(0, ge=0)
+    min_test_images: int = Field(2, ge=1)  # a class with fewer original test images is not evaluable
+    rotation: float = Field(180.0, ge=0, le=180)  # degrees, largest angle of equation 3
+    contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
+    near_duplicate_bits: int = Field(8, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
+    near_duplicate_difference: float = Field(9.0, ge=0)  # grey levels, largest mean absolute difference to confirm it
+
+    # the head of Fig. 2 and its training (04_train)
+    units: int = Field(256, ge=1)
+    dropout_features: float = Field(0.15, ge=0, lt=1)
+    dropout_hidden: float = Field(0.2, ge=0, lt=1)
+    head_momentum: float = Field(0.99, gt=0, lt=1)  # of the head's BatchNormalization statistics; lower for few steps
+    weights: Literal["imagenet", "none"] = "imagenet"
+    optimizer: Literal["adam", "sgd"] = "adam"
+    batch_size: int = Field(32, ge=1)
+    transfer_epochs: int = Field(40, ge=1)
+    transfer_learning_rate: float = Field(1e-3, gt=0)
+    finetune_epochs: int = Field(30, ge=0)  # 0: no fine-tuning phase
+    finetune_learning_rate: float = Field(1e-5, gt=0)  # 1e-4 destroys the features of a pretrained MobileNet
+    finetune_batch_norm: Literal["inference", "train"] = "inference"  # `train` for random weights
+    finetune_layers: int = Field(0, ge=0)  # how many last layers of the backbone are unfrozen; 0: all
+    patience: int = Field(8, ge=1)  # epochs without a lower validation loss before training stops
+    mixed_precision: bool = True  # on GPUs only
+    jit_compile: bool = True  # on GPUs only
+    deterministic: bool = True
+
+    # the audit of the printed tables (01_audit)
+    audit_min_n: int = Field(100, ge=2)
+    audit_max_n: int = Field(1500, ge=2)
+
+    # explanation and segmentation (06_gradcam, 07_kmeans)
+    gradcam_images: int = Field(18, ge=1)  # test images a cell
+    gradcam_phase: Literal["best", "transfer", "finetune"] = "best"
+    kmeans_k: int = Field(3, ge=2, le=16)
+    kmeans_features: Literal["colour", "colour_texture"] = "colour"
+    kmeans_init: Literal["random", "k-means++"] = "k-means++"
+    kmeans_iterations: int = Field(100, ge=1)
+    kmeans_tolerance: float = Field(1e-3, gt=0)  # largest movement of a centroid, grey levels
+    kmeans_attempts: int = Field(3, ge=1)
+    kmeans_images: int = Field(0, ge=0)  # images to segment, an equal number a class; 0: all
+
+    # the embedded demo (lib.data.demo)
+    demo_images: int = Field(12, ge=6)  # images a class
+    demo_size: int = Field(128, ge=32)  # px
+    demo_seed: int = Field(0, ge=0)
+
+    @field_validator("scenarios", "backbones", "protocols", "preprocessings")
+    @classmethod
+    def known_and_once(cls, values: list[str], info) -> list[str]:
+        valid = {
+            "scenarios": list(scenarios()),
+            "backbones": list(backbones()),
+            "protocols": PROTOCOLS,
+            "preprocessings": PREPROCESSING,
+        }[info.field_name]
+        for value in values:
+            if value not in valid:
+                raise ValueError(f"no {info.field_name} value {value!r}{nearest(value, valid)}")
+        if not values or len(set(values)) < len(values):
+            raise ValueError("must list at least one value, each once")
+        return values
+
+    @field_validator("seeds")
+    @classmethod
+    def some_seeds(cls, values: list[int]) -> list[int]:
+        if not values or len(set(values)) < len(values) or min(values) < 0:
+            raise ValueError("must list at least one whole number from 0, each once")
+        return values
+
+    @field_validator("pool_sizes")
+    @classmethod
+    def one_pool_a_class(cls, sizes: dict[str, int]) -> dict[str, int]:
+        for name in sizes:
+            if name not in CLASSES:
+                raise ValueError(f"no class {name!r}{nearest(name, CLASSES)}")
+        if set(sizes) != set(CLASSES) or min(sizes.values()) < 10:
+            raise ValueError("must give every class a size of at least 10")
+        return sizes
+
+    @model_validator(mode="after")
+    def known_cells(self) -> "Study":
+        for cell in [*self.leave_out, *(override.when for override in self.overrides)]:
+            for axis in cell:
+                if axis not in AXES:
+                    raise ValueError(f"no axis {axis!r}{nearest(axis, AXES)}")
+        for override in self.overrides:
+            for key in override.set:
+                if key not in Study.model_fields or key in NOT_OVERRIDABLE:
+                    valid = set(Study.model_fields) - NOT_OVERRIDABLE
+                    raise ValueError(f"{key!r} cannot be set for part of the matrix{nearest(key, valid)}")
+            # the values must be as valid as they would be for the whole study
+            Study.model_validate(self.model_dump(exclude={"overrides"}) | override.set)
+        if self.audit_min_n > self.audit_max_n:
+            raise ValueError("audit_min_n must not be above audit_max_n")
+        return self
+
+    def cells(self, *axes: str) -> list[dict[str, Any]]:
+        """The cells of the matrix over `axes` that at least one trained cell belongs to, in the order of the files."""
+        values = (self.protocols, self.preprocessings, self.scenarios, self.backbones, self.seeds)
+        cells: dict[tuple, dict[str, Any]] = {}
+        for protocol in values[0]:
+            for preprocessing in values[1]:
+                for scenario in values[2]:
+                    for backbone in values[3]:
+                        for seed in values[4]:
+                            cell = dict(zip(AXES, (protocol, preprocessing, scenario, backbone, seed)))
+                            if not any(matches(cell, left_out) for left_out in self.leave_out):
+                                key = tuple(cell[axis] for axis in axes)
+                                cells.setdefault(key, {axis: cell[axis] for axis in axes})
+        return list(cells.values())
+
+    def settings(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """Every parameter as it holds in a cell (axis -> value), overrides applied, the later ones last."""
+        settings = self.model_dump(exclude={"overrides", "leave_out"})
+        for override in self.overrides:
+            if matches(cell, override.when):
+                settings |= override.set
+        return settings
+
+
+# What shapes the matrix or the shared inputs of its cells cannot differ between cells.
+NOT_OVERRIDABLE = {
+    *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds", "leave_out", "overrides"),
+    *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "kmeans_", "pool_", "near_"))),
+    *("image_size", "split_seed", "rotation", "contrast", "weights", "min_test_images"),
+}
+
+
+def matches(cell: dict[str, Any], when: dict[str, Any]) -> bool:
+    """Whether every axis named in `when` is in the cell and has the value, or one of the values, given there."""
+    return all(
+        axis in cell and cell[axis] in (value if isinstance(value, list) else [value]) for axis, value in when.items()
+    )
+
+
+def load_study(name_or_path: str) -> Study:
+    """Read a study by its name in params/ or by the path of a YAML file.
+
+    Raises:
+        ParameterError: no such study, unreadable YAML, unknown key, wrong type or impossible value.
+    """
+    path = study_path(name_or_path)
+    return validated(Study, read_yaml(path), path)
+
+
+def study_path(name_or_path: str) -> Path:
+    """The file of a study given by name or path; ParameterError if there is none."""
+    by_name = PARAMS / f"{name_or_path}.yaml"
+    if by_name.is_file() and by_name.parent == PARAMS and by_name.stem in study_names():
+        return by_name
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    raise ParameterError(
+        f"no study {name_or_path!r}{nearest(name_or_path, study_names())}; "
+        f"give a name ({', '.join(study_names())}) or the path of a YAML file"
+    )
+
+
+def study_names() -> list[str]:
+    """The studies in params/."""
+    return sorted({path.stem for path in PARAMS.glob("*.yaml")} - NOT_STUDIES)
+
+
+@cache
+def scenarios() -> dict[str, Scenario]:
+    """The four scenarios by name, from params/scenarios.yaml."""
+    path = PARAMS / "scenarios.yaml"
+    return {name: validated(Scenario, entry, path, name) for name, entry in read_yaml(path).items()}
+
+
+@cache
+def backbones() -> dict[str, Backbone]:
+    """The six backbones by their keras.applications names, from params/backbones.yaml."""
+    path = PARAMS / "backbones.yaml"
+    return {name: validated(Backbone, entry, path, name) for name, entry in read_yaml(path).items()}
+
+
+def published() -> pd.DataFrame:
+    """The 48 rows of Tables I-IV as printed, in per cent: table, phase, backbone, val_accuracy, test_accuracy,
+    precision, recall, f1."""
+    return pd.read_csv(PARAMS / "published.csv")
+
+
+def literature() -> pd.DataFrame:
+    """Table V as printed."""
+    return pd.read_csv(PARAMS / "literature.csv", dtype=str, keep_default_na=False)
+
+
+def nearest(name: str, valid) -> str:
+    """`; did you mean 'x'?` for the nearest valid name, or nothing where none is near."""
+    close = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParameterError(f"{path}: cannot be read as YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: must hold `key: value` lines, holds a {type(content).__name__}")
+    return content
+
+
+def validated(model: type[Strict], content: dict[str, Any], path: Path, entry: str = ""):
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in (entry, *problem["loc"]) if part != "")
+            if problem["type"] == "extra_forbidden":
+                lines.append(f"{path}: unknown key {key!r}{nearest(problem['loc'][-1], model.model_fields)}")
+            else:
+                text = problem["msg"].removeprefix("Value error, ")
+                value = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
+                lines.append(f"{path}: {key or 'study'}: {text}{value}")
+        raise ParameterError("\n".join(lines)) from error

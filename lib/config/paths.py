@@ -1,0 +1,194 @@
+"""Where everything lies: the only module that builds paths.
+
+A study's results folder is read in place. What a run writes goes first to a folder of that attempt
+and is renamed into place when the run has ended well, so outputs appear whole or not at all.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PARAMS = REPOSITORY / "params"
+NOTEBOOKS = REPOSITORY / "notebooks"
+LIB = REPOSITORY / "lib"
+RESULTS = REPOSITORY / "results"
+RATES = RESULTS / "rates.json"  # how fast this machine is, and the machine of the reference: lib.engine.estimate
+REFERENCE_RATES = RESULTS / "reference" / "rates.json"
+
+
+def comparison(a: str, b: str) -> Path:
+    """The page that sets two results against each other, by their names; what is no word in them becomes `-`."""
+    names = [re.sub(r"[^\w.]+", "-", name).strip("-.") or "results" for name in (a, b)]
+    return RESULTS / "compare" / f"{names[0]}-{names[1]}.html"
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """The files of one study, `results/<study>/...`.
+
+    Args:
+        root: the results folder of the study.
+        attempt: folder to write to instead of `root` (`new` maps into it); empty writes in place.
+    """
+
+    root: Path
+    attempt: Path | None = None
+
+    @classmethod
+    def of(cls, results: str, attempt: str = "") -> "StudyPaths":
+        """Paths from a notebook's two string parameters."""
+        return cls(Path(results), Path(attempt) if attempt else None)
+
+    def new(self, path: Path) -> Path:
+        """Where to write `path` in this attempt; its parent folder is made."""
+        target = self.attempt / path.relative_to(self.root) if self.attempt else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    @property
+    def demo_data(self) -> Path:
+        """The synthetic data set of a demo study, drawn by lib.data.demo: Train/, Test/, masks/, metadata.csv."""
+        return self.root / "data"
+
+    # 01_audit
+    @property
+    def audit(self) -> Path:
+        return self.root / "audit"
+
+    @property
+    def published_audit(self) -> Path:
+        return self.audit / "published.json"
+
+    @property
+    def dataset_audit(self) -> Path:
+        return self.audit / "dataset.json"
+
+    @property
+    def image_index(self) -> Path:
+        """A row a readable file of the data set, with content digest, hash, diagnosis, lesion and group."""
+        return self.audit / "images.parquet"
+
+    @property
+    def unreadable(self) -> Path:
+        """Files of the data set that could not be read, with the reason."""
+        return self.audit / "unreadable.csv"
+
+    # 02_prepare_data
+    def prepared(self, protocol: str) -> Path:
+        return self.root / "prepared" / protocol
+
+    def images(self, protocol: str) -> Path:
+        return self.prepared(protocol) / "images.npy"
+
+    def index(self, protocol: str) -> Path:
+        return self.prepared(protocol) / "index.parquet"
+
+    def label_changes(self, protocol: str) -> Path:
+        """Files whose label the protocol changed or that it dropped, with the reason."""
+        return self.prepared(protocol) / "label_changes.csv"
+
+    def not_evaluable(self, protocol: str) -> Path:
+        """Classes of a scenario that are left with too few test images, with the counts."""
+        return self.prepared(protocol) / "not_evaluable.csv"
+
+    def seen_in_training(self, protocol: str) -> Path:
+        """The share of each scenario's test images whose file, or group, is also in the training part."""
+        return self.prepared(protocol) / "seen_in_training.csv"
+
+    # 03_extract_features
+    def feature_folder(self, protocol: str, preprocessing: str, backbone: str) -> Path:
+        return self.root / "features" / protocol / preprocessing / backbone
+
+    def features(self, protocol: str, preprocessing: str, backbone: str) -> Path:
+        return self.feature_folder(protocol, preprocessing, backbone) / "features.npy"
+
+    # 04_train
+    def run(self, protocol: str, preprocessing: str, scenario: str, backbone: str, seed: int) -> Path:
+        return self.root / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
+
+    # 05_evaluate
+    def evaluation(self, protocol: str, preprocessing: str, scenario: str) -> Path:
+        return self.root / "evaluation" / protocol / preprocessing / scenario
+
+    # 06_gradcam and 07_kmeans
+    @property
+    def gradcam(self) -> Path:
+        return self.root / "gradcam"
+
+    def gradcam_maps(self, scenario: str, backbone: str) -> Path:
+        return self.gradcam / scenario / backbone
+
+    @property
+    def kmeans(self) -> Path:
+        return self.root / "kmeans"
+
+    # 08_report
+    @property
+    def tables(self) -> Path:
+        return self.root / "tables"
+
+    def table(self, number: int) -> Path:
+        return self.tables / f"table_{number}.csv"
+
+    @property
+    def claims(self) -> Path:
+        return self.root / "claims.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+    @property
+    def report_style(self) -> Path:
+        """The style sheet that the pages of the notebooks share."""
+        return self.root / "report" / "style.css"
+
+    def notebook_page(self, run_id: str) -> Path:
+        """A run's executed notebook as a page beside the report."""
+        return self.root / "report" / "notebooks" / f"{run_id}.html"
+
+    # the engine
+    @property
+    def state(self) -> Path:
+        """How each run of the study stands (done, failed, not run), for the report."""
+        return self.root / "state.json"
+
+    @property
+    def attempts(self) -> Path:
+        """What runs write until they have ended well."""
+        return self.root / ".attempts"
+
+    @property
+    def stamps(self) -> Path:
+        return self.root / "stamps"
+
+    @property
+    def external_digests(self) -> Path:
+        """Digests of files outside the results folder, by size and modification time."""
+        return self.stamps / ".external.json"
+
+    @property
+    def format(self) -> Path:
+        """Which format of stamps this results folder has."""
+        return self.stamps / ".format.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a run_all works in this results folder."""
+        return self.root / ".lock"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "run.log"
+
+    @property
+    def crate(self) -> Path:
+        """RO-Crate description of the whole results folder; its name is fixed by that standard."""
+        return self.root / "ro-crate-metadata.json"
+
+    def executed(self, run_id: str) -> Path:
+        return self.root / "notebooks" / f"{run_id}.ipynb"
+
+    def stamp(self, run_id: str) -> Path:
+        return self.stamps / f"{run_id}.json"

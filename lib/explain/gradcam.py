@@ -1,0 +1,164 @@
+"""Grad-CAM, equations 6 to 8: which places of the image speak for a class.
+
+The backbone runs once over a batch. The class score before softmax is differentiated only through the head, back to
+the feature maps of the last convolution, which are the backbone's output.
+"""
+
+import cv2
+import keras
+import numpy as np
+import pandas as pd
+
+from lib.data import predicted_class
+from lib.models import split_at_maps
+
+
+def maps(
+    model: keras.Model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False
+) -> np.ndarray:
+    """Grad-CAM maps L of equation 8 at the size of the images.
+
+    Z of equation 7 is the number of positions (i, j), so the weight of a feature map is the mean of its gradients.
+    (The paper says that Z makes the weights sum to 1; its formula, a mean, does not, and scaling hides the factor.)
+    After ReLU, L is enlarged bilinearly to the size of the images.
+
+    Args:
+        model: a full model of lib.models.networks: uint8 images to probabilities.
+        images: uint8 [n, s, s, 3] at the model's input size; may be memory-mapped, a batch at a time is read.
+        classes: int [n], the column of the class whose score is explained.
+        raw: leave L in units of the score; else each map is divided by its largest value.
+
+    Returns:
+        float32 [n, s, s]: 0 to 1, the largest value of each map 1; all 0 where nothing speaks for the class.
+
+    Raises:
+        ValueError: images and classes differ in number, or a class is not one of the model's.
+    """
+    classes = np.asarray(classes)
+    count = model.output_shape[-1]
+    if classes.shape != (len(images),) or (len(classes) and not (classes.min() >= 0 and classes.max() < count)):
+        raise ValueError(
+            f"{len(images)} images with classes {classes.tolist()[:20]}: give one class an image, 0 to {count - 1}"
+        )
+    backbone, head = split_at_maps(model)
+    found = np.zeros(images.shape[:3], np.float32)
+    for start in range(0, len(images), batch_size):
+        rows = slice(start, start + batch_size)
+        # called, not `predict`: tracing a graph takes longer than a few batches
+        features = backbone(keras.ops.convert_to_tensor(np.asarray(images[rows])), training=False)
+        gradients = _gradients(head, features, keras.ops.convert_to_tensor(classes[rows].astype("int32")))
+        weights = gradients.mean(axis=(1, 2))
+        activations = _double(features)  # the terms of the sum all but cancel each other
+        small = np.maximum(np.einsum("nhwc,nc->nhw", activations, weights, optimize=True), 0)
+        for row, one in enumerate(small.astype(np.float32), start):
+            found[row] = cv2.resize(one, found.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+    return found if raw else scale(found)
+
+
+def scale(raw: np.ndarray) -> np.ndarray:
+    """Divide each map of [n, h, w], not negative, by its largest value; a map of zeros stays as it is."""
+    largest = raw.max(axis=(1, 2), keepdims=True)
+    return np.divide(raw, largest, out=np.zeros_like(raw), where=largest > 0)
+
+
+def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.6) -> np.ndarray:
+    """The image with a map over it in the viridis colours: uint8 [h, w, 3].
+
+    Args:
+        image: uint8 [h, w, 3], RGB.
+        heat: [h, w], 0 to 1.
+        alpha: 0 to 1, opacity where the map is 1; where it is 0 the image is untouched.
+    """
+    bgr = cv2.applyColorMap(np.round(np.clip(heat, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    opacity = alpha * np.clip(heat, 0, 1)[..., None]
+    return np.round(image * (1 - opacity) + bgr[..., ::-1] * opacity).astype(np.uint8)
+
+
+def share_in_lesion(heat: np.ndarray, lesion: np.ndarray) -> float:
+    """The share of a map's sum that lies inside a lesion mask (bool, same [h, w]); nan for a map of zeros.
+
+    A map that is the same everywhere has the share of the image that the lesion covers.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if heat.shape != lesion.shape:
+        raise ValueError(f"a map of shape {heat.shape} does not fit a mask of {lesion.shape}; resize one of them")
+    total = float(heat.sum(dtype=np.float64))
+    return float(heat[lesion].sum(dtype=np.float64)) / total if total > 0 else float("nan")
+
+
+def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> str:
+    """Which phase's model to explain.
+
+    Args:
+        predictions: phase -> predictions with `part` and `true_class`; phases that were not trained are missing.
+        wanted: `transfer`, `finetune`, or `best`: finetune where it was trained and its validation accuracy is at
+            least that of transfer.
+
+    Raises:
+        ValueError: the phase was not trained.
+    """
+    if wanted != "best":
+        if wanted not in predictions:
+            raise ValueError(f"phase {wanted!r} was not trained, only {sorted(predictions)}; set gradcam_phase to best")
+        return wanted
+    if not predictions:
+        raise ValueError("no phase of this model was trained; run 04_train for it first")
+
+    def accuracy(phase: str) -> float:
+        table = predictions[phase][predictions[phase]["part"] == "val"]
+        return float((predicted_class(table) == table["true_class"].to_numpy()).mean()) if len(table) else 0.0
+
+    return max(sorted(predictions), key=accuracy)  # `finetune` sorts first, so it wins a tie
+
+
+def choose_images(predictions: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
+    """Test images to explain: an equal number of each true class, by turns rightly and wrongly classified.
+
+    Only original images (view 0), each once. Where a class has too few of a kind the other kind takes its place;
+    where it has too few images the other classes do.
+
+    Returns:
+        At most `count` rows of the predictions, a class after the other in rounds, with `predicted_class` and its
+        `probability`.
+    """
+    test = predictions[(predictions["part"] == "test") & (predictions["view"] == 0)]
+    test = test.drop_duplicates("source").sort_values("source", ignore_index=True)
+    predicted = predicted_class(test) if len(test) else []
+    test = test.assign(
+        predicted_class=predicted, probability=[row[c] for (_, row), c in zip(test.iterrows(), predicted)]
+    )
+    wrong = (test["predicted_class"] != test["true_class"]).to_numpy()
+    shuffled = test.assign(wrong=wrong).iloc[np.random.default_rng(seed).permutation(len(test))]
+    number = pd.factorize(shuffled["true_class"], sort=True)[0]
+    # every other class begins with a wrong one, so that the first image of each class shows both kinds
+    turn = 2 * shuffled.groupby(["true_class", "wrong"]).cumcount() + (shuffled["wrong"].to_numpy() ^ (number % 2 == 1))
+    place = turn.groupby(shuffled["true_class"]).rank()
+    chosen = shuffled.assign(place=place).sort_values(["place", "true_class"]).head(count)
+    return chosen.drop(columns=["wrong", "place"]).reset_index(drop=True)
+
+
+def _gradients(head: keras.Model, features, classes) -> np.ndarray:
+    """Equation 6 for a batch: the gradient of each image's class score by its feature maps, float64 [n, h, w, c]."""
+
+    def score(x):
+        # every score depends on its own image only, so the gradient of their sum holds the gradient of each
+        return keras.ops.sum(keras.ops.take_along_axis(head(x, training=False), classes[:, None], axis=1))
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        gradients = jax.grad(score)(features)
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            total = score(features)
+        gradients = tape.gradient(total, features)
+    return _double(gradients)
+
+
+def _double(tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor).astype(np.float64)

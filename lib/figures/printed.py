@@ -1,0 +1,90 @@
+"""Figures of the audit of the printed tables."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lib.audit import VALUES
+from lib.figures.plots import COLOURS, INK, MUTED, styled
+
+ROMAN = {"1": "I", "2": "II", "3": "III", "4": "IV"}
+GROUP_COLOURS = (COLOURS["clean"], COLOURS["published"], COLOURS["grouped"], COLOURS["train"])
+
+
+@styled
+def fitting_sizes(tables: dict) -> Figure:
+    """Which test-set sizes fit which printed row, a panel a table: a column of dots is a size that rows share.
+
+    Args:
+        tables: `tables` of lib.audit's published_audit; a dot where one size fits a row's validation and test accuracy.
+    """
+    figure = Figure(figsize=(8.4, 1.9 * len(tables) + 0.4), layout="constrained")
+    axes = figure.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (number, table) in zip(axes, tables.items()):
+        for position, row in enumerate(table["rows"]):
+            sizes = sorted(set(row["val_n"]) & set(row["test_n"]))
+            axis.plot(sizes, [position] * len(sizes), ".", color=MUTED, markersize=3)
+        for group, colour in zip(table["groups"], GROUP_COLOURS):
+            members = {(row["phase"], row["backbone"]) for row in group["rows"]}
+            inside = [i for i, row in enumerate(table["rows"]) if (row["phase"], row["backbone"]) in members]
+            label = f"n = {group['test_n']}: {len(inside)} of {len(table['rows'])} rows"
+            axis.plot([group["test_n"]] * len(inside), inside, "o", color=colour, markersize=5, label=label)
+        axis.set_title(f"Table {ROMAN.get(number, number)}")
+        axis.set_yticks(
+            range(len(table["rows"])), [f"{row['backbone']}, {row['phase']}" for row in table["rows"]], fontsize=5
+        )
+        axis.tick_params(axis="y", length=0)
+        axis.invert_yaxis()
+        if table["groups"]:
+            axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
+    axes[-1].set_xlabel("number of test images n")
+    return figure
+
+
+@styled
+def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None) -> Figure:
+    """Test sets that the printed accuracies imply, beside a tenth of the images there are.
+
+    Args:
+        pool: `pool` of lib.audit.printed_tables.published_audit.
+        tenths: table number -> a tenth of the images of the table's classes, as found in the data set.
+    """
+    bars = [(number, group) for number, groups in pool["tables"].items() for group in groups]
+    names = [f"Table {ROMAN.get(number, number)}\n{group['rows']} rows" for number, group in bars]
+    places = np.arange(len(bars))
+    figure = Figure(figsize=(1.1 * len(bars) + 1.8, 3.2), layout="constrained")
+    axis = figure.subplots()
+    printed = axis.bar(
+        places, [group["test_n"] for _, group in bars], 0.6, color=COLOURS["published"], label="implied by the table"
+    )
+    axis.bar_label(printed, padding=2, fontsize=8)
+    axis.axhline(
+        pool["test_n_expected"], color=INK, linewidth=1, linestyle="--", label=f"a tenth of {pool['images']:,} images"
+    )
+    if tenths:
+        found = [tenths.get(number, np.nan) for number, _ in bars]
+        axis.plot(places, found, "D", color=COLOURS["clean"], label="a tenth of the images found in these classes")
+    axis.set_xticks(places, names)
+    axis.tick_params(axis="x", length=0)
+    axis.set_ylabel("test images")
+    axis.margins(y=0.12)
+    figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+    return figure
+
+
+@styled
+def detection(rates: dict) -> Figure:
+    """The share of one-digit changes that the audit can catch, by the column changed.
+
+    Args:
+        rates: `detection` of lib.audit.printed_tables.published_audit.
+    """
+    shares = [100 * rates["by_column"].get(column, np.nan) for column in VALUES]
+    figure = Figure(figsize=(5.6, 2.2), layout="constrained")
+    axis = figure.subplots()
+    bars = axis.barh([column.replace("_", " ") for column in VALUES], shares, color=COLOURS["clean"])
+    axis.bar_label(bars, fmt="%.0f %%", padding=2, fontsize=8)
+    axis.invert_yaxis()
+    axis.tick_params(axis="y", length=0)
+    axis.set_xlim(0, 110)
+    axis.set_xlabel(f"caught, % of all one-digit changes (all columns: {100 * rates['share']:.0f} %)")
+    return figure

@@ -1,0 +1,7 @@
+"""How the networks of Fig. 2 are built, fed and trained."""
+
+from lib.models import backend, networks, training
+from lib.models.features import Batches, extract_features, predict
+from lib.models.networks import split_at_maps
+
+__all__ = ["Batches", "extract_features", "predict", "backend", "networks", "split_at_maps", "training"]

@@ -1,0 +1,126 @@
+"""The one place that knows which backend Keras runs on: TensorFlow, or JAX where KERAS_BACKEND says so."""
+
+import itertools
+import os
+import subprocess
+from contextlib import suppress
+
+from lib.config import BACKENDS
+
+
+def configure(seed: int, deterministic: bool, mixed_precision: bool) -> dict[str, str]:
+    """Seed everything, ask for deterministic kernels, let GPU memory grow, and choose the precision.
+
+    Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16. To be called before anything is
+    computed: JAX reads these wishes once.
+
+    Returns:
+        What was found and chosen: backend, device, precision.
+
+    Raises:
+        ValueError: Keras runs on another backend.
+    """
+    import keras
+
+    name = keras.backend.backend()
+    if name not in BACKENDS:
+        raise ValueError(f"Keras runs on {name!r}, this study on {' or '.join(BACKENDS)}: set KERAS_BACKEND to one")
+    keras.utils.set_random_seed(seed)
+    device, bfloat16 = _tensorflow(deterministic) if name == "tensorflow" else _jax(deterministic)
+    precision = (
+        ("mixed_bfloat16" if bfloat16 else "mixed_float16") if mixed_precision and device != "CPU" else "float32"
+    )
+    keras.config.set_dtype_policy(precision)
+    return {"backend": name, "device": device, "precision": precision}
+
+
+def has_gpu() -> bool:
+    """Whether Keras computes on a GPU: one that the machine has but the backend was not built for does not count."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.devices()[0].platform == "gpu"
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def compiles(wanted: bool) -> bool:
+    """Whether XLA compiles the training steps: under TensorFlow where it is wanted and there is a GPU, under JAX
+    always, which else runs them an operation at a time."""
+    import keras
+
+    return keras.backend.backend() == "jax" or (wanted and has_gpu())
+
+
+def feed(batches):
+    """What Keras draws the batches of a keras.utils.PyDataset of arrays from: itself under JAX.
+
+    Under TensorFlow a dataset that does not tune itself. One that does holds up the end of its epoch until its tuner
+    next wakes, 10, 30, 70 ... ms after the start (TensorFlow 2.21): an epoch of 4 s took 5.11 s every other time.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return batches
+    import tensorflow as tf
+
+    begun = itertools.count()
+
+    def epoch():
+        if next(begun):  # not at the end of the one before, which Keras does not wait for
+            batches.on_epoch_end()
+        for number in range(len(batches)):
+            yield batches[number]
+
+    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in batches[0])
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    found = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    return found.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2).with_options(options)
+
+
+def fits_on_gpu(size: int, jit_compile: bool) -> bool:
+    """Whether an array of `size` bytes can lie in the GPU's memory beside a network that trains: it takes at most a
+    quarter of what is free. False where there is no GPU, nvidia-smi does not tell, or XLA does not compile the steps:
+    TensorFlow may then gather bytes on the CPU."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not (has_gpu() and compiles(jit_compile)):
+        return False
+    only = ["-i", visible.split(",")[0]] if visible else []
+    query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", *only]
+    try:
+        free = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+        return size <= int(free[0]) * 2**20 / 4
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return False
+
+
+def _tensorflow(deterministic: bool) -> tuple[str, bool]:
+    import tensorflow as tf
+
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        with suppress(RuntimeError):  # the GPU is in use already: a second call in one kernel
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if not gpus:
+        return "CPU", False
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0)) >= (8, 0)
+
+
+def _jax(deterministic: bool) -> tuple[str, bool]:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    flags = os.environ.get("XLA_FLAGS", "")
+    if deterministic and "xla_gpu_deterministic_ops" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return "CPU", False
+    return device.device_kind, float(getattr(device, "compute_capability", 8)) >= 8

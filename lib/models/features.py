@@ -1,0 +1,88 @@
+"""Batches of a large array, and what a model says of them: features of a frozen backbone, or probabilities."""
+
+import copy
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from lib.data import release
+from lib.models.backend import feed
+
+BLOCK = 64  # batches of images whose features are in memory at once
+MAPPED = 16 * 2**20  # bytes read before their pages are let go; large pages map many times what is read
+
+
+def extract_features(
+    extractor: keras.Model, images: np.ndarray, batch_size: int = 32, path: Path | None = None
+) -> np.ndarray:
+    """Features of every image: float32 [n, channels].
+
+    Images may be memory-mapped; a batch at a time is read. With a `path` the features are written there as they
+    come, to a memory-mapped .npy file, so that memory does not grow with n.
+    """
+    from lib.models.training import predict
+
+    shape = (len(images), extractor.output_shape[-1])
+    features = np.lib.format.open_memmap(path, "w+", np.float32, shape) if path else np.empty(shape, np.float32)
+    for start in range(0, len(images), BLOCK * batch_size):
+        rows = np.arange(start, min(start + BLOCK * batch_size, len(images)))
+        features[rows[0] : rows[-1] + 1] = predict(extractor, images, rows, batch_size)
+    return features
+
+
+def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int) -> np.ndarray:
+    """What a model says of some rows of an array, which may be memory-mapped: [m, ...].
+
+    The last batch is filled up with other rows: TensorFlow would trace a batch of another size anew, which takes
+    longer than all of them together where the backbone is an EfficientNet.
+    """
+    return model.predict(feed(Batches(array, rows, None, batch_size, full=True)), verbose=0)[: len(rows)]
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of rows of an array, which may be memory-mapped: no more than MAPPED bytes of it stay in memory.
+
+    Args:
+        array: [n, ...], images or features.
+        rows: which rows of it, int [m].
+        labels: int [m], or None for prediction.
+        seed: shuffles the rows anew each epoch; None keeps their order.
+        full: every batch has `batch_size` rows; the last one is filled up with the first rows of the epoch. XLA
+            compiles a step for each size of batch.
+    """
+
+    def __init__(self, array, rows, labels, batch_size: int, seed: int | None = None, full: bool = False):
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.full = full
+        self.array, self.rows, self.labels = array, np.asarray(rows), labels
+        self.batch_size, self.seed, self.epoch, self.read = batch_size, seed, 0, 0
+        self._shuffle()
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __getitem__(self, batch: int):
+        chosen = self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        images = np.take(np.asarray(self.array), self.rows[chosen], axis=0)
+        self.read += images.nbytes
+        if self.read > MAPPED:
+            release(self.array)
+            self.read = 0
+        return (images,) if self.labels is None else (images, self.labels[chosen])
+
+    def numbers(self) -> "Batches":
+        """The same batches, with the numbers of the rows in place of the rows."""
+        found = copy.copy(self)
+        found.array = np.arange(len(self.array), dtype=np.int32)
+        return found
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        count = len(self.rows)
+        shuffled = self.seed is not None
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(count) if shuffled else np.arange(count)
+        self.order = np.resize(order, len(self) * self.batch_size) if self.full else order

@@ -1,0 +1,239 @@
+"""The networks: six backbones, each with its own input range, under the head of Fig. 2.
+
+images uint8 -> preprocessing -> backbone -> GlobalMaxPooling2D -> classifier
+\\______________ extractor: run once, frozen ______________/       \\__ trained in the transfer phase
+"""
+
+import json
+import warnings
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from lib.config import backbones
+
+
+class WeightsError(ValueError):
+    """A weights file that is missing or does not fit the model; the message names it."""
+
+
+class MinMax(layers.Layer):
+    """Equation 2 for each image of a batch: all its values to [0, 1]."""
+
+    def call(self, images):
+        images = keras.ops.cast(images, "float32")
+        low = keras.ops.min(images, axis=(1, 2, 3), keepdims=True)
+        high = keras.ops.max(images, axis=(1, 2, 3), keepdims=True)
+        return keras.ops.cast((images - low) / keras.ops.maximum(high - low, 1e-6), self.compute_dtype)
+
+
+class Caffe(layers.Layer):
+    """RGB 0..255 to BGR with the ImageNet mean taken off, as ResNet50's weights expect."""
+
+    def call(self, images):
+        bgr = keras.ops.flip(keras.ops.cast(images, "float32"), axis=-1)
+        return keras.ops.cast(bgr - keras.ops.convert_to_tensor([103.939, 116.779, 123.68]), self.compute_dtype)
+
+
+class Body(layers.Layer):
+    """A backbone inside a model, with its BatchNormalization (and dropout) in inference mode or not.
+
+    `backbone(x, training=False)` would not do: a functional model passes the `training` of `fit` on to every layer
+    that takes it, over what the call said when the model was built.
+    """
+
+    def __init__(self, network: keras.Model, inference: bool):
+        super().__init__(name="backbone")
+        self.network, self.inference = network, inference
+
+    def call(self, images, training=None):
+        return self.network(images, training=False if self.inference else training)
+
+    def compute_output_shape(self, input_shape):
+        return self.network.compute_output_shape(input_shape)
+
+
+def input_range(backbone: str, preprocessing: str) -> layers.Layer:
+    """The layer between uint8 images and a backbone.
+
+    Args:
+        preprocessing: `native` (the range the backbone was trained with), `minmax` (equation 2) or `raw` (0..255).
+    """
+    kind = backbones()[backbone].input if preprocessing == "native" else preprocessing
+    return {
+        "raw": lambda: layers.Rescaling(1.0, name="raw"),
+        "tf": lambda: layers.Rescaling(1 / 127.5, offset=-1.0, name="minus_one_to_one"),
+        "caffe": lambda: Caffe(name="caffe"),
+        "minmax": lambda: MinMax(name="minmax"),
+    }[kind]()
+
+
+def build_backbone(name: str, image_size: int, weights: str = "imagenet", weights_dir: str = "") -> keras.Model:
+    """A backbone without its top; its output is the last convolution of params/backbones.yaml.
+
+    Args:
+        name: a keras.applications name.
+        weights: `imagenet` (from `weights_dir` where given, else Keras downloads them) or `none` (random, the same
+            for every run of the study on one backend, with normalisation statistics that fit them).
+
+    Raises:
+        WeightsError: the file is missing from `weights_dir` or holds the weights of another model.
+    """
+    build = getattr(keras.applications, name)
+    shape = (image_size, image_size, 3)
+    if weights == "imagenet" and not weights_dir:
+        return _named(build(include_top=False, weights="imagenet", input_shape=shape), name)
+    if weights == "none":
+        keras.utils.set_random_seed(zlib.crc32(name.encode()))
+    model = _named(build(include_top=False, weights=None, input_shape=shape), name)
+    if weights == "imagenet":
+        load_weights(model, Path(weights_dir) / backbones()[name].weights)
+    else:
+        _settle(model)
+    return model
+
+
+def build_extractor(backbone: keras.Model, preprocessing: str, frozen: bool, batch_norm: str = "inference"):
+    """uint8 [n, s, s, 3] -> the vector of Fig. 2's GlobalMaxPooling2D, [n, channels].
+
+    Args:
+        frozen: the backbone's weights are not trained and its BatchNormalization runs in inference mode.
+        batch_norm: the mode of the BatchNormalization layers of a backbone that is trained.
+    """
+    images = keras.Input(backbone.input_shape[1:], dtype="uint8", name="images")
+    ranged = input_range(backbone.name, preprocessing)(images)
+    backbone.trainable = not frozen
+    maps = Body(backbone, inference=frozen or batch_norm == "inference")(ranged)
+    return keras.Model(images, layers.GlobalMaxPooling2D(name="pool")(maps), name="extractor")
+
+
+def build_classifier(
+    channels: int,
+    classes: int,
+    units: int,
+    dropout_features: float,
+    dropout_hidden: float,
+    seed: int,
+    head_momentum: float = 0.99,
+) -> keras.Model:
+    """The head of Fig. 2 after pooling: [n, channels] -> probabilities [n, classes].
+
+    BatchNormalization, Dropout (0.15), Dense relu, BatchNormalization, Dropout (0.2), Dense softmax. The last Dense
+    is the layer `logits`, the class score before softmax of equation 6; probabilities are float32 always.
+    """
+    keras.utils.set_random_seed(seed)
+    features = keras.Input((channels,), name="features")
+    x = layers.BatchNormalization(momentum=head_momentum, name="normalise_features")(features)
+    x = layers.Dropout(dropout_features, seed=seed, name="dropout_features")(x)
+    x = layers.Dense(units, activation="relu", name="hidden")(x)
+    x = layers.BatchNormalization(momentum=head_momentum, name="normalise_hidden")(x)
+    x = layers.Dropout(dropout_hidden, seed=seed + 1, name="dropout_hidden")(x)
+    x = layers.Dense(classes, name="logits", dtype="float32")(x)
+    return keras.Model(
+        features, layers.Activation("softmax", name="probabilities", dtype="float32")(x), name="classifier"
+    )
+
+
+def assemble(extractor: keras.Model, classifier: keras.Model) -> keras.Model:
+    """uint8 images -> probabilities."""
+    return keras.Model(extractor.input, classifier(extractor.output), name="full")
+
+
+def split_at_maps(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """A full model cut at the last convolution, for Grad-CAM.
+
+    Returns:
+        uint8 images -> feature maps A [n, h, w, channels], and A -> class scores before softmax [n, classes].
+    """
+    classifier = model.get_layer("classifier")
+    maps = keras.Model(model.input, model.get_layer("backbone").output)
+    scores = keras.Model(classifier.input, classifier.get_layer("logits").output)
+    a = keras.Input(maps.output_shape[1:])
+    return maps, keras.Model(a, scores(layers.GlobalMaxPooling2D()(a)))
+
+
+def unfreeze(backbone: keras.Model, last_layers: int) -> None:
+    """Make the last `last_layers` layers of a backbone trainable, or all of them where it is 0."""
+    backbone.trainable = True
+    for layer in backbone.layers:
+        layer.trainable = not last_layers or layer in backbone.layers[-last_layers:]
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write the weights of a model as .weights.h5, without its optimizer's state, which would be twice as large."""
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    model.save_weights(path)
+    model.optimizer = optimizer
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load a .weights.h5 file; WeightsError names the file where it is missing or of another model."""
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no such file of weights for {model.name}; pass --weights with a folder that has it"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that the file does not hold
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        raise WeightsError(
+            f"{path}: does not hold the weights of {model.name} ({type(error).__name__} from Keras); "
+            f"put that model's ImageNet weights without top there, or drop --weights"
+        ) from error
+
+
+def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
+    """The full model of a training run as it was at the end of a phase.
+
+    Args:
+        run: the run's folder, with run.json and the phase's weights.
+        phase: `transfer` (the backbone is the pretrained one) or `finetune`.
+
+    Raises:
+        WeightsError: the files of weights do not fit, or the backbone was a random one of another backend.
+    """
+    record = json.loads((run / "run.json").read_text())
+    made, trained_on = record["model"], record.get("machine", {}).get("backend", keras.backend.backend())
+    finetuned = phase == "finetune"
+    weights = "none" if finetuned else made["weights"]
+    if not finetuned and weights == "none" and trained_on != keras.backend.backend():
+        raise WeightsError(
+            f"{run}: its head was trained on the random backbone of {trained_on}, and {keras.backend.backend()} draws "
+            f"another; set KERAS_BACKEND={trained_on}"
+        )
+    backbone = build_backbone(made["backbone"], made["image_size"], weights, weights_dir)
+    extractor = build_extractor(backbone, made["preprocessing"], frozen=True)
+    head = {key: made[key] for key in ("units", "dropout_features", "dropout_hidden", "seed")}
+    classifier = build_classifier(extractor.output_shape[-1], len(made["classes"]), **head)
+    model = assemble(extractor, classifier)
+    load_weights(model if finetuned else classifier, run / f"{phase}.weights.h5")
+    return model
+
+
+def _settle(model: keras.Model) -> None:
+    """Make a random backbone tell images apart: near-linear activations, statistics of noise images.
+
+    As Keras starts them, activations fade from layer to layer (mean 0, variance 1 are not theirs) and, once
+    normalised, images that are alike end far apart. A small scale about 1 keeps alike images alike.
+    """
+    normalisations = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    small = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
+    noise = keras.ops.image.resize(keras.ops.cast(small, "float32"), model.input_shape[1:3], "bicubic")
+    ranged = input_range(model.name, "native")(keras.ops.clip(noise, 0, 255))
+    for layer in normalisations:
+        layer.momentum = 0.0
+        layer.gamma.assign(keras.ops.full(layer.gamma.shape, 0.2))
+        layer.beta.assign(keras.ops.ones(layer.beta.shape))
+    normalisations[-1].gamma.assign(keras.ops.ones(normalisations[-1].gamma.shape))
+    model(ranged, training=True)
+    for layer in normalisations:
+        layer.momentum = 0.9  # weights that start at random move fast, and their statistics with them
+
+
+def _named(model: keras.Model, name: str) -> keras.Model:
+    model.name = name
+    return model

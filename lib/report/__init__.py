@@ -1,0 +1,16 @@
+"""How the study is shown as pages."""
+
+from lib.report import accuracy, audits, compare, html, methods, notebooks, pages, paper_figures, summary, tables
+
+__all__ = [
+    "accuracy",
+    "audits",
+    "compare",
+    "html",
+    "methods",
+    "notebooks",
+    "pages",
+    "paper_figures",
+    "summary",
+    "tables",
+]

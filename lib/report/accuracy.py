@@ -1,0 +1,295 @@
+"""The printed tables beside ours, and what lies beyond them: tests, input ranges, calibration, operating points."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from lib import figures
+from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
+from lib.report import html
+from lib.report.data import read_csv, read_runs, rows_where, to_records
+from lib.report.tables import MEASURES, proposed_first, scenario_table, stacked_tables, table_five
+from lib.verdicts import beyond, input_range_hypothesis
+
+MEASURE_NAMES = ("Val acc", "Test acc", "Precision", "Recall", "F1")
+
+
+def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
+    """Table I, II, III or IV: printed, reproduced and difference side by side, a row a phase, model and protocol."""
+    number = scenarios()[scenario].table
+    status = _status_of_cells(paths)
+    rows = []
+    table = scenario_table(paths, study, scenario)
+    transferred = table.groupby(["protocol", "preprocessing", "backbone"])["seeds"].max() > 0
+    for record in to_records(table):
+        cell = {axis: record[axis] for axis in ("protocol", "preprocessing", "backbone")} | {"scenario": scenario}
+        evaluated = f"evaluate-{cell['protocol']}-{cell['preprocessing']}-{scenario}"
+        folder = f"evaluation/{cell['protocol']}/{cell['preprocessing']}/{scenario}/metrics.csv"
+        row = {k: record[k] for k in ("protocol", "preprocessing", "phase", "seeds")} | {"_link": {}, "_title": {}}
+        row |= {"model": backbones()[record["backbone"]].printed, "backbone": record["backbone"]}
+        row["phase_name"] = html.PHASE_NAMES[record["phase"]]
+        row["n"] = record["n_test"] if record["seeds"] else _why_empty(cell, study, status)
+        if row["n"] == "not run" and record["phase"] == "finetune" and transferred[tuple(cell.values())[:3]]:
+            row["n"] = "not fine-tuned"
+        for measure in MEASURES:
+            printed, ours = record[f"published_{measure}"], record[measure]
+            row |= {f"{measure}_printed": printed, measure: ours}
+            row[f"{measure}_difference"] = None if None in (ours, printed) else ours - printed
+            row["_link"][measure] = html.notebook(paths, evaluated)
+            row["_title"][measure] = folder
+        row["_interval"] = {"test_accuracy": (record["test_accuracy_low"], record["test_accuracy_high"])}
+        rows.append(row)
+    rows += _printed_only(study, scenario)
+    for before, row in zip(rows, rows[1:]):
+        row["_block"] = any(before[key] != row[key] for key in ("protocol", "preprocessing", "phase_name"))
+    columns = [
+        html.column("model", "Model", "head"),
+        html.column("phase_name", "Phase"),
+        html.column("protocol", "Protocol"),
+    ]
+    if len(study.preprocessings) > 1:
+        columns.append(html.column("preprocessing", "Input"))
+    columns.append(html.column("n", "n", "number_or_status"))
+    for measure, name in zip(MEASURES, MEASURE_NAMES):
+        columns += [
+            html.column(f"{measure}_printed", "paper", "percent", group=name),
+            html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name),
+            html.column(f"{measure}_difference", "diff.", "difference", group=name),
+        ]
+    seeds = f"mean over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
+    caption = (
+        f"Table {html.ROMAN.get(number, number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
+        f"and as reproduced, per cent; {seeds}. Differences in percentage points, ours minus printed. In square "
+        "brackets the 95 % Wilson interval; n is the number of test images. Model names as the paper prints them."
+    )
+    filters = ["protocol", "phase_name", "model", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
+    return html.table(
+        f"table-{number}", caption, columns, rows, source=f"tables/table_{number}.csv", filters=filters,
+        data=table, wide=True,
+    )  # fmt: skip
+
+
+def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
+    """All models of one scenario at a glance: printed and under each protocol, with intervals."""
+    number = scenarios()[scenario].table
+    table = rows_where(scenario_table(paths, study, scenario), preprocessing=study.preprocessings[0])
+    printed = published().query("table == @number", local_dict={"number": number})
+    rows = [(r.phase, r.backbone, "printed", r.test_accuracy / 100, np.nan, np.nan) for r in printed.itertuples()]
+    rows += [
+        (r.phase, r.backbone, r.protocol, r.test_accuracy, r.test_accuracy_low, r.test_accuracy_high)
+        for r in table.itertuples()
+    ]
+    results = pd.DataFrame(rows, columns=["phase", "backbone", "series", "accuracy", "low", "high"])
+    if not table["test_accuracy"].notna().any():
+        return html.missing(f"{scenarios()[scenario].title}: no run of this scenario has been evaluated.")
+    caption = "Test accuracy of each model, printed (open diamonds) and under each protocol, with 95 % intervals."
+    alt = f"Test accuracies of table {html.ROMAN.get(number, number)} as points; every value is in the table beside it."
+    title = f"Table {html.ROMAN.get(number, number)} at a glance"
+    source = f"tables/table_{number}.csv"
+    return html.figure(f"glance-{number}", figures.accuracy_comparison(results), title, caption, alt, source=source)
+
+
+def literature_table(paths: StudyPaths, study: Study) -> HTML:
+    """Table V with our rows."""
+    table = table_five(paths, study)
+    rows = to_records(table)
+    for row in rows:
+        row["accuracy"] = None if row["accuracy"] is None else float(row["accuracy"]) / 100
+        ends = (None if row[c] is None else row[c] / 100 for c in ("accuracy_low", "accuracy_high"))
+        row["_interval"] = {"accuracy": tuple(ends)}
+        row["classes"] = int(row["classes"])
+        row["phase"] = html.PHASE_NAMES.get(row["phase"])
+        row["protocol"] = row["protocol"] or ("printed" if row["ref"] != "This study" else "")
+    columns = [
+        *(html.column("ref", "Reference", "head"), html.column("method", "Method"), html.column("year", "Year")),
+        *(
+            html.column("classes", "Classes", "count"),
+            html.column("protocol", "Protocol"),
+            html.column("phase", "Phase"),
+        ),
+        *(
+            html.column("n_test", "n", "value"),
+            html.column("accuracy", "Accuracy", "interval"),
+            html.column("note", "Note", "small"),
+        ),
+    ]
+    caption = "Table V. The literature as the paper prints it, and the proposed model under each protocol, per cent."
+    return html.table(
+        "table-5", caption, columns, rows, source="tables/table_5.csv", filters=["protocol", "classes"], data=table
+    )
+
+
+def mcnemar(paths: StudyPaths, study: Study) -> HTML:
+    """McNemar's test of each baseline against the proposed model on the same test images."""
+    rows = []
+    for cell in study.cells("protocol", "preprocessing", "scenario"):
+        table = read_csv(paths.evaluation(*cell.values()) / "mcnemar.csv")
+        run = f"evaluate-{'-'.join(cell.values())}"
+        for record in to_records(table) if table is not None else []:
+            row = (
+                cell
+                | record
+                | {"_link": {"p_value": html.notebook(paths, run)}, "phase_name": html.PHASE_NAMES[record["phase"]]}
+            )
+            rows.append(row | {"scenario_title": scenarios()[cell["scenario"]].title})
+    if not rows:
+        return html.missing("No mcnemar.csv in evaluation/: no baseline was compared with the proposed model.")
+    columns = [
+        *(
+            html.column("scenario_title", "Scenario", "head"),
+            html.column("protocol", "Protocol"),
+            html.column("phase_name", "Phase"),
+        ),
+        *(html.column("baseline", "Baseline"), html.column("seed", "Seed", "count"), html.column("n", "n", "count")),
+        html.column("only_proposed", "Only the proposed is right", "count"),
+        html.column("only_baseline", "Only the baseline is right", "count"),
+        html.column("p_value", "p", "p_value"),
+    ]
+    caption = "McNemar's exact test of each baseline against the proposed model on the same test images, two-sided."
+    filters = ["scenario_title", "protocol", "phase_name", "baseline"]
+    data = pd.DataFrame([{k: v for k, v in row.items() if not k.startswith("_")} for row in rows])
+    return html.table(
+        "mcnemar", caption, columns, rows, source="evaluation/*/*/*/mcnemar.csv", filters=filters, data=data
+    )
+
+
+def input_ranges(paths: StudyPaths, study: Study) -> HTML:
+    """Does one input range for all backbones bring our accuracies near the printed ones?"""
+    if len(study.preprocessings) < 2:
+        return html.missing(f"This study has one input range, {study.preprocessings[0]}: there is nothing to compare.")
+    tables = stacked_tables(paths, study)
+    found = input_range_hypothesis(tables)
+    if found.empty:
+        return html.missing("No accuracy was measured: the input ranges cannot be compared.")
+    caption = "Printed against reproduced accuracies under each input range: mean error in points, rank correlations."
+    parts = [html.records_table("input-ranges", caption, to_records(found), "tables/input_ranges.csv")]
+    shown = tables[(tables["protocol"] == study.protocols[0]) & (tables["phase"] == "transfer")].dropna(
+        subset="test_accuracy"
+    )
+    if len(shown):
+        caption = (
+            f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
+        )
+        figure = figures.input_ranges(shown, protocol=study.protocols[0])
+        alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
+        parts.append(
+            html.figure(
+                "input-ranges-figure", figure, "Input ranges", caption, alt, source="tables/table_1.csv to table_4.csv"
+            )
+        )
+    return HTML("".join(part.data for part in parts))
+
+
+def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.DataFrame]) -> HTML:
+    """Calibration, malignant against benign, and the models compared, under the study's last protocol.
+
+    Args:
+        tables: what lib.verdicts.beyond.tables gives for that protocol.
+    """
+    protocol = study.protocols[-1]
+    cells = beyond.found(paths, study, protocol)
+    parts = []
+    for scenario, draw in (("nine_classes", _calibration_figure), ("benign_malignant", _malignant_figures)):
+        backbone = next(
+            (b for b in proposed_first(study.backbones) if any((scenario, b, p) in cells for p in PHASES)), ""
+        )
+        phase = next((p for p in reversed(PHASES) if (scenario, backbone, p) in cells), "")
+        if phase:
+            parts += draw(
+                cells[scenario, backbone, phase], f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}", study
+            )
+    for phase in PHASES:
+        ranks = rows_where(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
+        if len(ranks):
+            caption = (
+                f"Mean rank over scenarios, {html.PHASE_NAMES[phase].lower()}, {protocol}; lines are 95 % intervals."
+            )
+            alt = "; ".join(f"{row.backbone}: {row.mean_rank:.2f}" for row in ranks.itertuples())
+            figure = figures.ranks(ranks, tables["comparisons"], phase)
+            parts.append(
+                html.figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
+            )
+    drawn = HTML('<div class="pair">' + "".join(part.data for part in parts) + "</div>").data
+    captions = {
+        "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
+        "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
+        "class_auc": "Area under the ROC curve of each class against the rest.",
+        "seeds": "How far test accuracy moves with the seed, beside how far it moves with the choice of test images.",
+        "comparisons": "Every two models on the same test images; p-values corrected by Holm's method.",
+    }
+    parts = []
+    for name, caption in captions.items():
+        table = tables[name]
+        if table.empty:
+            parts.append(html.missing(f"{caption} {html.sentence(table.attrs.get('not_tested', 'not measured'))}."))
+        else:
+            file = f"tables/beyond_{name}.csv"
+            parts.append(
+                html.records_table(
+                    f"beyond-{name.replace('_', '-')}",
+                    f"{caption} Protocol {protocol}.",
+                    to_records(table),
+                    file,
+                    folded=True,
+                )
+            )
+    return HTML(drawn + "".join(part.data for part in parts))
+
+
+def _calibration_figure(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
+    figure = figures.reliability({label: beyond.confident(frame)})
+    table = beyond.reliability(frame)
+    alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
+    caption = (
+        f"Nine classes, {label}. On the dotted line a stated probability is the share that is right; "
+        "below it the model is too sure."
+    )
+    return [html.figure("reliability", figure, "Calibration", caption, alt, source="runs/*/predictions_*.parquet")]
+
+
+def _malignant_figures(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
+    sides = beyond.malignancy(frame)
+    if sides is None:
+        return []
+    source = "runs/*/predictions_*.parquet"
+    curve = beyond.decision_curve(frame)
+    caption = f"Malignant against benign, {label}: true against false positive rate over all thresholds."
+    roc = html.figure("roc", figures.roc({label: sides}), "ROC", caption, f"ROC curve of {label}.", source=source)
+    caption = f"Malignant against benign, {label}: acting on the model is worth it where its line is above both others."
+    alt = f"Net benefit at threshold 0.1: {curve.set_index('threshold')['model'].get(0.1, np.nan):.3f}."
+    figure = figures.decision_curves({label: curve})
+    return [roc, html.figure("decision-curve", figure, "Decision curve", caption, alt, source=source)]
+
+
+def _status_of_cells(paths: StudyPaths) -> pd.DataFrame:
+    runs = read_runs(paths)
+    return runs[runs["step"].isin(["train", "evaluate"])]
+
+
+def _why_empty(cell: Mapping[str, str], study: Study, runs: pd.DataFrame) -> str:
+    """Why a cell of a table has no number: the worst that happened to its training runs, else to its evaluation."""
+    if cell["scenario"] not in study.scenarios:
+        return "not in study"
+    statuses = set(rows_where(runs, step="train", **cell)["status"])
+    for status in ("failed", "not run", "left out"):
+        if status in statuses:
+            return status
+    if not any(all(c[axis] == cell[axis] for axis in cell) for c in study.cells(*cell)):
+        return "left out"
+    without_backbone = {axis: value for axis, value in cell.items() if axis != "backbone"}
+    evaluated = set(rows_where(runs, step="evaluate", **without_backbone)["status"])
+    return "failed" if "failed" in evaluated else "not run"
+
+
+def _printed_only(study: Study, scenario: str) -> list[dict[str, Any]]:
+    """The printed rows of models that the study does not have, so that the paper's table is whole on the page."""
+    printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
+    rows = []
+    for record in to_records(printed[~printed["backbone"].isin(study.backbones)]):
+        row = {"model": backbones()[record["backbone"]].printed, "phase_name": html.PHASE_NAMES[record["phase"]]}
+        row |= {"protocol": "none", "preprocessing": "none", "n": "not in study"}
+        rows.append(row | {f"{measure}_printed": record[measure] / 100 for measure in MEASURES})
+    return rows

@@ -1,0 +1,79 @@
+"""What the report reads of a study, in plain Python and pandas; what is not there is None or an empty table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from lib.config import AXES, StudyPaths, read_json
+
+
+def read_csv(path: Path) -> pd.DataFrame | None:
+    """A CSV file, names kept as text; None where it is not there or empty."""
+    try:
+        return pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
+    except (FileNotFoundError, NotADirectoryError, pd.errors.EmptyDataError):
+        return None
+
+
+def read_parquet(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def read_picture(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "P", "I;16", "I") else "RGB"))
+
+
+def read_prepared(paths: StudyPaths, protocol: str) -> tuple[pd.DataFrame | None, np.ndarray | None]:
+    index = read_parquet(paths.index(protocol))
+    if index is None or not paths.images(protocol).is_file():
+        return None, None
+    return index.reset_index(drop=True), np.load(paths.images(protocol), mmap_mode="r", allow_pickle=False)
+
+
+def written(paths: StudyPaths, path: Path) -> Path:
+    """What this attempt has written, where it has; else what lies in the study."""
+    new = paths.attempt / path.relative_to(paths.root) if paths.attempt else path
+    return new if new.is_file() else path
+
+
+def read_runs(paths: StudyPaths) -> pd.DataFrame:
+    """state.json as a table: run, step, the axes, status, cause, error, notebook, seconds; without the report's run."""
+    state = read_json(paths.state) or {}
+    rows = [
+        {"run": run, "step": entry.get("step", "")}
+        | {axis: str(entry.get("axes", {}).get(axis, "")) for axis in AXES}
+        | {key: entry.get(key) or "" for key in ("status", "cause", "error", "notebook")}
+        | {"seconds": float(entry.get("seconds") or 0)}
+        for run, entry in state.items()
+        if entry.get("step") != "report"
+    ]
+    columns = ["run", "step", *AXES, "status", "cause", "error", "notebook", "seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def executed_notebooks(paths: StudyPaths) -> dict[str, Path]:
+    """Run -> its executed notebook, for every run of the study that has one."""
+    found = {run: paths.executed(run) for run in read_json(paths.state) or {} if Path(run).name == run}
+    return {run: path for run, path in found.items() if path.is_file()}
+
+
+def rows_where(table: pd.DataFrame | None, **values: Any) -> pd.DataFrame:
+    """The rows of a table that have these values; an empty table where there is none."""
+    if table is None:
+        return pd.DataFrame(columns=[*values])
+    keep = np.ones(len(table), bool)
+    for column, value in values.items():
+        keep &= (table[column] == value).to_numpy()
+    return table[keep]
+
+
+def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dicts of plain Python values, None where empty."""
+    return [
+        {k: None if pd.isna(v) else getattr(v, "item", lambda v=v: v)() for k, v in row.items()}
+        for row in table.to_dict("records")
+    ]

@@ -1,0 +1,149 @@
+"""The numbers of the report: Tables I to V and those beside them, as DataFrames and as CSV files in tables/."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lib.config import AXES, PHASES, Study, StudyPaths, backbones, literature, published, scenarios
+from lib.report.data import read_csv, read_runs, rows_where
+from lib.verdicts import input_range_hypothesis
+
+MEASURES = ("val_accuracy", "test_accuracy", "precision", "recall", "f1")
+TABLE_COLUMNS = [
+    *("protocol", "preprocessing", "phase", "backbone", "seeds", "n_test", "val_accuracy", "test_accuracy"),
+    *("test_accuracy_low", "test_accuracy_high", "precision", "recall", "f1", "balanced_accuracy"),
+    *(f"published_{measure}" for measure in MEASURES),
+]
+PROPOSED = "EfficientNetV2B3"
+DIGITS = 6  # of the numbers in tables/*.csv, after the point
+
+
+def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
+    """Write tables/table_1..5.csv, tables/missing.csv, tables/input_ranges.csv where the study has several, and
+    gradcam/gradcam.csv; returns where they lie."""
+    tables = {paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in scenarios()}
+    if len(study.preprocessings) > 1:
+        tables[paths.tables / "input_ranges.csv"] = input_range_hypothesis(stacked_tables(paths, study))
+    tables[paths.table(5)] = table_five(paths, study)
+    tables[paths.tables / "missing.csv"] = missing_table(paths)
+    tables[paths.gradcam / "gradcam.csv"] = gradcam_table(paths)
+    for path, table in tables.items():
+        write_csv(paths.new(path), table)
+    return list(tables)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as tables/ has them."""
+    path.write_text(as_csv(table), encoding="utf-8")
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as CSV without the noise of binary fractions: 0.4406, not 0.44060000000000005.
+
+    Numbers from 1 on have at most DIGITS digits after the point, smaller ones DIGITS significant digits.
+    """
+    return table.map(_in_digits).to_csv(index=False)
+
+
+def _in_digits(value: Any) -> Any:
+    if not isinstance(value, (float, np.floating)):
+        return value
+    if not np.isfinite(value):
+        return "" if np.isnan(value) else str(value)
+    return f"{value:.{DIGITS}g}" if abs(value) < 1 else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
+
+
+def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
+    """One of Tables I-IV: a row for every protocol, preprocessing, phase and backbone of the study, in that order.
+
+    Fractions of 1; means over the seeds that were evaluated (`seeds` counts them), the bounds of the interval
+    likewise; cells without a result are empty. The columns are TABLE_COLUMNS.
+    """
+    printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
+    printed = printed.set_index(["phase", "backbone"])[list(MEASURES)] / 100
+    rows = []
+    for protocol in study.protocols:
+        for preprocessing in study.preprocessings:
+            measured = read_csv(paths.evaluation(protocol, preprocessing, scenario) / "metrics.csv")
+            for phase in PHASES:
+                for backbone in in_paper_order(study.backbones):
+                    row = {"protocol": protocol, "preprocessing": preprocessing, "phase": phase, "backbone": backbone}
+                    seeds = rows_where(measured, phase=phase, backbone=backbone)
+                    row["seeds"] = len(seeds)
+                    if len(seeds):
+                        row |= seeds[[c for c in TABLE_COLUMNS if c in seeds and c not in row]].mean().to_dict()
+                    for measure in MEASURES:
+                        row[f"published_{measure}"] = printed[measure].get((phase, backbone), np.nan)
+                    rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS)
+
+
+def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """Table V as printed, and a row of ours for each scenario and protocol: `shown_model`, fine-tuned if it was.
+
+    Columns of params/literature.csv (accuracy in per cent), then protocol, preprocessing, phase, n_test,
+    accuracy_low, accuracy_high; empty accuracy where not measured.
+    """
+    ours = []
+    for scenario in study.scenarios:
+        table, model = scenario_table(paths, study, scenario), shown_model(study, scenario)
+        for protocol in study.protocols:
+            cell = rows_where(table, protocol=protocol, preprocessing=study.preprocessings[0], backbone=model)
+            done = cell[cell["seeds"] > 0]
+            row = {"ref": "This study", "method": model, "year": "", "classes": len(scenarios()[scenario].classes)}
+            row |= {"protocol": protocol, "preprocessing": study.preprocessings[0], "note": "not measured"}
+            if len(done):
+                best = done.iloc[-1]
+                row |= {"phase": best["phase"], "n_test": best["n_test"], "note": ""}
+                row |= {c.replace("test_", ""): 100 * best[c] for c in TABLE_COLUMNS if c.startswith("test_accuracy")}
+            ours.append(row)
+    extra = ["protocol", "preprocessing", "phase", "n_test", "accuracy_low", "accuracy_high"]
+    printed = literature()
+    return pd.concat([printed, pd.DataFrame(ours)], ignore_index=True).reindex(columns=[*printed.columns, *extra])
+
+
+def gradcam_table(paths: StudyPaths) -> pd.DataFrame:
+    """Every maps.csv that 06_gradcam left, with its scenario and backbone in front."""
+    tables = []
+    for path in sorted(paths.gradcam.glob("*/*/maps.csv")):
+        table = read_csv(path)
+        if table is not None:
+            names = [c for c in ("scenario", "backbone") if c in table]
+            where = {"scenario": path.parent.parent.name, "backbone": path.parent.name}
+            tables.append(pd.concat([pd.DataFrame(where, index=table.index), table.drop(columns=names)], axis=1))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["scenario", "backbone"])
+
+
+def missing_table(paths: StudyPaths) -> pd.DataFrame:
+    """The runs that are not done, from state.json: run, step, the axes, status, cause, error (its last line)."""
+    runs = read_runs(paths)
+    table = runs[runs["status"] != "done"].drop(columns=["notebook", "seconds"])
+    return table.assign(error=[str(text).strip().rpartition("\n")[2] for text in table["error"]])
+
+
+def shown_model(study: Study, scenario: str) -> str:
+    """The backbone whose figures stand for a scenario: the paper's own model where the study has it.
+
+    Else the first that the study fine-tunes there, as the paper's figures are of that phase; else its first one.
+    """
+    here = [cell for cell in study.cells(*AXES) if cell["scenario"] == scenario]
+    tuned = {cell["backbone"] for cell in here if study.settings(cell)["finetune_epochs"] > 0}
+    order = [PROPOSED, *(name for name in backbones() if name in tuned), *backbones()]
+    return next((name for name in order if any(cell["backbone"] == name for cell in here)), PROPOSED)
+
+
+def stacked_tables(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """Tables I to IV under each other, with their `scenario`."""
+    return pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
+
+
+def proposed_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: name != PROPOSED)
+
+
+def in_paper_order(names: Iterable[str]) -> list[str]:
+    order = list(backbones())
+    return sorted(names, key=order.index)

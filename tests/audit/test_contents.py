@@ -1,0 +1,405 @@
+"""The audit finds every flaw planted in a data set, and no other."""
+
+import csv
+import hashlib
+import io
+import json
+from collections import Counter, defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from lib.audit import contents
+from lib.config import CLASSES, MALIGNANT, params
+from lib.data import dataset, demo, splits
+from tests.data.test_dataset import picture, save
+
+STUDY = params.Study()
+CODE = {"basal cell carcinoma": "BCC", "melanoma": "MEL", "nevus": "NV", "seborrheic keratosis": "BKL"}
+CODE |= {"actinic keratosis": "AK", "dermatofibroma": "DF", "pigmented benign keratosis": "BKL"}
+CODE |= {"squamous cell carcinoma": "SCC", "vascular lesion": "VASC"}
+
+
+class Planted:
+    """A data set of pictures that no other comes near, and what is planted in it."""
+
+    def __init__(self, root: Path, seed: int):
+        self.root, self.seed, self.metadata = root, seed, {}
+        self.files = 0
+        for label in CLASSES:
+            for part in ("Train", "Test"):
+                self.file(label, part, self.fresh())
+
+    def fresh(self) -> np.ndarray:
+        self.seed += 1
+        return picture(self.seed)
+
+    def file(self, label: str, part: str, pixels: np.ndarray, diagnosis: str = "", lesion: str = "") -> Path:
+        name = f"ISIC_{self.files:07d}"
+        self.files += 1
+        self.metadata[name] = (diagnosis, lesion)
+        return save(self.root / part / label / f"{name}.png", pixels)
+
+    def audit(self) -> dict:
+        path = self.root / "metadata.csv"
+        rows = [("isic_id", "isic2019_diagnosis", "lesion_id"), *((k, *v) for k, v in self.metadata.items())]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+        index, unreadable = dataset.read(self.root, path, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
+        audit = contents.dataset_audit(index, unreadable)
+        assert json.loads(json.dumps(audit, allow_nan=False)) == audit
+        return audit
+
+
+NO_FLAW = {
+    "unreadable_files": 0,
+    "marked_copies": 0,
+    "contradictory_contents": 0,
+    "contradictory_pairs": {},
+    "same_label_duplicates": 0,
+    "near_duplicate_groups": 0,
+    "near_duplicate_contents": 0,
+    "official_test_in_train": 0,
+    "official_test_related_to_train": 0,
+    "lesions_known": 0,
+    "lesions_with_several_images": 0,
+    "images_of_those_lesions": 0,
+    "label_disagreement_files": 0,
+    "label_disagreements": {},
+}
+
+
+def flaws(audit: dict) -> dict:
+    """What the audit found, without what it found nothing of."""
+    return {key: audit[key] for key, nothing in NO_FLAW.items() if audit[key] != nothing}
+
+
+@pytest.fixture
+def planted(tmp_path) -> Planted:
+    return Planted(tmp_path / "set", seed=10_000)
+
+
+def test_a_set_without_flaws_has_none(planted):
+    audit = planted.audit()
+    assert flaws(audit) == {}
+    assert audit["files"] == audit["isic_ids"] == audit["distinct_contents"] == 18
+    assert set(audit["accuracy_ceiling"]["raw"].values()) == {1.0}
+
+
+def test_a_picture_under_two_classes_contradicts_itself_and_lowers_the_ceiling_where_both_take_part(planted):
+    pixels = planted.fresh()
+    planted.file("melanoma", "Train", pixels)
+    planted.file("seborrheic keratosis", "Train", pixels)
+    audit = planted.audit()
+    assert flaws(audit) == {
+        "contradictory_contents": 1,
+        "contradictory_pairs": {"melanoma + seborrheic keratosis": 1},
+    }
+    # 20 files, 13 of them benign and 7 malignant: one of the two copies must be wrong where both labels can be given
+    ceilings = {"nine_classes": 19 / 20, "benign_malignant": 19 / 20, "six_benign": 1.0, "three_malignant": 1.0}
+    assert audit["accuracy_ceiling"] == {"raw": ceilings}
+    assert audit["class_counts"]["melanoma"] == {"Train": 2, "Test": 1, "all": 3, "contradictory": 1}
+
+
+def test_a_copy_in_the_same_class_is_a_duplicate(planted):
+    path = planted.file("nevus", "Train", planted.fresh())
+    path.with_stem(f"{path.stem}(1)").write_bytes(path.read_bytes())
+    assert flaws(planted.audit()) == {"same_label_duplicates": 1, "marked_copies": 1}
+
+
+def test_a_picture_in_test_and_train_is_seen(planted):
+    pixels = planted.fresh()
+    for part in ("Train", "Test"):
+        planted.file("nevus", part, pixels)
+    found = {"same_label_duplicates": 1, "official_test_in_train": 1, "official_test_related_to_train": 1}
+    assert flaws(planted.audit()) == found
+
+
+def test_a_near_duplicate_is_seen(planted):
+    pixels = planted.fresh()
+    planted.file("nevus", "Train", pixels)
+    planted.file("nevus", "Train", near(pixels))
+    assert flaws(planted.audit()) == {"near_duplicate_groups": 1, "near_duplicate_contents": 2}
+
+
+def test_lesions_with_several_images_are_counted_by_picture(planted):
+    pixels = planted.fresh()
+    planted.file("nevus", "Train", pixels, lesion="A")
+    planted.file("nevus", "Train", pixels, lesion="A")  # the same picture again makes no second image of a lesion
+    planted.file("nevus", "Train", planted.fresh(), lesion="B")
+    planted.file("nevus", "Test", planted.fresh(), lesion="B")
+    planted.file("nevus", "Train", planted.fresh(), lesion="B")
+    assert flaws(planted.audit()) == {
+        "same_label_duplicates": 1,
+        "lesions_known": 2,
+        "lesions_with_several_images": 1,
+        "images_of_those_lesions": 3,
+        "official_test_related_to_train": 1,
+    }
+
+
+def test_labels_are_held_against_the_official_diagnosis_and_bkl_allows_both_keratoses(planted):
+    planted.file("nevus", "Train", planted.fresh(), diagnosis="AK")
+    planted.file("nevus", "Train", planted.fresh(), diagnosis="NV")
+    planted.file("pigmented benign keratosis", "Train", planted.fresh(), diagnosis="BKL")
+    planted.file("seborrheic keratosis", "Train", planted.fresh(), diagnosis="BKL")
+    audit = planted.audit()
+    assert flaws(audit) == {"label_disagreement_files": 1, "label_disagreements": {"nevus": {"AK": 1}}}
+    assert audit["files_with_diagnosis"] == 4 and audit["official_diagnoses"]["nevus"] == {"AK": 1, "NV": 1}
+
+
+def test_an_unreadable_file_is_counted_and_nothing_else(planted):
+    path = planted.file("nevus", "Train", planted.fresh())
+    path.write_bytes(path.read_bytes()[:-40])
+    assert flaws(planted.audit()) == {"unreadable_files": 1}
+
+
+# --- the embedded demo: exactly what lib.data.demo says it planted ---
+
+
+@pytest.fixture(scope="module", params=[(12, 128, 0), (6, 64, 3)], ids=str)
+def demo_set(request, tmp_path_factory):
+    drawn = demo.ensure(tmp_path_factory.mktemp("demo") / "set", *request.param)
+    index, unreadable = dataset.read(
+        drawn.folder, drawn.metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
+    )
+    return drawn.planted, index.set_index("source"), contents.dataset_audit(index, unreadable)
+
+
+def together(index: pd.DataFrame, column: str) -> set[frozenset]:
+    """The sets of several files with the same value."""
+    values = index[column][index[column] != ""]
+    return {frozenset(files) for files in values.index.groupby(values).values() if len(files) > 1}
+
+
+def test_the_demo_has_exactly_the_planted_copies_and_contradictions(demo_set):
+    planted, index, audit = demo_set
+    copies = planted["exact_duplicates"] + planted["two_classes"]
+    assert together(index, "content") == {frozenset(entry["files"]) for entry in copies}
+    assert audit["same_label_duplicates"] == len(planted["exact_duplicates"]) > 0
+    assert audit["contradictory_pairs"] == Counter(" + ".join(entry["classes"]) for entry in planted["two_classes"])
+    assert audit["contradictory_contents"] == len(planted["two_classes"]) > 0
+    across = [files for files in (entry["files"] for entry in copies) if len({f.split("/")[0] for f in files}) == 2]
+    assert audit["official_test_in_train"] == len(across)
+    ceiling = audit["accuracy_ceiling"]["raw"]["nine_classes"]
+    assert ceiling == pytest.approx(1 - len(planted["two_classes"]) / len(index))
+
+
+def test_the_demo_has_exactly_the_planted_near_duplicates(demo_set):
+    planted, index, audit = demo_set
+    once = index[~index["content"].duplicated()]
+    assert together(once, "near_group") == {frozenset(entry["files"]) for entry in planted["near_duplicates"]}
+    assert audit["near_duplicate_groups"] == len(planted["near_duplicates"]) > 0
+
+
+def test_the_demo_has_exactly_the_planted_lesions_with_several_images(demo_set):
+    planted, index, audit = demo_set
+    lesions = {entry["lesion_id"]: frozenset(entry["files"]) for entry in planted["lesions"]}
+    assert together(index, "lesion_id") == set(lesions.values())
+    assert audit["lesions_with_several_images"] == len(lesions) > 0
+    assert audit["images_of_those_lesions"] == sum(map(len, lesions.values()))
+
+
+def test_the_demo_has_exactly_the_planted_label_errors_and_no_unreadable_file(demo_set):
+    planted, index, audit = demo_set
+    wrong = index[contents.disagrees(index)]
+    assert set(wrong.index) == {entry["file"] for entry in planted["label_disagreements"]}
+    assert audit["label_disagreement_files"] == len(planted["label_disagreements"]) > 0
+    assert audit["unreadable_files"] == audit["marked_copies"] == 0
+
+
+# --- any set ----------------------------------------------------------------------------------------------------------
+
+
+PART, LABEL = st.sampled_from(["Train", "Test"]), st.sampled_from(CLASSES)
+
+
+# an example that fails is reported as drawn: to find a smaller one can take minutes
+@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(
+    seed=st.integers(0, 10**6),
+    filed=st.lists(st.lists(st.tuples(LABEL, PART), min_size=2, max_size=4), max_size=4),  # one picture, several files
+    nearly=st.lists(st.tuples(LABEL, LABEL), max_size=3),
+    lesions=st.lists(st.lists(LABEL, min_size=1, max_size=3), max_size=3),
+    diagnosed=st.lists(st.tuples(LABEL, st.sampled_from(sorted(dataset.DIAGNOSIS_CLASSES))), max_size=5),
+    damaged=st.lists(LABEL, max_size=2),
+)
+def test_random_flaws_in_random_sets_are_recovered_exactly(
+    tmp_path_factory, seed, filed, nearly, lesions, diagnosed, damaged
+):
+    planted = Planted(tmp_path_factory.mktemp("planted") / "set", seed=seed * 1000)
+    for places in filed:
+        pixels = planted.fresh()
+        for label, part in places:
+            planted.file(label, part, pixels)
+    for first, second in nearly:
+        pixels = planted.fresh()
+        planted.file(first, "Train", pixels)
+        planted.file(second, "Train", near(pixels))
+    for number, labels in enumerate(lesions):
+        for label in labels:
+            planted.file(label, "Train", planted.fresh(), lesion=f"HAM_{number}")
+    for label, code in diagnosed:
+        planted.file(label, "Train", planted.fresh(), diagnosis=code)
+    for label in damaged:
+        planted.file(label, "Train", planted.fresh()).write_bytes(b"\x89PNG\r\n\x1a\n")
+    audit = planted.audit()
+
+    labels = [{label for label, _ in places} for places in filed]
+    pairs = Counter(" + ".join(pair) for names in labels for pair in combinations(sorted(names), 2))
+    wrong = [(label, code) for label, code in diagnosed if CODE[label] != code]
+    in_both = [places for places in filed if {part for _, part in places} == {"Train", "Test"}]
+    related = sum(part == "Test" for places in in_both for _, part in places)
+    several = [labels for labels in lesions if len(labels) > 1]
+    expected = {
+        "unreadable_files": len(damaged),
+        "contradictory_contents": sum(len(names) > 1 for names in labels),
+        "contradictory_pairs": dict(pairs),
+        "same_label_duplicates": sum(len(places) - len(names) for places, names in zip(filed, labels)),
+        "near_duplicate_groups": len(nearly),
+        "near_duplicate_contents": 2 * len(nearly),
+        "official_test_in_train": related,
+        "official_test_related_to_train": related,
+        "lesions_known": len(lesions),
+        "lesions_with_several_images": len(several),
+        "images_of_those_lesions": sum(map(len, several)),
+        "label_disagreement_files": len(wrong),
+        "label_disagreements": {
+            label: dict(Counter(code for name, code in wrong if name == label)) for label, _ in wrong
+        },
+    }
+    assert flaws(audit) == {key: value for key, value in expected.items() if value != NO_FLAW[key]}
+    assert audit["files"] == planted.files - len(damaged)
+    assert audit["distinct_contents"] == audit["files"] - sum(len(places) - 1 for places in filed)
+
+    # of each picture the files under its most frequent label can be right; two benign classes are one label in
+    # benign_malignant, and only the classes of a scenario take part in it
+    all_labels = [path.parent.name for path in planted.root.rglob("*.png")]
+    for label in damaged:
+        all_labels.remove(label)
+    tasks = {
+        "nine_classes": {name: name for name in CLASSES},
+        "benign_malignant": {name: name in MALIGNANT for name in CLASSES},
+        "six_benign": {name: name for name in CLASSES if name not in MALIGNANT},
+        "three_malignant": {name: name for name in MALIGNANT},
+    }
+    for scenario, task in tasks.items():
+        lost = 0
+        for places in filed:
+            counts = Counter(task[label] for label, _ in places if label in task)
+            lost += sum(counts.values()) - max(counts.values(), default=0)
+        total = sum(label in task for label in all_labels)
+        assert audit["accuracy_ceiling"]["raw"][scenario] == pytest.approx(1 - lost / total)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=12))
+def test_no_rule_from_pictures_to_labels_beats_the_ceiling_and_one_reaches_it(files):
+    content, label = zip(*files)
+    rules = np.stack(np.meshgrid(*[range(3)] * 4)).reshape(4, -1).T  # every rule: picture -> label
+    best = max(np.mean(rule[list(content)] == np.array(label)) for rule in rules)
+    assert contents.accuracy_ceiling(pd.Series(content), pd.Series(label)) == pytest.approx(best)
+
+
+def test_the_ceiling_of_a_protocol_counts_its_test_part_only():
+    index = pd.DataFrame({"source": list("abcd"), "content": ["x", "x", "y", "y"]})
+    views = pd.DataFrame(columns=splits.COLUMNS).assign(source=list("abcdda"), view=[0, 0, 0, 0, 1, 1]).fillna("")
+    views["class"] = ["melanoma", "seborrheic keratosis", "nevus", "actinic keratosis", "actinic keratosis", "melanoma"]
+    views["part"] = ["test", "test", "train", "test", "test", "train"]
+    views["part_two_classes"] = ["test", "test", "test", "test", "test", ""]
+    ceilings = contents.protocol_ceilings(index, views, params.scenarios())
+    assert ceilings == {
+        "nine_classes": 3 / 4,  # a or b, and both views of d
+        "benign_malignant": 4 / 5,  # a or b; nevus and actinic keratosis are both benign
+        "six_benign": 1.0,  # b, and both views of d
+        "three_malignant": 1.0,  # a alone
+    }
+    nothing = contents.protocol_ceilings(index, views.assign(part="train"), params.scenarios())
+    assert nothing["nine_classes"] is None and nothing["benign_malignant"] == 4 / 5
+
+
+def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
+    index, unreadable = dataset.read(planted.root, None, 8, 9.0)
+    many = pd.concat([index] * 25, ignore_index=True)  # 50 files a class
+    many.loc[many.index[many["class"] == "nevus"][:9], "class"] = "melanoma"  # 59 and 41
+    published = {"tables": {"1": {"test_n": [44, 901]}, "3": {"test_n": []}, "4": {"test_n": [], "groups": []}}}
+    published["tables"]["4"]["groups"] = [{"test_n": 14}, {"test_n": 30}]  # no size for all rows, one for each group
+    audit = contents.dataset_audit(many, unreadable, published=published)
+    assert audit["paper"]["images_described"] == 2357 and audit["paper"]["images_found"] == 450
+    rows = {row["scenario"]: row for row in audit["test_of_8_1_1"]}
+    # 5 of each class, 5 or 6 of melanoma, 4 or 5 of nevus
+    expected = {"images": 450, "test_of_8_1_1": 45, "smallest": 44, "largest": 46, "printed_test_n": [44, 901]}
+    expected |= {"scenario": "nine_classes", "table": 1, "times": [0.98, 20.02], "fits": True}
+    assert rows["nine_classes"] == expected
+    assert (rows["three_malignant"]["printed_test_n"], rows["three_malignant"]["times"]) == ([14, 30], [0.88, 1.89])
+    assert (rows["three_malignant"]["smallest"], rows["three_malignant"]["largest"]) == (15, 16)
+    assert rows["three_malignant"]["fits"] is False and rows["six_benign"]["fits"] is None
+
+
+@pytest.mark.parametrize("kind", ["contradictory", "near_duplicates", "disagreements"])
+def test_worst_cases_are_drawn_side_by_side_whatever_the_names(planted, kind):
+    index, _ = dataset.read(planted.root, None, 8, 9.0)
+    assert contents.worst_cases(index, planted.root, kind) is None
+    pixels = planted.fresh()
+    names = (r"$\frac{", "<script>\n\u202e")
+    for label, name in zip(("nevus", "melanoma"), names):
+        shown = near(pixels) if kind == "near_duplicates" and label == "nevus" else pixels
+        save(planted.root / "Train" / label / f"{name}.png", shown)
+    index, _ = dataset.read(planted.root, None, 8, 9.0)
+    index.loc[index["image_id"] == names[0], "diagnosis"] = "MEL"
+    figure = contents.worst_cases(index, planted.root, kind, note="synthetic $images")
+    figure.savefig(io.BytesIO(), format="svg")
+    titles = sorted(axis.get_title("left") for axis in figure.axes)
+    assert titles[0].startswith("$\\frac{\nnevus\n") and len(titles) == (1 if kind == "disagreements" else 2)
+    assert all("<script>??" in title for title in titles[1:])
+    assert "synthetic $images" in figure.get_suptitle()
+    # a file that has gone since is a grey square, not a failed report
+    (planted.root / "Train" / "nevus" / f"{names[0]}.png").unlink()
+    assert contents.worst_cases(index, planted.root, kind) is not None
+
+
+def test_worst_cases_refuse_an_unknown_kind(planted):
+    index, _ = dataset.read(planted.root, None, 8, 9.0)
+    with pytest.raises(ValueError, match="'pretty'; expected one of contradictory, near_duplicates, disagreements"):
+        contents.worst_cases(index, planted.root, "pretty")
+
+
+def test_the_public_set_recounted_by_hand(real_data, real_metadata):
+    folder = dataset.find(str(real_data))
+    index, unreadable = dataset.read(folder, real_metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
+    audit = contents.dataset_audit(index, unreadable)
+    filed = defaultdict(list)  # digest of the file's bytes -> (part, class) of each copy
+    for path in folder.rglob("*.jpg"):
+        filed[hashlib.sha256(path.read_bytes()).hexdigest()].append(path.relative_to(folder).parts[:2])
+    names = [sorted({label for _, label in places}) for places in filed.values()]
+    official = list(csv.DictReader(real_metadata.read_text(encoding="utf-8").splitlines()))
+    lesions = Counter(row["lesion_id"] for row in official if row["lesion_id"])
+    assert audit["files"] == 2359 and audit["isic_ids"] == 2204 and audit["unreadable_files"] == 0
+    assert audit["distinct_contents"] == len(filed)
+    assert audit["contradictory_contents"] == sum(len(labels) > 1 for labels in names) == 155
+    assert audit["contradictory_pairs"] == Counter(" + ".join(labels) for labels in names if len(labels) > 1)
+    assert audit["contradictory_pairs"] == {"actinic keratosis + nevus": 77, "melanoma + seborrheic keratosis": 78}
+    assert audit["same_label_duplicates"] == 2359 - sum(map(len, names))
+    in_both = [places for places in filed.values() if {part for part, _ in places} == {"Train", "Test"}]
+    assert audit["official_test_in_train"] == sum(part == "Test" for places in in_both for part, _ in places)
+    assert audit["lesions_known"] == len(lesions)
+    assert audit["lesions_with_several_images"] == sum(count > 1 for count in lesions.values())
+    assert audit["images_of_those_lesions"] == sum(count for count in lesions.values() if count > 1)
+    diagnosis = {row["isic_id"]: row["isic2019_diagnosis"] for row in official}
+    counts = Counter((path.parent.name, diagnosis[path.stem.split("(")[0]]) for path in folder.rglob("*.jpg"))
+    table = {(label, code): n for label, row in audit["official_diagnoses"].items() for code, n in row.items()}
+    assert table == {key: n for key, n in counts.items() if key[1]}
+    wrong = {(label, code): n for label, row in audit["label_disagreements"].items() for code, n in row.items()}
+    assert wrong == {key: n for key, n in table.items() if CODE[key[0]] != key[1]}
+    assert audit["paper"]["found_without_marked_copies"] == 2357
+
+
+def near(pixels: np.ndarray) -> np.ndarray:
+    """The same picture, saved again: every value off by at most three grey levels, and never all the same."""
+    noise = np.random.default_rng(0).integers(-3, 4, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)

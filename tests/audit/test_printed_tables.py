@@ -1,0 +1,382 @@
+"""The audit of printed tables, against brute force, scikit-learn and tables whose truth is known."""
+
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+from lib import figures
+from lib.audit import printed_tables
+from lib.config import PARAMS, PHASES, backbones, literature, published, scenarios
+
+CLASSES = {scenario.table: len(scenario.classes) for scenario in scenarios().values()}
+MIN_N, MAX_N = 100, 1500
+
+
+@pytest.fixture(scope="module")
+def paper() -> dict:
+    text = pd.read_csv(PARAMS / "text_numbers.csv", dtype=str, keep_default_na=False)
+    return printed_tables.published_audit(published(), text, 2357, MIN_N, MAX_N, literature=literature())
+
+
+# ---- sizes ----
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.lists(st.integers(0, 10000), min_size=1, max_size=3), st.integers(1, 300), st.sampled_from([1, 2]))
+def test_sizes_are_those_that_decimal_arithmetic_finds(units, min_n, decimals):
+    percentages = [Decimal(unit % (100 * 10**decimals + 1)) / 10**decimals for unit in units]
+    expected = [n for n in range(min_n, min_n + 40) if all(_is_fraction(p, n, decimals) for p in percentages)]
+    assert printed_tables.consistent_sizes([float(p) for p in percentages], min_n, min_n + 39, decimals) == expected
+
+
+@pytest.mark.parametrize("rounded", [6.2, 6.3])
+def test_a_tie_may_be_rounded_either_way(rounded):
+    assert 16 in printed_tables.consistent_sizes([rounded], 16, 16, decimals=1)  # 1/16 is 6.25 %
+
+
+@pytest.mark.parametrize("wrong", [100.01, -0.01, 84.913, float("nan")])
+def test_what_is_no_printed_percentage_is_refused(wrong):
+    with pytest.raises(ValueError, match="no percentage with 2 decimals"):
+        printed_tables.consistent_sizes([wrong], MIN_N, MAX_N)
+
+
+def test_an_empty_range_of_sizes_is_refused():
+    with pytest.raises(ValueError, match="no range"):
+        printed_tables.consistent_sizes([50.0], 200, 100)
+
+
+# ---- 2x2 matrices ----
+
+
+@pytest.mark.parametrize("average", printed_tables.AVERAGES)
+def test_matrices_are_those_that_scikit_learn_finds_by_trying_all(average):
+    n = 11
+    seen = {}
+    for support in range(1, n):
+        for right in range(support + 1):
+            for other in range(n - support + 1):
+                matrix = ((right, support - right), (n - support - other, other))
+                seen.setdefault(_printed(np.array(matrix), average), set()).add(matrix)
+    for printed, expected in seen.items():
+        found = printed_tables.binary_matrices(n, *printed, average=average)
+        assert {tuple(map(tuple, matrix)) for matrix in found.tolist()} >= expected
+        # what is found beyond rounds to the printed values within half a hundredth, ties included
+        for matrix in found:
+            assert np.allclose(_exact(matrix, average), printed, atol=0.005 + 1e-9)
+
+
+# ---- tables whose truth is known ----
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sizes_of_generated_tables_are_found_and_no_row_is_accused(seed):
+    rng = np.random.default_rng(seed)
+    sizes = {table: (int(n), int(n) + int(rng.integers(-3, 4))) for table, n in zip(CLASSES, rng.integers(230, 950, 4))}
+    tables, errors = printed_tables.audit_tables(_tables(sizes, rng), MIN_N, MAX_N)
+    assert errors == []
+    for number, (val_n, test_n) in sizes.items():
+        table = tables[str(number)]
+        assert val_n in table["val_n"] and test_n in table["test_n"]
+        assert [(group["val_n"], group["test_n"], len(group["rows"])) for group in table["groups"]] == [
+            (val_n, test_n, 12)
+        ]
+        for row in table["rows"]:
+            assert val_n in row["val_n"] and test_n in row["test_n"]
+            assert row["confusion_matrices"] is None if CLASSES[number] > 2 else row["confusion_matrices"] >= 1
+
+
+def test_the_support_that_rows_share_is_found_and_holds_each_rows_own_matrix():
+    rng = np.random.default_rng(3)
+    matrices = [_matrix([200, 201], accuracy, rng) for accuracy in np.linspace(0.8, 0.93, 12)]
+    rows = _table(2, [(_val(401, rng), matrix) for matrix in matrices])
+    tables, errors = printed_tables.audit_tables(rows, MIN_N, MAX_N)
+    assert errors == [] and 200 in tables["2"]["groups"][0]["supports"]
+    for row, matrix in zip(tables["2"]["rows"], matrices):
+        assert matrix.tolist() in row["matrices_at_shared_supports"]
+
+
+def test_rows_of_two_test_sets_in_one_table_come_apart():
+    rng = np.random.default_rng(4)
+    sizes = [412, 520] * 6
+    rows = _table(2, [(_val(n, rng), _matrix([n // 2, n - n // 2], 0.88, rng)) for n in sizes])
+    tables, errors = printed_tables.audit_tables(rows, MIN_N, MAX_N)
+    assert errors == [] and tables["2"]["test_n"] == []
+    found = {
+        group["test_n"]: {(row["phase"], row["backbone"]) for row in group["rows"]} for group in tables["2"]["groups"]
+    }
+    for n in (412, 520):
+        own = rows[[size == n for size in sizes]]
+        assert found[n] == set(own[["phase", "backbone"]].itertuples(index=False, name=None))
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(st.data())
+def test_no_confusion_matrix_breaks_the_bounds(data):
+    """Any counts at all, never-predicted classes included: what a real matrix gives is never called impossible."""
+    table = data.draw(st.sampled_from([1, 3, 4]))
+    k = CLASSES[table]
+    matrix = np.array(data.draw(st.lists(st.integers(0, 30), min_size=k * k, max_size=k * k))).reshape(k, k)
+    matrix[:, data.draw(st.integers(0, k - 1))] = 0  # one class is never predicted
+    matrix[matrix.sum(axis=1) == 0, 0] = 1
+    n = int(matrix.sum())
+    _, errors = printed_tables.audit_tables(_table(table, [(50.0, matrix)]), max(2, n - 5), n + 5)
+    assert [error for error in errors if "val_accuracy" not in error["what"]] == []
+
+
+# ---- one digit changed ----
+
+
+@pytest.fixture
+def sound() -> pd.DataFrame:
+    rng = np.random.default_rng(11)
+    return _tables({1: (901, 901), 2: (401, 401), 3: (594, 594), 4: (307, 307)}, rng)
+
+
+@pytest.mark.parametrize("table", CLASSES)
+@pytest.mark.parametrize("column", ["val_accuracy", "test_accuracy"])
+def test_a_digit_that_makes_an_accuracy_no_fraction_names_its_row(sound, table, column):
+    row = sound.index[sound["table"] == table][7]
+    n = {1: 901, 2: 401, 3: 594, 4: 307}[table]
+    value = next(v for v in _digit_changes(sound.loc[row, column]) if not _is_fraction(Decimal(str(v)), n, 2))
+    columns = [column] if column == "val_accuracy" else [column, "recall"]  # recall stays equal: only n can tell
+    sound.loc[row, columns] = value
+    _, errors = printed_tables.audit_tables(sound, MIN_N, MAX_N)
+    assert {_name(error) for error in errors if error["what"].startswith(column)} == {_name(sound.loc[row])}
+    assert {_name(error) for error in errors} == {_name(sound.loc[row])}
+
+
+@pytest.mark.parametrize("column", ["precision", "f1"])
+def test_a_digit_that_no_matrix_gives_names_its_row(sound, column):
+    row = sound.index[sound["table"] == 2][5]
+    original = sound.loc[row, column]
+    for value in _digit_changes(original):
+        sound.loc[row, column] = value
+        _, errors = printed_tables.audit_tables(sound[sound["table"] == 2], MIN_N, MAX_N)
+        values = sound.loc[row, ["test_accuracy", "precision", "f1"]]
+        if _some_matrix_gives(401, *values):
+            assert errors == []
+        else:
+            assert {_name(error) for error in errors} == {_name(sound.loc[row])}
+
+
+def test_recall_that_is_not_accuracy_and_a_copied_row_are_named(sound):
+    rows = sound.index[sound["table"] == 3]
+    copy, owner = rows[10], rows[2]
+    sound.loc[copy, ["precision", "recall", "f1"]] = sound.loc[owner, ["precision", "recall", "f1"]]
+    _, errors = printed_tables.audit_tables(sound, MIN_N, MAX_N)
+    assert {_name(error) for error in errors} == {_name(sound.loc[copy])}
+    assert {"weighted recall is not accuracy", "precision, recall and F1 repeat another row"} <= {
+        error["what"] for error in errors
+    }
+    assert any(sound.loc[owner, "backbone"] in str(error["expected"]) for error in errors)
+
+
+def test_the_detection_rate_is_what_a_recount_by_hand_gives(sound):
+    """Validation accuracy: a change is caught exactly where the new number is no fraction of the known size."""
+    rows = sound[sound["table"] == 4]
+    rate = printed_tables.detection_rate(rows, MIN_N, MAX_N)
+    changed = [value for printed in rows["val_accuracy"] for value in _digit_changes(printed)]
+    caught = [not _is_fraction(Decimal(str(value)), 307, 2) for value in changed]
+    assert rate["by_column"]["val_accuracy"] == pytest.approx(np.mean(caught), abs=1e-4)
+    assert rate["by_column"]["test_accuracy"] == rate["by_column"]["recall"] == 1.0  # recall must equal accuracy
+    assert rate["changes"] == 5 * 36 * len(rows)
+    assert 0 < rate["by_column"]["f1"] < 1
+
+
+# ---- the paper ----
+
+
+def test_sizes_of_the_papers_tables_hold_by_decimal_arithmetic(paper):
+    tables = paper["tables"]
+    for number, n in (("1", 901), ("3", 594), ("4", 307)):
+        assert n in tables[number]["val_n"] and n in tables[number]["test_n"]
+        assert [group["test_n"] for group in tables[number]["groups"]] == [n]
+        rows = published()[published()["table"] == int(number)]
+        for column in ("val_accuracy", "test_accuracy"):
+            assert all(_is_fraction(Decimal(f"{value:.2f}"), n, 2) for value in rows[column])
+    assert tables["2"]["val_n"] == tables["2"]["test_n"] == []
+    groups = {group["test_n"]: group for group in tables["2"]["groups"]}
+    assert {n: (group["val_n"], len(group["rows"])) for n, group in groups.items()} == {401: (401, 6), 500: (500, 6)}
+    assert {row["backbone"] for row in groups[500]["rows"]} == {"EfficientNetV2B3", "EfficientNetB3", "ResNet50"}
+    assert (groups[500]["supports"], groups[401]["supports"]) == ([250], [200])  # pools of equal classes
+
+
+def test_the_papers_one_impossible_row_is_named_and_no_other(paper):
+    assert {(error["table"], error["phase"], error["backbone"]) for error in paper["row_errors"]} == {
+        ("2", "finetune", "ResNet50")
+    }
+    impossible = [row for row in paper["tables"]["2"]["rows"] if row["confusion_matrices"] == 0]
+    assert [(row["phase"], row["backbone"]) for row in impossible] == [("finetune", "ResNet50")]
+
+
+def test_the_matrix_of_figure_13_follows_from_the_printed_row(paper):
+    row = next(
+        row
+        for row in paper["tables"]["2"]["rows"]
+        if (row["phase"], row["backbone"]) == ("finetune", "EfficientNetV2B3")
+    )
+    one, mirrored = row["matrices_at_shared_supports"]
+    assert np.array_equal(np.array(one), np.array(mirrored)[::-1, ::-1])
+    assert _printed(np.array(one), "weighted") == (94.00, 94.01, 94.00, 94.00)
+
+
+def test_slips_in_the_papers_prose_are_those_found_by_reading_it(paper):
+    found = {(error["place"], str(error["printed"]), str(error["expected"])) for error in paper["text_errors"]}
+    assert found == {
+        ("section IV.B", "2", "1"),  # 'Following Table II' on Table I
+        ("section IV.B", "69.25", "69.37"),  # precision given for accuracy
+        ("section IV.B", "< 19.32", "22.09"),  # EfficientNetB3's 'moderate' increase
+        ("section IV.E", "> 0", "-2.6"),  # ResNet50V2 falls in Table IV
+        ("section II", "30", "29"),  # Malo in Table V
+        ("references", "2021", "2023"),  # Mijwil
+        ("references", "2022", "2023"),  # Bechelli, Malo
+        ("references", "2023", "2021"),  # Viknesh
+    }
+
+
+def test_the_pools_are_larger_than_the_images_and_three_scenarios_add_up(paper):
+    pool = paper["pool"]
+    assert all(group["larger_than_images"] for groups in pool["tables"].values() for group in groups)
+    assert pool["tables"]["1"][0]["pool_low"] <= 9010 <= pool["tables"]["1"][0]["pool_high"]
+    agrees = {(tuple(entry["tables"]), entry["of"]): entry["agrees"] for entry in pool["sums"]}
+    assert agrees == {(("3", "4"), "1"): True, (("2",), "1"): False, (("3", "4"), "2"): False}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "column", "wrong"),
+    [
+        ("value", "84.91", "test_accuracy", "84.81"),
+        ("rank", "1", "test_accuracy", "2"),
+        ("increase", "19.32", "test_accuracy", "19.23"),
+    ],
+)
+def test_a_wrong_number_in_the_prose_is_reported_and_a_right_one_is_not(kind, value, column, wrong):
+    entry = {"place": "here", "quote": "q", "kind": kind, "table": "1", "phase": "finetune"}
+    entry |= {"row": "EfficientNetV2B3", "column": column}
+    assert printed_tables.text_errors(published(), pd.DataFrame([entry | {"value": value}])) == []
+    (error,) = printed_tables.text_errors(published(), pd.DataFrame([entry | {"value": wrong}]))
+    assert (error["place"], float(error["printed"]), float(error["expected"])) == ("here", float(wrong), float(value))
+
+
+def test_an_entry_about_no_cell_is_refused():
+    entry = {"place": "", "quote": "q", "kind": "value", "value": "1", "table": "1", "phase": "finetune"}
+    with pytest.raises(ValueError, match="ResNet99"):
+        printed_tables.text_errors(published(), pd.DataFrame([entry | {"row": "ResNet99", "column": "f1"}]))
+
+
+# ---- figures ----
+
+
+def test_the_figure_marks_every_row_once_at_the_size_of_its_group(paper):
+    figure = figures.fitting_sizes(paper["tables"])
+    for axis, table in zip(figure.axes, paper["tables"].values()):
+        marked = {int(line.get_xdata()[0]): len(line.get_ydata()) for line in axis.lines if line.get_marker() == "o"}
+        assert marked == {group["test_n"]: len(group["rows"]) for group in table["groups"]}
+
+
+def test_the_figures_draw_where_no_size_was_found_and_no_data_set_is_known():
+    empty = {"val_n": [], "test_n": [], "groups": [], "rows": []}
+    figures.fitting_sizes({"1": empty})
+    pool = printed_tables.pool_implied({"1": []}, 2357)
+    figures.sizes_against_split(pool)
+
+
+# ---- helpers ----
+
+
+def _is_fraction(percentage: Decimal, n: int, decimals: int) -> bool:
+    """By trying every k with exact fractions and both ways of rounding."""
+    place = Decimal(1).scaleb(-decimals)
+    for k in range(n + 1):
+        if abs(Fraction(100 * k, n) - Fraction(percentage)) > 1:
+            continue
+        exact = Fraction(100 * k, n)
+        value = Decimal(exact.numerator) / Decimal(exact.denominator)
+        if percentage in (value.quantize(place, ROUND_HALF_UP), value.quantize(place, ROUND_HALF_EVEN)):
+            return True
+    return False
+
+
+def _digit_changes(printed: float) -> list[float]:
+    text = f"{printed:05.2f}"
+    return [float(text[:i] + digit + text[i + 1 :]) for i in (0, 1, 3, 4) for digit in "0123456789" if digit != text[i]]
+
+
+def _name(row) -> tuple:
+    return str(row["table"]), row["phase"], row["backbone"]
+
+
+def _exact(matrix: np.ndarray, average: str) -> tuple:
+    """Accuracy, precision, recall, F1 in per cent by scikit-learn from one label an image."""
+    true = np.repeat(np.arange(len(matrix)), matrix.sum(axis=1))
+    predicted = np.concatenate([np.repeat(np.arange(len(matrix)), row) for row in matrix])
+    settings = {"average": "binary"} if average == "one class" else {"average": average}
+    scores = precision_recall_fscore_support(true, predicted, zero_division=0, **settings)[:3]
+    return tuple(100 * value for value in (accuracy_score(true, predicted), *scores))
+
+
+def _printed(matrix: np.ndarray, average: str) -> tuple:
+    return tuple(round(float(value), 2) for value in _exact(matrix, average))
+
+
+def _some_matrix_gives(n: int, accuracy: float, precision: float, f1: float) -> bool:
+    """By the formulas of equations 10-13 in loops over supports and errors, weighted by support."""
+    for correct in range(n + 1):
+        if abs(100 * correct / n - accuracy) > 0.00501:
+            continue
+        for support in range(1, n):
+            for missed in range(max(0, n - correct - (n - support)), min(support, n - correct) + 1):
+                false = n - correct - missed
+                hits, others = support - missed, n - support - false
+                p = support * _over(hits, hits + false) + (n - support) * _over(others, others + missed)
+                f = support * _over(2 * hits, 2 * hits + false + missed)
+                f += (n - support) * _over(2 * others, 2 * others + false + missed)
+                if abs(100 * p / n - precision) <= 0.00501 and abs(100 * f / n - f1) <= 0.00501:
+                    return True
+    return False
+
+
+def _over(a: int, b: int) -> float:
+    return a / b if b else 0.0
+
+
+def _matrix(supports: list[int], accuracy: float, rng: np.random.Generator) -> np.ndarray:
+    """A confusion matrix of these class sizes with about this accuracy, the errors spread at random."""
+    k = len(supports)
+    rows = []
+    for i, support in enumerate(supports):
+        wrong = rng.dirichlet(np.ones(k - 1)) * (1 - accuracy)
+        rows.append(rng.multinomial(support, np.insert(wrong, i, accuracy)))
+    return np.array(rows)
+
+
+def _val(n: int, rng: np.random.Generator) -> float:
+    return round(100 * int(rng.integers(n // 2, n)) / n, 2)
+
+
+def _table(number: int, rows: list[tuple[float, np.ndarray]]) -> pd.DataFrame:
+    """A printed table from validation accuracies and confusion matrices of the test set."""
+    names = [(phase, backbone) for phase in PHASES for backbone in backbones()]
+    return pd.DataFrame(
+        [
+            {"table": number, "phase": phase, "backbone": backbone, "val_accuracy": val}
+            | dict(zip(("test_accuracy", "precision", "recall", "f1"), _printed(matrix, "weighted")))
+            for (phase, backbone), (val, matrix) in zip(names, rows)
+        ]
+    )
+
+
+def _tables(sizes: dict[int, tuple[int, int]], rng: np.random.Generator) -> pd.DataFrame:
+    """Twelve rows a table, at known (val_n, test_n) and accuracies that all differ."""
+    tables = []
+    for number, (val_n, test_n) in sizes.items():
+        supports = [len(part) for part in np.array_split(np.arange(test_n), CLASSES[number])]
+        accuracies = np.linspace(0.55, 0.93, 12)
+        tables.append(_table(number, [(_val(val_n, rng), _matrix(supports, a, rng)) for a in accuracies]))
+    return pd.concat(tables, ignore_index=True)

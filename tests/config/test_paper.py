@@ -1,0 +1,79 @@
+"""The transcription of the paper's numbers: complete by itself, and equal to the paper where its text is given."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from lib.audit import VALUES
+from lib.config import PARAMS, PHASES, backbones, literature, published
+
+
+@pytest.fixture(scope="module")
+def text() -> pd.DataFrame:
+    return pd.read_csv(PARAMS / "text_numbers.csv", dtype=str, keep_default_na=False)
+
+
+def test_every_backbone_has_one_row_in_every_table_and_phase():
+    rows = published()
+    assert list(rows.columns) == ["table", "phase", "backbone", *VALUES]
+    expected = [(table, phase, name) for table in range(1, 5) for phase in PHASES for name in backbones()]
+    assert list(rows[["table", "phase", "backbone"]].itertuples(index=False, name=None)) == expected
+
+
+def test_percentages_are_printed_with_two_decimals():
+    lines = (PARAMS / "published.csv").read_text().splitlines()[1:]
+    assert all(re.fullmatch(r"\d,\w+,\w+(,\d\d\.\d\d){5}", line) for line in lines)
+
+
+def test_all_240_numbers_are_the_papers(paper_text):
+    """Read back without lines or tabs: five percentages after a model's name, in the section of the table's number."""
+    names = {backbone.printed: name for name, backbone in backbones().items()}
+    flat = " ".join(paper_text.split())
+    starts = [flat.index(f"TABLE {number}.") for number in ("I", "II", "III", "IV", "V")]
+    found = {}
+    for table, (start, end) in enumerate(zip(starts, starts[1:]), start=1):
+        model = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+        for match in re.finditer(rf"({model})((?: \d+\.\d+%){{5}})", flat[start:end]):
+            phase = "finetune" if "Fine tuning" in flat[start : start + match.start()] else "transfer"
+            found[table, phase, names[match[1]]] = [float(value) for value in match[2].replace("%", "").split()]
+    rows = published().set_index(["table", "phase", "backbone"])
+    assert len(found) == 48
+    assert {key: list(values) for key, values in zip(rows.index, rows.to_numpy())} == found
+
+
+def test_table_five_is_the_papers(paper_text):
+    lines = [line for line in paper_text.split("TABLE V.")[1].split("# C. Limit")[0].splitlines() if "\t" in line][1:]
+    works = [row for row in literature().to_dict("records") if row["ref"] != "Proposed model"]
+    assert len(lines) == len(works) + 4
+    for line, row in zip(lines, works):
+        printed = f"{row['ref']} {row['method']} {row['year']} {row['classes']} classes {row['accuracy']}%"
+        assert line.split() == printed.split()
+    ours = [row for row in literature().to_dict("records") if row["ref"] == "Proposed model"]
+    printed = re.findall(r"(\d) classes\s+([\d.]+)%", " ".join(lines[len(works) :]))
+    assert [(row["classes"], row["accuracy"]) for row in ours] == printed
+
+
+def test_quotes_are_verbatim_and_hold_their_number(paper_text, text):
+    flat = " ".join(paper_text.split())
+    for entry in text.to_dict("records"):
+        assert entry["quote"] in flat
+        if entry["kind"] in ("value", "increase", "not_in_tables", "omitted"):
+            # section IV.D prints a decimal comma
+            assert entry["value"] in re.findall(r"\d+\.\d+|\d+", entry["quote"].replace(",", "."))
+
+
+def test_no_percentage_of_the_prose_about_results_is_left_out(paper_text, text):
+    flat = " ".join(paper_text.split())
+    parts = [
+        flat[flat.index("Abstract") : flat.index("I. INTRODUCTION")],
+        flat[flat.index("III. METHODOLOGY") : flat.index("TABLE V.")],
+        flat[flat.index("# C. Limit") : flat.index("ACKNOWLEDGMENT")],
+    ]
+    prose = re.sub(r"\d+\.\d+%(?: \d+\.\d+%){4}", "", " ".join(parts))  # without the tables' rows
+    covered = set()
+    for quote in set(text["quote"]):
+        for match in re.finditer(re.escape(quote), prose):
+            covered |= set(range(match.start(), match.end()))
+    left = [match[0] for match in re.finditer(r"\d+(?:[.,]\d+)?%", prose) if match.start() not in covered]
+    assert left == ["75%", "90%"]  # deaths by melanoma, and the accuracy aimed at in future: no results

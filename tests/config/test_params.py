@@ -1,0 +1,86 @@
+"""Study files: only differences from the defaults, and every mistake named with the nearest valid name."""
+
+import pytest
+
+from lib.config import ParameterError, load_study, params
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("name", params.study_names())
+def test_every_study_in_params_can_be_read(name):
+    assert load_study(name).cells(*params.AXES)
+
+
+def test_an_empty_study_file_is_the_defaults(study_file):
+    assert load_study(study_file("")) == params.Study()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image_sise: 64", ["mine.yaml", "image_sise", "image_size"]),
+        ("image_size: '64'", ["mine.yaml", "image_size", "'64'"]),
+        ("image_size: 64.5", ["mine.yaml", "image_size", "64.5"]),
+        ("image_size: -3", ["mine.yaml", "image_size", "-3"]),
+        ("backbones: [MobilNet]", ["mine.yaml", "backbones", "MobileNet"]),
+        ("backbones: []", ["mine.yaml", "backbones"]),
+        ("scenarios: [nine_clases]", ["mine.yaml", "nine_classes"]),
+        ("protocols: [published, published]", ["mine.yaml", "protocols"]),
+        ("weights: image_net", ["mine.yaml", "weights", "imagenet"]),
+        ("seeds: [0, 0]", ["mine.yaml", "seeds"]),
+        ("pool_sizes: {melanom: 40}", ["mine.yaml", "melanoma"]),
+        ("leave_out: [{backbones: MobileNet}]", ["mine.yaml", "backbone"]),
+        ("overrides: [{when: {backbone: MobileNet}, set: {finetune_epoch: 1}}]", ["mine.yaml", "finetune_epochs"]),
+        ("overrides: [{when: {backbone: MobileNet}, set: {finetune_epochs: -1}}]", ["mine.yaml", "finetune_epochs"]),
+        ("overrides: [{when: {backbone: MobileNet}, set: {image_size: 99}}]", ["mine.yaml", "image_size"]),
+        ("audit_min_n: 900\naudit_max_n: 100", ["mine.yaml", "audit_min_n"]),
+        ("- a list", ["mine.yaml", "list"]),
+        ("title: [unclosed", ["mine.yaml", "YAML"]),
+        ("title: !!python/object/apply:os.getcwd []", ["mine.yaml", "YAML"]),
+    ],
+)
+def test_a_mistake_is_refused_with_the_file_the_key_and_the_nearest_name(study_file, text, said):
+    with pytest.raises(ParameterError) as refused:
+        load_study(study_file(text))
+    assert all(word in str(refused.value) for word in said), refused.value
+
+
+def test_a_study_that_does_not_exist_is_answered_with_the_nearest_name():
+    with pytest.raises(ParameterError, match="'demo'"):
+        load_study("demmo")
+    with pytest.raises(ParameterError):
+        load_study("scenarios")  # a parameter file, but no study
+
+
+def test_overrides_hold_in_their_cells_alone_and_left_out_cells_are_not_in_the_matrix(study_file):
+    text = """
+backbones: [MobileNet, ResNet50]
+protocols: [clean]
+leave_out: [{backbone: ResNet50, scenario: six_benign}]
+overrides: [{when: {backbone: MobileNet, scenario: [nine_classes, six_benign]}, set: {finetune_epochs: 2}}]
+"""
+    study = load_study(study_file(text))
+    cells = study.cells("scenario", "backbone")
+    assert len(cells) == 7 and {"scenario": "six_benign", "backbone": "ResNet50"} not in cells
+    epochs = {tuple(cell.values()): study.settings(cell)["finetune_epochs"] for cell in cells}
+    changed = {key for key, value in epochs.items() if value == 2}
+    assert changed == {("nine_classes", "MobileNet"), ("six_benign", "MobileNet")}
+
+
+def test_scenarios_cover_the_classes_as_the_paper_lists_them():
+    scenarios = params.scenarios()
+    assert [len(scenario.classes) for scenario in scenarios.values()] == [9, 2, 6, 3]
+    assert [scenario.table for scenario in scenarios.values()] == [1, 2, 3, 4]
+    assert set(scenarios["nine_classes"].label_of()) == set(params.CLASSES)
+    benign, malignant = scenarios["benign_malignant"].classes.values()
+    assert set(benign) == set(scenarios["six_benign"].names)
+    assert set(malignant) == set(scenarios["three_malignant"].names) == set(params.MALIGNANT)

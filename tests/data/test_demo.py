@@ -1,0 +1,255 @@
+"""The embedded demo: drawn alike each time, learnable, and with exactly the flaws that planted.json lists."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import imagehash
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lib.config import CLASSES, REPOSITORY, load_study
+from lib.data import demo
+
+DEFAULT = (20, 128, 0)  # images a class, size, seed
+CODES = {
+    "actinic keratosis": "AK",
+    "basal cell carcinoma": "BCC",
+    "dermatofibroma": "DF",
+    "melanoma": "MEL",
+    "nevus": "NV",
+    "pigmented benign keratosis": "BKL",
+    "seborrheic keratosis": "BKL",
+    "squamous cell carcinoma": "SCC",
+    "vascular lesion": "VASC",
+}
+
+
+@pytest.fixture(scope="module")
+def default_set(tmp_path_factory) -> demo.DemoSet:
+    return demo.draw(tmp_path_factory.mktemp("demo") / "data", *DEFAULT)
+
+
+@pytest.fixture(scope="module", params=[DEFAULT, (6, 64, 3), (9, 32, 1)], ids=str)
+def drawn(request, default_set, tmp_path_factory) -> tuple[demo.DemoSet, tuple[int, int, int]]:
+    """The default set, and two of the smallest."""
+    if request.param == DEFAULT:
+        return default_set, DEFAULT
+    return demo.draw(tmp_path_factory.mktemp("demo") / "data", *request.param), request.param
+
+
+def test_the_default_set_here_is_the_one_that_the_demo_study_uses():
+    study = load_study("demo")
+    assert (study.demo_images, study.demo_size, study.demo_seed) == DEFAULT
+
+
+def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
+    here = demo.draw(tmp_path / "here", 6, 48, 5)
+    code = f"from lib import demo; import cv2; cv2.setNumThreads(1); demo.draw({str(tmp_path / 'there')!r}, 6, 48, 5)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
+    assert _digests(here.folder) == _digests(tmp_path / "there")
+    assert len(_digests(here.folder)) > 100
+    pictures = {digest for name, digest in _digests(here.folder).items() if name.endswith(".jpg")}
+    other = demo.draw(tmp_path / "other", 6, 48, 6)
+    assert not pictures & {digest for name, digest in _digests(other.folder).items() if name.endswith(".jpg")}
+
+
+def test_the_layout_is_the_public_one_with_as_many_files_a_class_as_asked(drawn):
+    demo_set, (count, size, _) = drawn
+    files = _files(demo_set)
+    assert Counter(path.parent.name for path in files) == dict.fromkeys(CLASSES, count)
+    for part in ("Train", "Test"):
+        assert {path.name for path in (demo_set.folder / part).iterdir()} == set(CLASSES)
+    for path in files:
+        with Image.open(path) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (size, size))
+
+
+def test_every_file_says_that_it_is_synthetic_and_has_no_id_of_the_archive(drawn):
+    demo_set, _ = drawn
+    assert "synthetic" in (demo_set.folder / "SYNTHETIC.txt").read_text(encoding="utf-8")
+    for path in _files(demo_set):
+        with Image.open(path) as image:
+            assert image.info["comment"] == b"synthetic demo image"
+            assert image.getexif()[0x010E] == "synthetic demo image"
+        assert path.stem.startswith("ISIC_9") and len(path.stem) == len("ISIC_0000000")
+
+
+def test_each_image_has_a_mask_that_lies_where_the_colour_differs_from_the_skin(drawn):
+    demo_set, (_, size, _) = drawn
+    paths = {path.stem: path for path in _files(demo_set)}
+    assert {path.name for path in demo_set.masks.iterdir()} == {f"{name}_segmentation.png" for name in paths}
+    contrast, moved = [], []
+    for name, path in paths.items():
+        with Image.open(demo_set.masks / f"{name}_segmentation.png") as image:
+            assert (image.mode, image.size) == ("L", (size, size))
+            mask = np.asarray(image)
+        assert set(np.unique(mask)) == {0, 255}
+        assert 0.015 < (mask > 0).mean() < 0.75
+        lab = _lab(path, size)
+        contrast.append(_contrast(lab, mask > 0))
+        moved.append(_contrast(lab, np.roll(mask, size // 3, axis=(0, 1)) > 0))
+    contrast, moved = np.array(contrast), np.array(moved)
+    assert np.median(contrast) > 10 and np.quantile(contrast, 0.05) > 3  # CIELAB units; 2 can just be seen
+    assert (contrast > moved).mean() > 0.95
+
+
+def test_the_planted_flaws_are_there_and_no_others(drawn):
+    demo_set, _ = drawn
+    planted = json.loads((demo_set.folder / "planted.json").read_text(encoding="utf-8"))
+    assert planted == demo_set.planted and all(planted.values())
+
+    contents, near = _alike(demo_set)
+    exact = {frozenset(entry["files"]) for entry in planted["exact_duplicates"]}
+    two_classes = {frozenset(entry["files"]) for entry in planted["two_classes"]}
+    assert contents == exact | two_classes
+    for pair in exact:
+        assert len({Path(name).parent.name for name in pair}) == 1 and len({Path(name).stem for name in pair}) == 2
+    assert near == {frozenset(entry["files"]) for entry in planted["near_duplicates"]}
+
+    table = _metadata(demo_set)
+    diagnosis, lesion_id = table["isic2019_diagnosis"], table["lesion_id"]
+    for pair in near:
+        assert all(lesion_id[Path(name).stem] == "" for name in pair)
+    for entry in planted["two_classes"]:
+        labels = [Path(name).parent.name for name in entry["files"]]
+        assert sorted(labels) == entry["classes"] and len(set(labels)) == 2
+        assert {diagnosis[Path(name).stem] for name in entry["files"]} == {entry["diagnosis"]}
+        fitting = [label for label in labels if CODES[label] == entry["diagnosis"]]
+        assert entry["answer"] == (fitting[0] if len(fitting) == 1 else "")
+    assert {bool(entry["diagnosis"]) for entry in planted["two_classes"]} == {True, False}
+    assert any(len({name.split("/")[0] for name in entry["files"]}) == 2 for entry in planted["two_classes"])
+
+    names = [path.relative_to(demo_set.folder).as_posix() for path in _files(demo_set)]
+    lesions = defaultdict(list)
+    for name in names:
+        if lesion_id[Path(name).stem]:
+            lesions[lesion_id[Path(name).stem]].append(name)
+    assert {key: files for key, files in lesions.items() if len(files) > 1} == {
+        entry["lesion_id"]: entry["files"] for entry in planted["lesions"]
+    }
+    wrong = {
+        (name, Path(name).parent.name, diagnosis[Path(name).stem])
+        for name in names
+        if diagnosis[Path(name).stem] not in ("", CODES[Path(name).parent.name])
+    }
+    assert wrong == {(entry["file"], entry["class"], entry["diagnosis"]) for entry in planted["label_disagreements"]}
+
+
+def test_metadata_has_a_row_for_every_image_and_is_partly_empty_like_the_real_file(drawn):
+    demo_set, _ = drawn
+    table = _metadata(demo_set)
+    assert table.index.is_unique and set(table.index) == {path.stem for path in _files(demo_set)}
+    assert set(table["isic2019_diagnosis"]) == {*CODES.values(), ""}
+    assert 0.02 < (table["isic2019_diagnosis"] == "").mean() < 0.4
+    assert 0.1 < (table["lesion_id"] == "").mean() < 0.8
+
+
+def test_the_classes_can_be_learned_but_colour_alone_does_not_settle_them(default_set):
+    """Nearest neighbour by colours at the centre; chance is 11 %."""
+    paths = _files(default_set)
+    labels = np.array([path.parent.name for path in paths])
+    colours = np.array([np.percentile(_lab(path, 96)[19:77, 19:77], [5, 25, 50, 75, 95], (0, 1)) for path in paths])
+    colours = colours.reshape(len(paths), -1)
+    distance = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
+    distance[distance < 1e-6] = np.inf  # itself and its exact copies
+    assert 0.5 < (labels[distance.argmin(axis=1)] == labels).mean() < 0.9
+
+
+def test_ensure_draws_once_and_again_only_for_other_arguments(tmp_path):
+    first = demo.ensure(tmp_path / "data", 6, 32, 0)
+    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
+    again = demo.ensure(tmp_path / "data", 6, 32, 0)
+    assert again == first and {path: path.stat().st_mtime_ns for path in again.folder.rglob("*")} == stamps
+    larger = demo.ensure(tmp_path / "data", 7, 32, 0)
+    assert len(_files(larger)) == 7 * len(CLASSES)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_drawing_that_fails_leaves_nothing_and_keeps_the_set_that_was_there(tmp_path, monkeypatch):
+    demo.draw(tmp_path / "data", 6, 32, 0)
+    before = _digests(tmp_path / "data")
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(demo, "_jpeg", full)
+    with pytest.raises(OSError, match="no space"):
+        demo.draw(tmp_path / "data", 6, 32, 1)
+    assert _digests(tmp_path / "data") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep", encoding="utf-8")
+    with pytest.raises(FileExistsError, match="mine.*no demo set"):
+        demo.ensure(tmp_path / "mine", 6, 32, 0)
+    assert (tmp_path / "mine" / "notes.txt").read_text(encoding="utf-8") == "keep"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((5, 32, 0), "images_per_class is 5"), ((6, 31, 0), "size is 31"), ((6, 32, -1), "seed")]
+)
+def test_an_impossible_size_is_refused_before_anything_is_written(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        demo.draw(tmp_path / "data", *arguments)
+    assert not any(tmp_path.iterdir())
+
+
+def _files(demo_set: demo.DemoSet) -> list[Path]:
+    return sorted(path for part in ("Train", "Test") for path in (demo_set.folder / part).glob("*/*.jpg"))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _metadata(demo_set: demo.DemoSet) -> pd.DataFrame:
+    return pd.read_csv(demo_set.metadata, dtype=str, keep_default_na=False, index_col="isic_id")
+
+
+def _alike(demo_set: demo.DemoSet) -> tuple[set[frozenset], set[frozenset]]:
+    """Pairs of files of equal pixels, and pairs of different pixels that the audit's measure takes for one picture:
+    every pair is compared, without lib.data.dataset."""
+    names, pixels, hashes, small = [], [], [], []
+    for path in _files(demo_set):
+        with Image.open(path) as image:
+            names.append(path.relative_to(demo_set.folder).as_posix())
+            pixels.append(np.asarray(image))
+            hashes.append(imagehash.phash(image).hash.ravel())
+            grey = cv2.cvtColor(pixels[-1], cv2.COLOR_RGB2GRAY)
+            small.append(cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(float))
+    equal, near = set(), set()
+    for i, j in combinations(range(len(names)), 2):
+        if np.array_equal(pixels[i], pixels[j]):
+            equal.add(frozenset((names[i], names[j])))
+        elif (hashes[i] != hashes[j]).sum() <= 6 and np.abs(small[i] - small[j]).mean() <= 4:
+            near.add(frozenset((names[i], names[j])))
+    return equal, near
+
+
+def _lab(path: Path, size: int) -> np.ndarray:
+    """The picture in CIELAB, float32 [size, size, 3]."""
+    picture = cv2.resize(
+        cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), (size, size), interpolation=cv2.INTER_AREA
+    )
+    return cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def _contrast(lab: np.ndarray, mask: np.ndarray) -> float:
+    """Distance in colour between the inside of a mask and a ring around it."""
+    size = len(lab)
+    around = cv2.dilate(mask.astype(np.uint8), np.ones((size // 6, size // 6), np.uint8)) > 0
+    return float(np.linalg.norm(np.median(lab[mask], axis=0) - np.median(lab[around & ~mask], axis=0)))

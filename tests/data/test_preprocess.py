@@ -1,0 +1,86 @@
+"""Equations 1 to 5 against other libraries, and sets that do not depend on the order of work."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from lib.data import preprocess
+
+
+@pytest.fixture
+def photo():
+    """A smooth picture with a bright disc: uint8 [90, 120, 3]."""
+    y, x = np.mgrid[0:90, 0:120]
+    disc = 120 * (np.hypot(y - 40, x - 70) < 20)
+    return np.clip(np.stack([60 + x, 40 + y + disc, 90 + disc], axis=-1), 0, 255).astype(np.uint8)
+
+
+def test_resize_is_antialiased_like_pillows_box_filter(photo):
+    ours = preprocess.resize(photo, 30).astype(int)
+    theirs = np.asarray(Image.fromarray(photo).resize((30, 30), Image.Resampling.BOX)).astype(int)
+    assert ours.shape == (30, 30, 3)
+    assert np.abs(ours - theirs).max() <= 1
+
+
+def test_resize_keeps_a_flat_image_flat_when_it_grows():
+    assert (preprocess.resize(np.full((10, 14, 3), 77, np.uint8), 64) == 77).all()
+
+
+def test_minmax_is_equation_2(photo):
+    values = photo.astype(float)
+    expected = (values - values.min()) / (values.max() - values.min())
+    scaled = preprocess.minmax(photo)
+    assert scaled.dtype == np.float32 and np.allclose(scaled, expected, atol=1e-6)
+    assert not preprocess.minmax(np.full((4, 4, 3), 9, np.uint8)).any()
+
+
+def test_rotation_agrees_with_scipy_away_from_the_corners(photo):
+    square = photo[:90, :90]
+    ours = preprocess.rotate(square, 33.0).astype(float)
+    theirs = ndimage.rotate(square.astype(float), 33.0, reshape=False, order=1, mode="mirror", axes=(0, 1))
+    y, x = np.mgrid[0:90, 0:90]
+    inside = np.hypot(y - 44.5, x - 44.5) < 40
+    assert np.abs(ours - theirs)[inside].mean() < 1.5
+
+
+def test_a_full_turn_and_two_flips_give_the_image_back(photo):
+    assert np.abs(preprocess.rotate(photo, 360.0).astype(int) - photo).max() <= 1
+    twice = preprocess.flip(preprocess.flip(photo, True, True), True, True)
+    assert (twice == photo).all()
+    assert (preprocess.flip(photo, True, False) == np.fliplr(photo)).all()
+    assert (preprocess.flip(photo, False, True) == np.flipud(photo)).all()
+
+
+def test_contrast_scales_the_spread_about_the_mean_and_clips():
+    image = np.array([[[100, 120, 140]]], np.uint8)
+    assert preprocess.enhance_contrast(image, 1.5).tolist() == [[[90, 120, 150]]]
+    assert preprocess.enhance_contrast(image, 1.0).tolist() == image.tolist()
+    assert preprocess.enhance_contrast(image, 50.0).tolist() == [[[0, 120, 255]]]
+
+
+def test_a_view_depends_on_its_source_number_and_seed_alone(photo):
+    def view(source="a.jpg", number=1, seed=0):
+        return preprocess.augment(photo[:90, :90], source, number, seed, 180.0, 0.3)
+
+    assert (view() == view()).all()
+    assert (view(number=0) == photo[:90, :90]).all()
+    different = [view(), view(source="b.jpg"), view(number=2), view(seed=1)]
+    assert len({array.tobytes() for array in different}) == 4
+
+
+def test_the_written_set_is_the_same_for_any_number_of_workers_and_order(tmp_path, photo):
+    sources = [f"{name}.png" for name in "abcd"]
+    pictures = {source: np.roll(photo, 17 * place, axis=1) for place, source in enumerate(sources)}
+    views = pd.DataFrame({"source": sources * 3, "view": np.repeat([0, 1, 2], 4)})
+
+    def written(table, workers):
+        path = tmp_path / f"{workers}-{table.index[0]}.npy"
+        arguments = dict(size=32, seed=3, rotation=90.0, contrast=0.2, workers=workers)
+        preprocess.write_images(table, lambda p: pictures[p.name], tmp_path, path, **arguments)
+        return pd.Series([image.tobytes() for image in preprocess.open_images(path)], index=table.index)
+
+    first, other = written(views, 1), written(views.iloc[::-1], 4)
+    assert (first == other.sort_index()).all()
+    assert first.nunique() == 12

@@ -1,0 +1,152 @@
+"""The estimate before a study: against published sizes of networks, real splits, and arithmetic done by hand."""
+
+from pathlib import Path
+
+import keras
+import pandas as pd
+import pytest
+
+import run_all
+from lib.config import AXES, Study, StudyPaths, scenarios, write_json
+from lib.data import dataset, splits
+from lib.engine import Inputs, estimate, plan
+
+RATES = {
+    "machine": "a machine of tests",
+    "gpu": False,
+    "image_size": 224,
+    "batch_size": 32,
+    "start": 10.0,
+    "head_step": 0.01,
+    "per_image": {"audit": 0.1, "prepare": 0.2, "kmeans": 0.3},
+    "backbones": {
+        "MobileNet": {
+            "parameters": 1000,
+            "channels": 10,
+            "multiply_adds": 1,
+            "train": 5.0,
+            "predict": 20.0,
+            "trace_train": 7.0,
+            "trace_predict": 3.0,
+        }
+    },
+}
+STUDY = Study(backbones=["MobileNet"], protocols=["published"], scenarios=["nine_classes"], weights="none")
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("MobileNet", 569e6), ("MobileNetV2", 300e6), ("ResNet50", 3.8e9)],  # the tables of the networks' own papers
+)
+def test_multiply_adds_are_those_of_the_networks_own_papers(name, published):
+    network = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(224, 224, 3))
+    assert estimate.multiply_adds(network) == pytest.approx(published, rel=0.03)
+
+
+@pytest.mark.parametrize("protocol", ["published", "grouped"])
+def test_a_real_split_has_the_images_that_were_estimated(protocol, demo_data):
+    study = Study(pool_sizes=dict.fromkeys(Study().pool_sizes, 40), pool_size_benign_malignant=120)
+    index, _ = dataset.read(demo_data.folder, None, 8, 9.0)
+    views, _ = splits.split(index, protocol, study.pool_sizes, 120, 1, 0)
+    estimated = estimate.images_of(study, protocol, len(index))
+    assert len(views) <= estimated <= 2 * len(views)  # views in both pools are counted twice
+    for name, scenario in scenarios().items():
+        counts = splits.select(views, name, scenario)["part"].value_counts()
+        for part, expected in zip(("train", "val", "test"), estimate.parts_of(study, protocol, name, len(index))):
+            assert counts[part] == pytest.approx(expected, rel=0.1, abs=4), (name, part)
+
+
+def test_seconds_of_each_step_are_the_sum_of_what_is_known_of_it():
+    found = estimate.estimate(runs(STUDY), STUDY, 100, RATES)
+    images = sum(STUDY.pool_sizes.values()) + 2 * STUDY.pool_size_benign_malignant
+    train, held_out = 0.8 * sum(STUDY.pool_sizes.values()), 0.1 * sum(STUDY.pool_sizes.values())
+    steps = -(-train // STUDY.batch_size)
+    assert found.of_step["audit"] == pytest.approx(10 + 100 * 0.1)
+    assert found.of_step["prepare"] == pytest.approx(10 + images * 0.2)
+    assert found.of_step["features"] == pytest.approx(10 + 3 + images / 20)
+    epoch = train / 5 + held_out / 20
+    transfer, finetune = STUDY.transfer_epochs * steps * 0.01, 7 + STUDY.finetune_epochs * epoch + 2 * held_out / 20
+    assert found.of_step["train"] == pytest.approx(10 + transfer + finetune)
+    assert found.seconds == pytest.approx(sum(found.of_step.values()))
+
+
+def test_images_of_twice_the_side_take_four_times_as_long_and_as_much_disk():
+    small, large = (STUDY.model_copy(update={"image_size": size}) for size in (112, 224))
+    seconds = [estimate.estimate(runs(study), study, 100, RATES).of_step["prepare"] - 10 for study in (small, large)]
+    assert seconds[1] == pytest.approx(4 * seconds[0])
+    disk = [estimate.estimate([runs(study)[1]], study, 100, RATES).disk for study in (small, large)]
+    pixels = estimate.images_of(STUDY, "published", 100) * (224**2 - 112**2) * 3
+    assert disk[1] - disk[0] == pytest.approx(pixels)
+
+
+def test_a_run_that_was_made_before_is_expected_to_take_as_long_again(tmp_path):
+    planned = runs(STUDY)
+    train = next(run for run in planned if run.step == "train")
+    write_json(StudyPaths(tmp_path).stamp(train.id), {"seconds": 1234.5})
+    assert estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path)).of_step["train"] == 1234.5
+
+
+def test_notebooks_side_by_side_share_the_cores_of_a_machine_but_have_a_gpu_each(tmp_path):
+    planned = runs(STUDY)
+    alone = estimate.estimate(planned, STUDY, 100, RATES, jobs=4)
+    assert alone.wall == pytest.approx(alone.seconds)
+    assert estimate.estimate(planned, STUDY, 100, RATES | {"gpu": True}, jobs=4).wall == pytest.approx(
+        alone.seconds / 4
+    )
+    write_json(StudyPaths(tmp_path).stamp(planned[0].id), {"seconds": 1000.0})
+    before = estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path), jobs=4)
+    assert before.wall == pytest.approx(before.seconds - 1000 + 250)
+
+
+def test_a_backbone_without_rates_is_taken_to_be_the_slowest_and_named():
+    study = STUDY.model_copy(update={"backbones": ["MobileNet", "ResNet50"]})
+    found = estimate.estimate(runs(study), study, 100, RATES)
+    assert found.assumed == {"ResNet50": "MobileNet"}
+    assert found.of_step["features"] == pytest.approx(
+        2 * estimate.estimate(runs(STUDY), STUDY, 100, RATES).of_step["features"]
+    )
+
+
+def test_the_rates_of_the_reference_cover_every_backbone_of_the_paper():
+    measured = estimate.read_json(estimate.REFERENCE_RATES)
+    assert set(measured["backbones"]) == set(Study().backbones)
+    study = Study()
+    found = estimate.estimate(runs(study), study, 2357, measured)
+    assert found.assumed == {} and found.seconds > 0
+    assert set(found.of_step) == {run.step for run in runs(study)}
+
+
+def test_a_dry_run_says_how_long_and_on_whose_rates_and_starts_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "rates", lambda: RATES | {"backbones": {**RATES["backbones"]}})
+    status = run_all.main(["demo", "--dry-run", "--results", str(tmp_path / "new"), "--jobs", "1"])
+    printed = capsys.readouterr().out
+    assert status == 0 and not (tmp_path / "new").exists()
+    assert "a machine of tests" in printed and "at most about" in printed
+    assert "EfficientNetV2B3 has not been measured: taken to be as slow as MobileNet" in printed
+
+
+def test_without_any_rates_a_dry_run_says_nothing_of_time(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "rates", dict)
+    assert run_all.main(["demo", "--dry-run", "--results", str(tmp_path / "new")]) == 0
+    assert "at most about" not in capsys.readouterr().out
+
+
+def test_the_peak_of_a_device_is_found_by_its_name():
+    assert estimate.peak_of("NVIDIA H100 80GB HBM3") == pytest.approx(989e12)
+    assert estimate.peak_of("NVIDIA H100 PCIe") == pytest.approx(756e12)
+    assert estimate.peak_of("Tesla T4") == pytest.approx(65e12)
+    assert estimate.peak_of("NVIDIA L4") == pytest.approx(121e12)
+    assert estimate.peak_of("NVIDIA L40") is None  # another device than the L4 and the L40S
+    assert estimate.peak_of("an unknown device") is None
+
+
+def runs(study):
+    return plan(study, "test", StudyPaths(Path()), Inputs(data=Path()))
+
+
+def test_every_axis_of_the_matrix_has_its_share_of_the_estimate():
+    study = Study()
+    cells = pd.DataFrame(study.cells(*AXES))
+    one = estimate.estimate(runs(STUDY), STUDY, 2357, RATES | {"start": 0.0}).of_step["evaluate"]
+    all_of_them = estimate.estimate(runs(study), study, 2357, RATES | {"start": 0.0}).of_step["evaluate"]
+    assert all_of_them == pytest.approx(one * len(cells[["protocol", "preprocessing", "scenario"]].drop_duplicates()))

@@ -1,0 +1,167 @@
+"""The plan: the matrix expanded into runs, and notebooks whose parameters would not arrive refused."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from lib.config import AXES, NOTEBOOKS, REPOSITORY, ParameterError, Study, StudyPaths, load_study
+from lib.engine import PLAN, Inputs, NotebookError, left_out, plan, read_notebook, select
+
+FIXTURES = REPOSITORY / "tests" / "fixtures"
+STAND_INS = FIXTURES / "notebooks"
+TWO = Study(
+    backbones=["MobileNet", "ResNet50"],
+    scenarios=["nine_classes", "six_benign"],
+    protocols=["published", "clean"],
+    seeds=[0, 7],
+    leave_out=[{"backbone": "ResNet50", "scenario": "six_benign"}],
+    overrides=[{"when": {"backbone": "MobileNet", "protocol": "clean"}, "set": {"units": 32}}],
+)
+
+
+DATA = Inputs(data=Path("/data"))
+
+
+def planned(study=TWO, inputs=DATA, notebooks=STAND_INS):
+    return plan(study, "two", StudyPaths(Path("results")), inputs, notebooks)
+
+
+def notebook(folder: Path, *cells: str, tags=(None, "parameters")) -> Path:
+    """A notebook of code cells; `tags` belong to the cells in order."""
+    node = nbformat.v4.new_notebook()
+    for i, cell in enumerate(cells):
+        tag = tags[i] if i < len(tags) else None
+        node.cells.append(nbformat.v4.new_code_cell(cell, metadata={"tags": [tag]} if tag else {}))
+    path = folder / "n.ipynb"
+    nbformat.write(node, path)
+    return path
+
+
+def test_every_cell_of_the_matrix_is_one_training_run_but_for_those_left_out():
+    runs = planned()
+    train = [run for run in runs if run.step == "train"]
+    assert len(train) == 2 * 2 * 2 * 2 - 2 * 2  # protocols x scenarios x backbones x seeds, less six_benign of ResNet50
+    assert len({run.id for run in runs}) == len(runs)
+    assert "train-clean-native-nine_classes-MobileNet-seed7" in {run.id for run in train}
+    gone = left_out(TWO)
+    assert len(gone) == 4
+    assert all(cell["axes"]["backbone"] == "ResNet50" and list(cell["axes"]) == list(AXES) for cell in gone)
+    assert not {cell["id"] for cell in gone} & {run.id for run in runs}
+
+
+def test_every_run_comes_after_what_it_waits_for_and_reads_only_what_an_earlier_run_writes():
+    runs = planned()
+    seen: set[str] = set()
+    written: set[str] = set()
+    for run in runs:
+        assert set(run.waits_for) <= seen, run.id
+        for pattern in run.inputs:
+            fixed = Path(pattern.split("*")[0])
+            inside = [w for w in written if fixed.is_relative_to(w) or Path(w).is_relative_to(fixed)]
+            assert inside or pattern == "state.json", f"{run.id} reads {pattern}, which no run before it writes"
+        seen.add(run.id)
+        written |= set(run.outputs)
+
+
+def test_no_two_runs_write_to_the_same_place():
+    outputs = [Path(output) for run in planned() for output in run.outputs]
+    for i, one in enumerate(outputs):
+        for other in outputs[i + 1 :]:
+            assert not one.is_relative_to(other) and not other.is_relative_to(one), (one, other)
+
+
+def test_an_override_holds_in_its_cells_and_nowhere_else():
+    units = {run.id: run.parameters["units"] for run in planned() if run.step == "train"}
+    for name, value in units.items():
+        assert value == (32 if name.startswith("train-clean") and "MobileNet" in name else Study().units), name
+
+
+def test_evaluation_goes_on_with_some_of_its_models_and_gradcam_needs_its_own():
+    by_id = {run.id: run for run in planned()}
+    evaluate = by_id["evaluate-clean-native-nine_classes"]
+    assert evaluate.needs == ("prepare-clean",)
+    assert len(evaluate.some_of) == 4 and all("clean-native-nine_classes" in name for name in evaluate.some_of)
+    # the best protocol at hand, the first seed
+    assert by_id["gradcam-nine_classes-MobileNet"].needs == ("train-clean-native-nine_classes-MobileNet-seed0",)
+    assert set(by_id["report"].after) == set(by_id) - {"report"} and not by_id["report"].needs
+
+
+def test_only_and_step_keep_what_was_asked_for_and_what_it_needs():
+    names = {run.id for run in select(planned(), [], {"backbone": ["MobileNet"], "protocol": ["clean"]})}
+    assert "report" in names and "audit" in names
+    assert not any("ResNet50" in name or "published" in name for name in names)
+    names = {run.id for run in select(planned(), ["evaluate"], {"scenario": ["six_benign"], "protocol": ["clean"]})}
+    assert names == {
+        "audit",
+        "prepare-clean",
+        "features-clean-native-MobileNet",
+        "train-clean-native-six_benign-MobileNet-seed0",
+        "train-clean-native-six_benign-MobileNet-seed7",
+        "evaluate-clean-native-six_benign",
+    }
+    with pytest.raises(NotebookError, match="no run"):
+        select(planned(), ["gradcam"], {"scenario": ["three_malignant"]})
+
+
+def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_path):
+    weights = {run.id: run.external for run in planned(inputs=Inputs(data=Path("/data"), weights_dir=tmp_path))}
+    assert list(weights["features-clean-native-MobileNet"]) == ["weights of MobileNet"]
+    assert weights["features-clean-native-MobileNet"]["weights of MobileNet"].endswith("mobilenet_notop.weights.h5")
+    random = TWO.model_copy(update={"weights": "none"})
+    assert not any(run.external for run in planned(random, Inputs(weights_dir=tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (("x = 1", "units: int = 1", "print(x)"), "'units' is never read"),
+        (("x = 1", "units: int = 1", "units = 2\nprint(units)", "units = 5"), None),
+        (("x = 1", "units: int = 1", "units = 2", "print(units)"), "sets parameter 'units' before"),
+        (("x = 1", "units: int = 1", "[units for units in range(3)]"), "'units' is never read"),
+        (("x = 1", "units: int = 1", "sorted([3], key=lambda v: v * units)"), None),
+        (("x = 1", "units: int = 1", "print('units')  # units"), "'units' is never read"),
+        (("x = 1", "units: int = 1 + x", "print(units)"), "not a literal"),
+        (("x = 1", "print(1)", "2"), "write only `name: type = literal`"),
+        (("x = 1", "units: int = 1\nunits: int = 2", "units"), "declared twice"),
+        (("x = 1", "units: int = 1", "units +"), "code cell 3 is not Python"),
+    ],
+)
+def test_a_parameter_that_would_be_lost_is_refused_by_name(tmp_path, cells, message):
+    path = notebook(tmp_path, *cells)
+    if message is None:
+        assert read_notebook(path).declared == ("units",)
+    else:
+        with pytest.raises(NotebookError, match=message):
+            read_notebook(path)
+
+
+@pytest.mark.parametrize(("tags", "count"), [((), 0), (("parameters", "parameters"), 2)])
+def test_a_notebook_without_exactly_one_parameters_cell_is_refused(tmp_path, tags, count):
+    with pytest.raises(NotebookError, match=f"{count} cells have the tag"):
+        read_notebook(notebook(tmp_path, "a = 1", "b = 2", tags=tags))
+
+
+def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_could(tmp_path):
+    for step in PLAN:
+        content = json.loads((STAND_INS / f"{step.notebook}.ipynb").read_text())
+        if step.name == "kmeans":
+            cell = next(cell for cell in content["cells"] if "parameters" in cell["metadata"].get("tags", []))
+            cell["source"].append("\nseed: int = 0  # not an axis of this step")
+            content["cells"][-1]["source"] = ["print(seed)"]
+        (tmp_path / f"{step.notebook}.ipynb").write_text(json.dumps(content))
+    with pytest.raises(NotebookError, match="07_kmeans.ipynb: parameter 'seed' cannot be filled"):
+        planned(notebooks=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["paper", "demo"])
+def test_the_studies_of_this_repository_can_be_planned(name):
+    runs = plan(load_study(name), name, StudyPaths(Path("results")), DATA, NOTEBOOKS)
+    assert {run.step for run in runs} == {step.name for step in PLAN}
+    assert all(set(run.parameters) | {"results", "attempt"} >= set(run.injected) for run in runs)
+
+
+def test_an_unknown_study_is_refused_with_the_nearest_name():
+    with pytest.raises(ParameterError, match="did you mean 'paper'"):
+        load_study("papre")

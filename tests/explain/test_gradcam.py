@@ -1,0 +1,186 @@
+"""Grad-CAM against finite differences, against a rebuild one image at a time, and on all six backbones."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import keras
+
+from lib.config import params
+from lib.explain import gradcam
+from lib.models import networks
+
+
+def full_model(backbone: keras.Model, preprocessing: str = "native", classes: int = 4) -> keras.Model:
+    extractor = networks.build_extractor(backbone, preprocessing, frozen=True)
+    classifier = networks.build_classifier(extractor.output_shape[-1], classes, 16, 0.15, 0.2, seed=0)
+    return networks.assemble(extractor, classifier)
+
+
+@pytest.fixture(scope="module")
+def images():
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), dtype=np.uint8)
+    return np.stack([cv2.resize(image, (96, 96), interpolation=cv2.INTER_CUBIC) for image in coarse])
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A backbone of one convolution whose feature maps are 12 x 12."""
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((96, 96, 3))
+    x = keras.layers.Conv2D(5, 8, strides=8, activation="relu")(pixels)
+    return full_model(keras.Model(pixels, x, name="MobileNet"))
+
+
+@pytest.fixture
+def mobilenet():
+    """In double precision: the sum of 1024 signed terms would show how float32 rounds in batches of another size."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    yield full_model(networks.build_backbone("MobileNet", 96, weights="none"))
+    keras.config.set_dtype_policy(policy)
+
+
+def test_weights_are_finite_differences_of_the_score_before_softmax(tiny, images):
+    """Equations 6 to 8 by hand: of each feature map only the largest value reaches the score, so only it is moved."""
+    body, head = networks.split_at_maps(tiny)
+    classes = np.array([0, 1, 2, 3, 1])
+    a = keras.ops.convert_to_numpy(body(images))
+    step = 2e-3
+    raw = gradcam.maps(tiny, images, classes, raw=True)
+    for n, c in enumerate(classes):
+        expected = np.zeros((12, 12))
+        for k in range(a.shape[-1]):
+            moved = np.stack([a[n], a[n]])
+            moved[1, *np.unravel_index(a[n, :, :, k].argmax(), (12, 12)), k] += step
+            before, after = keras.ops.convert_to_numpy(head(moved))[:, c]
+            expected += (after - before) / step / 144 * a[n, :, :, k]  # Z = 144 positions
+        expected = np.maximum(expected, 0).astype(np.float32)
+        np.testing.assert_allclose(raw[n], cv2.resize(expected, (96, 96)), atol=5e-3 * expected.max() + 1e-7)
+    assert (raw.max(axis=(1, 2)) > 0).sum() >= 3
+
+
+def test_batches_equal_a_model_rebuilt_for_each_image(mobilenet, images):
+    """The way it is usually written: a model with two outputs, a tape over all of it, one image at a time."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the tape is TensorFlow's")
+    classes = np.array([3, 0, 2, 1, 0])
+    expected = []
+    for image, c in zip(images, classes):
+        network = mobilenet.get_layer("backbone").network
+        head = [layer for layer in mobilenet.get_layer("classifier").layers[1:] if layer.name != "probabilities"]
+        with tf.GradientTape() as tape:
+            x = network(mobilenet.get_layer("minus_one_to_one")(image[None]), training=False)
+            tape.watch(x)
+            y = tf.reduce_max(x, axis=(1, 2))
+            for layer in head:
+                y = layer(y, training=False) if "normalise" in layer.name or "dropout" in layer.name else layer(y)
+            y = y[0, c]
+        pooled = tf.reduce_mean(tape.gradient(y, x), axis=(0, 1, 2))
+        heat = tf.nn.relu(tf.reduce_sum(x[0] * pooled, axis=-1))
+        heat = tf.image.resize(heat[..., None], (96, 96))[..., 0].numpy()
+        expected.append(heat / heat.max() if heat.max() else heat)
+    for batch_size in (1, 2, 32):
+        found = gradcam.maps(mobilenet, images, classes, batch_size)
+        assert found.dtype == np.float32 and found.shape == (5, 96, 96)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert sum(heat.max() > 0 for heat in expected) >= 3
+
+
+@pytest.mark.parametrize("name", params.backbones())
+def test_every_backbone_gives_a_map_of_the_input_size_from_its_last_convolution(name, images):
+    backbone = networks.build_backbone(name, 96, weights="none")
+    full = full_model(backbone)
+    network = full.get_layer("backbone").network
+    assert network.get_layer(params.backbones()[name].last_conv).output is network.outputs[0]
+    assert networks.split_at_maps(full)[0].output_shape == (None, 3, 3, network.output_shape[-1])
+    repeated = np.repeat(
+        images[:2], 4, axis=0
+    )  # every class of two images: some class has something that speaks for it
+    found = gradcam.maps(full, repeated, np.tile(np.arange(4), 2))
+    assert found.shape == (8, 96, 96) and np.isfinite(found).all()
+    assert found.min() >= 0 and found.max() == pytest.approx(1)
+    varies = found.std(axis=(1, 2)) > 1e-3
+    assert varies.sum() >= 2
+    assert not np.allclose(found[:4][varies[:4]], found[4:][varies[:4]])  # it depends on the image
+
+
+def test_scaling_divides_by_the_largest_value_and_leaves_zeros():
+    raw = np.stack([np.arange(12, dtype=np.float32).reshape(3, 4), np.zeros((3, 4), np.float32)])
+    scaled = gradcam.scale(raw)
+    np.testing.assert_allclose(scaled[0] * 11, raw[0], rtol=1e-6)
+    assert not scaled[1].any()
+
+
+def test_a_class_that_the_model_does_not_have_is_refused(tiny, images):
+    for classes in ([0, 1, 2, 3, 4], [0, 1], [-1, 0, 0, 0, 0]):
+        with pytest.raises(ValueError, match="0 to 3"):
+            gradcam.maps(tiny, images, np.array(classes))
+
+
+def test_overlay_leaves_the_image_where_the_map_is_zero_and_covers_it_where_it_is_one(images):
+    heat = np.zeros((96, 96), np.float32)
+    heat[:48] = 1
+    covered = gradcam.overlay(images[0], heat, alpha=1)
+    np.testing.assert_array_equal(covered[48:], images[0][48:])
+    yellow = covered[0, 0].astype(int)
+    assert (covered[:48] == covered[0, 0]).all() and yellow[0] > 240 and yellow[1] > 220 and yellow[2] < 60
+    np.testing.assert_array_equal(gradcam.overlay(images[0], heat, alpha=0), images[0])
+
+
+def test_share_in_lesion_is_the_sum_inside_over_the_sum():
+    heat = np.array([[0.0, 0.5], [1.0, 0.5]])
+    assert gradcam.share_in_lesion(heat, np.array([[True, False], [True, False]])) == pytest.approx(0.5)
+    assert gradcam.share_in_lesion(np.ones((2, 2)), np.array([[True, False], [False, False]])) == pytest.approx(0.25)
+    assert np.isnan(gradcam.share_in_lesion(np.zeros((2, 2)), np.ones((2, 2), bool)))
+    with pytest.raises(ValueError, match=r"\(2, 2\)"):
+        gradcam.share_in_lesion(heat, np.ones((3, 3), bool))
+
+
+@pytest.fixture
+def predictions():
+    """30 test images of three classes; of each class every third is wrong. Augmented and validation rows beside."""
+    rows = []
+    for part, view in (("test", 0), ("test", 1), ("val", 0)):
+        for i in range(30):
+            true = "abc"[i % 3]
+            said = "abc"[(i % 3 + (i % 9 < 3)) % 3]
+            row = dict(source=f"{part}/{i}.jpg", image_id=str(i), group=i, view=view, part=part, true_class=true)
+            rows.append(row | {name: 0.8 if name == said else 0.1 for name in "abc"})
+    return pd.DataFrame(rows)
+
+
+def test_chosen_images_are_originals_equal_a_class_right_and_wrong(predictions):
+    chosen = gradcam.choose_images(predictions, 12)
+    assert len(chosen) == chosen["source"].nunique() == 12
+    assert set(chosen["part"]) == {"test"} and set(chosen["view"]) == {0}
+    right = chosen["predicted_class"] == chosen["true_class"]
+    for name in "abc":
+        assert right[chosen["true_class"] == name].sum() == 2 == (~right[chosen["true_class"] == name]).sum()
+    assert sorted(chosen["true_class"][:3]) == ["a", "b", "c"] and 0 < right[:3].sum() < 3
+    assert (chosen["probability"] == 0.8).all()
+    shuffled = predictions.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(gradcam.choose_images(shuffled, 12), chosen)
+    all_right = predictions[predictions["a"].eq(0.8) & predictions["true_class"].eq("a")]
+    assert len(gradcam.choose_images(all_right, 4)) == 4
+    assert len(gradcam.choose_images(predictions, 500)) == 30
+    assert gradcam.choose_images(predictions[:0], 5).empty
+
+
+def test_the_phase_with_the_better_validation_accuracy_is_explained(predictions):
+    better = predictions.copy()
+    for name in "abc":
+        better[name] = np.where(better["true_class"] == name, 0.8, 0.1)
+    assert gradcam.best_phase({"transfer": predictions, "finetune": better}) == "finetune"
+    assert gradcam.best_phase({"transfer": better, "finetune": predictions}) == "transfer"
+    assert gradcam.best_phase({"transfer": better, "finetune": better}) == "finetune"
+    assert gradcam.best_phase({"transfer": predictions}) == "transfer"
+    assert gradcam.best_phase({"transfer": better, "finetune": predictions}, "finetune") == "finetune"
+    with pytest.raises(ValueError, match="finetune"):
+        gradcam.best_phase({"transfer": better}, "finetune")

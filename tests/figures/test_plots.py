@@ -1,0 +1,133 @@
+"""Figures show the numbers they are given, say what is missing, and come out small and the same each time."""
+
+import io
+import re
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from lib import figures
+
+HISTORY = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3, 1, 2],
+        "phase": ["transfer"] * 3 + ["finetune"] * 2,
+        "loss": [2.0, 1.5, 1.2, 1.0, 0.8],
+        "accuracy": [0.3, 0.5, 0.6, 0.7, 0.8],
+        "val_loss": [2.1, 1.7, 1.4, 1.3, 1.2],
+        "val_accuracy": [0.25, 0.45, 0.5, 0.55, 0.6],
+    }
+)
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
+
+
+def test_the_smaller_of_svg_and_png_is_kept_and_is_the_same_each_time():
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+    mime, photographs = figures.encode(figures.sample_images([("a", noise)] * 4))
+    assert mime == "image/png" and Image.open(io.BytesIO(photographs)).size[0] > 300
+    simple = Figure(figsize=(6, 6))
+    axis = simple.subplots()
+    axis.plot([0, 1], [0, 1])
+    axis.set_axis_off()
+    mime, drawing = figures.encode(simple, dpi=600)
+    assert mime == "image/svg+xml" and drawing.startswith(b"<?xml")
+    for make in (lambda: figures.training_curves({"clean": HISTORY}), lambda: figures.sample_images([("a", noise)])):
+        assert figures.encode(make()) == figures.encode(make())
+
+
+def test_a_drawing_keeps_its_colours_when_the_file_is_made_smaller():
+    figure = figures.training_curves({"clean": HISTORY})
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.06)
+    full = np.asarray(Image.open(buffer).convert("RGB"), int)
+    small = figures._smaller_png(buffer.getvalue())
+    assert len(small) < 0.7 * len(buffer.getvalue())
+    assert np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), int) - full).mean() < 0.5
+
+
+def test_curves_show_each_epoch_of_both_phases_and_the_printed_value():
+    (axis,) = figures.training_curves({"clean": HISTORY}, "accuracy", printed=0.9).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    np.testing.assert_array_equal(lines["training"].get_xydata(), np.c_[np.arange(1, 6), HISTORY["accuracy"]])
+    np.testing.assert_array_equal(lines["validation"].get_ydata(), HISTORY["val_accuracy"])
+    assert set(lines["printed (validation)"].get_ydata()) == {0.9}
+    # the line between the phases lies after the third epoch
+    assert any(np.allclose(line.get_xdata(), 3.5) for line in axis.lines)
+
+
+def test_a_panel_without_a_run_says_so():
+    figure = figures.training_curves({"published": HISTORY, "clean": None})
+    assert len(figure.axes) == 2 and "no run" in texts(figure)
+    assert "no run" in texts(figures.confusion_matrix({"clean": None}))
+    way = pd.DataFrame({"stage": ["printed", "clean"], "accuracy": [0.9, np.nan], "low": np.nan, "high": np.nan})
+    assert "not measured" in texts(figures.waterfall({"Nine classes": way}))
+
+
+def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
+    counts = pd.DataFrame([[50, 3], [7, 40]], index=["benign", "malignant"], columns=["benign", "malignant"])
+    figure = figures.confusion_matrix({"clean": counts})
+    (axis,) = figure.axes
+    places = {text.get_position(): int(text.get_text()) for text in axis.texts}
+    assert places == {(0, 0): 50, (1, 0): 3, (0, 1): 7, (1, 1): 40}  # (column, row)
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
+
+
+def test_the_steps_of_a_waterfall_lead_from_the_printed_accuracy_to_the_last_one():
+    way = pd.DataFrame(
+        {
+            "stage": ["printed", "published", "grouped", "clean"],
+            "accuracy": [0.85, 0.95, np.nan, 0.6],
+            "low": [np.nan, 0.9, np.nan, 0.5],
+            "high": [np.nan, 0.99, np.nan, 0.7],
+        }
+    )
+    figure = figures.waterfall({"Nine classes": way})
+    numbers = [text for text in texts(figure) if re.fullmatch(r"[-+]?\d+\.\d", text)]
+    assert numbers == ["85.0", "+10.0", "-35.0", "60.0"]
+    bars = [(round(p.get_y() + p.get_height(), 6), round(p.get_height(), 6)) for p in figure.axes[0].patches]
+    assert bars == [(0.85, 0.85), (0.95, 0.1), (0.6, -0.35), (0.6, 0.6)]
+    assert "leak gone,\nlabels right" in texts(figure)  # one step over the stage that was not measured
+
+
+def test_the_summary_writes_accuracies_and_leaves_a_dash_where_there_is_none():
+    results = pd.DataFrame(
+        [("Nine", "printed", 0.8491, np.nan, np.nan), ("Nine", "clean", np.nan, np.nan, np.nan)],
+        columns=["scenario", "series", "accuracy", "low", "high"],
+    )
+    shown = texts(figures.scenario_summary(results))
+    assert "84.9" in shown and "–" in shown and "nan" not in shown
+
+
+def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_right():
+    generator = np.random.default_rng(1)
+    truth = generator.integers(0, 2, 400)
+    score = truth * 0.5 + generator.random(400)
+    assert f"clean, area {roc_auc_score(truth, score):.3f}" in [
+        line.get_label() for line in figures.roc({"clean": (truth, score)}).axes[0].lines
+    ]
+    confidence = np.repeat([0.25, 0.75], 100)
+    right = np.r_[np.ones(10), np.zeros(90), np.ones(80), np.zeros(20)]
+    curve = figures.reliability({"clean": (confidence, right)}).axes[0].lines[-1]
+    np.testing.assert_allclose(curve.get_xydata(), [[0.25, 0.1], [0.75, 0.8]])
+
+
+@pytest.mark.parametrize("name", ["$_x^y$", "a\nb\x07\u202e", "<script>", "x" * 500, ""])
+def test_any_name_can_be_a_title(name):
+    counts = pd.DataFrame([[1, 0], [0, 1]], index=[name, "b"], columns=[name, "b"])
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for figure in (figures.sample_images([(name, picture)]), figures.confusion_matrix({name: counts})):
+        assert figures.encode(figure)[1]
+
+
+def test_the_style_ends_with_the_figure():
+    before = dict(matplotlib.rcParams)
+    figures.class_counts(pd.DataFrame({"files": [3, 4]}, index=["nevus", "melanoma"]))
+    assert dict(matplotlib.rcParams) == before

@@ -1,0 +1,194 @@
+"""Keras on JAX needs no TensorFlow, what one of the two trains the other reads, and stamps name the one that ran."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.config import NOTEBOOKS, REPOSITORY, StudyPaths
+from lib.engine import freshness
+
+SMALL_TRAINING = REPOSITORY / "tests" / "fixtures" / "small_training.py"
+
+WITHOUT_TENSORFLOW = """
+import sys
+from importlib.machinery import PathFinder
+
+class WithoutTensorFlow(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] == "tensorflow" else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
+"""
+
+STUDY = """
+title: One cell under JAX
+synthetic: true
+backbones: [MobileNet]
+protocols: [clean]
+scenarios: [three_malignant]
+image_size: 64
+demo_size: 64
+demo_images: 8
+pool_sizes:
+  actinic keratosis: 10
+  basal cell carcinoma: 10
+  dermatofibroma: 10
+  melanoma: 10
+  nevus: 10
+  pigmented benign keratosis: 10
+  seborrheic keratosis: 10
+  squamous cell carcinoma: 10
+  vascular lesion: 10
+weights: none
+units: 8
+batch_size: 8
+transfer_epochs: 2
+finetune_epochs: 1
+finetune_learning_rate: 1.0e-7
+min_test_images: 1
+gradcam_images: 3
+"""
+
+
+@pytest.fixture(scope="module")
+def jax(tmp_path_factory) -> dict[str, str]:
+    """The environment of a machine with JAX alone: TensorFlow cannot be imported."""
+    folder = tmp_path_factory.mktemp("jax")
+    (folder / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)
+    compiled_once = {  # by all processes of these tests
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SKINCAS_")}
+    return environment | compiled_once | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(folder)}
+
+
+def python(*arguments: object, env: dict[str, str]) -> subprocess.CompletedProcess:
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def trained(jax, tmp_path_factory) -> Path:
+    """A training by each backend, and what either sees in both: <trained by>/<seen by>.npz."""
+    root = tmp_path_factory.mktemp("trained")
+    by = {name: root / name for name in ("tensorflow", "jax")}
+    for folder in by.values():
+        folder.mkdir()
+    tensorflow = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    python(SMALL_TRAINING, f"train={by['tensorflow']}", env=tensorflow)
+    python(SMALL_TRAINING, f"train={by['jax']}", f"read={by['tensorflow']}", env=jax)
+    python(SMALL_TRAINING, f"read={by['jax']}", env=tensorflow)
+    return root
+
+
+def test_tensorflow_cannot_be_imported_where_these_tests_hide_it(jax):
+    code = "import importlib.util as u; print(u.find_spec('tensorflow'), u.find_spec('jax').name)"
+    assert python("-c", code, env=jax).stdout == "None jax\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["tensorflow", "jax"])
+def test_the_other_backend_sees_the_same_in_a_trained_network(trained, trainer):
+    seen = [np.load(trained / trainer / f"{name}.npz") for name in ("tensorflow", "jax")]
+    spread = seen[0]["probabilities"].std(axis=0).max(), seen[0]["features"].std(axis=0).max()
+    assert min(spread) > 0.1  # images look different to it, so that equal numbers say something
+    assert seen[0]["maps"].max() == 1.0
+    for what in ("probabilities", "features", "maps"):
+        assert np.abs(seen[0][what] - seen[1][what]).max() < 1e-4, what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["tensorflow", "jax"])
+def test_both_phases_train_and_training_again_gives_the_same_numbers(trained, trainer):
+    told = np.load(trained / trainer / f"{trainer}.npz")
+    first, second, on_device = told["losses"]
+    assert first[-1] < 0.7 * first[0]
+    assert np.array_equal(first, second) and np.array_equal(first, on_device)
+    assert told["apart"] == 0
+    assert 0 < told["moved"] < 1e-3
+    assert bool(told["tensorflow"]) == (trainer == "tensorflow")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("trainer", "reader"), [("tensorflow", "jax"), ("jax", "tensorflow")])
+def test_a_head_is_not_put_on_the_random_backbone_of_another_backend(trained, trainer, reader):
+    said = str(np.load(trained / trainer / f"{reader}.npz")["refused"])
+    assert said.endswith(f"set KERAS_BACKEND={trainer}")
+
+
+@pytest.mark.slow
+def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(jax, tmp_path):
+    """03_extract_features, 04_train and 06_gradcam, and what they need, as run_all.py runs them."""
+    study, root = tmp_path / "one.yaml", tmp_path / "results"
+    study.write_text(STUDY)
+    command = ["run_all.py", study, "--results", root, "--step", "gradcam"]
+    python(*command, env=jax)
+    paths = StudyPaths(root)
+    run = paths.run("clean", "native", "three_malignant", "MobileNet", 0)
+    for phase in ("transfer", "finetune"):
+        table = pd.read_parquet(run / f"predictions_{phase}.parquet")
+        classes = [name for name in table.columns if table[name].dtype == np.float32]
+        assert len(classes) == 3 and np.allclose(table[classes].sum(axis=1), 1, atol=1e-4)
+    record = json.loads((run / "run.json").read_text())
+    assert record["machine"]["backend"] == record["provenance"]["environment"]["KERAS_BACKEND"] == "jax"
+    assert len(pd.read_csv(paths.gradcam_maps("three_malignant", "MobileNet") / "maps.csv")) == 3
+
+    backends = {"backend": "jax", "jax": version("jax"), "jaxlib": version("jaxlib")}
+    heavy = [
+        path for path in paths.stamps.glob("*.json") if path.stem.split("-")[0] in ("features", "train", "gradcam")
+    ]
+    assert len(heavy) == 3
+    for path in heavy:
+        packages = json.loads(path.read_text())["packages"]
+        assert packages.items() >= backends.items() and "tensorflow" not in packages, path.stem
+
+    again = python(*command, "--dry-run", env=jax).stdout
+    assert "5 fresh, 0 stale, 0 missing" in again
+    other = python(*command, "--dry-run", env=os.environ | {"KERAS_BACKEND": "tensorflow"}).stdout
+    assert "2 fresh, 3 stale, 0 missing" in other
+    assert other.count("package backend: jax -> tensorflow") == 3
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "jax"])
+def test_a_stamp_holds_the_versions_of_the_chosen_backend_and_not_of_the_other(name, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    packages = freshness.Library().reached(NOTEBOOKS / "06_gradcam.ipynb", True)["packages"]  # names both of them
+    assert packages["backend"] == name and packages[name] == version(name)
+    assert {"tensorflow", "jax"} & set(packages) == {name}
+    assert "backend" not in freshness.Library().reached(NOTEBOOKS / "01_audit.ipynb", True)["packages"]
+
+
+def test_without_a_choice_the_backend_is_tensorflow_as_for_keras(monkeypatch):
+    for unset in (
+        lambda: monkeypatch.delenv("KERAS_BACKEND", raising=False),
+        lambda: monkeypatch.setenv("KERAS_BACKEND", ""),
+    ):
+        unset()
+        assert freshness.chosen() == "tensorflow"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("jx", "KERAS_BACKEND='jx': expected tensorflow or jax; did you mean 'jax'?"),
+        ("torch", "KERAS_BACKEND='torch': expected tensorflow or jax"),
+        ("tensorflow", "KERAS_BACKEND='tensorflow': tensorflow is not installed here; install it, or set another"),
+    ],
+)
+def test_a_backend_that_cannot_run_is_refused_before_anything_starts(jax, tmp_path, chosen, said):
+    command = [sys.executable, "run_all.py", "demo", "--results", str(tmp_path / "results")]
+    done = subprocess.run(command, cwd=REPOSITORY, env=jax | {"KERAS_BACKEND": chosen}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, f"run_all.py: {said}\n")
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,156 @@
+"""Six backbones, their input ranges, the head of Fig. 2, and weights that fit or are refused."""
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+from lib.config import params
+from lib.data import preprocess
+from lib.models import Batches, extract_features, networks
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", params.backbones())
+def test_every_backbone_builds_and_trains_a_step_of_all_its_weights(name, images):
+    backbone = networks.build_backbone(name, SIZE, weights="none")
+    extractor = networks.build_extractor(backbone, "native", frozen=False, batch_norm="train")
+    classifier = networks.build_classifier(extractor.output_shape[-1], 3, 16, 0.15, 0.2, seed=0)
+    full = networks.assemble(extractor, classifier)
+    first = backbone.trainable_weights[0].numpy().copy()
+    full.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)  # tracing costs a minute a model
+    loss = full.train_on_batch(images, np.array([0, 1, 2, 0]))
+    assert np.isfinite(loss)
+    assert not np.array_equal(first, backbone.trainable_weights[0].numpy())
+    assert backbone.name == name
+    assert backbone.get_layer(params.backbones()[name].last_conv).output is backbone.output
+
+
+@pytest.mark.parametrize("name", params.backbones())
+def test_native_input_is_what_keras_says_the_weights_expect(name, images):
+    """EfficientNets rescale inside the model; for the others keras.applications has a function."""
+    module = {
+        "EfficientNetV2B3": keras.applications.efficientnet_v2,
+        "EfficientNetB3": keras.applications.efficientnet,
+        "ResNet50V2": keras.applications.resnet_v2,
+        "ResNet50": keras.applications.resnet,
+        "MobileNetV2": keras.applications.mobilenet_v2,
+        "MobileNet": keras.applications.mobilenet,
+    }[name]
+    expected = module.preprocess_input(images.astype(np.float32).copy())
+    given = keras.ops.convert_to_numpy(networks.input_range(name, "native")(images))
+    assert np.allclose(given, expected, atol=1e-4)
+
+
+def test_minmax_layer_is_equation_2_for_each_image(images):
+    given = keras.ops.convert_to_numpy(networks.input_range("ResNet50", "minmax")(images // 2 + 5))
+    assert np.allclose(given, np.stack([preprocess.minmax(image // 2 + 5) for image in images]), atol=1e-6)
+
+
+def test_raw_is_0_to_255_whatever_the_backbone(images):
+    for name in params.backbones():
+        assert (keras.ops.convert_to_numpy(networks.input_range(name, "raw")(images)) == images).all()
+
+
+def test_the_head_is_that_of_figure_2():
+    classifier = networks.build_classifier(32, 9, 256, 0.15, 0.2, seed=0)
+    kinds = [type(layer).__name__ for layer in classifier.layers]
+    block = ["BatchNormalization", "Dropout", "Dense"]
+    assert kinds == ["InputLayer", *block, *block, "Activation"]
+    assert [layer.rate for layer in classifier.layers if isinstance(layer, keras.layers.Dropout)] == [0.15, 0.2]
+    assert classifier.get_layer("logits").units == 9
+    probabilities = classifier.predict(np.random.default_rng(0).normal(size=(5, 32)), verbose=0)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_frozen_backbone_has_no_trainable_weights_and_unfreezing_takes_the_last_layers():
+    backbone = networks.build_backbone("MobileNet", SIZE, weights="none")
+    extractor = networks.build_extractor(backbone, "native", frozen=True)
+    assert not extractor.trainable_weights
+    networks.unfreeze(backbone, 10)
+    assert not any(layer.trainable_weights for layer in backbone.layers[:-10])
+    last = sum(len(layer.trainable_weights) for layer in backbone.layers[-10:])
+    assert 0 < last == len(extractor.trainable_weights)
+    networks.unfreeze(backbone, 0)
+    moving = sum("moving" in weight.path for weight in backbone.weights)
+    assert len(extractor.trainable_weights) == len(backbone.weights) - moving
+
+
+def test_random_weights_are_the_same_for_every_run():
+    weights = [networks.build_backbone("MobileNet", SIZE, weights="none").get_weights()[0] for _ in range(2)]
+    assert np.array_equal(*weights)
+
+
+@pytest.mark.parametrize("phase", ["transfer", "finetune"])
+def test_a_saved_run_loads_as_the_model_it_was(tmp_path, images, phase):
+    import json
+
+    backbone = networks.build_backbone("MobileNet", SIZE, weights="none")
+    extractor = networks.build_extractor(backbone, "minmax", frozen=True)
+    head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=1)
+    classifier = networks.build_classifier(extractor.output_shape[-1], 2, **head)
+    full = networks.assemble(extractor, classifier)
+    if phase == "finetune":
+        backbone.set_weights([weight + 0.01 for weight in backbone.get_weights()])
+    made = dict(
+        backbone="MobileNet", preprocessing="minmax", image_size=SIZE, weights="none", classes=["a", "b"], **head
+    )
+    (tmp_path / "run.json").write_text(json.dumps({"model": made}))
+    networks.save_weights(classifier if phase == "transfer" else full, tmp_path / f"{phase}.weights.h5")
+    again = networks.load(tmp_path, phase)
+    assert np.allclose(full.predict(images, verbose=0), again.predict(images, verbose=0), atol=1e-6)
+
+
+def test_saved_weights_hold_no_state_of_the_optimizer_which_goes_on_where_it_was(tmp_path):
+    head = networks.build_classifier(1024, 3, 256, 0.15, 0.2, seed=0)
+    head.compile("adam", "sparse_categorical_crossentropy")
+    head.fit(np.ones((6, 1024)), np.arange(6) % 3, verbose=0)
+    steps = int(head.optimizer.iterations)
+    networks.save_weights(head, tmp_path / "head.weights.h5")
+    assert (tmp_path / "head.weights.h5").stat().st_size < 1.2 * 4 * head.count_params()
+    head.fit(np.ones((6, 1024)), np.arange(6) % 3, verbose=0)
+    assert int(head.optimizer.iterations) == steps + 1
+
+
+def test_weights_of_another_model_are_refused_by_name(tmp_path):
+    path = tmp_path / "mobilenet_notop.weights.h5"
+    other = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(4, 3)])
+    other.save_weights(path)
+    with pytest.raises(networks.WeightsError, match=r"mobilenet_notop\.weights\.h5.*MobileNet"):
+        networks.build_backbone("MobileNet", SIZE, "imagenet", str(tmp_path))
+
+
+def test_weights_that_are_not_there_are_asked_for_by_name(tmp_path):
+    with pytest.raises(networks.WeightsError, match=r"resnet50_notop\.weights\.h5: no such file"):
+        networks.build_backbone("ResNet50", SIZE, "imagenet", str(tmp_path))
+
+
+def test_a_text_file_in_place_of_weights_is_refused_by_name(tmp_path):
+    (tmp_path / "mobilenet_notop.weights.h5").write_text("not weights")
+    with pytest.raises(networks.WeightsError, match="mobilenet_notop"):
+        networks.build_backbone("MobileNet", SIZE, "imagenet", str(tmp_path))
+
+
+def test_real_weights_of_one_backbone_are_refused_for_another(tmp_path, real_weights):
+    (tmp_path / "mobilenet_v2_notop.weights.h5").symlink_to(real_weights / "mobilenet_notop.weights.h5")
+    with pytest.raises(networks.WeightsError, match="mobilenet_v2_notop"):
+        networks.build_backbone("MobileNetV2", SIZE, "imagenet", str(tmp_path))
+
+
+def test_features_do_not_depend_on_the_batch(images):
+    extractor = networks.build_extractor(
+        networks.build_backbone("MobileNet", SIZE, weights="none"), "native", frozen=True
+    )
+    whole, single = extract_features(extractor, images, 4), extract_features(extractor, images, 1)
+    assert np.allclose(whole, single, rtol=1e-3, atol=1e-3)
+    assert Batches(images, np.arange(4), None, 3)[1][0].shape == (1, SIZE, SIZE, 3)

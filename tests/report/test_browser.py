@@ -1,0 +1,487 @@
+"""What a reader meets: the report and JupyterLab, opened in headless Chromium."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import nbformat
+import pandas as pd
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from lib.config import CLASSES, LIB, NOTEBOOKS, PARAMS, StudyPaths, backbones, published
+from lib.report import compare
+from tests.explore import test_widgets
+from tests.report import test_report
+
+results, page = test_report.results, test_report.page  # a study of made-up numbers with runs that failed; its report
+study = test_widgets.study  # a small study with trained models
+
+CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
+if CHROMIUM is None or CHROMEDRIVER is None:
+    pytest.skip("needs a browser: apt-get install chromium chromium-driver", allow_module_level=True)
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+VIEWS = {"desk": (1440, "light"), "telephone": (390, "light"), "dark": (1440, "dark")}
+PREDICTIONS = "predictions_transfer.parquet"
+LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+@contextmanager
+def chromium(profile: Path):
+    """A browser that has never been used; its profile goes to an empty folder."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
+    try:
+        driver.set_script_timeout(300)
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("browser")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def opened(browser, page):
+    """The report as it is on a desk, just loaded."""
+    return visit(browser, page.as_uri())
+
+
+def visit(driver, address: str, view: str = "desk"):
+    """The driver, with a page just loaded and nothing of pages before in its logs."""
+    look(driver, view)
+    for log in ("browser", "performance"):
+        driver.get_log(log)
+    driver.get("about:blank")  # a second visit of the same page with another fragment would not load it
+    driver.get(address)
+    return driver
+
+
+def look(driver, view: str) -> None:
+    width, scheme = VIEWS[view]
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}  # no click while a page still glides
+    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def addresses(driver) -> list[str]:
+    """Of everything that was requested since the last visit."""
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+
+
+def violations(driver, within: dict | None = None) -> list[str]:
+    """What axe-core finds to be serious or critical, a line a rule; contrast must have been measured."""
+    driver.execute_script(AXE)
+    run = "axe.run(arguments[0], {resultTypes: ['violations']}).then(arguments[1])"
+    found = driver.execute_async_script(run, within or {"include": [["html"]]})
+    crashed = [rule["id"] for rule in found["incomplete"] if rule.get("error")]
+    measured = [rule for rule in found["passes"] if rule["id"] == "color-contrast"]
+    assert not crashed and measured, f"axe could not apply {crashed or 'color-contrast'}"
+    return [
+        f"{rule['id']}: {[node['html'][:200] for node in rule['nodes'][:5]]}"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical")
+    ]
+
+
+def cells(driver, table: str, hidden: bool = False) -> list[list[str]]:
+    """The text of a table's body as it is shown, row by row."""
+    rows = f"document.querySelectorAll('#{table} tbody tr{'' if hidden else ':not([hidden])'}')"
+    return driver.execute_script(f"return [...{rows}].map(r => [...r.cells].map(c => c.innerText.trim()))")
+
+
+def number(text: str) -> float | None:
+    """What a cell says first: 36.11 [22.5, 52.4] is 36.11; None where it holds no number."""
+    found = re.match(r"[-+−]?[\d,]*\.?\d+", text)
+    return float(found[0].replace("−", "-").replace(",", "")) if found else None
+
+
+def sound(driver) -> None:
+    """The page is whole: no error, nothing asked of any host, no picture missing or unnamed, no link to nowhere."""
+    errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not errors
+    asked = addresses(driver)
+    assert asked and {urlparse(address).scheme for address in asked} <= {"file", "data", "blob"}, asked
+    images = driver.execute_script(
+        "return [...document.images].map(i => [i.complete && i.naturalWidth > 0, i.alt, i.currentSrc.slice(0, 80)])"
+    )
+    assert not [image for image in images if not image[0] or not image[1].strip()]
+    nowhere = driver.execute_script(
+        "return [...document.links].map(a => a.getAttribute('href')).filter(h => h.startsWith('#') && h.length > 1"
+        " && !document.getElementById(decodeURIComponent(h.slice(1))))"
+    )
+    assert not nowhere
+    here = Path(unquote(urlparse(driver.current_url).path))
+    for link in driver.execute_script("return [...document.links].map(a => a.getAttribute('href'))"):
+        parts = urlparse(link)
+        if not parts.scheme and parts.path:
+            assert (here.parent / unquote(parts.path)).is_file(), link
+
+
+def readable(driver, address: str, view: str) -> None:
+    """At this width and in these colours: nothing to scroll sideways, nothing that axe calls serious."""
+    visit(driver, address, view)
+    wide, shown = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert shown == VIEWS[view][0] and wide <= shown
+    colour = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    light = sum(map(int, re.findall(r"\d+", colour)[:3])) > 3 * 128
+    assert light == (VIEWS[view][1] == "light")
+    assert violations(driver) == []
+
+
+# the report
+
+
+def test_the_report_is_whole_and_asks_nothing_of_any_host(opened):
+    sound(opened)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_report_can_be_read_at_this_width_and_in_these_colours(browser, page, view):
+    readable(browser, page.as_uri(), view)
+
+
+def test_every_entry_of_the_contents_brings_its_heading_into_sight(opened):
+    links = opened.find_elements(By.CSS_SELECTOR, ".contents a")
+    assert len(links) > 10
+    for link in links:
+        link.click()
+        target = opened.execute_script("return document.querySelector(':target').getBoundingClientRect().top")
+        assert -1 <= target < 1000, link.text
+
+
+@pytest.mark.parametrize("place", (1, 2, 3, 4))
+def test_the_cells_of_tables_1_to_4_are_those_of_the_csv(opened, results, place):
+    measures = ("val_accuracy", "test_accuracy", "precision", "recall", "f1")
+    table = pd.read_csv(StudyPaths(results).table(place))
+    shown, rest = cells(opened, f"table-{place}")[: len(table)], cells(opened, f"table-{place}")[len(table) :]
+    phases = {"transfer": "Transfer", "finetune": "Fine-tuned"}
+    names = {name: backbone.printed for name, backbone in backbones().items()}
+    for row, found in zip(table.to_dict("records"), shown):
+        assert found[:3] == [names[row["backbone"]], phases[row["phase"]], row["protocol"]]
+        assert number(found[3]) == (row["n_test"] if row["seeds"] else None)
+        for first, measure in zip(range(4, 19, 3), measures):
+            said, ours = row[f"published_{measure}"], row[measure]
+            assert number(found[first]) == pytest.approx(100 * said, abs=0.005001)
+            if row["seeds"]:
+                assert number(found[first + 1]) == pytest.approx(100 * ours, abs=0.005001)
+                assert number(found[first + 2]) == pytest.approx(100 * (ours - said), abs=0.05001)
+            else:
+                assert found[first + 1 : first + 3] == ["–", "–"]
+        interval = re.findall(r"\[(.*), (.*)\]", found[8])
+        low_high = [row["test_accuracy_low"], row["test_accuracy_high"]] if row["seeds"] else []
+        assert [float(v) for pair in interval for v in pair] == pytest.approx([100 * v for v in low_high], abs=0.05001)
+    # rows of the paper that this study does not have
+    printed = published().query("table == @place", local_dict={"place": place})
+    printed = printed[~printed["backbone"].isin(table["backbone"])]
+    expected = [[names[row["backbone"]], phases[row["phase"]], *row[list(measures)]] for _, row in printed.iterrows()]
+    assert sorted([*r[:2], *map(number, r[4::3])] for r in rest) == sorted(expected)
+
+
+def test_the_cells_of_table_5_are_those_of_the_csv(opened, results):
+    table = pd.read_csv(StudyPaths(results).table(5))
+    for row, found in zip(table.to_dict("records"), cells(opened, "table-5")):
+        assert found[:2] == [row["ref"], row["method"] if pd.notna(row["method"]) else ""]
+        for shown, value in zip([found[2], found[3], found[6], found[7]], ["year", "classes", "n_test", "accuracy"]):
+            said = number(shown)
+            assert said == pytest.approx(row[value], abs=0.005001) if said is not None else pd.isna(row[value]), value
+        interval = [float(v) for pair in re.findall(r"\[(.*), (.*)\]", found[7]) for v in pair]
+        expected = [row["accuracy_low"], row["accuracy_high"]]
+        assert interval == pytest.approx(expected, abs=0.05001) if interval else pd.isna(expected).all()
+
+
+def test_a_click_on_a_heading_sorts_its_column_and_another_turns_it_round(opened):
+    given = cells(opened, "table-1")
+    before = Counter(map(tuple, given))
+    buttons = opened.find_elements(By.CSS_SELECTOR, "#table-1 thead tr:last-child button")
+    assert len(buttons) == 19
+    moved = False
+    for column, button in enumerate(buttons):
+        for descending in (False, True):
+            button.click()
+            rows = cells(opened, "table-1")
+            moved |= rows != given
+            assert Counter(map(tuple, rows)) == before
+            shown = [row[column] for row in rows]
+            values = [text for text in shown if text != "–"] if column < 3 else [number(text) for text in shown]
+            filled = [value for value in values if value is not None]
+            assert filled == sorted(filled, reverse=descending)
+            assert values == filled + [None] * (len(values) - len(filled)), "what has no number is last"
+            said = opened.execute_script("return arguments[0].closest('th').getAttribute('aria-sort')", button)
+            assert said == ("descending" if descending else "ascending")
+    assert moved
+    buttons[0].send_keys(Keys.ENTER)  # by keyboard as well
+    assert [row[0] for row in cells(opened, "table-1")] == sorted(row[0] for row in rows)
+
+
+def test_filters_keep_the_matching_rows_and_no_others(opened):
+    every = cells(opened, "table-1")
+    boxes = [Select(box) for box in opened.find_elements(By.CSS_SELECTOR, "#table-1 .tools select")]
+    asked = [int(box._el.get_attribute("data-column")) for box in boxes]
+    assert sorted(asked) == [0, 1, 2]  # backbone, phase, protocol
+    offered = [[option.get_attribute("value") for option in box.options] for box in boxes]
+    assert [set(values) for values in offered] == [{"", *(row[column] for row in every)} for column in asked]
+    for place, values in enumerate(offered):
+        for value in values:
+            boxes[place].select_by_visible_text(value or "all")
+            assert cells(opened, "table-1") == [row for row in every if value in ("", row[asked[place]])]
+        boxes[place].select_by_visible_text("all")
+    for box, column, value in zip(boxes, asked, [values[2] for values in offered]):  # all three together
+        box.select_by_visible_text(value)
+        every = [row for row in every if row[column] == value]
+    assert cells(opened, "table-1") == every
+    said = opened.find_element(By.CSS_SELECTOR, "#table-1 .shown").text
+    assert said == f"{len(every)} of {len(cells(opened, 'table-1', hidden=True))} rows"
+
+
+def test_the_csv_button_saves_the_file_of_the_study(opened, results, tmp_path):
+    opened.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    for place in (1, 5):
+        opened.find_element(By.CSS_SELECTOR, f"#table-{place} a.download").click()
+        saved = tmp_path / f"table-{place}.csv"
+        WebDriverWait(opened, 60).until(lambda _, saved=saved: saved.is_file())
+        assert saved.read_bytes() == StudyPaths(results).table(place).read_bytes()
+
+
+def test_the_report_prints_to_several_pages(opened):
+    printed = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert printed.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", printed)) > 3
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_page_of_a_failed_notebook_is_whole_and_can_be_read(browser, page, results, view):
+    failed = StudyPaths(results).notebook_page(test_report.FAILED)  # it has code, tables and a traceback
+    sound(visit(browser, failed.as_uri(), view))
+    readable(browser, failed.as_uri(), view)
+    browser.find_element(By.LINK_TEXT, "To the traceback").click()
+    assert browser.execute_script("return document.querySelector(':target')").text.startswith("Traceback")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results, page, tmp_path, view):
+    other = tmp_path / "other"
+    shutil.copytree(StudyPaths(results).tables, other / "tables")
+    shutil.copy(StudyPaths(results).claims, other)
+    table = pd.read_csv(other / "tables" / "table_1.csv")
+    table["test_accuracy"] += 0.2
+    table.iloc[1:].to_csv(other / "tables" / "table_1.csv", index=False)
+    verdicts = json.loads((other / "claims.json").read_text())
+    for claim in verdicts[::9]:
+        claim["verdict"] = "impossible as printed"
+    (other / "claims.json").write_text(json.dumps(verdicts))
+    compared = tmp_path / "compared.html"
+    compared.write_text(compare.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
+    sound(visit(browser, compared.as_uri(), view))
+    readable(browser, compared.as_uri(), view)
+    assert {row[9] for row in cells(browser, "moved")} <= {"yes", "no", ""} and len(cells(browser, "verdicts")) > 9
+
+
+# JupyterLab
+
+
+@pytest.fixture(scope="module")
+def lab(study, tmp_path_factory):
+    """The address of a JupyterLab on a copy of the notebooks, with the small study as its demo; and the copy."""
+    folder = tmp_path_factory.mktemp("lab")
+    repository = folder / "repository"
+    for part in (LIB, PARAMS, NOTEBOOKS):
+        shutil.copytree(part, repository / part.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(study.root, repository / "results" / "demo")
+    # no question about news, which would be asked of a host
+    (folder / "config" / "labconfig").mkdir(parents=True)
+    disabled = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    (folder / "config" / "labconfig" / "page_config.json").write_text(json.dumps(disabled))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime"}
+    environment = os.environ | {name: str(folder / value) for name, value in own.items()}
+    environment |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
+    environment.pop("SKINCAS_WEIGHTS", None)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={repository}"]
+    command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    command += ["--IdentityProvider.token=secret", "--LabApp.extension_manager=readonly"]
+    log = folder / "log"
+    with log.open("w") as output:
+        server = subprocess.Popen(command, cwd=repository, env=environment, stdout=output, stderr=output)
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 300
+        while True:
+            try:
+                LOOPBACK.open(f"{address}/api?token=secret", timeout=10)
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+        yield address, repository
+    finally:
+        server.terminate()
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def window(lab, tmp_path_factory):
+    """A browser for JupyterLab, which keeps what it has opened."""
+    with chromium(tmp_path_factory.mktemp("window")) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def explored(lab, window):
+    """explore.ipynb in JupyterLab, run to its end."""
+    open_notebook(window, lab[0], "explore.ipynb")
+    choose_in_menu(window, "Run", "Run All Cells")
+    until(window, lambda: window.find_elements(By.CSS_SELECTOR, ".explore .near img"))
+    return window
+
+
+def open_notebook(driver, address: str, name: str) -> None:
+    """A notebook alone in JupyterLab, once its first heading is drawn."""
+    visit(driver, f"{address}/lab/tree/notebooks/{name}?reset&token=secret")
+    until(driver, lambda: driver.find_element(By.CSS_SELECTOR, ".jp-NotebookPanel h1").text)
+
+
+def choose_in_menu(driver, *path: str) -> None:
+    for place, name in enumerate(path):
+        label = f"//*[contains(@class, '{'lm-Menu-itemLabel' if place else 'lm-MenuBar-itemLabel'}') and .='{name}']"
+        until(driver, lambda label=label: driver.find_element(By.XPATH, label).is_displayed())
+        driver.find_element(By.XPATH, label).click()
+
+
+def until(driver, condition, seconds: int = 300):
+    """The first true answer; an element that is not there, or no longer, is no answer yet."""
+    waiting = WebDriverWait(driver, seconds, 0.1, [NoSuchElementException, StaleElementReferenceException])
+    return waiting.until(lambda _: condition())
+
+
+def sessions(address: str, name: str) -> list[dict]:
+    """The kernels that run for a notebook, as the server says."""
+    return [session for session in ask(address, "sessions") if session["path"] == f"notebooks/{name}"]
+
+
+def ask(address: str, what: str, method: str = "GET"):
+    request = urllib.request.Request(f"{address}/api/{what}", headers={"Authorization": "token secret"}, method=method)
+    with LOOPBACK.open(request, timeout=60) as answer:
+        return json.loads(answer.read() or "null")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+def test_a_notebook_opens_in_jupyterlab_with_its_title_and_without_a_complaint(lab, window, name):
+    address, repository = lab
+    open_notebook(window, address, name)
+    notebook = nbformat.read(repository / "notebooks" / name, as_version=4)
+    title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
+    assert window.find_element(By.CSS_SELECTOR, ".jp-NotebookPanel h1").text.rstrip("¶") == title
+    until(window, lambda: [s["kernel"]["execution_state"] for s in sessions(address, name)] == ["idle"])
+    assert window.find_elements(By.CSS_SELECTOR, ".jp-Dialog") == []
+    assert {urlparse(asked).netloc for asked in addresses(window)} <= {urlparse(address).netloc, ""}
+    for session in sessions(address, name):
+        ask(address, f"sessions/{session['id']}", "DELETE")
+
+
+def panel(driver, title: str) -> str:
+    return f"//*[contains(@class, 'explore')]//h3[.='{title}']/ancestor::*[contains(@class, 'widget-vbox')][1]"
+
+
+def picture(driver, title: str) -> str:
+    """The data of the picture under a heading."""
+    return driver.find_element(By.XPATH, f"{panel(driver, title)}//img").get_attribute("src")
+
+
+def caption(driver, title: str) -> str:
+    return driver.find_element(By.XPATH, f"{panel(driver, title)}//figcaption").text
+
+
+def labelled(driver, label: str) -> Select:
+    """The list that has this label."""
+    found = driver.find_element(By.XPATH, f"//*[contains(@class, 'explore')]//label[.='{label}']")
+    return Select(driver.find_element(By.ID, found.get_attribute("for")))
+
+
+def slider(driver, label: str):
+    return driver.find_element(By.XPATH, f"//label[.='{label}']/following-sibling::*//*[@role='slider']")
+
+
+@pytest.mark.slow
+def test_explore_shows_what_its_widgets_ask_for(explored, study):
+    predictions = pd.read_parquet(study.run("grouped", "native", "nine_classes", "MobileNet", 0) / PREDICTIONS)
+    nevi = predictions[(predictions["part"] == "test") & (predictions["true_class"] == "nevus")]
+    first = picture(explored, "Image")
+    labelled(explored, "Class").select_by_value("nevus")
+    until(explored, lambda: picture(explored, "Image") != first)
+    listed = [option.text for option in labelled(explored, "Image").options]
+    assert len(listed) == len(nevi) and all(": nevus, " in text.replace("\xa0", " ") for text in listed)
+    assert nevi["image_id"].iloc[0] in explored.find_element(By.CSS_SELECTOR, ".explore p.title").text
+
+    maps = set()
+    for name in CLASSES:
+        labelled(explored, "Explain").select_by_value(name)
+        until(explored, lambda name=name: caption(explored, "Grad-CAM").startswith(f"For {name}."))
+        maps.add(picture(explored, "Grad-CAM"))
+    assert len(maps) > 1  # a random head may explain some classes alike
+    slider(explored, "Opacity").send_keys(Keys.HOME)  # nothing of the map is left
+    until(explored, lambda: picture(explored, "Grad-CAM") == picture(explored, "Image"))
+
+    before = picture(explored, "k-means")
+    assert caption(explored, "k-means").count("%") == 3
+    slider(explored, "k").send_keys(Keys.ARROW_RIGHT)
+    until(explored, lambda: caption(explored, "k-means").count("%") == 4)
+    assert picture(explored, "k-means") != before
+    assert {urlparse(asked).hostname for asked in addresses(explored)} <= {"127.0.0.1", None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ("JupyterLab Dark", "JupyterLab Light"))
+def test_explore_can_be_read_in_this_theme_and_on_a_telephone(explored, theme):
+    choose_in_menu(explored, "Settings", "Theme", theme)
+    until(explored, lambda: explored.find_element(By.TAG_NAME, "body").get_attribute("data-jp-theme-name") == theme)
+    # ipywidgets gives the handle of a slider no name, and leaves no way to give it one
+    ours = {"include": [[".explore"]], "exclude": [[".explore .noUi-handle"]]}
+    assert violations(explored, ours) == []
+    tracks = explored.find_elements(By.CSS_SELECTOR, ".explore .noUi-target")
+    assert [track for track in tracks if track.size["width"] < 40] == [] and len(tracks) == 2
+    look(explored, "telephone")
+    files_tab = explored.find_element(By.CSS_SELECTOR, ".lm-TabBar-tab[data-id=filebrowser]")
+    files_tab.click()  # folds the list of files away
+    wide = "const box = document.querySelector('.explore'); return [box.scrollWidth, box.clientWidth]"
+    until(explored, lambda: explored.execute_script(wide)[1] > 200)
+    needed, there = explored.execute_script(wide)
+    assert needed <= there and violations(explored, ours) == []
+    files_tab.click()
+    look(explored, "desk")

@@ -1,0 +1,618 @@
+"""The report: its numbers against scikit-learn, its page against a parser, and the cases where results are missing."""
+
+import base64
+import json
+import re
+import shutil
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from lib.config import CLASSES, NOTEBOOKS, PHASES, Study, StudyPaths, literature, published, scenarios
+from lib.explain import kmeans
+from lib.report import accuracy, audits, html, notebooks, pages, paper_figures, summary, tables
+from lib.verdicts import scores
+
+# a class folder, a file name and an error text that would break a page which trusts names
+HOSTILE = "<script>alert('1')</script> \"x\" \u202eevil\n../../up & $_a^b$.jpg"
+AS_TEXT = HOSTILE.replace("\u202e", "<U+202E>")  # the mark would turn the line round
+
+STUDY = Study(
+    title='A study of "test" results <b>',
+    synthetic=True,
+    backbones=["EfficientNetV2B3", "MobileNet"],
+    seeds=[0, 1],
+    leave_out=[
+        {"backbone": "EfficientNetV2B3", "scenario": "six_benign"},
+        {"protocol": ["published", "grouped"], "seed": 1},
+    ],
+    image_size=32,
+    finetune_epochs=3,
+    transfer_epochs=5,
+)
+FAILED = "train-published-native-benign_malignant-MobileNet-seed0"
+NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"
+SKILL = {"published": 2.4, "grouped": 1.3, "clean": 1.2}  # how far the true class's logit is raised
+
+
+def write_study(root: Path, study: Study = STUDY, images_a_class: int = 6) -> None:
+    """A results folder of made-up numbers, as the steps before the report leave it; some runs failed or are missing."""
+    paths, generator = StudyPaths(root), np.random.default_rng(0)
+    state = {
+        "audit": _run("audit", {}),
+        "kmeans": _run("kmeans", {}),
+        "gradcam-nine_classes-MobileNet": _run("gradcam", {}),
+    }
+    for protocol in study.protocols:
+        index = _prepare(paths, protocol, study, images_a_class, generator)
+        state[f"prepare-{protocol}"] = _run("prepare", {"protocol": protocol})
+        for scenario in study.scenarios:
+            _scenario(paths, protocol, scenario, study, index, state, generator)
+    _audit(paths, study)
+    _pictures(paths, study, generator)
+    paths.state.write_text(json.dumps(state))
+    for name, run in {"report": _run("report", {}), **state}.items():
+        if run["status"] != "not run":
+            write_notebook(paths.executed(name), run["error"])
+
+
+def write_notebook(path: Path, error: str = "") -> None:
+    """An executed notebook that prints, shows a table and a script, and ends in a traceback where there is an error."""
+    v4 = nbformat.v4
+    table = pd.DataFrame({"file": [HOSTILE], "n": [1]})
+    shown = [
+        v4.new_output("stream", name="stdout", text=f"reading {HOSTILE}\n"),
+        v4.new_output("execute_result", {"text/html": table.to_html(), "text/plain": "a table"}, execution_count=1),
+        v4.new_output("display_data", {"text/html": "<b onclick='alert(1)'>x</b><script>alert(2)</script>"}),
+        v4.new_output("display_data", {"application/javascript": "alert(3)", "text/plain": HOSTILE}),
+    ]
+    cells = [v4.new_markdown_cell("# 04 Train\n\n## The images\n\n$x^2$"), v4.new_code_cell("show()", outputs=shown)]
+    if error:
+        raised = {"ename": "ValueError", "evalue": HOSTILE, "traceback": ["\x1b[31mTraceback\x1b[0m", error]}
+        cells.append(v4.new_code_cell("fail()", outputs=[v4.new_output("error", **raised)]))
+    for count, cell in enumerate(cells[1:], start=1):
+        cell.execution_count = count
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(v4.new_notebook(cells=cells), path)
+
+
+def _run(step, axes, status="done", cause="", error=""):
+    name = "-".join([step, *(f"seed{v}" if k == "seed" else str(v) for k, v in axes.items())])
+    return {
+        "step": step, "axes": axes, "status": status, "cause": cause, "error": error,
+        "notebook": f"notebooks/{name}.ipynb", "seconds": 12.5,
+    }  # fmt: skip
+
+
+def _prepare(paths, protocol, study, images_a_class, generator):
+    rows = []
+    for number, name in enumerate(CLASSES):
+        for k in range(images_a_class):
+            source = HOSTILE if number == k == 0 else f"Train/{name}/ISIC_{number:03}{k:04}.jpg"
+            for view in range(2):
+                part = ("train", "train", "val", "test")[k % 4]
+                rows.append((source, f"ISIC_{number:03}{k:04}", name, name, number * 100 + k, view, part, part))
+    columns = ["source", "image_id", "class", "folder_class", "group", "view", "part", "part_two_classes"]
+    index = pd.DataFrame(rows, columns=columns)
+    side = study.image_size
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    pictures = []
+    for number in index["group"]:
+        lesion = (x**2 + y**2 < 0.04 + 0.01 * (number % 9))[..., None]
+        colour = np.array([120 + number % 90, 70 + number % 50, 60])
+        pictures.append(
+            np.clip(np.where(lesion, colour, [225, 180, 160]) + generator.normal(0, 6, (side, side, 3)), 0, 255)
+        )
+    folder = paths.prepared(protocol)
+    folder.mkdir(parents=True)
+    np.save(paths.images(protocol), np.array(pictures, np.uint8))
+    index.to_parquet(paths.index(protocol))
+    changes = pd.DataFrame(
+        [
+            (HOSTILE, "ISIC_0000000", "melanoma", "nevus", "official diagnosis"),
+            ("b.jpg", "b", "nevus", "", "two classes"),
+        ],
+        columns=["source", "image_id", "folder_class", "class", "reason"],
+    )
+    changes.iloc[: 2 if protocol == "clean" else 0].to_csv(paths.label_changes(protocol), index=False)
+    pd.DataFrame(
+        [("nine_classes", "seborrheic keratosis", 1, "fewer than 2 original test images")]
+        if protocol == "clean"
+        else [],
+        columns=["scenario", "class", "test_images", "reason"],
+    ).to_csv(folder / "not_evaluable.csv", index=False)
+    return index
+
+
+def _scenario(paths, protocol, scenario, study, index, state, generator):
+    found, labels = {}, scenarios()[scenario].label_of()
+    pool = index[index["class"].isin(labels) & index["part"].isin(["val", "test"])].reset_index(drop=True)
+    names = scenarios()[scenario].names
+    for cell in study.cells("protocol", "preprocessing", "scenario", "backbone", "seed"):
+        if (cell["protocol"], cell["scenario"]) != (protocol, scenario):
+            continue
+        run = _run("train", cell)
+        state[Path(run["notebook"]).stem] = run
+        if Path(run["notebook"]).stem == FAILED:
+            run |= {"status": "failed", "error": f"ValueError: {HOSTILE}"}
+            continue
+        if Path(run["notebook"]).stem == NOT_RUN:
+            run |= {"status": "not run", "cause": "features-clean-native-MobileNet failed"}
+            continue
+        folder = paths.run(*cell.values())
+        folder.mkdir(parents=True)
+        for phase in PHASES:
+            # repeated so that tests have some images; source and view stay unique
+            table = pd.concat([pool.assign(view=pool["view"] + 2 * k) for k in range(4)], ignore_index=True)
+            table = table[["source", "image_id", "group", "view", "part"]].assign(
+                true_class=[labels[name] for name in pd.concat([pool["class"]] * 4)]
+            )
+            logits = generator.normal(0, 1, (len(table), len(names)))
+            truth = table["true_class"].map(names.index).to_numpy()
+            logits[np.arange(len(table)), truth] += SKILL[protocol] + (phase == "finetune")
+            probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            for column, name in enumerate(names):
+                table[name] = probabilities[:, column].astype(np.float32)
+            table.to_parquet(folder / f"predictions_{phase}.parquet")
+            found[phase, cell["backbone"], cell["seed"]] = table
+        epochs = study.transfer_epochs + study.finetune_epochs
+        rise = 1 - np.exp(-np.arange(1, epochs + 1) / 3)
+        pd.DataFrame(
+            {
+                "epoch": [*range(1, study.transfer_epochs + 1), *range(1, study.finetune_epochs + 1)],
+                "phase": ["transfer"] * study.transfer_epochs + ["finetune"] * study.finetune_epochs,
+                "loss": 2 - 1.6 * rise, "accuracy": 0.9 * rise, "val_loss": 2.1 - 1.4 * rise,
+                "val_accuracy": 0.8 * rise,
+                "learning_rate": 1e-3,
+            }
+        ).to_csv(folder / "history.csv", index=False)  # fmt: skip
+        (folder / "run.json").write_text(
+            json.dumps(
+                {"provenance": {"git": {"commit": "0123abc" * 5, "clean": False}, "packages": {"keras": "3.15"}}}
+            )
+        )
+    target = paths.evaluation(protocol, "native", scenario)
+    target.mkdir(parents=True)
+    axes = {"protocol": protocol, "preprocessing": "native", "scenario": scenario}
+    state[f"evaluate-{protocol}-native-{scenario}"] = _run("evaluate", axes)
+    for name, table in scores.evaluate(found, "EfficientNetV2B3", []).items():
+        table.to_csv(target / f"{name}.csv", index=False)
+
+
+def _audit(paths, study):
+    paths.audit.mkdir(parents=True)
+    sizes = {"1": [901], "2": [401, 500], "3": [594], "4": [307]}
+    tables = {}
+    for number, found in sizes.items():
+        printed = published().query("table == @number", local_dict={"number": int(number)})
+        rows = [
+            {"phase": row.phase, "backbone": row.backbone, "val_n": found, "test_n": found, "confusion_matrices": None}
+            for row in printed.itertuples()
+        ]
+        halves = [rows[i :: len(found)] for i in range(len(found))]
+        groups = [{"val_n": n, "test_n": n, "rows": half} for n, half in zip(found, halves)]
+        every = found if len(found) == 1 else []
+        tables[number] = {"val_n": every, "test_n": every, "groups": groups, "rows": rows}
+    pool = {
+        "images": 2357,
+        "test_n_expected": 235.7,
+        "tables": {n: [{"test_n": g["test_n"], "rows": 6} for g in t["groups"]] for n, t in tables.items()},
+        "sums": [{"tables": ["3", "4"], "of": "1", "test_n": [901], "agrees": True}],
+    }
+    row_error = {"table": "2", "phase": "finetune", "backbone": "ResNet50", "what": "recall is not accuracy"}
+    text_error = {
+        "place": "section IV.B",
+        "quote": "reached 69.25%",
+        "what": HOSTILE,
+        "printed": 69.25,
+        "expected": 69.37,
+    }
+    audit = {
+        "tables": tables,
+        "row_errors": [row_error | {"printed": 91.52, "expected": 92.8}],
+        "text_errors": [text_error],
+        "pool": pool,
+        "detection": {"changes": 8460, "share": 0.77},
+    }
+    dataset = {
+        "files": 2357, "isic_ids": 2300, "distinct_contents": 2200, "contradictory_contents": 11,
+        "contradictory_pairs": {"melanoma + nevus": 9, "actinic keratosis + " + HOSTILE: 2}, "same_label_duplicates": 4,
+        "near_duplicate_groups": 3, "official_test_in_train": 7, "lesions_known": 1800,
+        "lesions_with_several_images": 40,
+        "images_of_those_lesions": 99,
+        "label_disagreements": {"melanoma": {"NV": 3, "MEL": 400}, "nevus": {"MEL": 2}},
+        "accuracy_ceiling": {"raw": {"nine_classes": 0.981}, "clean": {"nine_classes": 1.0}},
+    }  # fmt: skip
+    paths.published_audit.write_text(json.dumps(audit))
+    paths.dataset_audit.write_text(json.dumps(dataset))
+
+
+def _pictures(paths, study, generator):
+    maps = paths.gradcam_maps("nine_classes", "MobileNet")
+    maps.mkdir(parents=True)
+    index = pd.read_parquet(paths.index(study.protocols[-1])).query("view == 0")
+    rows = index.groupby("class").head(1)
+    files = pd.concat([rows, rows.head(1).assign(**{"class": "nevus"})], ignore_index=True)
+    files = files.assign(content=files["image_id"], diagnosis="", lesion_id="", part="Train", width=32, height=32)
+    files.assign(phash="0" * 16).to_parquet(paths.image_index)
+    table = rows[["source", "image_id"]].assign(true_class=rows["class"], predicted_class="nevus", probability=0.7)
+    table = table.assign(share_in_lesion=0.5, lesion_area=0.2)
+    table.to_csv(maps / "maps.csv", index=False)
+    paths.kmeans.mkdir(parents=True, exist_ok=True)
+    rows[["source", "image_id", "class"]].assign(dice=0.8).to_csv(paths.kmeans / "segmentation.csv", index=False)
+    (paths.kmeans / "masks").mkdir()
+    for place, source in enumerate(rows["source"]):
+        mask = np.zeros((32, 32), bool)
+        mask[10:22, 10:22] = True
+        kmeans.write_mask(paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png", mask)
+        picture = generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(maps / f"{place:02d}-{kmeans.safe_name(source)}.png")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("study")
+    write_study(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(results) -> Path:
+    """The report of the made-up study."""
+    return make_report(results)
+
+
+def make_report(results: Path) -> Path:
+    """The report of a results folder, by the notebook as the runner fills it in."""
+    notebook = nbformat.read(NOTEBOOKS / "08_report.ipynb", as_version=4)
+    parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    parameters.source += f"\nresults = {str(results)!r}\nsettings = {STUDY.model_dump()!r}"
+    NotebookClient(
+        notebook, timeout=600, startup_timeout=300, resources={"metadata": {"path": str(NOTEBOOKS)}}
+    ).execute()
+    nbformat.write(notebook, StudyPaths(results).executed("report"))
+    html = StudyPaths(results).report
+    pages.to_html(StudyPaths(results).executed("report"), html)
+    notebooks.write_pages(StudyPaths(results))
+    return html
+
+
+@pytest.fixture(scope="module")
+def parsed(page) -> "Page":
+    return Page(page.read_text(encoding="utf-8"))
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements with attributes, its text, the rows of its tables."""
+
+    def __init__(self, text: str):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.text, self.inside = [], [], []
+        self.tables, self.table = {}, ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.elements.append((tag, attributes))
+        self.inside.append(tag)
+        if "table" in attributes.get("class", "").split() and tag == "div":
+            self.table = attributes["id"]
+            self.tables[self.table] = []
+        if tag == "tr" and self.table:
+            self.tables[self.table].append([])
+        if tag in ("td", "th") and self.table:
+            self.tables[self.table][-1].append("")
+
+    def handle_endtag(self, tag):
+        while self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self.inside):
+            self.text.append(data)
+            if self.table and {"td", "th"} & set(self.inside):
+                self.tables[self.table][-1][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_table_numbers_are_the_means_of_scikit_learn_on_the_saved_predictions(results):
+    for scenario in STUDY.scenarios:
+        table = tables.scenario_table(StudyPaths(results), STUDY, scenario).set_index(["protocol", "phase", "backbone"])
+        for (protocol, phase, backbone), row in table.iterrows():
+            expected = []
+            for seed in STUDY.seeds:
+                folder = StudyPaths(results).run(protocol, "native", scenario, backbone, seed)
+                if not folder.is_dir():
+                    continue
+                predictions = pd.read_parquet(folder / f"predictions_{phase}.parquet")
+                names = scenarios()[scenario].names
+                val, test = (predictions[predictions["part"] == part] for part in ("val", "test"))
+                true, guess = test["true_class"], test[names].idxmax(axis=1)
+                weighted = {"average": "weighted", "zero_division": 0}
+                expected.append(
+                    [
+                        accuracy_score(val["true_class"], val[names].idxmax(axis=1)),
+                        accuracy_score(true, guess),
+                        precision_score(true, guess, **weighted),
+                        recall_score(true, guess, **weighted),
+                        f1_score(true, guess, **weighted),
+                    ]
+                )
+            assert row["seeds"] == len(expected)
+            if expected:
+                measures = row[["val_accuracy", "test_accuracy", "precision", "recall", "f1"]].to_numpy(float)
+                np.testing.assert_allclose(measures, np.mean(expected, axis=0), atol=1e-9)
+                assert row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"]
+            else:
+                assert (
+                    row.drop([c for c in row.index if c.startswith("published_")] + ["seeds", "preprocessing"])
+                    .isna()
+                    .all()
+                )
+
+
+def test_tables_hold_a_row_for_every_cell_in_the_order_and_columns_of_the_design(page, results):
+    columns = (
+        "protocol, preprocessing, phase, backbone, seeds, n_test, val_accuracy, test_accuracy, test_accuracy_low, "
+        "test_accuracy_high, precision, recall, f1, balanced_accuracy, published_val_accuracy, "
+        "published_test_accuracy, published_precision, published_recall, published_f1"
+    )
+    for number in (1, 2, 3, 4):
+        table = pd.read_csv(StudyPaths(results).table(number))
+        assert ", ".join(table.columns) == columns
+        cells = [(p, "native", phase, b) for p in STUDY.protocols for phase in PHASES for b in STUDY.backbones]
+        assert [tuple(row) for row in table[["protocol", "preprocessing", "phase", "backbone"]].to_numpy()] == cells
+        printed = published().query("table == @number").set_index(["phase", "backbone"])["f1"]
+        assert [round(100 * f1, 2) for f1 in table["published_f1"]] == [printed[phase, b] for _, _, phase, b in cells]
+    fifth = pd.read_csv(StudyPaths(results).table(5))
+    assert len(fifth) == len(literature()) + len(STUDY.scenarios) * len(STUDY.protocols)
+    maps = pd.read_csv(results / "gradcam" / "gradcam.csv")
+    assert set(zip(maps["scenario"], maps["backbone"])) == {("nine_classes", "MobileNet")} and len(maps) == 9
+
+
+def test_tables_are_written_without_the_noise_of_binary_fractions(page, results):
+    for path in (results / "tables").glob("*.csv"):
+        assert not re.search(r"\d\.0*[1-9]\d{6}", path.read_text(encoding="utf-8")), path.name
+    values = [44.06 / 100, 2 / 3, 200 / 3, 901.0, 0.0, -1.5, 1.23456789e-12, float("nan"), "84.910000001", 7, True]
+    text = tables.as_csv(pd.DataFrame({"value": values, "last": 1}, dtype=object))
+    shown = ["0.4406", "0.666667", "66.666667", "901", "0", "-1.5", "1.23457e-12", "", "84.910000001", "7", "True"]
+    assert [line.removesuffix(",1") for line in text.splitlines()[1:]] == shown
+    rows = pd.read_csv(results / "tables" / "table_1.csv", dtype=str)
+    printed = published().query("table == 1").astype(str).set_index(["phase", "backbone"])["test_accuracy"]
+    for row in rows.itertuples():
+        assert Decimal(row.published_test_accuracy) == Decimal(printed[row.phase, row.backbone]) / 100
+
+
+def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(page, parsed, results):
+    missing = pd.read_csv(results / "tables" / "missing.csv").set_index("run")
+    assert set(missing.index) == {FAILED, NOT_RUN}
+    text = " ".join("".join(parsed.text).split())
+    said = text.index("2 of")
+    total = len(json.loads((results / "state.json").read_text()))
+    assert text[said:].startswith(f"2 of {total} runs are not done (1 failed, 1 not run)")
+    # the last mention is the heading; the contents name it before
+    assert said < text.rindex("The answer in five sentences") < text.rindex("How the runs ended")
+    # six benign classes: one model was left out by the study, so its cells say so and hold no number
+    rows = [row for row in parsed.tables["table-3"] if row[0] == "Our Model"]
+    assert len(rows) == 6 and all("left out" in row and row.count("–") == 10 for row in rows)
+
+
+def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so_before_all_else(results, tmp_path):
+    root = tmp_path / "study"
+    shutil.copytree(results, root, ignore=shutil.ignore_patterns("report", "tables", "claims.json"))
+    state = json.loads((root / "state.json").read_text())
+    failed = list(state)[::2]
+    for run in failed:
+        state[run] |= {"status": "failed", "error": f"MemoryError: {HOSTILE}"}
+        axes = state[run]["axes"]
+        match state[run]["step"]:
+            case "train":
+                shutil.rmtree(StudyPaths(root).run(*axes.values()), ignore_errors=True)
+            case "evaluate":
+                shutil.rmtree(StudyPaths(root).evaluation(*axes.values()))
+            case "prepare":
+                shutil.rmtree(StudyPaths(root).prepared(*axes.values()))
+            case "audit" | "kmeans" | "gradcam" as step:
+                shutil.rmtree(root / step)
+    (root / "state.json").write_text(json.dumps(state))
+    text = make_report(root).read_text(encoding="utf-8")
+    main = text[text.index("<main") :]
+    not_done = len(set(failed) | {FAILED, NOT_RUN})
+    said = rf"<main[^>]*>\s*<aside[^>]*>\s*<p>\s*<strong>{not_done} of {len(state)} runs are not done</strong>"
+    assert not_done >= len(state) / 2 and re.match(said, main)
+    shown = Page(text)
+    assert "This part of the report failed" not in "".join(shown.text)
+    assert len(shown.tables["table-1"]) > 10 and shown.tables["missing"]
+
+
+def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, parsed, results):
+    for number in (1, 2, 3, 4):
+        table = pd.read_csv(StudyPaths(results).table(number))
+        rows = parsed.tables[f"table-{number}"][2:]
+        for (_, row), shown in zip(table.iterrows(), rows):
+            if row["seeds"]:
+                assert shown[3] == f"{row['n_test']:.0f}"
+                for place, measure in enumerate(("val_accuracy", "test_accuracy", "precision", "recall", "f1")):
+                    printed, ours, difference = shown[4 + 3 * place : 7 + 3 * place]
+                    assert printed == f"{100 * row[f'published_{measure}']:.2f}"
+                    assert ours.split()[0] == f"{100 * row[measure]:.2f}"
+                    expected = 100 * (row[measure] - row[f"published_{measure}"])
+                    assert float(difference.replace("−", "-")) == pytest.approx(expected, abs=0.051)
+        assert len(rows) == len(table) + 8  # the printed rows of the four models that this study does not have
+        link = next(a for a in parsed.all("a") if a.get("download") == f"table-{number}.csv")
+        assert base64.b64decode(link["href"].partition(",")[2]) == StudyPaths(results).table(number).read_bytes()
+
+
+def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
+    assert page.stat().st_size < 12e6
+    for tag, attributes in parsed.elements:
+        for name in ("src", "srcset", "data", "action", "poster", "xlink:href"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
+        assert tag not in ("iframe", "object", "embed", "base", "form")
+        assert not any(name.startswith("on") for name in attributes), attributes
+    assert all(link["href"].startswith("data:") for link in parsed.all("link"))
+    style = re.search(r"<style>(.*?)</style>", page.read_text(encoding="utf-8"), re.S)[1]
+    assert "url(" not in style and "@import" not in style
+    names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    for link in parsed.all("a"):
+        target = link["href"]
+        if target.startswith("#"):
+            assert unquote(target[1:]) in names
+        elif not target.startswith("data:"):
+            assert (page.parent / unquote(target)).is_file(), target
+    labelled = {attributes.get("aria-labelledby") for _, attributes in parsed.elements} - {None}
+    assert labelled <= set(names)
+
+
+def test_every_run_that_was_executed_has_a_page_beside_the_report_that_loads_nothing_but_its_style(page, results):
+    state = json.loads(StudyPaths(results).state.read_text())
+    made = {path.stem for path in (page.parent / "notebooks").iterdir()}
+    assert made == set(state) - {NOT_RUN}
+    linked = {unquote(a["href"]) for a in Page(page.read_text(encoding="utf-8")).all("a")}
+    assert {link for link in linked if link.endswith(".html")} <= {f"notebooks/{name}.html" for name in made}
+    assert f"notebooks/{FAILED}.html" in linked
+    for name in made:
+        path = StudyPaths(results).notebook_page(name)
+        shown = Page(path.read_text(encoding="utf-8"))
+        assert not [tag for tag, _ in shown.elements if tag in ("script", "iframe", "object", "embed", "base", "form")]
+        assert not [a for _, a in shown.elements if any(key.startswith("on") for key in a)]
+        assert all(a["src"].startswith("data:") for _, a in shown.elements if "src" in a)
+        (style,) = [a["href"] for a in shown.all("link") if a["rel"] == "stylesheet"]
+        links = [a["href"] for a in shown.all("a")]
+        assert f"../../notebooks/{name}.ipynb" in links and "../index.html" in links
+        places = {a["id"] for _, a in shown.elements if "id" in a}
+        for link in (style, *links):
+            assert unquote(link[1:]) in places if link.startswith("#") else (path.parent / unquote(link)).is_file()
+
+
+def test_the_page_of_a_failed_run_says_so_first_and_shows_its_traceback(page, results):
+    path = StudyPaths(results).notebook_page(FAILED)
+    text = "".join(Page(path.read_text(encoding="utf-8")).text)
+    said, traceback = text.index("This run failed."), text.index("Traceback\nValueError")
+    assert said < text.index("04 Train", text.index("Executed notebook")) < traceback
+    assert "\x1b" not in text
+    done = StudyPaths(results).notebook_page("kmeans").read_text(encoding="utf-8")
+    assert "failed" not in done and "Traceback" not in done and "$x^2$" in done
+
+
+def test_in_outputs_of_notebooks_names_stay_text_and_tables_stay_tables(page, results):
+    text = StudyPaths(results).notebook_page(FAILED).read_text(encoding="utf-8")
+    shown = Page(text)
+    # printed, in the table, as the text of a display, as the error of the run, in the traceback
+    # (pandas writes the end of a line in a cell as \\n)
+    assert "".join(shown.text).replace("\\n", "\n").count(AS_TEXT) == 5 and "\u202e" not in text
+    assert len(shown.all("table")) == 1 and "alert(3)" not in text
+    assert "<b>x</b>" in text and "&lt;script&gt;alert(2)&lt;/script&gt;" in text
+
+
+def test_a_notebook_that_cannot_be_read_has_a_page_that_says_so_and_pages_of_runs_that_are_gone_go(results, tmp_path):
+    shutil.copytree(results / "notebooks", tmp_path / "study" / "notebooks")
+    shutil.copy(results / "state.json", tmp_path / "study")
+    again = StudyPaths(tmp_path / "study", tmp_path / "attempt")
+    again.executed("kmeans").write_text('{"cells": [')
+    again.executed("audit").unlink()
+    notebooks.write_pages(again)
+    assert "kmeans.ipynb cannot be read as a notebook" in again.new(again.notebook_page("kmeans")).read_text()
+    assert not again.new(again.notebook_page("audit")).exists()
+    assert [html.notebook(again, run) for run in ("audit", "kmeans")] == ["", "notebooks/kmeans.html"]
+
+
+def test_every_picture_has_alternative_text_a_caption_and_the_notebook_that_drew_it(page, parsed):
+    pictures, figures = parsed.all("img"), parsed.all("figure")
+    assert len(pictures) == len(figures) == len(parsed.all("figcaption")) > 20
+    assert all(len(picture["alt"]) > 10 for picture in pictures)
+    text = page.read_text(encoding="utf-8")
+    for caption in re.findall(r"<figcaption>.*?</figcaption>", text, re.S):
+        assert "../notebooks/report.ipynb" in caption
+    # every figure of the paper that shows a result is there, ours or the word that it is missing
+    named = {attributes.get("id") for _, attributes in parsed.elements}
+    assert {f"fig-{n}" for n in range(3, 21) if n not in (5, 15)} <= named
+
+
+def test_names_from_data_stay_text(page, parsed):
+    text = page.read_text(encoding="utf-8")
+    assert len(parsed.all("script")) == 1 and "alert(" not in re.sub(r"&lt;script&gt;alert\(", "", text)
+    shown = "".join(parsed.text)
+    assert AS_TEXT in shown and "\u202e" not in shown
+    assert shown.count(STUDY.title) >= 1 and not [tag for tag, _ in parsed.elements if tag == "evil"]
+
+
+def test_a_synthetic_study_says_so_and_only_that(page, parsed):
+    assert "These numbers say nothing about skin lesions" in " ".join("".join(parsed.text).split())
+    assert "no medical device" in "".join(parsed.text)
+    real = STUDY.model_copy(update={"synthetic": False})
+    assert "Synthetic" not in summary.opening(real).data
+
+
+def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
+    paths = StudyPaths(tmp_path)
+    tables.write_tables(paths, STUDY)
+    said = [sentence.lower() for sentence in summary.answer_sentences(paths, STUDY)]
+    assert len(said) == 5 and all("not measured" in s or "not judged" in s or "not audited" in s for s in said)
+    assert "not recorded" in summary.warnings(paths).data
+    parts = [
+        *(
+            summary.run_status(paths),
+            summary.claims(paths),
+            summary.waterfall(paths, STUDY),
+            accuracy.mcnemar(paths, STUDY),
+        ),
+        *(audits.printed_audit(paths), audits.dataset_audit(paths), audits.worst_cases(paths, STUDY)),
+        *(audits.protocol_changes(paths, STUDY), audits.protocol_sizes(paths, STUDY)),
+        *(paper_figures.samples_figure(paths, STUDY), paper_figures.counts_figure(paths, STUDY)),
+        *(paper_figures.gradcam_figure(paths, STUDY), paper_figures.kmeans_figure(paths, STUDY)),
+        *(paper_figures.curves_figures(paths, STUDY, name) for name in STUDY.scenarios),
+        *(paper_figures.confusion_figure(paths, STUDY, name) for name in STUDY.scenarios),
+        *(accuracy.accuracy_figure(paths, STUDY, name) for name in STUDY.scenarios),
+    ]
+    assert all("Not there." in part.data and "<img" not in part.data for part in parts)
+    assert "–" in accuracy.accuracy_table(paths, STUDY, "nine_classes").data
+
+
+def test_the_answer_is_made_from_the_files(page, results, tmp_path):
+    shutil.copytree(results, tmp_path / "study")
+    paths = StudyPaths(tmp_path / "study")
+    verdicts = json.loads(paths.claims.read_text())
+    for claim in verdicts:
+        claim["verdict"] = "not reproduced"
+    verdicts[0]["verdict"] = "reproduced"
+    paths.claims.write_text(json.dumps(verdicts))
+    audit = json.loads(paths.dataset_audit.read_text())
+    paths.dataset_audit.write_text(json.dumps(audit | {"contradictory_contents": 4711}))
+    sentences = summary.answer_sentences(paths, STUDY)
+    assert f"1 is reproduced, {len(verdicts) - 1} are not reproduced" in sentences[0]
+    way = pd.read_csv(paths.tables / "decomposition.csv").query("scenario == 'nine_classes' and phase == 'finetune'")
+    way = way[way["backbone"] == "EfficientNetV2B3"].iloc[0]
+    assert f"84.9 → {100 * way['published']:.1f} → {100 * way['grouped']:.1f}" in sentences[1]
+    assert "4,711 contents filed under more than one class" in sentences[4]
+
+
+def test_a_notebook_that_was_not_executed_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no outputs: execute it"):
+        pages.to_html(NOTEBOOKS / "08_report.ipynb", tmp_path / "index.html")
+
+
+def test_every_open_choice_is_a_parameter_of_the_notebook_and_shows_the_value_used(page, parsed):
+    rows = {row[1]: row[2] for row in parsed.tables["open-choices"][1:]}
+    assert rows["units"] == str(STUDY.units) and rows["transfer_epochs"] == "5" and rows["seeds"] == "0, 1"
+    assert rows.keys() <= set(Study.model_fields)
+
+
+def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(results):
+    assert tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
+    assert tables.shown_model(STUDY, "six_benign") == "MobileNet"
+    assert "MobileNet (EfficientNetV2B3, the paper&#39;s own model, is not in" in (
+        paper_figures.confusion_figure(StudyPaths(results), STUDY, "six_benign").data
+    )

@@ -1,0 +1,239 @@
+"""Beyond accuracy: each measure against another formula or library, planted differences found, chance left alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest, norm, rankdata
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score, roc_curve
+from statsmodels.stats.multitest import multipletests
+
+from lib import figures
+from lib.config import CLASSES, MALIGNANT, Study, StudyPaths, backbones, scenarios
+from lib.verdicts import beyond
+from tests.verdicts.test_ladder import write_predictions
+
+
+def frame(n: int = 400, scenario: str = "benign_malignant", seed: int = 0, skill: float = 1.5, groups=None):
+    """Predictions whose probabilities are true by construction: the class is drawn with them."""
+    generator = np.random.default_rng(seed)
+    names = scenarios()[scenario].names
+    logits = generator.normal(0, skill, (n, len(names)))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    table = pd.DataFrame({"seed": 0, "source": [f"{k:05}.jpg" for k in range(n)], "image_id": "x"})
+    table = table.assign(group=np.arange(n) if groups is None else groups, view=0, part="test")
+    table["true_class"] = [names[generator.choice(len(names), p=p)] for p in probabilities]
+    return table.assign(**{name: probabilities[:, k] for k, name in enumerate(names)})
+
+
+def overconfident(table: pd.DataFrame) -> pd.DataFrame:
+    names = beyond.class_columns(table)
+    sharp = table[names].to_numpy() ** 3
+    return table.assign(**dict(zip(names, (sharp / sharp.sum(axis=1, keepdims=True)).T)))
+
+
+# calibration
+
+
+def test_ece_is_that_of_scikit_learns_reliability_curve():
+    table = overconfident(frame(scenario="nine_classes"))
+    confidence, right = beyond.confident(table)
+    observed, predicted = calibration_curve(right, confidence, n_bins=15)
+    counts = np.histogram(confidence, bins=np.linspace(0, 1, 16))[0]
+    expected = np.sum(np.abs(observed - predicted) * counts[counts > 0]) / len(confidence)
+    assert beyond.expected_calibration_error(confidence, right) == pytest.approx(expected)
+    diagram = beyond.reliability(table)
+    assert (np.abs(diagram["accuracy"] - diagram["confidence"]) * diagram["images"]).sum() / 400 == pytest.approx(
+        expected
+    )
+
+
+def test_calibrated_probabilities_pass_and_overconfident_ones_do_not():
+    cells = {("nine_classes", name, "transfer"): frame(800, "nine_classes") for name in ("MobileNet", "ResNet50")}
+    cells["nine_classes", "ResNet50", "transfer"] = overconfident(cells["nine_classes", "ResNet50", "transfer"])
+    table = beyond.calibration(cells).set_index("backbone")
+    assert table.loc["MobileNet", "p_value"] > 0.05 and table.loc["ResNet50", "p_value"] < 0.01
+    assert table.loc["MobileNet", "ece"] < 2 * table.loc["MobileNet", "ece_if_calibrated"]
+    assert table.loc["ResNet50", "ece_low"] > table.loc["ResNet50", "ece_if_calibrated"]
+    assert table.loc["ResNet50", "confidence"] > table.loc["ResNet50", "accuracy"] + 0.1
+
+
+# malignant against benign
+
+
+def test_malignancy_of_nine_classes_is_the_sum_of_the_malignant_ones():
+    table = frame(scenario="nine_classes")
+    truth, score = beyond.malignancy(table)
+    assert list(truth) == [name in MALIGNANT for name in table["true_class"]]
+    benign = table[[name for name in CLASSES if name not in MALIGNANT]].sum(axis=1)
+    assert score == pytest.approx(1 - benign)
+    assert beyond.malignancy(frame(scenario="three_malignant")) is None
+    assert beyond.malignancy(frame(scenario="six_benign")) is None
+
+
+@pytest.mark.parametrize("digits", [8, 1])  # one digit: many ties
+def test_auc_and_sensitivity_are_scikit_learns_also_with_ties_and_weights(digits):
+    generator = np.random.default_rng(2)
+    truth = generator.random(300) < 0.4
+    score = np.round(np.clip(truth * 0.2 + generator.random(300), 0, 1), digits)
+    weights = generator.integers(0, 4, (5, 300)).astype(float)
+    areas = beyond._auc(truth, score, weights)
+    for row, area in zip(weights, areas):
+        assert area == pytest.approx(roc_auc_score(truth, score, sample_weight=row))
+        false, true, _ = roc_curve(truth, score, sample_weight=row, drop_intermediate=False)
+        for specificity in (0.9, 0.95):
+            expected = true[false <= 1 - specificity + 1e-9].max()
+            ours = beyond._sensitivity(truth, score, row[None], specificity)[0]
+            assert ours == pytest.approx(expected)
+
+
+def test_the_interval_of_the_auc_is_near_hanley_and_mcneils():
+    table = frame(600)
+    row = beyond.malignant({("benign_malignant", "MobileNet", "transfer"): table}).iloc[0]
+    area, positive = row["auc"], row["malignant"]
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    negative = 600 - positive
+    variance = area * (1 - area) + (positive - 1) * (q1 - area**2) + (negative - 1) * (q2 - area**2)
+    width = 2 * norm.ppf(0.975) * np.sqrt(variance / (positive * negative))
+    assert row["auc_high"] - row["auc_low"] == pytest.approx(width, rel=0.15)
+    assert row["sensitivity_at_95"] <= row["sensitivity_at_90"]
+    assert row["sensitivity_at_90_low"] <= row["sensitivity_at_90"] <= row["sensitivity_at_90_high"]
+
+
+def test_copies_of_images_do_not_narrow_the_interval():
+    table = frame(200)
+    copies = pd.concat([table, table.assign(view=1), table.assign(view=2)], ignore_index=True)
+    one, three = (beyond.malignant({("benign_malignant", "MobileNet", "transfer"): t}).iloc[0] for t in (table, copies))
+    for column in ("auc", "auc_low", "auc_high", "sensitivity_at_90", "sensitivity_at_90_low"):
+        assert one[column] == pytest.approx(three[column])
+
+
+def test_net_benefit_is_vickers_and_elkins_formula_by_hand():
+    table = frame(500)
+    truth, score = beyond.malignancy(table)
+    curve = beyond.decision_curve(table).set_index("threshold")
+    for threshold in (0.05, 0.2, 0.5):
+        true = np.sum((score >= threshold) & truth)
+        false = np.sum((score >= threshold) & ~truth)
+        row = curve.loc[threshold]
+        assert row["model"] == pytest.approx(true / 500 - false / 500 * threshold / (1 - threshold))
+        share = truth.mean()
+        assert row["all"] == pytest.approx(share - (1 - share) * threshold / (1 - threshold))
+        assert row["model_low"] < row["model"] < row["model_high"]
+    # a calibrated model is worth at least as much as acting on everyone or on no one
+    assert (curve["model_high"] >= curve[["all", "none"]].max(axis=1)).all()
+    assert beyond.decision_curve(frame(scenario="six_benign")).empty
+
+
+def test_each_class_against_the_rest_is_scikit_learns_area_averaged_over_seeds():
+    first, second = frame(seed=1, scenario="six_benign"), frame(seed=2, scenario="six_benign").assign(seed=1)
+    table = beyond.class_auc({("six_benign", "MobileNet", "transfer"): pd.concat([first, second], ignore_index=True)})
+    table = table.set_index("class")
+    for name in scenarios()["six_benign"].names:
+        areas = [roc_auc_score(part["true_class"] == name, part[name]) for part in (first, second)]
+        assert table.loc[name, "auc"] == pytest.approx(np.mean(areas))
+
+
+# models and seeds compared
+
+
+def study_of(tmp_path: Path, shares: dict[str, float], scenario_names=("three_malignant",), n: int = 600) -> dict:
+    paths = StudyPaths(tmp_path)
+    for number, scenario in enumerate(scenario_names):
+        for backbone, share in shares.items():
+            generator = np.random.default_rng([number, list(backbones()).index(backbone)])
+            write_predictions(paths, "clean", backbone, "finetune", share, n, scenario=scenario, generator=generator)
+    return beyond.found(paths, Study(scenarios=list(scenario_names)))
+
+
+def test_different_models_are_told_apart_and_equal_ones_are_not(tmp_path: Path):
+    cells = study_of(tmp_path, {"EfficientNetV2B3": 0.9, "ResNet50": 0.9, "MobileNet": 0.75})
+    table = beyond.compare_backbones(cells).set_index(["first", "second"])
+    assert not table.loc[("EfficientNetV2B3", "ResNet50"), "different"]
+    assert table.loc[("EfficientNetV2B3", "MobileNet"), "different"]
+    row = table.loc[("EfficientNetV2B3", "MobileNet")]
+    assert row["difference"] == pytest.approx(0.15) and row["low"] < 0.15 < row["high"]
+    binomial = binomtest(row["only_first"], row["only_first"] + row["only_second"]).pvalue
+    assert row["p_mcnemar"] == pytest.approx(binomial)
+    for test in ("mcnemar", "groups"):
+        expected = np.minimum.reduce([multipletests(table[f"p_{test}"], method="holm")[1], np.ones(3)])
+        assert table[f"p_{test}_holm"].to_numpy() == pytest.approx(expected)
+    # with one image a group the permutation test is McNemar's, but for chance in its draws
+    one = table.loc[("EfficientNetV2B3", "ResNet50")]
+    assert one["p_groups"] == pytest.approx(one["p_mcnemar"], abs=0.02)
+
+
+def test_groups_make_the_permutation_test_as_careful_as_the_groups_allow():
+    # 30 groups of 20 identical images: McNemar counts 600 images and is sure, the groups are not
+    first, second = (frame(600, groups=np.repeat(np.arange(30), 20)) for _ in range(2))
+    right = np.repeat(np.arange(30) < 15, 20)
+    truth = np.where(first["true_class"] == "malignant", 0.9, 0.1)
+    first["malignant"], first["benign"] = truth, 1 - truth
+    wrong = np.repeat((np.arange(30) >= 15) & (np.arange(30) < 19), 20)
+    score = np.where(wrong, 1 - truth, truth)
+    second["malignant"], second["benign"] = score, 1 - score
+    assert right.any()
+    cells = {("benign_malignant", "MobileNet", "transfer"): first, ("benign_malignant", "ResNet50", "transfer"): second}
+    row = beyond.compare_backbones(cells).iloc[0]
+    assert row["p_mcnemar"] < 1e-10
+    assert row["p_groups"] == pytest.approx(2 * 0.5**4, abs=0.02)  # 4 groups differ, all one way: 2 of 16
+
+
+def test_models_tested_on_different_images_are_not_compared():
+    first = frame(100)
+    second = first.assign(source=first["source"] + "x")
+    cells = {("benign_malignant", "MobileNet", "transfer"): first, ("benign_malignant", "ResNet50", "transfer"): second}
+    with pytest.raises(ValueError, match="not tested on the same images"):
+        beyond.compare_backbones(cells)
+
+
+def test_ranks_over_scenarios_and_nemenyis_table(tmp_path: Path):
+    # Demsar 2006, table 5: q at 0.05 is 2.343 for 3 models and 2.850 for 6
+    for models, q in ((2, 1.960), (3, 2.343), (6, 2.850)):
+        expected = q * np.sqrt(models * (models + 1) / (6 * 4))
+        assert beyond.critical_difference(models, 4) == pytest.approx(expected, abs=0.002)
+    shares = dict(zip(backbones(), (0.95, 0.70, 0.60, 0.90, 0.85, 0.75)))
+    cells = study_of(tmp_path, shares, ("nine_classes", "six_benign", "three_malignant"), n=300)
+    ranks = beyond.rank_backbones(cells).set_index("backbone")
+    assert list(ranks.index[:2]) == ["EfficientNetV2B3", "EfficientNetB3"]
+    assert ranks.loc["EfficientNetV2B3", "best"] > 0.95 and ranks["best"].sum() == pytest.approx(1)
+    assert ranks["mean_rank"].tolist() == [1, 2, 3, 4, 5, 6] and ranks["friedman_p"].iloc[0] < 0.05
+    assert (ranks["low"] <= ranks["mean_rank"]).all() and (ranks["mean_rank"] <= ranks["high"]).all()
+
+
+def test_tied_models_share_their_rank():
+    values = np.array([[0.9, 0.8, 0.9, 0.7], [0.1, 0.2, 0.3, 0.3]])
+    assert (beyond._ranks(values) == [rankdata(-row) for row in values]).all()
+
+
+def test_seeds_spread_beside_sampling(tmp_path: Path):
+    paths = StudyPaths(tmp_path)
+    for seed, share in enumerate((0.80, 0.82, 0.87)):
+        write_predictions(paths, "clean", "MobileNet", "transfer", share, 500, seed=seed)
+    cells = beyond.found(paths, Study(seeds=[0, 1, 2], scenarios=["three_malignant"]))
+    row = beyond.seed_spread(cells).iloc[0]
+    assert (row["seeds"], row["lowest"], row["highest"]) == (3, 0.80, 0.87)
+    assert row["seed_sd"] == pytest.approx(np.std([0.80, 0.82, 0.87], ddof=1))
+    assert row["sampling_sd"] == pytest.approx(np.sqrt(0.8 * 0.2 / 500), rel=0.1)
+
+
+def test_a_study_without_runs_says_so_in_every_table(tmp_path: Path):
+    for table in beyond.tables(StudyPaths(tmp_path), Study()).values():
+        assert table.empty and "no predictions under clean" in table.attrs["not_tested"]
+
+
+def test_every_table_and_figure_of_a_study_that_ran(tmp_path: Path):
+    cells = study_of(tmp_path, {"EfficientNetV2B3": 0.9, "ResNet50": 0.8}, ("nine_classes", "benign_malignant"), n=120)
+    made = beyond.tables(StudyPaths(tmp_path), Study(scenarios=["nine_classes", "benign_malignant"]))
+    assert all(len(table) for table in made.values())
+    assert set(made["malignant"]["scenario"]) == {"nine_classes", "benign_malignant"}
+    curves = {backbone: beyond.decision_curve(table) for (scenario, backbone, _), table in cells.items()}
+    for figure in (
+        figures.decision_curves(curves),
+        figures.ranks(made["ranks"], made["comparisons"], "finetune"),
+        figures.seeds(made["seeds"]),
+        figures.class_areas(made["class_auc"]),
+    ):
+        assert len(figure.axes) >= 1 and figure.axes[0].has_data()
