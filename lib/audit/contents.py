@@ -116,27 +116,20 @@ def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float:
     return float(counts.groupby(level="content").max().sum() / counts.sum()) if len(counts) else float("nan")
 
 
-def protocol_ceilings(
-    index: pd.DataFrame, views: pd.DataFrame, scenarios: Mapping[str, Scenario]
-) -> dict[str, float | None]:
-    """`accuracy_ceiling` of the test part of a protocol, for each scenario.
+def protocol_ceilings(index: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -> dict[str, float | None]:
+    """`accuracy_ceiling` of what a protocol tests over all its folds, for each scenario.
 
     All views of a picture count as that picture: a classifier that gives a picture and its turned, mirrored or
     contrast-changed view different answers could in principle pass it, but not by looking at the lesion.
 
     Args:
         index: columns source and content.
-        views: what lib.data.splits.split returns.
+        chosen: scenario -> what lib.data.select gives for the protocol.
     """
-    from lib.data import select
-
     contents = index.set_index("source")["content"]
-    ceilings = {}
-    for name, scenario in scenarios.items():
-        chosen = select(views, name, scenario)
-        test = chosen[chosen["part"] == "test"]
-        ceilings[name] = _known(accuracy_ceiling(test["source"].map(contents), test["label"]))
-    return ceilings
+    return {
+        name: _known(accuracy_ceiling(rows["source"].map(contents), rows["label"])) for name, rows in chosen.items()
+    }
 
 
 def disagrees(index: pd.DataFrame) -> np.ndarray:

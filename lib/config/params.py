@@ -48,6 +48,7 @@ class Scenario(Strict):
 
     table: int
     title: str
+    pool: Literal["nine", "two"] = "nine"
     classes: dict[str, list[str]]
 
     @property
@@ -103,7 +104,7 @@ class Study(Strict):
     }
     pool_size_benign_malignant: int = Field(2500, ge=10)  # images for each of the two classes: a test set of 500
     split_seed: int = Field(0, ge=0)
-    min_test_images: int = Field(2, ge=1)  # a class with fewer original test images is not evaluable
+    min_test_images: int = Field(10, ge=1)  # a class with fewer originals, over all folds, is not evaluable
     rotation: float = Field(180.0, ge=0, le=180)  # degrees, largest angle of equation 3
     contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
     near_duplicate_bits: int = Field(8, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
@@ -116,7 +117,11 @@ class Study(Strict):
     head_momentum: float = Field(0.99, gt=0, lt=1)  # of the head's BatchNormalization statistics; lower for few steps
     weights: Literal["imagenet", "none"] = "imagenet"
     optimizer: Literal["adam", "sgd"] = "adam"
-    batch_size: int = Field(32, ge=1)
+    transfer_batch_size: int = Field(128, ge=1)  # a head is small: larger batches spare the machine, not the accuracy
+    finetune_batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1)  # images at a time where nothing is trained
+    transfer_folds: list[int] = list(range(10))  # folds whose head is trained; heads are cheap
+    finetune_folds: list[int] = [0]  # of these, the folds whose whole network is trained
     transfer_epochs: int = Field(40, ge=1)
     transfer_learning_rate: float = Field(1e-3, gt=0)
     finetune_epochs: int = Field(30, ge=0)  # 0: no fine-tuning phase
@@ -171,6 +176,13 @@ class Study(Strict):
             raise ValueError("must list at least one whole number from 0, each once")
         return values
 
+    @field_validator("transfer_folds", "finetune_folds")
+    @classmethod
+    def some_folds(cls, values: list[int]) -> list[int]:
+        if not values or values != sorted(set(values)) or not 0 <= values[0] <= values[-1] <= 9:
+            raise ValueError("must list at least one fold of 0 to 9, each once and in order")
+        return values
+
     @field_validator("pool_sizes")
     @classmethod
     def one_pool_a_class(cls, sizes: dict[str, int]) -> dict[str, int]:
@@ -194,6 +206,8 @@ class Study(Strict):
                     raise ValueError(f"{key!r} cannot be set for part of the matrix{nearest(key, valid)}")
             # the values must be as valid as they would be for the whole study
             Study.model_validate(self.model_dump(exclude={"overrides"}) | override.set)
+        if missing := set(self.finetune_folds) - set(self.transfer_folds):
+            raise ValueError(f"finetune_folds has fold {min(missing)}, which transfer_folds lacks; its head is needed")
         if self.audit_min_n > self.audit_max_n:
             raise ValueError("audit_min_n must not be above audit_max_n")
         return self

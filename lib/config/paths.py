@@ -75,41 +75,58 @@ class StudyPaths:
         return self.audit / "unreadable.csv"
 
     # 02_prepare_data
-    def prepared(self, protocol: str) -> Path:
-        return self.root / "prepared" / protocol
+    @property
+    def prepared(self) -> Path:
+        return self.root / "prepared"
 
-    def images(self, protocol: str) -> Path:
-        return self.prepared(protocol) / "images.npy"
+    @property
+    def images(self) -> Path:
+        """The pool: uint8 [views, size, size, 3]."""
+        return self.prepared / "images.npy"
 
-    def index(self, protocol: str) -> Path:
-        return self.prepared(protocol) / "index.parquet"
+    @property
+    def views(self) -> Path:
+        """A row a view of the pool, in the order of images.npy."""
+        return self.prepared / "views.parquet"
 
-    def label_changes(self, protocol: str) -> Path:
-        """Files whose label the protocol changed or that it dropped, with the reason."""
-        return self.prepared(protocol) / "label_changes.csv"
+    def protocol(self, protocol: str) -> Path:
+        """A protocol over the rows of the pool: class, group and tenths."""
+        return self.prepared / f"{protocol}.parquet"
 
-    def not_evaluable(self, protocol: str) -> Path:
-        """Classes of a scenario that are left with too few test images, with the counts."""
-        return self.prepared(protocol) / "not_evaluable.csv"
+    @property
+    def label_changes(self) -> Path:
+        """Files whose label `clean` changed or that it dropped, with the reason."""
+        return self.prepared / "label_changes.csv"
 
-    def seen_in_training(self, protocol: str) -> Path:
-        """The share of each scenario's test images whose file, or group, is also in the training part."""
-        return self.prepared(protocol) / "seen_in_training.csv"
+    @property
+    def not_evaluable(self) -> Path:
+        """Classes of a scenario that have too few images under a protocol, with the counts."""
+        return self.prepared / "not_evaluable.csv"
+
+    @property
+    def seen_in_training(self) -> Path:
+        """For each protocol and scenario, the share of test views whose file, or group, is also in training."""
+        return self.prepared / "seen_in_training.csv"
+
+    @property
+    def ceilings(self) -> Path:
+        """For each protocol and scenario, the best accuracy that contradictory labels leave to any classifier."""
+        return self.prepared / "ceilings.csv"
 
     # 03_extract_features
-    def feature_folder(self, protocol: str, preprocessing: str, backbone: str) -> Path:
-        return self.root / "features" / protocol / preprocessing / backbone
+    def feature_folder(self, preprocessing: str, backbone: str) -> Path:
+        return self.root / "features" / preprocessing / backbone
 
-    def features(self, protocol: str, preprocessing: str, backbone: str) -> Path:
-        return self.feature_folder(protocol, preprocessing, backbone) / "features.npy"
+    def features(self, preprocessing: str, backbone: str) -> Path:
+        return self.feature_folder(preprocessing, backbone) / "features.npy"
 
     # 04_train
     def run(self, protocol: str, preprocessing: str, scenario: str, backbone: str, seed: int) -> Path:
         return self.root / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
 
     # 05_evaluate
-    def evaluation(self, protocol: str, preprocessing: str, scenario: str) -> Path:
-        return self.root / "evaluation" / protocol / preprocessing / scenario
+    def evaluation(self, preprocessing: str, scenario: str) -> Path:
+        return self.root / "evaluation" / preprocessing / scenario
 
     # 06_gradcam and 07_kmeans
     @property

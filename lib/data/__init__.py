@@ -1,12 +1,32 @@
 """Which images there are, what they look like to a network, and which part each of them plays."""
 
-from lib.data import dataset, demo, preprocess, splits
+from lib.data import dataset, demo, preprocess
 from lib.data.dataset import DIAGNOSIS_CLASSES, DataError, UnreadableImage, decode, isic_id, read_metadata
-from lib.data.predictions import class_columns, predicted_class, read_all, read_predictions, without
+from lib.data.pool import POOLS, examples, pool_views
+from lib.data.predictions import (
+    DESCRIPTION,
+    class_columns,
+    predicted_class,
+    read_all,
+    read_cell,
+    read_predictions,
+    without,
+)
 from lib.data.preprocess import release
-from lib.data.splits import select
+from lib.data.protocols import FOLDS, deal, labels_that_hold, not_evaluable, parts_of_fold, select, share_seen
 
 __all__ = [
+    "FOLDS",
+    "deal",
+    "labels_that_hold",
+    "not_evaluable",
+    "parts_of_fold",
+    "share_seen",
+    "POOLS",
+    "examples",
+    "pool_views",
+    "DESCRIPTION",
+    "read_cell",
     "class_columns",
     "predicted_class",
     "read_all",
@@ -23,5 +43,4 @@ __all__ = [
     "read_metadata",
     "release",
     "select",
-    "splits",
 ]

@@ -1,13 +1,14 @@
 """The predictions that a training run saves: a row an image and view, a column a class."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES
+from lib.config import PHASES, StudyPaths
 
-DESCRIPTION = ["seed", "source", "image_id", "group", "view", "part", "true_class"]
+DESCRIPTION = ["seed", "fold", "row", "source", "image_id", "group", "view", "part", "true_class"]
 
 
 def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
@@ -25,6 +26,42 @@ def read_all(runs: dict[tuple[str, int], Path]) -> dict[tuple[str, str, int], pd
             if table is not None:
                 found[phase, backbone, seed] = table
     return found
+
+
+def read_cell(
+    paths: StudyPaths,
+    protocol: str,
+    preprocessing: str,
+    scenario: str,
+    backbone: str,
+    phase: str,
+    seeds: Sequence[int],
+    part: str = "test",
+) -> pd.DataFrame:
+    """The saved predictions of a cell for one part, its seeds under each other in column `seed`.
+
+    Images of a class that is not evaluable under the protocol are left out, as they are in the tables.
+
+    Returns:
+        seed and the columns of predictions_<phase>.parquet; empty where none was saved.
+    """
+    frames = []
+    for seed in seeds:
+        frame = read_predictions(paths.run(protocol, preprocessing, scenario, backbone, seed), phase)
+        if frame is not None:
+            frame.insert(0, "seed", seed)
+            frames.append(frame[frame["part"] == part])
+    if not frames:
+        return pd.DataFrame(columns=["seed"])
+    return without(pd.concat(frames, ignore_index=True), read_not_evaluable(paths, protocol, scenario))
+
+
+def read_not_evaluable(paths: StudyPaths, protocol: str, scenario: str) -> list[str]:
+    """The classes of a scenario that have too few images under a protocol to be scored."""
+    if not paths.not_evaluable.is_file():
+        return []
+    table = pd.read_csv(paths.not_evaluable)
+    return list(table.loc[(table["protocol"] == protocol) & (table["scenario"] == scenario), "class"])
 
 
 def class_columns(predictions: pd.DataFrame) -> list[str]:

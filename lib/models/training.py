@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.data import predicted_class
+from lib.data import DESCRIPTION, parts_of_fold, predicted_class
 from lib.models.backend import compiles, feed, fits_on_gpu
 from lib.models.features import Batches, predict
 
 HEAD_STEPS = 32  # of a head on cached features that run as one call: a tenth of a second
-HISTORY = ["epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+HISTORY = ["fold", "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Schedule:
 
 
 class Progress(keras.callbacks.Callback):
-    """One line an epoch: phase, loss, accuracy and the time left if no epoch is saved by early stopping."""
+    """One line an epoch: fold, phase, loss, accuracy and the fold's time left if early stopping saves no epoch."""
 
-    def __init__(self, schedule: Schedule, stream=None):
+    def __init__(self, schedule: Schedule, fold: int, stream=None):
         super().__init__()
-        self.schedule, self.stream = schedule, stream
+        self.schedule, self.fold, self.stream = schedule, fold, stream
 
     def on_train_begin(self, logs=None):
         self.started = time.monotonic()
@@ -49,7 +49,7 @@ class Progress(keras.callbacks.Callback):
         done, total = epoch + 1, self.schedule.epochs
         left = (time.monotonic() - self.started) / done * (total - done)
         scores = " ".join(f"{key} {logs[key]:.3f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy"))
-        line = f"epoch {done}/{total} {self.schedule.phase} {scores}, {left:.0f} s left"
+        line = f"fold {self.fold} {self.schedule.phase} epoch {done}/{total} {scores}, {left:.0f} s left"
         print(line, file=self.stream or sys.stdout, flush=True)
 
 
@@ -84,45 +84,109 @@ class OnDevice(keras.Model):
         self.network.set_weights(weights)
 
 
-def fit(model: keras.Model, train: Batches, val: Batches, schedule: Schedule) -> pd.DataFrame:
-    """Train a model and leave it with the weights of its best epoch, by validation loss.
+class Trainer:
+    """Trains one network again and again from the same start, fold after fold: its graph is traced once.
 
-    The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience. Where a GPU can keep
-    the whole array, it is sent there once; the batches, and so the numbers, are the same.
+    Where a GPU can keep the whole array, it is sent there once; the batches, and so the numbers, are the same.
 
     Args:
-        train, val: batches of one array.
+        network: it is compiled here, and begins each fold with the weights that it has now.
+        array: [n, ...], images or features; may be memory-mapped.
+        schedule: how a fold is trained.
+    """
+
+    def __init__(self, network: keras.Model, array: np.ndarray, schedule: Schedule):
+        self.network, self.array, self.schedule = network, array, schedule
+        self.on_device = fits_on_gpu(array.nbytes, schedule.jit_compile)
+        self.model = OnDevice(network, array) if self.on_device else network
+        optimizer = {"adam": keras.optimizers.Adam, "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
+        self.model.compile(
+            optimizer=optimizer[schedule.optimizer](schedule.learning_rate),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=compiles(schedule.jit_compile),
+            steps_per_execution=schedule.steps_per_execution,
+        )
+        self.model.optimizer.build(self.model.trainable_variables)
+        # weights, what the optimizer remembers, its rate, and the state of dropout's random numbers
+        self.state = [*network.variables, *self.model.optimizer.variables]
+        self.start = [keras.ops.convert_to_numpy(variable.value) for variable in self.state]
+
+    def reset(self) -> None:
+        """Put the network, its optimizer and its random numbers back to their start."""
+        for variable, value in zip(self.state, self.start):
+            variable.assign(value)
+
+    def fit(self, chosen: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+        """Train on one fold and leave the network with the weights of its best epoch, by validation loss.
+
+        The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
+
+        Args:
+            chosen: rows of lib.data.parts_of_fold: row, label, part, fold.
+
+        Returns:
+            The history: a row an epoch with the columns of HISTORY.
+        """
+        schedule, fold = self.schedule, int(chosen["fold"].iloc[0])
+        train, val = (
+            batches(self.array, chosen, part, classes, schedule.batch_size, schedule.seed if part == "train" else None)
+            for part in ("train", "val")
+        )
+        if self.on_device:
+            train, val = train.numbers(), val.numbers()
+        keras.utils.set_random_seed(schedule.seed)
+        self.model.steps_per_execution = schedule.steps_per_execution
+        callbacks = [
+            Progress(schedule, fold),
+            keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience, restore_best_weights=True),
+            keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
+        ]
+        history = self.model.fit(
+            feed(train),
+            validation_data=feed(val),
+            epochs=schedule.epochs,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        ).history
+        self.model.steps_per_execution = 1  # predict would write as many passes into one graph
+        rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase, fold=fold)
+        return rows[HISTORY]
+
+
+def train_folds(
+    trainer: Trainer,
+    chosen: pd.DataFrame,
+    classes: list[str],
+    folds: list[int],
+    heads: dict[int, list[np.ndarray]] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[np.ndarray]]]:
+    """Train every fold from the same start and predict what it holds back.
+
+    Args:
+        chosen: rows of lib.data.select: row, label, tenth, source, image_id, group, view.
+        folds: those to train, in order.
+        heads: fold -> weights that its classifier starts from, as fine-tuning starts from the transfer phase's head.
 
     Returns:
-        The history: a row an epoch with the columns of HISTORY.
+        The histories under each other; the predictions of `predictions` under each other; fold -> the weights of its
+        classifier at the end. The network is left as the first of `folds` left it.
     """
-    if fits_on_gpu(train.array.nbytes, schedule.jit_compile):
-        model, train, val = OnDevice(model, train.array), train.numbers(), val.numbers()
-    optimizer = {"adam": keras.optimizers.Adam, "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
-    model.compile(
-        optimizer=optimizer[schedule.optimizer](schedule.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=compiles(schedule.jit_compile),
-        steps_per_execution=schedule.steps_per_execution,
-    )
-    keras.utils.set_random_seed(schedule.seed)
-    callbacks = [
-        Progress(schedule),
-        keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience, restore_best_weights=True),
-        keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
-    ]
-    history = model.fit(
-        feed(train),
-        validation_data=feed(val),
-        epochs=schedule.epochs,
-        callbacks=callbacks,
-        verbose=0,
-        shuffle=False,
-    ).history
-    model.steps_per_execution = 1  # predict would write as many passes into one graph
-    rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase)
-    return rows[HISTORY]
+    classifier = trainer.network.get_layer("classifier") if heads else trainer.network
+    histories, tables, trained, first = [], [], {}, None
+    for fold in folds:
+        trainer.reset()
+        if heads:
+            classifier.set_weights(heads[fold])
+        parts = parts_of_fold(chosen, fold)
+        histories.append(trainer.fit(parts, classes))
+        held_out = parts[parts["part"] != "train"]
+        tables.append(predictions(trainer.network, trainer.array, held_out, classes, trainer.schedule.batch_size))
+        trained[fold] = classifier.get_weights()
+        first = first or trainer.network.get_weights()
+    trainer.network.set_weights(first)
+    return pd.concat(histories, ignore_index=True), pd.concat(tables, ignore_index=True), trained
 
 
 def predictions(
@@ -131,14 +195,14 @@ def predictions(
     """Probabilities of the validation and test images.
 
     Args:
-        held_out: rows of lib.data.splits.select: row, label, source, image_id, group, view, part.
+        held_out: rows of lib.data.parts_of_fold: fold, row, label, source, image_id, group, view, part.
 
     Returns:
-        source, image_id, group, view, part, true_class, then a float32 column a class.
+        fold, row, source, image_id, group, view, part, true_class, then a float32 column a class.
     """
     probabilities = predict(model, array, held_out["row"], batch_size)
     table = held_out.rename(columns={"label": "true_class"})
-    table = table[["source", "image_id", "group", "view", "part", "true_class"]].reset_index(drop=True)
+    table = table[[column for column in DESCRIPTION if column in table]].reset_index(drop=True)
     return pd.concat([table, pd.DataFrame(probabilities.astype(np.float32), columns=classes)], axis=1)
 
 

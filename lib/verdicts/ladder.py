@@ -1,266 +1,164 @@
-"""The way from the printed accuracy to the honest one, step by step, with intervals that respect groups.
+"""The ladder from the printed accuracy to the honest one: every rung changes one thing.
 
-Images of one lesion, duplicates and views of one image are not independent. Every interval here resamples whole
-groups (the cluster bootstrap: Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8);
-where each image is its own group this is the ordinary bootstrap.
+Neighbouring rungs are scored on the same images as far as both have them, so a step is a paired difference. Accuracies
+pool the predictions of all folds: with ten folds every view is tested once. Intervals are those of
+lib.verdicts.resampling.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, spearmanr
-from statsmodels.stats.proportion import proportion_confint
 
-from lib.config import PHASES, PROTOCOLS, Study, StudyPaths, published, scenarios
-from lib.data import predicted_class, read_predictions, without
-
-LEVEL = 0.95
-RESAMPLES = 2000
-STEPS = {  # column -> (from, to, what the step changes)
-    "reproduction": ("printed", "published", "our run with the leak against the print"),
-    "leakage": (
-        "published",
-        "grouped",
-        "no lesion, duplicate or view on both sides; the test images no longer augmented and balanced",
-    ),
-    "labels": (
-        "grouped",
-        "clean",
-        "labels that contradict each other or the diagnosis put right or dropped; another draw of the split",
-    ),
-}
+from lib.config import PHASES, Study, StudyPaths, published, read_json, scenarios
+from lib.data import predicted_class, read_cell, read_not_evaluable
+from lib.verdicts.resampling import (
+    RESAMPLES,
+    Estimate,
+    difference_of_independent,
+    mean_estimate,
+    proportion_estimate,
+    resampled_means,
+    step_estimate,
+    wilson,
+)
 
 
-def decomposition(paths: StudyPaths, study: Study, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """The accuracies on the way and the part of each step, a row a (scenario, backbone, phase, preprocessing).
+@dataclass(frozen=True)
+class Rung:
+    """What is trained and how it is scored; `step` says what the step to this rung changes."""
 
-    Accuracies and steps are fractions of 1, each with `_low` and `_high` (95 %, groups resampled; several seeds are
-    averaged image by image). `reproduction`, `leakage` and `labels` are the differences of STEPS; one that needs a
-    protocol that was not run is missing, and `residual` is then what the known steps leave of `total`
-    (last protocol run, minus printed). `not_run` names the missing protocols; rows without any are left out.
-
-    Returns:
-        Columns: scenario, table, backbone, phase, preprocessing, seeds, printed, then for each protocol p of
-        `published`, `grouped`, `clean`: p, p_low, p_high, p_images, p_groups; each step s: s, s_low, s_high;
-        total, residual, not_run.
-    """
-    print_ = published().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
-    rows = []
-    for cell in study.cells("preprocessing", "scenario", "backbone"):
-        table = scenarios()[cell["scenario"]].table
-        for phase in PHASES:
-            runs = {
-                protocol: image_correctness(predictions(paths, protocol, **cell, phase=phase, seeds=study.seeds))
-                for protocol in PROTOCOLS
-            }
-            if any(len(run) for run in runs.values()):
-                seeds = max(int(run["seeds"].max()) for run in runs.values() if len(run))
-                row = {"scenario": cell["scenario"], "table": table, "backbone": cell["backbone"], "phase": phase}
-                row |= {"preprocessing": cell["preprocessing"], "seeds": seeds}
-                printed = float(print_.get((table, phase, cell["backbone"]), np.nan))  # nan: not one of the paper's
-                rows.append(row | _steps(printed, runs, resamples, seed))
-    return pd.DataFrame(rows, columns=_columns())
+    name: str
+    protocol: str
+    scored_on: Literal["views", "originals"]
+    labels: Literal["as filed", "that hold"]
+    step: str
 
 
-def predictions(
+RUNGS = (
+    Rung("published", "published", "views", "as filed", "our run against the print"),
+    Rung("no leak", "grouped", "views", "as filed", "no view, duplicate or lesion on both sides of the split"),
+    Rung("originals", "grouped", "originals", "as filed", "tested on the pictures themselves, as often as they come"),
+    Rung("right labels", "grouped", "originals", "that hold", "scored by labels that hold"),
+    Rung("clean", "clean", "originals", "that hold", "trained on labels that hold"),
+)
+CELL = ["scenario", "backbone", "phase", "preprocessing", "variant"]
+COLUMNS = [*CELL, "rung", "accuracy", "low", "high", "images", "groups", "folds", "step", "step_low", "step_high"]
+
+
+def ladder(
     paths: StudyPaths,
-    protocol: str,
-    preprocessing: str,
-    scenario: str,
-    backbone: str,
-    phase: str,
-    seeds: Sequence[int],
-    part: str = "test",
+    study: Study,
+    preprocessing: str = "",
+    only_scenario: str = "",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """The saved predictions of a cell for one part, its seeds under each other in column `seed`.
+    """The rungs of every cell that was trained.
 
-    Test images of a class that is not evaluable (prepared/<protocol>/not_evaluable.csv) are left out, as they are
-    in the tables.
+    Args:
+        preprocessing, only_scenario: only cells of these, all if empty.
 
     Returns:
-        seed, source, image_id, group, view, part, true_class, then a column a class; empty where none was saved.
+        COLUMNS, fractions of 1, a row a rung; `step` is the difference to the rung before, low and high 95 %
+        intervals. The rung `printed` has the printed number, where the paper has the cell. A rung that was not
+        trained is left out, and the step after it is missing.
     """
-    frames = []
-    for seed in seeds:
-        frame = read_predictions(paths.run(protocol, preprocessing, scenario, backbone, seed), phase)
-        if frame is not None:
-            frames.append(frame[frame["part"] == part].assign(seed=seed))
-    if not frames:
-        return pd.DataFrame(columns=["seed"])
-    frame = without(pd.concat(frames, ignore_index=True), _not_evaluable(paths, protocol, scenario))
-    return frame[["seed", *frame.columns.drop("seed")]]
+    tables = []
+    for cell in study.cells("preprocessing", "scenario", "backbone"):
+        if preprocessing in ("", cell["preprocessing"]) and only_scenario in ("", cell["scenario"]):
+            tables += [ladder_of_cell(paths, study, cell, phase, resamples, seed) for phase in PHASES]
+    tables = [table for table in tables if len(table)]
+    return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
 
 
-def image_correctness(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a test image and view: source, view, group, seeds, correct (0..1, the share of seeds that are right)."""
+def ladder_of_cell(
+    paths: StudyPaths, study: Study, cell: dict[str, str], phase: str, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """The rungs of one cell (preprocessing, scenario, backbone) and phase; no row where nothing was trained."""
+    tested = {rung.name: rung_correctness(paths, rung, cell, phase, study.seeds) for rung in RUNGS}
+    tested = {name: table for name, table in tested.items() if len(table)}
+    if not tested:
+        return pd.DataFrame(columns=COLUMNS)
+    printed = printed_accuracy(paths, cell["scenario"], phase, cell["backbone"])
+    rows = [{"rung": "printed", "accuracy": printed.value}] if printed else []
+    joined = pd.concat([table.assign(rung=name) for name, table in tested.items()])
+    values = joined.pivot_table(index="row", columns="rung", values="correct")[list(tested)]
+    groups = joined.groupby("row")["group"].first().loc[values.index].to_numpy()
+    means = dict(zip(tested, resampled_means(values.to_numpy(), groups, resamples, seed).T))
+    before = None
+    for rung in (rung for rung in RUNGS if rung.name in tested):
+        table = tested[rung.name]
+        folds = fold_means(table)
+        ours = proportion_estimate(table["correct"].to_numpy(), table["group"].to_numpy(), folds, resamples, seed)
+        row = {"rung": rung.name, "accuracy": ours.value, "low": ours.low, "high": ours.high}
+        row |= {"images": len(table), "groups": table["group"].nunique(), "folds": len(folds)}
+        step = None
+        if rung.name == "published" and printed:
+            step = difference_of_independent(ours, printed)
+        elif before is not None and RUNGS.index(before) == RUNGS.index(rung) - 1:
+            step = _step(before, rung, tested, means)
+        if step:
+            row |= {"step": step.value, "step_low": step.low, "step_high": step.high}
+        rows.append(row)
+        before = rung
+    return pd.DataFrame(rows, columns=COLUMNS).assign(**cell, phase=phase, variant="default")
+
+
+def rung_correctness(paths: StudyPaths, rung: Rung, cell: dict[str, str], phase: str, seeds: list[int]) -> pd.DataFrame:
+    """Which tested views are right: row, group, fold, correct (0..1, the share of seeds that are right)."""
+    frame = read_cell(paths, rung.protocol, **cell, phase=phase, seeds=seeds)
     if frame.empty:
-        return pd.DataFrame(columns=["source", "view", "group", "seeds", "correct"])
-    predicted = predicted_class(frame)
-    right = frame.assign(correct=(predicted == frame["true_class"].to_numpy()).astype(float))
-    return right.groupby(["source", "view"], as_index=False).agg(
-        group=("group", "first"), seeds=("seed", "nunique"), correct=("correct", "mean")
+        return pd.DataFrame(columns=["row", "group", "fold", "correct"])
+    if rung.scored_on == "originals":
+        frame = frame[frame["view"] == 0]
+    if rung.labels == "that hold" and rung.protocol != "clean":
+        frame = with_labels_that_hold(paths, frame, cell["scenario"])
+    right = frame.assign(correct=(predicted_class(frame) == frame["true_class"].to_numpy()).astype(float))
+    return right.groupby("row", as_index=False).agg(
+        group=("group", "first"), fold=("fold", "first"), correct=("correct", "mean")
     )
 
 
-def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """How often each group is drawn in each resample.
-
-    Returns:
-        weights float64 [resamples, number of groups], each row adding up to the number of groups; and the number
-        of each image's group, int [n].
-    """
-    names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    return _draws(len(names), resamples, seed), codes
-
-
-def resampled_means(values: np.ndarray, groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Means of each column over resampled groups; all columns see the same resamples, so differences are paired.
-
-    Args:
-        values: float [n] or [n, k]; NaN where an image is not in that column's test set.
-        groups: [n].
-
-    Returns:
-        float [resamples, k]; NaN where a resample has no image of a column.
-    """
-    values = np.asarray(values, float).reshape(len(groups), -1)
-    weights, codes = group_weights(groups, resamples, seed)
-    known = ~np.isnan(values)
-    sums, counts = np.zeros((2, weights.shape[1], values.shape[1]))
-    np.add.at(sums, codes, np.where(known, values, 0))
-    np.add.at(counts, codes, known)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ sums) / (weights @ counts)
+def with_labels_that_hold(paths: StudyPaths, frame: pd.DataFrame, scenario: str) -> pd.DataFrame:
+    """Predictions with the true class that `clean` gives; what it drops, or moves out of the scenario, is left out."""
+    if not paths.protocol("clean").is_file():
+        return frame.iloc[:0]
+    clean = pd.read_parquet(paths.protocol("clean")).set_index("row")["class"]
+    truth = frame["row"].map(clean).map(scenarios()[scenario].label_of())
+    kept = truth.notna() & ~truth.isin(read_not_evaluable(paths, "clean", scenario))
+    return frame.assign(true_class=truth)[kept]
 
 
-def group_interval(
-    values: np.ndarray, groups: np.ndarray, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile interval of the mean of `values` [n] over resampled groups.
-
-    Values that are all 0 or all 1 leave the bootstrap nothing to vary: then Wilson's interval with a group as one
-    image, which is never too narrow.
-    """
-    values = np.asarray(values, float)
-    if len(values) == 0:
-        return float("nan"), float("nan")
-    if np.all(values == values[0]) and values[0] in (0.0, 1.0):
-        size = len(np.unique(groups))
-        low, high = proportion_confint(values[0] * size, size, alpha=1 - level, method="wilson")
-        return float(low), float(high)
-    return percentile_interval(resampled_means(values, groups, resamples, seed)[:, 0], level)
+def fold_means(table: pd.DataFrame) -> np.ndarray:
+    """The accuracy of each fold [folds], by fold."""
+    return table.groupby("fold")["correct"].mean().to_numpy()
 
 
-def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The central `level` of resampled values [resamples]."""
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def printed_accuracy(paths: StudyPaths, scenario: str, phase: str, backbone: str) -> Estimate | None:
+    """The printed test accuracy, a fraction of 1, with Wilson's interval at the size that the audit infers.
+
+    None where the paper has no such row."""
+    number = scenarios()[scenario].table
+    rows = published()
+    row = rows[(rows["table"] == number) & (rows["phase"] == phase) & (rows["backbone"] == backbone)]
+    if row.empty:
+        return None
+    audit = ((read_json(paths.published_audit) or {}).get("tables") or {}).get(str(number)) or {}
+    size = min(audit.get("test_n") or [0])
+    for entry in audit.get("rows") or []:
+        if (entry.get("phase"), entry.get("backbone")) == (phase, backbone):
+            size = entry.get("inferred_test_n") or size
+    return wilson(float(row["test_accuracy"].iloc[0]) / 100, size)
 
 
-def difference_interval(
-    first: tuple[float, float, float], second: tuple[float, float, float]
-) -> tuple[float, float, float]:
-    """first - second of two independent estimates (value, low, high), with its interval.
-
-    Newcombe's square-and-add of the two intervals (Statistics in Medicine 17:873, 1998), which with Wilson's
-    intervals is his hybrid score interval.
-    """
-    (a, a_low, a_high), (b, b_low, b_high) = first, second
-    difference = a - b
-    return difference, difference - np.hypot(a - a_low, b_high - b), difference + np.hypot(a_high - a, b - b_low)
-
-
-def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
-    """Does one input range for all backbones bring our accuracies near the printed ones?
-
-    Args:
-        tables: rows of tables/table_1..4.csv under each other, fractions of 1, with `table` added (or `scenario`):
-            protocol, preprocessing, phase, backbone, test_accuracy, published_test_accuracy.
-
-    Returns:
-        A row a (protocol, phase, table, preprocessing), and one with table "all" for the tables together: rows (how
-        many pairs of accuracies), mean_absolute_error and mean_error (ours - printed, points), spearman and kendall
-        with their p-values (missing below 3 rows, where an order says nothing), `nearest` (the preprocessing has
-        the smallest mean absolute error of those that cover the same rows), `note`.
-    """
-    columns = ["protocol", "phase", "table", "preprocessing", "rows", "mean_absolute_error", "mean_error"]
-    columns += ["spearman", "spearman_p", "kendall", "kendall_p", "nearest", "note"]
-    if "table" not in tables and len(tables):
-        tables = tables.assign(table=tables["scenario"].map({name: s.table for name, s in scenarios().items()}))
-    if len(tables) == 0:
-        return pd.DataFrame(columns=columns)
-    known = tables.dropna(subset=["test_accuracy", "published_test_accuracy"])
-    both = pd.concat([known.assign(table=known["table"].astype(str)), known.assign(table="all")])
-    rows = []
-    for (protocol, phase, table), part in both.groupby(["protocol", "phase", "table"], sort=True):
-        found = [_agreement(name, own) for name, own in part.groupby("preprocessing")]
-        errors = [row["mean_absolute_error"] for row in found]
-        comparable = len(found) > 1 and len({row["rows"] for row in found}) == 1
-        for row in found:
-            nearest = comparable and row["mean_absolute_error"] == min(errors)
-            rows.append({"protocol": protocol, "phase": phase, "table": table, **row, "nearest": nearest})
-    return pd.DataFrame(rows, columns=columns)
-
-
-@lru_cache(maxsize=4)  # the same few test sets are resampled for every measure
-def _draws(groups: int, resamples: int, seed: int) -> np.ndarray:
-    drawn = np.random.default_rng(seed).integers(groups, size=(resamples, groups))
-    cells = drawn + groups * np.arange(resamples)[:, None]
-    weights = np.bincount(cells.ravel(), minlength=resamples * groups).reshape(resamples, groups).astype(float)
-    weights.flags.writeable = False
-    return weights
-
-
-def _not_evaluable(paths: StudyPaths, protocol: str, scenario: str) -> list[str]:
-    file = paths.prepared(protocol) / "not_evaluable.csv"
-    if not file.is_file():
-        return []
-    table = pd.read_csv(file)
-    return list(table.loc[table["scenario"] == scenario, "class"])
-
-
-def _agreement(preprocessing: str, rows: pd.DataFrame) -> dict:
-    ours, printed = rows["test_accuracy"].to_numpy(float), rows["published_test_accuracy"].to_numpy(float)
-    row = {"preprocessing": preprocessing, "rows": len(rows), "note": ""}
-    row |= {"mean_absolute_error": 100 * np.abs(ours - printed).mean(), "mean_error": 100 * (ours - printed).mean()}
-    if len(rows) < 3:
-        return row | {"note": f"{len(rows)} accuracies: too few for a rank correlation"}
-    if len(set(ours)) == 1 or len(set(printed)) == 1:
-        return row | {"note": "all accuracies are the same: no rank correlation"}
-    for name, test in (("spearman", spearmanr), ("kendall", kendalltau)):
-        result = test(ours, printed)
-        row |= {name: float(result.statistic), f"{name}_p": float(result.pvalue)}
-    return row
-
-
-def _steps(printed: float, runs: dict[str, pd.DataFrame], resamples: int, seed: int) -> dict:
-    """One row's accuracies, steps and intervals; one resampling over the groups of all protocols together."""
-    run = {protocol: frame for protocol, frame in runs.items() if len(frame)}
-    values = pd.concat([frame.assign(**{name: frame["correct"]})[["group", name]] for name, frame in run.items()])
-    means = resampled_means(values[list(run)].to_numpy(float), values["group"].to_numpy(), resamples, seed)
-    resampled = dict(zip(run, means.T)) | {"printed": np.full(resamples, printed)}
-    accuracy = {name: float(frame["correct"].mean()) for name, frame in run.items()} | {"printed": printed}
-    row = {"printed": printed, "not_run": ", ".join(name for name in runs if name not in run)}
-    for name, frame in run.items():
-        low, high = group_interval(frame["correct"].to_numpy(), frame["group"].to_numpy(), LEVEL, resamples, seed)
-        row |= {name: accuracy[name], f"{name}_low": low, f"{name}_high": high}
-        row |= {f"{name}_images": len(frame), f"{name}_groups": frame["group"].nunique()}
-    explained = 0.0
-    for step, (start, end, _) in STEPS.items():
-        if start in accuracy and end in accuracy:
-            row[step] = accuracy[end] - accuracy[start]
-            row[f"{step}_low"], row[f"{step}_high"] = percentile_interval(resampled[end] - resampled[start])
-            explained += row[step]
-    row["total"] = accuracy[list(run)[-1]] - printed
-    return row | {"residual": row["total"] - explained}
-
-
-def _columns() -> list[str]:
-    columns = ["scenario", "table", "backbone", "phase", "preprocessing", "seeds", "printed"]
-    for protocol in PROTOCOLS:
-        columns += [protocol, *(f"{protocol}_{what}" for what in ("low", "high", "images", "groups"))]
-    for step in STEPS:
-        columns += [step, f"{step}_low", f"{step}_high"]
-    return [*columns, "total", "residual", "not_run"]
+def _step(before: Rung, rung: Rung, tested: dict[str, pd.DataFrame], means: dict[str, np.ndarray]) -> Estimate:
+    first, second = tested[before.name], tested[rung.name]
+    value = float(second["correct"].mean() - first["correct"].mean())
+    resampled = means[rung.name] - means[before.name]
+    if before.protocol == "published":  # its tenths are others, so only the images are paired
+        sides = [(means[name], fold_means(tested[name])) for name in (before.name, rung.name)]
+        return step_estimate(value, resampled, sides)
+    paired = (second.groupby("fold")["correct"].mean() - first.groupby("fold")["correct"].mean()).dropna()
+    return mean_estimate(value, resampled, paired.to_numpy())

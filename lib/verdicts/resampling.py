@@ -83,16 +83,24 @@ def mean_estimate(
         resampled: the same over resampled groups [resamples].
         fold_values: the same of each fold alone [folds] or [folds, seeds]; with fewer than two folds groups decide.
     """
-    resampled = resampled[~np.isnan(resampled)]
-    of_groups = float(resampled.var()) if len(resampled) else np.nan
     folds = _over_seeds(fold_values)
-    of_folds = float(folds.var(ddof=1)) / len(folds) if len(folds) > 1 else 0.0
-    if not of_folds > of_groups:
-        low, high = percentile_interval(resampled, level) if len(resampled) else (np.nan, np.nan)
-        return Estimate(value, low, high)
-    degrees = (len(folds) - 1) * (of_folds / (of_folds - of_groups)) ** 2
-    half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(of_folds))
-    return Estimate(value, value - half, value + half)
+    return _with_excess(value, resampled, [_excess(resampled, folds)], level)
+
+
+def step_estimate(
+    value: float, resampled: np.ndarray, sides: list[tuple[np.ndarray, np.ndarray]], level: float = LEVEL
+) -> Estimate:
+    """A difference of two means over the same images, which the two sides have dealt to different folds.
+
+    The images are paired, so groups resampled give their sampling error. The folds are not: what the folds of either
+    side spread beyond its own sampling error is added.
+
+    Args:
+        value: the difference.
+        resampled: the same over resampled groups [resamples].
+        sides: of either side its mean over resampled groups [resamples], and its fold values.
+    """
+    return _with_excess(value, resampled, [_excess(own, _over_seeds(folds)) for own, folds in sides], level)
 
 
 def proportion_estimate(
@@ -181,6 +189,25 @@ def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> tuple[fl
     """The central `level` of resampled values [resamples]."""
     low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _excess(resampled: np.ndarray, folds: np.ndarray) -> tuple[float, int]:
+    """By how much the variance of a mean that its folds show is above that of its groups, and how many folds say so."""
+    if len(folds) < 2:
+        return 0.0, 1
+    return max(0.0, float(folds.var(ddof=1)) / len(folds) - float(np.nanvar(resampled))), len(folds)
+
+
+def _with_excess(value: float, resampled: np.ndarray, excess: list[tuple[float, int]], level: float) -> Estimate:
+    if not len(resampled) or np.isnan(resampled).all():
+        return Estimate(value, np.nan, np.nan)
+    added = sum(part for part, _ in excess)
+    if added == 0:
+        return Estimate(value, *percentile_interval(resampled, level))
+    variance = float(np.nanvar(resampled)) + added
+    degrees = variance**2 / sum(part**2 / (folds - 1) for part, folds in excess if part)
+    half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
+    return Estimate(value, value - half, value + half)
 
 
 def _over_seeds(fold_values: np.ndarray | None) -> np.ndarray:
