@@ -6,9 +6,9 @@ from lib.data.pool import POOLS, examples, pool_views
 from lib.data.predictions import (
     DESCRIPTION,
     class_columns,
+    out_of_fold,
     predicted_class,
-    read_all,
-    read_cell,
+    read_not_evaluable,
     read_predictions,
     without,
 )
@@ -16,6 +16,7 @@ from lib.data.preprocess import release
 from lib.data.protocols import FOLDS, deal, labels_that_hold, not_evaluable, parts_of_fold, select, share_seen
 
 __all__ = [
+    "read_not_evaluable",
     "FOLDS",
     "deal",
     "labels_that_hold",
@@ -26,10 +27,9 @@ __all__ = [
     "examples",
     "pool_views",
     "DESCRIPTION",
-    "read_cell",
+    "out_of_fold",
     "class_columns",
     "predicted_class",
-    "read_all",
     "read_predictions",
     "without",
     "DIAGNOSIS_CLASSES",

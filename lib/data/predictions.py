@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES, StudyPaths
+from lib.config import StudyPaths
 
 DESCRIPTION = ["seed", "fold", "row", "source", "image_id", "group", "view", "part", "true_class"]
 
@@ -17,18 +17,7 @@ def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def read_all(runs: dict[tuple[str, int], Path]) -> dict[tuple[str, str, int], pd.DataFrame]:
-    """(phase, backbone, seed) -> predictions, of the training runs (backbone, seed) -> folder that are there."""
-    found = {}
-    for (backbone, seed), folder in runs.items():
-        for phase in PHASES:
-            table = read_predictions(folder, phase)
-            if table is not None:
-                found[phase, backbone, seed] = table
-    return found
-
-
-def read_cell(
+def out_of_fold(
     paths: StudyPaths,
     protocol: str,
     preprocessing: str,
@@ -37,20 +26,26 @@ def read_cell(
     phase: str,
     seeds: Sequence[int],
     part: str = "test",
+    originals: bool = False,
 ) -> pd.DataFrame:
-    """The saved predictions of a cell for one part, its seeds under each other in column `seed`.
+    """A cell's saved predictions of one part over all folds, its seeds under each other in column `seed`.
 
-    Images of a class that is not evaluable under the protocol are left out, as they are in the tables.
+    With ten folds each view is tested once a seed, and validated once. Images of a class that is not evaluable under
+    the protocol are left out, as they are in the tables.
+
+    Args:
+        part: val or test.
+        originals: leave augmented views out.
 
     Returns:
-        seed and the columns of predictions_<phase>.parquet; empty where none was saved.
+        seed, then what the run saved (DESCRIPTION), then a column a class; empty where none was saved.
     """
     frames = []
     for seed in seeds:
         frame = read_predictions(paths.run(protocol, preprocessing, scenario, backbone, seed), phase)
         if frame is not None:
             frame.insert(0, "seed", seed)
-            frames.append(frame[frame["part"] == part])
+            frames.append(frame[(frame["part"] == part) & ((frame["view"] == 0) | (not originals))])
     if not frames:
         return pd.DataFrame(columns=["seed"])
     return without(pd.concat(frames, ignore_index=True), read_not_evaluable(paths, protocol, scenario))

@@ -5,14 +5,15 @@ pool the predictions of all folds: with ten folds every view is tested once. Int
 lib.verdicts.resampling.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES, Study, StudyPaths, published, read_json, scenarios
-from lib.data import predicted_class, read_cell, read_not_evaluable
+from lib.config import PHASES, StudyPaths, published, read_json, scenarios
+from lib.data import out_of_fold, predicted_class, read_not_evaluable
 from lib.verdicts.resampling import (
     RESAMPLES,
     Estimate,
@@ -49,35 +50,33 @@ COLUMNS = [*CELL, "rung", "accuracy", "low", "high", "images", "groups", "folds"
 
 def ladder(
     paths: StudyPaths,
-    study: Study,
-    preprocessing: str = "",
-    only_scenario: str = "",
+    cells: Iterable[dict[str, str]],
+    seeds: list[int],
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
     """The rungs of every cell that was trained.
 
     Args:
-        preprocessing, only_scenario: only cells of these, all if empty.
+        cells: preprocessing, scenario and backbone of each.
+        seeds: those of the study.
+        resamples, seed: of the intervals.
 
     Returns:
         COLUMNS, fractions of 1, a row a rung; `step` is the difference to the rung before, low and high 95 %
         intervals. The rung `printed` has the printed number, where the paper has the cell. A rung that was not
         trained is left out, and the step after it is missing.
     """
-    tables = []
-    for cell in study.cells("preprocessing", "scenario", "backbone"):
-        if preprocessing in ("", cell["preprocessing"]) and only_scenario in ("", cell["scenario"]):
-            tables += [ladder_of_cell(paths, study, cell, phase, resamples, seed) for phase in PHASES]
+    tables = [ladder_of_cell(paths, cell, phase, seeds, resamples, seed) for cell in cells for phase in PHASES]
     tables = [table for table in tables if len(table)]
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
 
 
 def ladder_of_cell(
-    paths: StudyPaths, study: Study, cell: dict[str, str], phase: str, resamples: int = RESAMPLES, seed: int = 0
+    paths: StudyPaths, cell: dict[str, str], phase: str, seeds: list[int], resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:
     """The rungs of one cell (preprocessing, scenario, backbone) and phase; no row where nothing was trained."""
-    tested = {rung.name: rung_correctness(paths, rung, cell, phase, study.seeds) for rung in RUNGS}
+    tested = {rung.name: rung_correctness(paths, rung, cell, phase, seeds) for rung in RUNGS}
     tested = {name: table for name, table in tested.items() if len(table)}
     if not tested:
         return pd.DataFrame(columns=COLUMNS)
@@ -108,11 +107,10 @@ def ladder_of_cell(
 
 def rung_correctness(paths: StudyPaths, rung: Rung, cell: dict[str, str], phase: str, seeds: list[int]) -> pd.DataFrame:
     """Which tested views are right: row, group, fold, correct (0..1, the share of seeds that are right)."""
-    frame = read_cell(paths, rung.protocol, **cell, phase=phase, seeds=seeds)
+    originals = rung.scored_on == "originals"
+    frame = out_of_fold(paths, rung.protocol, **cell, phase=phase, seeds=seeds, originals=originals)
     if frame.empty:
         return pd.DataFrame(columns=["row", "group", "fold", "correct"])
-    if rung.scored_on == "originals":
-        frame = frame[frame["view"] == 0]
     if rung.labels == "that hold" and rung.protocol != "clean":
         frame = with_labels_that_hold(paths, frame, cell["scenario"])
     right = frame.assign(correct=(predicted_class(frame) == frame["true_class"].to_numpy()).astype(float))

@@ -1,36 +1,62 @@
-"""Metrics from saved predictions alone: equations 10 to 13 of the paper, intervals, and tests between models."""
+"""Scores from saved predictions alone: equations 10 to 13 of the paper, intervals, and tests between models."""
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
-from lib.data import class_columns, predicted_class, without
+from lib.config import PHASES, StudyPaths
+from lib.data import class_columns, out_of_fold, predicted_class
+from lib.verdicts.resampling import proportion_estimate, repetition_interval
 
-RUN = ["phase", "backbone", "seed"]
+SCORED_ON = {"published": "views"}  # the paper tests augmented views; the honest protocols test originals
+MODEL = ["protocol", "phase", "backbone"]
 
 
-def metrics(predictions: pd.DataFrame) -> dict[str, float]:
-    """Scores of one model on one scenario, as fractions of 1.
+def tested(
+    paths: StudyPaths, preprocessing: str, scenario: str, protocols: list[str], backbones: list[str], seeds: list[int]
+) -> dict[tuple[str, str, str], tuple[pd.DataFrame, pd.DataFrame]]:
+    """(protocol, phase, backbone) -> its out-of-fold predictions of the validation and of the test parts.
+
+    Under `published` all views are scored, as the paper does, under the other protocols the originals.
+    """
+    found = {}
+    for protocol in protocols:
+        for phase in PHASES:
+            for backbone in backbones:
+                cell = (protocol, preprocessing, scenario, backbone, phase, seeds)
+                originals = SCORED_ON.get(protocol) != "views"
+                val, test = (out_of_fold(paths, *cell, part=part, originals=originals) for part in ("val", "test"))
+                if len(test):
+                    found[protocol, phase, backbone] = val, test
+    return found
+
+
+def metrics(val: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+    """Scores of one model on one scenario over all folds and seeds, as fractions of 1.
 
     Accuracy (equation 10); recall, precision and F1 (11 to 13) of each class, averaged with the class's support as
     weight, as the paper's are; balanced accuracy; ROC-AUC (one against the rest, weighted by support; nan where
-    only one class is there); the 95 % Wilson interval of the test accuracy.
+    only one class is there). The test accuracy has the 95 % interval of its mean and that of one more run like the
+    paper's (lib.verdicts.resampling); n_test counts each view once, over all folds.
     """
-    val, test = (predictions[predictions["part"] == part] for part in ("val", "test"))
-    true, predicted = test["true_class"].to_numpy(), predicted_class(test)
-    correct = int((true == predicted).sum())
-    low, high = proportion_confint(correct, len(test), method="wilson") if len(test) else (np.nan, np.nan)
+    right = correctness(test)
+    images = right.groupby("row", as_index=False).agg(group=("group", "first"), correct=("correct", "mean"))
+    runs = right.groupby(["fold", "seed"])["correct"].mean().unstack().to_numpy()
+    mean = proportion_estimate(images["correct"].to_numpy(), images["group"].to_numpy(), runs)
+    again = repetition_interval(runs)
+    true, predicted = test["true_class"], predicted_class(test)
     precision, recall, f1, _ = precision_recall_fscore_support(true, predicted, average="weighted", zero_division=0)
     return {
-        "n_val": len(val),
-        "n_test": len(test),
-        "correct": correct,
-        "val_accuracy": float((val["true_class"].to_numpy() == predicted_class(val)).mean()) if len(val) else np.nan,
-        "test_accuracy": correct / len(test) if len(test) else np.nan,
-        "test_accuracy_low": low,
-        "test_accuracy_high": high,
+        "seeds": right["seed"].nunique(),
+        "folds": right["fold"].nunique(),
+        "n_test": len(images),
+        "val_accuracy": float(correctness(val)["correct"].mean()) if len(val) else np.nan,
+        "test_accuracy": mean.value,
+        "test_accuracy_low": mean.low,
+        "test_accuracy_high": mean.high,
+        "repetition_low": again.low,
+        "repetition_high": again.high,
         "precision": precision,
         "recall": recall,
         "f1": f1,
@@ -39,10 +65,15 @@ def metrics(predictions: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def correctness(predictions: pd.DataFrame) -> pd.DataFrame:
+    """row, group, fold, seed, correct (0 or 1) of predictions."""
+    right = (predicted_class(predictions) == predictions["true_class"].to_numpy()).astype(float)
+    return predictions[["row", "group", "fold", "seed"]].assign(correct=right)
+
+
 def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
     """class, precision, recall, f1, support and one-against-the-rest roc_auc of the test images."""
-    test = predictions[predictions["part"] == "test"]
-    classes = class_columns(predictions)
+    test, classes = predictions, class_columns(predictions)
     scores = precision_recall_fscore_support(test["true_class"], predicted_class(test), labels=classes, zero_division=0)
     table = pd.DataFrame(dict(zip(("precision", "recall", "f1", "support"), scores)))
     table.insert(0, "class", classes)
@@ -51,8 +82,7 @@ def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
     """true_class, predicted_class, count over the test images, in the scenario's class order."""
-    test = predictions[predictions["part"] == "test"]
-    classes = class_columns(predictions)
+    test, classes = predictions, class_columns(predictions)
     counts = confusion_matrix(test["true_class"], predicted_class(test), labels=classes)
     pairs = pd.MultiIndex.from_product([classes, classes], names=["true_class", "predicted_class"])
     return pd.Series(counts.ravel(), index=pairs, name="count").reset_index()
@@ -65,18 +95,18 @@ def as_matrix(confusion_rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(proposed: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:
-    """McNemar's exact test of two models on the same test images.
+    """McNemar's exact test of two models on the images that both were tested on.
 
     Returns:
         n, how many images only one of them gets right, the statistic (the smaller count) and the two-sided p-value.
 
     Raises:
-        ValueError: the two were not tested on the same images.
+        ValueError: the two have no test image in common.
     """
-    keys = ["source", "view"]
-    pair = [p[p["part"] == "test"].sort_values(keys, ignore_index=True) for p in (proposed, baseline)]
-    if not pair[0][keys].equals(pair[1][keys]):
+    common = proposed["row"][proposed["row"].isin(baseline["row"])]
+    if common.empty:
         raise ValueError("McNemar's test needs two models tested on the same images; evaluate both on one split")
+    pair = [p[p["row"].isin(common)].sort_values("row", ignore_index=True) for p in (proposed, baseline)]
     right = [table["true_class"].to_numpy() == predicted_class(table) for table in pair]
     table = [[np.sum(a & b) for b in (right[1], ~right[1])] for a in (right[0], ~right[0])]
     result = mcnemar(table, exact=True)
@@ -90,32 +120,38 @@ def compare(proposed: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:
 
 
 def evaluate(
-    found: dict[tuple[str, str, int], pd.DataFrame], proposed: str, left_out: list[str]
+    found: dict[tuple[str, str, str], tuple[pd.DataFrame, pd.DataFrame]], proposed: str
 ) -> dict[str, pd.DataFrame]:
     """All tables of one scenario: metrics, per_class, confusion, and mcnemar (each baseline against `proposed`).
 
     Args:
-        found: (phase, backbone, seed) -> predictions.
-        left_out: classes with too few images to be tested.
+        found: what `tested` gives.
     """
-    found = {key: without(table, left_out) for key, table in found.items()}
-    tables = {
-        "metrics": pd.DataFrame([dict(zip(RUN, key)) | metrics(table) for key, table in found.items()]),
-        "per_class": _stack(found, per_class),
-        "confusion": _stack(found, confusion),
-    }
-    rows = [
-        {"phase": phase, "seed": seed, "baseline": backbone, "proposed": proposed}
-        | compare(found[phase, proposed, seed], table)
-        for (phase, backbone, seed), table in found.items()
-        if backbone != proposed and (phase, proposed, seed) in found
+    tests = {key: test for key, (_, test) in found.items()}
+    rows = [dict(zip(MODEL, key)) | metrics(val, test) for key, (val, test) in found.items()]
+    pairs = [
+        {"protocol": protocol, "phase": phase, "seed": seed, "baseline": backbone, "proposed": proposed}
+        | compare(_of_seed(tests[protocol, phase, proposed], seed), own)
+        for (protocol, phase, backbone), test in tests.items()
+        for seed, own in test.groupby("seed")
+        if backbone != proposed and (protocol, phase, proposed) in tests
     ]
-    columns = ["phase", "seed", "baseline", "proposed", "n", "only_proposed", "only_baseline", "statistic", "p_value"]
-    return tables | {"mcnemar": pd.DataFrame(rows, columns=columns)}
+    counts = ["n", "only_proposed", "only_baseline", "statistic", "p_value"]
+    return {
+        "metrics": pd.DataFrame(rows),
+        "per_class": _stack(tests, per_class),
+        "confusion": _stack(tests, confusion),
+        "mcnemar": pd.DataFrame(pairs, columns=["protocol", "phase", "seed", "baseline", "proposed", *counts]),
+    }
 
 
-def _stack(found: dict, table_of) -> pd.DataFrame:
-    return pd.concat([table_of(table).assign(**dict(zip(RUN, key))) for key, table in found.items()], ignore_index=True)
+def _of_seed(test: pd.DataFrame, seed: int) -> pd.DataFrame:
+    return test[test["seed"] == seed]
+
+
+def _stack(tests: dict, table_of) -> pd.DataFrame:
+    tables = [table_of(test).assign(**dict(zip(MODEL, key))) for key, test in tests.items()]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _auc(test: pd.DataFrame, name: str) -> float:
