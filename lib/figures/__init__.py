@@ -1,6 +1,7 @@
 """How a table looks as a figure; nothing is computed here."""
 
 from lib.figures.beyond import class_areas, decision_curves, input_ranges, label_error_precision, ranks, seeds
+from lib.figures.ladder import ladder
 from lib.figures.plots import (
     accuracy_comparison,
     class_counts,
@@ -17,6 +18,7 @@ from lib.figures.plots import (
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
 
 __all__ = [
+    "ladder",
     "accuracy_comparison",
     "class_areas",
     "class_counts",

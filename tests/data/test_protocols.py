@@ -1,0 +1,203 @@
+"""What each protocol promises, on sets with planted groups and contradictions and on the real set."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.config import params
+from lib.data import (
+    FOLDS,
+    dataset,
+    deal,
+    labels_that_hold,
+    not_evaluable,
+    parts_of_fold,
+    pool_views,
+    select,
+    share_seen,
+)
+
+SIZES = dict.fromkeys(params.CLASSES, 100)
+PROTOCOLS = ("published", "grouped", "clean")
+
+
+@pytest.fixture(scope="module")
+def index():
+    """40 files a class, 12 of them in lesions of 2 to 4 images; two contents filed under two classes each."""
+    random = np.random.default_rng(5)
+    rows = []
+    for place, name in enumerate(params.CLASSES):
+        groups = [1000 * place + group for group in [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, *range(4, 32)]]
+        rows += [{"source": f"{name}/{place}_{i}.jpg", "class": name, "group": group} for i, group in enumerate(groups)]
+    table = pd.DataFrame(rows).assign(part="", diagnosis="", lesion_id="", width=10, height=10)
+    table["image_id"] = table["source"].str.extract(r"/(.*)\.jpg", expand=False)
+    table["content"] = table["source"]
+    table["near_group"] = np.arange(len(table))
+    copy = table[table["class"].isin(["melanoma", "nevus"])].groupby("class").tail(1)
+    copies = copy.assign(
+        **{"class": ["seborrheic keratosis", "actinic keratosis"]}, source=lambda t: "copy_of_" + t["source"]
+    )
+    return pd.concat([table, copies], ignore_index=True).sample(frac=1, random_state=random.integers(99))
+
+
+def dealt(index, protocol, seed=0, sizes=SIZES, two=250):
+    views = pool_views(index, sizes, two, seed)
+    return views, deal(index, views, protocol, seed)[0]
+
+
+def chosen(index, protocol, scenario="nine_classes", **options):
+    views, table = dealt(index, protocol, **options)
+    return select(views, table, params.scenarios()[scenario])
+
+
+def test_the_pool_has_every_file_once_as_it_is_and_each_class_at_its_size(index):
+    views = pool_views(index, SIZES, 250, 0)
+    assert sorted(views.loc[views["view"] == 0, "source"]) == sorted(index["source"])
+    assert not views.duplicated(["source", "view"]).any()
+    assert (views[views["in_nine"]]["class"].value_counts() == 100).all()
+    malignant = views.loc[views["in_two"], "class"].isin(params.MALIGNANT)
+    assert malignant.sum() == 250 and (~malignant).sum() == len(index) - index["class"].isin(params.MALIGNANT).sum()
+    per_file = views[views["in_nine"]].groupby("source").size()
+    assert per_file.groupby(views.drop_duplicates("source").set_index("source")["class"]).agg(np.ptp).max() <= 1
+
+
+def test_a_class_with_more_files_than_its_pool_keeps_them_all(index):
+    views = pool_views(index, dict.fromkeys(params.CLASSES, 10), 10, 0)
+    assert len(views) == len(index) and (views["view"] == 0).all()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("scenario", list(params.scenarios()))
+def test_every_view_is_tested_once_and_validated_once_and_folds_are_8_1_1(index, protocol, scenario):
+    rows = chosen(index, protocol, scenario)
+    parts = pd.concat([parts_of_fold(rows, fold) for fold in range(FOLDS)])
+    counts = pd.crosstab(parts["row"], parts["part"])
+    assert (counts["test"] == 1).all() and (counts["val"] == 1).all() and (counts["train"] == 8).all()
+    shares = pd.crosstab(parts["fold"], parts["part"], normalize="index")
+    assert np.allclose(shares["train"], 0.8, atol=0.04) and np.allclose(shares["test"], 0.1, atol=0.04)
+
+
+@pytest.mark.parametrize("protocol", ["grouped", "clean"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_group_and_no_content_crosses(index, protocol, seed):
+    for scenario in ("nine_classes", "benign_malignant"):
+        rows = chosen(index, protocol, scenario, seed=seed)
+        rows = rows.merge(index[["source", "content"]], on="source")
+        assert rows.groupby("group")["tenth"].nunique().max() == 1
+        assert rows.groupby("content")["tenth"].nunique().max() == 1
+        assert share_seen(rows, "group") == share_seen(rows, "source") == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_grouped_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allow(index, seed):
+    rows = chosen(index, "grouped", seed=seed)
+    originals = rows[rows["view"] == 0]
+    counts = pd.crosstab(originals["label"], originals["tenth"])
+    even = counts.sum(axis=1).to_numpy()[:, None] / FOLDS
+    assert (abs(counts - even) <= 2).all(axis=None), counts  # the largest group of a class has four files of 40
+
+
+def test_published_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
+    """A file has 2.5 views on average; a test view is unseen only if all its sisters lie in its own or the next tenth."""
+    rows = chosen(index, "published")
+    sisters = rows["source"].map(rows["source"].value_counts()) - 1
+    assert share_seen(rows, "source") == pytest.approx((1 - 0.2**sisters).mean(), abs=0.06)
+
+
+def test_protocols_differ_in_no_view_but_those_that_clean_drops(index):
+    views = pool_views(index, SIZES, 250, 0)
+    tables = {protocol: deal(index, views, protocol, 0)[0] for protocol in PROTOCOLS}
+    assert all(table["row"].tolist() == list(range(len(views))) for table in tables.values())
+    for pool in ("nine", "two"):
+        parts = {protocol: tables[protocol][f"tenth_{pool}"] for protocol in PROTOCOLS}
+        assert ((parts["published"] == -1) == (parts["grouped"] == -1)).all()
+        kept = tables["clean"]["class"] != ""
+        assert (parts["clean"][kept] == parts["grouped"][kept]).all() and (parts["clean"][~kept] == -1).all()
+
+
+def test_clean_takes_the_diagnosis_drops_what_it_cannot_decide_and_lists_both(index):
+    table = index.reset_index(drop=True)
+    copies = table["content"].duplicated(keep=False)
+    table["near_group"] = pd.factorize(table["content"])[0]  # identical contents are near each other
+    melanoma = table["content"].str.startswith("melanoma") & copies
+    table.loc[melanoma, "diagnosis"] = "MEL"
+    wrong = table.index[table["class"] == "vascular lesion"][:1]
+    table.loc[wrong, "diagnosis"] = "DF"
+    waxy = table.index[(table["class"] == "seborrheic keratosis") & ~copies][:1]
+    table.loc[waxy, "diagnosis"] = "BKL"
+    labels, changes = labels_that_hold(table)
+    assert set(labels[table.loc[melanoma, "source"]]) == {"melanoma"}
+    assert labels[table.loc[wrong[0], "source"]] == "dermatofibroma"
+    assert labels[table.loc[waxy[0], "source"]] == "seborrheic keratosis"  # BKL covers it already
+    undecided = table[copies & ~melanoma]
+    assert set(labels[undecided["source"]]) == {""}
+    assert set(changes["source"]) == {*undecided["source"], table.loc[wrong[0], "source"]} | set(
+        table.loc[melanoma & (table["class"] != "melanoma"), "source"]
+    )
+
+
+def test_near_identical_pictures_under_two_labels_are_settled_like_identical_ones(index):
+    table = index.reset_index(drop=True)
+    pair = [table.index[table["class"] == name][0] for name in ("nevus", "melanoma")]
+    table.loc[pair, "near_group"] = 10**6
+    labels, _ = labels_that_hold(table)
+    assert set(labels[table.loc[pair, "source"]]) == {""}
+    table.loc[pair[0], "diagnosis"] = "MEL"
+    labels, changes = labels_that_hold(table)
+    assert set(labels[table.loc[pair, "source"]]) == {"melanoma"}
+    assert table.loc[pair[0], "source"] in set(changes["source"])
+
+
+def test_a_diagnosis_of_two_classes_does_not_correct_a_third():
+    files = pd.DataFrame({"source": ["a"], "image_id": ["a"], "class": ["nevus"], "near_group": [0]})
+    labels, changes = labels_that_hold(files.assign(diagnosis="BKL"))
+    assert labels["a"] == "" and changes["class"].tolist() == [""]
+
+
+def test_a_class_with_too_few_originals_over_all_folds_is_reported(index):
+    small = index[(index["class"] != "dermatofibroma") | index["group"].isin(range(2004, 2009))]
+    views, table = dealt(small, "clean")
+    rows = {name: select(views, table, scenario) for name, scenario in params.scenarios().items()}
+    listed = not_evaluable(rows, params.scenarios(), 10)
+    assert set(zip(listed["scenario"], listed["class"])) == {
+        ("nine_classes", "dermatofibroma"),
+        ("six_benign", "dermatofibroma"),
+    }
+    assert set(listed["originals"]) == {5}
+
+
+def test_scenarios_of_one_pool_slice_one_dealing(index):
+    nine, six, three = (chosen(index, "published", name) for name in ("nine_classes", "six_benign", "three_malignant"))
+    assert sorted([*six["row"], *three["row"]]) == nine["row"].tolist()
+    assert nine.set_index("row")["tenth"][six["row"]].tolist() == six["tenth"].tolist()
+
+
+def test_a_dealing_depends_on_its_seed_and_not_on_the_order_of_the_files(index):
+    for protocol in PROTOCOLS:
+        first = dealt(index, protocol)[1]
+        assert first.equals(dealt(index.iloc[::-1], protocol)[1])
+        assert not first.equals(dealt(index, protocol, seed=1)[1])
+
+
+def test_default_pools_give_the_test_sets_that_the_printed_tables_imply(real_index):
+    study = params.Study()
+    for name, size in {"nine_classes": 901, "benign_malignant": 500, "six_benign": 594, "three_malignant": 307}.items():
+        rows = chosen(real_index, "published", name, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
+        assert set(rows["tenth"].value_counts()) == {size}
+
+
+@pytest.mark.parametrize("protocol", ["grouped", "clean"])
+def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(real_index, protocol):
+    study = params.Study()
+    rows = chosen(real_index, protocol, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
+    rows = rows.drop(columns="group").merge(real_index[["source", "content", "lesion_id", "group"]], on="source")
+    for column in ("content", "lesion_id", "group"):
+        known = rows[rows[column] != ""]
+        assert known.groupby(column)["tenth"].nunique().max() == 1
+
+
+@pytest.fixture(scope="module")
+def real_index(real_data, real_metadata):
+    study = params.Study()
+    bits, difference = study.near_duplicate_bits, study.near_duplicate_difference
+    return dataset.read(dataset.find(str(real_data)), real_metadata, bits, difference)[0]

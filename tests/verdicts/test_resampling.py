@@ -1,0 +1,162 @@
+"""Intervals against scipy, closed forms and simulation: what is called 95 % covers 95 of 100 times."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.stats import bootstrap
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
+from lib.verdicts.resampling import (
+    Estimate,
+    difference_of_independent,
+    mean_estimate,
+    proportion_estimate,
+    repetition_interval,
+    resampled_means,
+    step_estimate,
+    wilson,
+)
+
+
+def interval(values, groups, resamples=2000):
+    found = proportion_estimate(values, groups, resamples=resamples)
+    return found.low, found.high
+
+
+def test_with_one_image_a_group_the_interval_is_the_ordinary_bootstrap_and_close_to_wilson():
+    correct = np.random.default_rng(1).permutation(np.arange(500) < 400).astype(float)
+    ours = interval(correct, np.arange(500), resamples=9999)
+    ordinary = bootstrap((correct,), np.mean, n_resamples=9999, method="percentile", rng=2, batch=1000)
+    assert ours == pytest.approx(ordinary.confidence_interval, abs=0.004)
+    assert ours == pytest.approx(proportion_confint(400, 500, method="wilson"), abs=0.006)
+
+
+def test_groups_whose_images_agree_count_as_one_image_each():
+    # 100 groups of 5 identical outcomes hold as much as 100 images, not 500
+    right = np.random.default_rng(3).permutation(np.arange(100) < 80)
+    groups = np.repeat(np.arange(100), 5)
+    ours = interval(np.repeat(right, 5).astype(float), groups, resamples=9999)
+    of_100 = interval(right.astype(float), np.arange(100), resamples=9999)
+    assert ours == pytest.approx(of_100, abs=1e-12)
+    assert ours[1] - ours[0] == pytest.approx(2 * 1.96 * np.sqrt(0.8 * 0.2 / 100), rel=0.05)
+
+
+def test_the_cluster_bootstrap_has_the_variance_of_the_ratio_estimator():
+    # groups of unequal size: the closed form is the linearised variance of a ratio (Cochran 1977, section 2.11)
+    generator = np.random.default_rng(4)
+    sizes = generator.integers(1, 8, 300)
+    skill = generator.beta(2, 1, 300)
+    values = np.concatenate([generator.random(size) < p for size, p in zip(sizes, skill)]).astype(float)
+    groups = np.repeat(np.arange(300), sizes)
+    sums = np.bincount(groups, values)
+    residual = sums - values.mean() * sizes
+    variance = (residual**2).sum() / sizes.sum() ** 2
+    resampled = resampled_means(values, groups, resamples=9999)
+    assert resampled.std() == pytest.approx(np.sqrt(variance), rel=0.05)
+    assert resampled.std() > 1.1 * np.sqrt(values.var() / len(values))  # the naive one is too narrow
+
+
+def test_the_order_and_names_of_groups_do_not_matter():
+    values = np.random.default_rng(5).random(60)
+    groups = np.repeat(np.arange(20), 3)
+    assert interval(values, groups) == pytest.approx(interval(values, groups * 7 + 100))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_outcomes_that_never_vary_get_wilsons_interval_over_groups(value):
+    low, high = interval(np.full(40, value), np.arange(40) // 2)
+    assert (low, high) == pytest.approx(proportion_confint(20 * value, 20, method="wilson"))
+    assert high - low > 0.1
+
+
+def test_joined_wilson_intervals_are_newcombes_hybrid_score_interval():
+    joined = difference_of_independent(wilson(56 / 70, 70), wilson(48 / 80, 80))
+    expected = confint_proportions_2indep(56, 70, 48, 80, method="newcomb", compare="diff")
+    assert (joined.low, joined.high) == pytest.approx(expected)
+
+
+def test_folds_that_spread_no_more_than_their_groups_change_nothing_and_others_give_students_t():
+    resampled = np.random.default_rng(0).normal(0.7, 0.02, 4000)
+    calm = 0.7 + 0.01 * np.array([-1, 1] * 5)
+    assert mean_estimate(0.7, resampled, calm) == mean_estimate(0.7, resampled)
+    wild = 0.7 + np.random.default_rng(1).normal(0, 1, 10)  # groups explain next to nothing of it
+    found = mean_estimate(float(wild.mean()), resampled * 0 + 0.7, wild)
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 9, wild.mean(), stats.sem(wild)))
+
+
+def test_the_repetition_interval_of_runs_is_students_prediction_interval_and_needs_five():
+    runs = np.random.default_rng(2).normal(0.7, 0.03, 10)
+    found = repetition_interval(runs)
+    half = stats.t.ppf(0.975, 9) * runs.std(ddof=1) * np.sqrt(1.1)
+    assert (found.low, found.high) == pytest.approx((runs.mean() - half, runs.mean() + half))
+    assert np.isnan(repetition_interval(runs[:4]).low)
+    ours, printed = wilson(0.7, 901), wilson(0.65, 901)
+    joined = repetition_interval(runs[:1], ours, printed)
+    assert joined.holds(0.65) == difference_of_independent(ours, printed).holds(0)
+
+
+# groups of several images with a difficulty of their own, ten folds that train to more or less skill
+STUDIES = [(1500, 1.3, 1.0, 0.0), (1500, 1.3, 1.0, 0.02), (500, 3.0, 1.5, 0.0), (500, 3.0, 1.5, 0.04)]
+STUDY_IDS = ["groups", "groups and folds", "large groups", "large groups and folds"]
+
+
+def simulate(random, groups, images, spread, fold_spread, folds=10):
+    """Sums of hits and images of each group, and its fold."""
+    fold = random.permutation(np.resize(np.arange(folds), groups))
+    skill = stats.logistic.cdf(0.4 + spread * random.standard_normal(groups))
+    skill = np.clip(skill + fold_spread * random.standard_normal(folds)[fold], 0, 1)
+    size = random.geometric(1 / images, groups)
+    return random.binomial(size, skill), size, fold
+
+
+def means_of(hits, size, fold, random, resamples=300):
+    weights = random.multinomial(len(size), np.full(len(size), 1 / len(size)), resamples)
+    runs = np.array([hits[fold == k].sum() / size[fold == k].sum() for k in range(fold.max() + 1)])
+    return hits.sum() / size.sum(), (weights @ hits) / (weights @ size), runs
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=STUDY_IDS)
+def test_intervals_of_a_mean_and_of_a_repetition_cover_93_to_97_of_100_simulated_studies(study):
+    random = np.random.default_rng(7)
+    truth = stats.logistic.cdf(0.4 + study[2] * np.random.default_rng(1).standard_normal(10**6)).mean()
+    covered = {"mean": 0, "repetition": 0}
+    for _ in range(600):
+        value, resampled, runs = means_of(*simulate(random, *study), random)
+        covered["mean"] += mean_estimate(value, resampled, runs).holds(truth)
+        groups, images, spread, fold_spread = study
+        hits, size, _ = simulate(random, groups // 10, images, spread, fold_spread, folds=1)
+        covered["repetition"] += repetition_interval(runs).holds(hits.sum() / size.sum())
+    # 600 studies leave a standard error of 0.9 points
+    assert all(0.93 - 0.009 <= count / 600 <= 0.97 + 0.009 for count in covered.values()), covered
+
+
+@pytest.mark.parametrize("fold_spread", [0.0, 0.03])
+def test_the_interval_of_a_paired_step_covers_though_the_two_sides_deal_other_folds(fold_spread):
+    random, covered, widths, apart = np.random.default_rng(8), 0, [], []
+    for _ in range(400):
+        groups = 1200
+        size = random.geometric(0.6, groups)
+        ease = 0.4 + 1.5 * random.standard_normal(groups)  # shared by both sides: this is what pairing takes out
+        sides = []
+        for skill in (0.0, -0.5):
+            fold = random.permutation(np.resize(np.arange(10), groups))
+            chance = stats.logistic.cdf(ease + skill) + fold_spread * random.standard_normal(10)[fold]
+            sides.append((random.binomial(size, np.clip(chance, 0, 1)), fold))
+        weights = random.multinomial(groups, np.full(groups, 1 / groups), 300)
+        means = [(weights @ hits) / (weights @ size) for hits, _ in sides]
+        runs = [np.array([h[f == k].sum() / size[f == k].sum() for k in range(10)]) for h, f in sides]
+        step = (sides[1][0].sum() - sides[0][0].sum()) / size.sum()
+        found = step_estimate(step, means[1] - means[0], list(zip(means, runs)))
+        truth = TRUE_STEP
+        covered += found.holds(truth)
+        widths.append(found.width)
+        apart.append(
+            difference_of_independent(*(Estimate(m.mean(), *np.quantile(m, [0.025, 0.975])) for m in means)).width
+        )
+    assert 0.92 <= covered / 400 <= 0.985, covered
+    if not fold_spread:
+        assert np.mean(widths) < 0.9 * np.mean(apart)
+
+
+_EASE = 0.4 + 1.5 * np.random.default_rng(1).standard_normal(10**6)
+TRUE_STEP = stats.logistic.cdf(_EASE - 0.5).mean() - stats.logistic.cdf(_EASE).mean()
