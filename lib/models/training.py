@@ -131,7 +131,7 @@ def predictions(
     """Probabilities of the validation and test images.
 
     Args:
-        held_out: rows of lib.data.splits.select: row, label, source, image_id, group, view, part.
+        held_out: rows of lib.data.select: row, label, source, image_id, group, view, part.
 
     Returns:
         source, image_id, group, view, part, true_class, then a float32 column a class.
