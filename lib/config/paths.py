@@ -176,7 +176,7 @@ class StudyPaths:
 
     @property
     def segmentation_masks(self) -> Path:
-        """The abnormal cluster of each image, `lib.explain.segmentation.safe_name(source)`.png."""
+        """The abnormal cluster of each image, `lib.explain.kmeans.safe_name(source)`.png."""
         return self.kmeans / "masks"
 
     # 08_report

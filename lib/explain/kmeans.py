@@ -6,13 +6,14 @@ cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel
 import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 import pandas as pd
+
+from lib.data import map_in_threads
 
 NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
@@ -119,8 +120,7 @@ def segment_files(
         return {"source": file.source, "image_id": file.image_id, "class": file.label} | table_row(segmentation, truth)
 
     files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
-    with ThreadPoolExecutor(workers) as pool:
-        return pd.DataFrame(list(pool.map(work, files)))
+    return pd.DataFrame(map_in_threads(work, files, workers, "images segmented"))
 
 
 def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
