@@ -19,6 +19,7 @@ NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
 TEXTURE_WINDOW = 0.05  # of the shorter side: 9 px at 180 px
 CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how central a pixel is
+CYAN = (0, 230, 230)  # RGB, of outlines: no skin has it
 HAIR = 0.02  # of the shorter side: parts of a mask narrower than this are hair or grain
 
 
@@ -313,10 +314,10 @@ def paint(segmentation: Segmentation) -> np.ndarray:
     return np.nan_to_num(segmentation.colours).round().astype(np.uint8)[segmentation.labels]
 
 
-def outline(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = (0, 230, 230)) -> np.ndarray:
+def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with the border of a bool mask drawn on it: uint8 [h, w, 3]."""
     borders, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(image.copy(), borders, -1, colour, max(1, round(min(mask.shape) / 150)))
+    return cv2.drawContours(image.copy(), borders, -1, CYAN, max(1, round(min(mask.shape) / 150)))
 
 
 def _fit(values, k, init, iterations, tolerance, attempts, seed) -> np.ndarray:
