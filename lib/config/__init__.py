@@ -1,6 +1,6 @@
 """What a study is and where everything lies."""
 
-from lib.config import params, paths
+from lib.config import costs, params, paths
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.files import file_digest, read_json, write_json
 from lib.config.packages import versions
@@ -10,7 +10,6 @@ from lib.config.params import (
     MALIGNANT,
     PHASES,
     PROTOCOLS,
-    STEPS,
     ParameterError,
     Scenario,
     Strict,
@@ -27,6 +26,7 @@ from lib.config.params import (
     validated,
 )
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RATES, REFERENCE_RATES, REPOSITORY, RESULTS, StudyPaths, comparison
+from lib.config.steps import STEPS, Step
 
 __all__ = [
     "AXES",
@@ -45,12 +45,14 @@ __all__ = [
     "RESULTS",
     "STEPS",
     "Scenario",
+    "Step",
     "Strict",
     "Study",
     "StudyPaths",
     "backbones",
     "chosen_backend",
     "comparison",
+    "costs",
     "file_digest",
     "literature",
     "load_study",

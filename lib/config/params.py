@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lib.config.paths import PARAMS
 
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed")
-STEPS = ("audit", "prepare", "features", "train", "evaluate", "gradcam", "kmeans", "report")
 PROTOCOLS = ("published", "grouped", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 PHASES = ("transfer", "finetune")

@@ -2,7 +2,7 @@
 
 from lib.engine import estimate, execution, freshness, kernel, provenance
 from lib.engine.freshness import FORMAT, Freshness, Library, outputs_of
-from lib.engine.planning import PLAN, Inputs, NotebookError, Run, left_out, plan, read_notebook, select
+from lib.engine.planning import Inputs, NotebookError, Run, left_out, plan, read_notebook, select
 from lib.engine.progress import duration, log, start_log
 from lib.engine.provenance import hardware
 
@@ -12,7 +12,6 @@ __all__ = [
     "Inputs",
     "Library",
     "NotebookError",
-    "PLAN",
     "Run",
     "duration",
     "estimate",
