@@ -200,11 +200,11 @@ def _start_of_a_kernel() -> float:
 
 def _paper_hours(name: str, rates: dict) -> float:
     """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
-    from lib.config import StudyPaths, load_study
+    from lib.config import load_study
     from lib.engine import Inputs, estimate, plan
 
     study = load_study("paper").model_copy(update={"backbones": [name]})
-    runs = plan(study, "paper", StudyPaths(Path()), Inputs(data=Path()))
+    runs = plan(study, "paper", Inputs(data=Path()))
     mine = [run for run in runs if run.step in ("features", "train", "gradcam")]
     return estimate.estimate(mine, study, 2357, rates).seconds / 3600
 

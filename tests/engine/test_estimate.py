@@ -141,7 +141,7 @@ def test_the_peak_of_a_device_is_found_by_its_name():
 
 
 def runs(study):
-    return plan(study, "test", StudyPaths(Path()), Inputs(data=Path()))
+    return plan(study, "test", Inputs(data=Path()))
 
 
 def test_every_axis_of_the_matrix_has_its_share_of_the_estimate():

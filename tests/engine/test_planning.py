@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib.config import AXES, NOTEBOOKS, REPOSITORY, ParameterError, Study, StudyPaths, load_study
-from lib.engine import PLAN, Inputs, NotebookError, left_out, plan, read_notebook, select
+from lib.config import AXES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Study, load_study
+from lib.engine import Inputs, NotebookError, left_out, plan, read_notebook, select
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -25,7 +25,7 @@ DATA = Inputs(data=Path("/data"))
 
 
 def planned(study=TWO, inputs=DATA, notebooks=STAND_INS):
-    return plan(study, "two", StudyPaths(Path("results")), inputs, notebooks)
+    return plan(study, "two", inputs, notebooks)
 
 
 def notebook(folder: Path, *cells: str, tags=(None, "parameters")) -> Path:
@@ -117,7 +117,10 @@ def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_p
     ("cells", "message"),
     [
         (("x = 1", "units: int = 1", "print(x)"), "'units' is never read"),
-        (("x = 1", "units: int = 1", "units = 2\nprint(units)", "units = 5"), None),
+        (("x = 1", "units: int = 1", "units = int(units)\nprint(units)", "units = 5"), None),
+        (("x = 1", "units: int = 1", "units = 2\nprint(units)"), "code cell 3 sets parameter 'units' before"),
+        (("print(units)", "units: int = 1", "print(1)"), "'units' is never read"),
+        (("x = 1", "units: int = 1", "def f():\n    return units"), None),
         (("x = 1", "units: int = 1", "units = 2", "print(units)"), "sets parameter 'units' before"),
         (("x = 1", "units: int = 1", "[units for units in range(3)]"), "'units' is never read"),
         (("x = 1", "units: int = 1", "sorted([3], key=lambda v: v * units)"), None),
@@ -144,7 +147,7 @@ def test_a_notebook_without_exactly_one_parameters_cell_is_refused(tmp_path, tag
 
 
 def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_could(tmp_path):
-    for step in PLAN:
+    for step in STEPS.values():
         content = json.loads((STAND_INS / f"{step.notebook}.ipynb").read_text())
         if step.name == "kmeans":
             cell = next(cell for cell in content["cells"] if "parameters" in cell["metadata"].get("tags", []))
@@ -157,8 +160,8 @@ def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_
 
 @pytest.mark.parametrize("name", ["paper", "demo"])
 def test_the_studies_of_this_repository_can_be_planned(name):
-    runs = plan(load_study(name), name, StudyPaths(Path("results")), DATA, NOTEBOOKS)
-    assert {run.step for run in runs} == {step.name for step in PLAN}
+    runs = plan(load_study(name), name, DATA, NOTEBOOKS)
+    assert {run.step for run in runs} == set(STEPS)
     assert all(set(run.parameters) | {"results", "attempt"} >= set(run.injected) for run in runs)
 
 
