@@ -185,7 +185,7 @@ def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale
 
 @pytest.mark.parametrize(
     ("module", "function"),
-    [("figures/beyond.py", "decision_curves"), ("report/accuracy.py", "accuracy_table"), ("report/pages.py", "to_html")],
+    [("figures/beyond.py", "ranks"), ("report/accuracy.py", "accuracy_table"), ("report/pages.py", "to_html")],
 )
 def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, module, function):
     path = lib / module
