@@ -358,7 +358,7 @@ def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: fl
     lines += [f"{run.id} not run: {result.cause}" for run, result in ended if result.status == "not run"]
     if interruption.noted:
         lines.append("interrupted; what has finished is kept, the same command goes on from there")
-    elif any(run.last and result.well for run, result in ended):
+    elif any(run.declared.last and result.well for run, result in ended):
         lines.append(f"report: {paths.report}")
     for line in lines:
         print(line)

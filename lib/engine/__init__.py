@@ -8,7 +8,7 @@ from lib.engine.execution import carry_out, standings
 from lib.engine.freshness import FORMAT, Freshness, outputs_of
 from lib.engine.interruption import Interruption
 from lib.engine.locks import CalledOff, FolderError, check_format, locked
-from lib.engine.planning import Inputs, NotebookError, Run, left_out, plan, read_notebook, select
+from lib.engine.planning import Inputs, NotebookError, Run, declared_parameters, left_out, plan, select
 from lib.engine.progress import LastingConsole, discard_output, duration, log, start_log
 from lib.engine.provenance import hardware
 from lib.engine.results import Result
@@ -31,6 +31,7 @@ __all__ = [
     "Run",
     "carry_out",
     "check_format",
+    "declared_parameters",
     "discard_output",
     "duration",
     "estimate",
@@ -41,7 +42,6 @@ __all__ = [
     "outputs_of",
     "plan",
     "provenance",
-    "read_notebook",
     "select",
     "standings",
     "start_log",

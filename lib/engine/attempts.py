@@ -71,8 +71,8 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
     result = execute(run.notebook, executed, parameters, environment, report_progress, wanted)
     if result.status == "done":
         try:
-            if run.finish:
-                resolve_name(run.finish)(attempt, executed)
+            if run.declared.finish:
+                resolve_name(run.declared.finish)(attempt, executed)
             _check_outputs(run, folder)
         except OSError:
             raise

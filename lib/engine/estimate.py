@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lib.config import RATES, REFERENCE_RATES, STEPS, Study, StudyPaths, costs, read_json
+from lib.config import RATES, REFERENCE_RATES, Study, StudyPaths, costs, read_json
 from lib.engine.planning import Run
 
 NOTEBOOK_BYTES = 4e5  # an executed notebook and its page, with figures
@@ -73,7 +73,7 @@ def estimate(
         if backbone and backbone not in networks:
             assumed[backbone] = slowest
         network = networks[assumed.get(backbone, backbone)] if backbone else {}
-        seconds, size = STEPS[run.step].cost(costs.Work(study, run.axes, files, measured, network))
+        seconds, size = run.declared.cost(costs.Work(study, run.axes, files, measured, network))
         stamp = read_json(paths.stamp(run.id)) if paths else None
         of_run[run.id] = seconds = stamp["seconds"] if stamp else measured["start"] + seconds
         of_step[run.step] = of_step.get(run.step, 0.0) + seconds

@@ -94,7 +94,7 @@ def carry_out(
     standing = standings(runs, freshness, options.force)
     described = {run.id: freshness.describe(run) for run in runs if standing[run.id].status != "fresh"}
     freshness.save_external()
-    first = [run for run in runs if not run.last]
+    first = [run for run in runs if not run.declared.last]
     results = {run.id: Result("fresh") for run in first if standing[run.id].status == "fresh"}
     todo = [run for run in first if run.id not in results]
     with interruption.in_order(), ExitStack() as stack:
@@ -108,7 +108,7 @@ def carry_out(
             remove_leftovers(paths)
             results |= make(todo, described, results)
         write_state(planned, skipped, results, paths)
-        for run in (run for run in runs if run.last):
+        for run in (run for run in runs if run.declared.last):
             if interruption.noted or (options.fail_fast and any(not result.well for result in results.values())):
                 results[run.id] = Result("cancelled")
                 continue
@@ -188,7 +188,7 @@ class _Batch:
             "before": names,
             "topic": self.topic,
         }
-        kind = "heavy" if run.heavy else "light"
+        kind = "heavy" if run.declared.heavy else "light"
         future = self.client.submit(
             self.task,
             str(REPOSITORY),
@@ -196,7 +196,7 @@ class _Batch:
             *(self._known(name) or self.futures[name] for name in names),
             key=f"{run.id}-{time.time_ns()}",
             resources={kind: 1} if kind in self.offered else None,
-            priority=2 if run.heavy else 1,
+            priority=2 if run.declared.heavy else 1,
             pure=False,
         )
         self.futures[run.id] = future
@@ -211,7 +211,7 @@ class _Batch:
             return 0
         if not self.options.same_numbers:
             return max(1, cores() // self.pool.jobs)
-        return max(1, cores() // heavy_workers(self.options)) if run.heavy and visible_gpus() else 0
+        return max(1, cores() // heavy_workers(self.options)) if run.declared.heavy and visible_gpus() else 0
 
     def _result(self, name: str) -> Result | None:
         """How a run whose future is done ended; None where it has been sent once more."""

@@ -56,8 +56,8 @@ class Freshness:
 
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
-        external = run.external | {f"lib/{name}": str(self.lib / name) for name in run.reads_lib}
-        code, imported = library(self.lib).reached(run.notebook, run.pictures, run.finish)
+        external = run.external | {f"lib/{name}": str(self.lib / name) for name in run.declared.reads_lib}
+        code, imported = library(self.lib).reached(run.notebook, run.declared.pictures, run.declared.finish)
         # the settings one by one, so that a change names the one that changed
         parameters = {k: v for k, v in run.parameters.items() if k != "settings"} | run.parameters.get("settings", {})
         return {

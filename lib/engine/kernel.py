@@ -178,8 +178,6 @@ class _KernelManager(AsyncKernelManager):
         command = super().format_kernel_cmd(extra_arguments)
         if self.kernel_name == "python3":  # a kernelspec of the user may start another Python
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file, *(extra_arguments or [])]
-        if shutil.which("setpriv"):  # the kernel ends with the thread that starts it, even if the watcher is gone
-            command = ["setpriv", "--pdeathsig", "KILL", *command]
         return command
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:

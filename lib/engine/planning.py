@@ -43,7 +43,6 @@ class Run:
         inputs: files read, as glob patterns relative to the results folder.
         outputs: files or folders that the run must write, relative to the results folder; `may_write` those it may.
         needs: runs that must have ended well; `some_of`: of these at least one must; `after`: these only come first.
-        last, finish, reads_lib, heavy, pictures: as of its step (lib.config.Step).
     """
 
     id: str
@@ -59,51 +58,34 @@ class Run:
     needs: tuple[str, ...] = ()
     some_of: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    last: bool = False
-    finish: str = ""
-    reads_lib: tuple[str, ...] = ()
-    heavy: bool = False
-    pictures: bool = False
+
+    @property
+    def declared(self) -> Step:
+        """What its step is declared to be."""
+        return STEPS[self.step]
 
     @property
     def waits_for(self) -> tuple[str, ...]:
         return (*self.needs, *self.some_of, *self.after)
 
 
-@dataclass(frozen=True)
-class Notebook:
-    """What the plan has to know of a notebook: its code cells in order, and the parameters that it declares."""
-
-    path: Path
-    cells: tuple[str, ...]
-    declared: tuple[str, ...]
-
-
-def plan(
-    study: Study,
-    study_name: str,
-    inputs: Inputs,
-    notebooks: Path = NOTEBOOKS,
-    steps: Iterable[Step] = tuple(STEPS.values()),
-) -> list[Run]:
+def plan(study: Study, study_name: str, inputs: Inputs, notebooks: Path = NOTEBOOKS) -> list[Run]:
     """Every run of a study, each after what it waits for.
 
     Args:
         study_name: for messages.
         inputs: what the study reads from outside.
         notebooks: folder of the notebooks.
-        steps: the steps that take part, in order.
 
     Raises:
         NotebookError: a notebook is missing or breaks the contract of parameters.
     """
-    runs: dict[str, Run] = {}
-    for step in steps:
-        notebook = read_notebook(notebooks / f"{step.notebook}.ipynb")
-        for axes in _cells(study, step):
-            run = _run(study, study_name, inputs, step, axes, notebook, list(runs.values()))
-            runs[run.id] = run
-    return list(runs.values())
+    runs: list[Run] = []
+    for step in STEPS.values():
+        notebook = (notebooks / f"{step.notebook}.ipynb").resolve()
+        injected = declared_parameters(notebook)
+        runs += [_run(study, study_name, inputs, step, axes, notebook, injected, runs) for axes in _cells(study, step)]
+    return runs
 
 
 def left_out(study: Study) -> list[dict[str, Any]]:
@@ -155,8 +137,8 @@ def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> lis
     return [run for run in runs if run.id in kept]
 
 
-def read_notebook(path: Path) -> Notebook:
-    """Read a notebook and check that its parameters can be injected and will be used.
+def declared_parameters(path: Path) -> tuple[str, ...]:
+    """The parameters that a notebook declares, after checking that they can be injected and will be used.
 
     Raises:
         NotebookError: unreadable; not exactly one cell tagged `parameters`, or not of literals; a parameter that
@@ -177,7 +159,7 @@ def read_notebook(path: Path) -> Notebook:
         raise NotebookError(f"{path.name}: holds a cell of injected parameters; remove it, it would win silently")
     declared = tuple(_declared(path, cells[tagged[0]]))
     _check_read(path, cells[tagged[0] + 1 :], declared, tagged[0] + 2)
-    return Notebook(path, cells, declared)
+    return declared
 
 
 def python_of(cell: str) -> str:
@@ -196,22 +178,20 @@ def _cells(study: Study, step: Step) -> list[dict[str, Any]]:
     return [{axis: cell[axis] for axis in step.axes} for cell in cells]
 
 
-def _run(study, study_name, inputs, step: Step, axes, notebook: Notebook, before: list[Run]) -> Run:
+def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, before: list[Run]) -> Run:
     cell = axes | step.fixed(study)
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
     outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
     values = study.model_dump() | study.settings(cell) | axes | outside | {"settings": study.model_dump()}
-    unknown = [name for name in notebook.declared if name not in values and name not in ("results", "attempt")]
+    unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
-            f"{notebook.path.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
+            f"{notebook.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
             f"fields of lib.config.params.Study, {', '.join(step.axes) or 'no axis'}, settings, results, attempt, "
             f"{', '.join(outside)}"
         )
-    external = {
-        name: outside[name] for name in ("data", "metadata", "masks") if name in notebook.declared and outside[name]
-    }
-    if "weights_dir" in notebook.declared and outside["weights_dir"] and values["weights"] == "imagenet":
+    external = {name: outside[name] for name in ("data", "metadata", "masks") if name in injected and outside[name]}
+    if "weights_dir" in injected and outside["weights_dir"] and values["weights"] == "imagenet":
         names = [cell["backbone"]] if "backbone" in cell else study.backbones
         external |= {f"weights of {n}": str(Path(outside["weights_dir"]) / backbones()[n].weights) for n in names}
     at = StudyPaths(Path())
@@ -227,9 +207,9 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Notebook, before
         id=run_id(step.name, axes),
         step=step.name,
         axes=axes,
-        notebook=notebook.path.resolve(),
-        parameters={name: values[name] for name in notebook.declared if name in values},
-        injected=notebook.declared,
+        notebook=notebook,
+        parameters={name: values[name] for name in injected if name in values},
+        injected=injected,
         external=external,
         inputs=relative(
             [at.state, *(output for run in before for output in run.outputs)] if step.last else step.inputs(at, **cell)
@@ -239,11 +219,6 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Notebook, before
         needs=of_steps(step.needs),
         some_of=of_steps(step.some_of),
         after=tuple(run.id for run in before) if step.last else (),
-        last=step.last,
-        finish=step.finish,
-        reads_lib=step.reads_lib,
-        heavy=step.heavy,
-        pictures=step.pictures,
     )
 
 

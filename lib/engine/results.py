@@ -59,7 +59,7 @@ def write_state(
     before = read_json(paths.state) or {}
     state: dict[str, dict[str, Any]] = {}
     for run in planned:
-        if run.last:
+        if run.declared.last:
             continue
         stamp, result = read_json(paths.stamp(run.id)), results.get(run.id)
         entry = {"step": run.step, "axes": run.axes} | ENTRY

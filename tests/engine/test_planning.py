@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from lib.config import AXES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Study, load_study
-from lib.engine import Inputs, NotebookError, left_out, plan, read_notebook, select
+from lib.engine import Inputs, NotebookError, declared_parameters, left_out, plan, select
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -134,16 +134,16 @@ def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_p
 def test_a_parameter_that_would_be_lost_is_refused_by_name(tmp_path, cells, message):
     path = notebook(tmp_path, *cells)
     if message is None:
-        assert read_notebook(path).declared == ("units",)
+        assert declared_parameters(path) == ("units",)
     else:
         with pytest.raises(NotebookError, match=message):
-            read_notebook(path)
+            declared_parameters(path)
 
 
 @pytest.mark.parametrize(("tags", "count"), [((), 0), (("parameters", "parameters"), 2)])
 def test_a_notebook_without_exactly_one_parameters_cell_is_refused(tmp_path, tags, count):
     with pytest.raises(NotebookError, match=f"{count} cells have the tag"):
-        read_notebook(notebook(tmp_path, "a = 1", "b = 2", tags=tags))
+        declared_parameters(notebook(tmp_path, "a = 1", "b = 2", tags=tags))
 
 
 def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_could(tmp_path):
