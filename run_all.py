@@ -60,6 +60,7 @@ from lib.engine import (
     workers,
 )
 
+STATUSES = ("fresh", "stale", "missing")
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
 
@@ -127,7 +128,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         results = carry_out(runs, planned, left_out(study), paths.root, how, facts, interruption, expected)
         if not interruption.noted and any(result.status == "done" for result in results.values()):
             provenance.write_crate(planned, paths.root, study.title, facts)
-        return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interruption)
+        return _summarise(runs, results, paths, options, time.monotonic() - started, interruption)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -296,13 +297,14 @@ def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[s
     """Print how every run stands; returns those that have to be made."""
     check_format(paths)
     standing = standings(runs, Freshness(paths.root), force)
-    counts = {status: sum(s.status == status for s in standing.values()) for status in ("fresh", "stale", "missing")}
-    total = ", ".join(f"{count} {status}" for status, count in counts.items())
-    tree = Tree(Text(f"{name}: {len(runs)} runs: {total}"))
+    total = Counter(one.status for one in standing.values())
+    summary = ", ".join(f"{total[status]} {status}" for status in STATUSES)
+    tree = Tree(Text(f"{name}: {len(runs)} runs: {summary}"))
     for step in dict.fromkeys(run.step for run in runs):
         mine = [run for run in runs if run.step == step]
-        of = {status: sum(standing[run.id].status == status for run in mine) for status in counts}
-        branch = tree.add(Text(f"{step}: {', '.join(f'{count} {status}' for status, count in of.items() if count)}"))
+        counts = Counter(standing[run.id].status for run in mine)
+        counted = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+        branch = tree.add(Text(f"{step}: {counted}"))
         for run in mine:
             changes = standing[run.id].changes
             branch.add(Text(f"{run.id}: {standing[run.id].status}" + (f" ({'; '.join(changes)})" if changes else "")))
@@ -340,15 +342,17 @@ def _count_files(study: Study, inputs: Inputs) -> int:
     return len(dataset.check(inputs.data).files)
 
 
-def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: float, interruption) -> int:
+def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interruption) -> int:
     counts = Counter(result.status for result in results.values())
     lines = [f"{', '.join(f'{count} {status}' for status, count in counts.items())} in {duration(seconds)}"]
     ended = [(run, results[run.id]) for run in runs if run.id in results]
     for run, result in ended:
         if result.status != "failed":
             continue
+        given = {flag: getattr(options, flag) for flag in ("data", "metadata", "masks", "weights", "results")}
+        where_things_are = [f"--{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
         only = [f"--only {axis}={value}" for axis, value in run.axes.items()]
-        again = ["python run_all.py", shlex.quote(options.study), *_kept(arguments), f"--step {run.step}", *only]
+        again = ["python run_all.py", shlex.quote(options.study), *where_things_are, f"--step {run.step}", *only]
         where = f" in code cell {result.cell}" if result.cell else ""
         lines += [
             f"{run.id} failed{where}: {result.error}",
@@ -366,18 +370,6 @@ def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: fl
     if interruption.noted:
         return 130
     return 0 if all(result.well for result in results.values()) else 1
-
-
-def _kept(arguments: list[str]) -> list[str]:
-    """The arguments that say where things are, for the command that runs one run again."""
-    kept = []
-    for flag in ("--data", "--metadata", "--masks", "--weights", "--results"):
-        for i, argument in enumerate(arguments):
-            if argument == flag:
-                kept.append(f"{flag} {shlex.quote(arguments[i + 1])}")
-            elif argument.startswith(f"{flag}="):
-                kept.append(f"{flag} {shlex.quote(argument.partition('=')[2])}")
-    return kept
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """The plan: the matrix expanded into runs, and notebooks whose parameters would not arrive refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from lib.config import AXES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Study, load_study
-from lib.engine import Inputs, NotebookError, declared_parameters, left_out, plan, select
+from lib.config import AXES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Step, Study, load_study
+from lib.engine import Inputs, NotebookError, declared_parameters, left_out, plan, planning, select
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -156,6 +157,28 @@ def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_
         (tmp_path / f"{step.notebook}.ipynb").write_text(json.dumps(content))
     with pytest.raises(NotebookError, match="07_kmeans.ipynb: parameter 'seed' cannot be filled"):
         planned(notebooks=tmp_path)
+
+
+def test_a_step_added_in_one_place_is_planned_with_its_files_and_read_by_the_report(tmp_path, monkeypatch):
+    shutil.copytree(STAND_INS, tmp_path, dirs_exist_ok=True)
+    shutil.copy(
+        notebook(tmp_path, "import os", "protocol: str = 'clean'", "print(protocol)"), tmp_path / "09_new.ipynb"
+    )
+    added = Step(
+        "new",
+        "09_new",
+        axes=("protocol",),
+        fixed=lambda study: {"seed": study.seeds[0]},
+        inputs=lambda at, protocol, seed: [at.images(protocol)],
+        outputs=lambda at, protocol, seed: [at.root / "new" / f"{protocol}{seed}"],
+        needs=("prepare",),
+    )
+    *first, report = STEPS.values()
+    monkeypatch.setattr(planning, "STEPS", {step.name: step for step in (*first, added, report)})
+    runs = {run.id: run for run in planned(notebooks=tmp_path)}
+    new, last = runs["new-clean"], runs["report"]
+    assert (new.inputs, new.outputs, new.needs) == (("prepared/clean/images.npy",), ("new/clean0",), ("prepare-clean",))
+    assert {"new-published", "new-clean"} <= set(last.after) and "new/clean0" in last.inputs
 
 
 @pytest.mark.parametrize("name", ["paper", "demo"])
