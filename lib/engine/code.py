@@ -20,7 +20,7 @@ from lib.engine.planning import python_of
 FIGURES = "figures"  # the package that only draws
 # the values of a study reach a run as its parameters, so the model that reads them decides nothing more
 COVERED_BY_PARAMETERS = {("config.params", "Study")}
-DYNAMIC_IMPORTS = {"import_module", "__import__"}
+DYNAMIC_IMPORTS = {"import_module", "__import__", "spec_from_file_location", "run_module", "run_path"}
 
 Name = tuple[str, str]  # of a module below lib, and of a definition there; "" its other statements, "*" all of it
 
@@ -162,8 +162,9 @@ class _Module:
         self.digests = {
             name: text_digest(ast.dump(tree)) if tree.body else "" for name, tree in self.definitions.items()
         }
-        stored = {node.id for node in ast.walk(self.definitions[""]) if isinstance(node, ast.Name)}
-        self.bound = {*self.imports, *self.definitions, *stored}
+        others = self.definitions[""]  # a name may be bound in an `if` or `try`
+        names = {getattr(node, "id", getattr(node, "name", None)) for node in ast.walk(others)}
+        self.bound = {*self.imports, *self.definitions, *names, *_imports(others)}
 
 
 class _Use:
