@@ -1,6 +1,6 @@
 """What a study is and where everything lies."""
 
-from lib.config import params, paths
+from lib.config import costs, params, paths
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.files import file_digest, read_json, write_json
 from lib.config.packages import versions
@@ -15,7 +15,7 @@ from lib.config.paper import (
     scenarios,
     text_numbers,
 )
-from lib.config.params import AXES, PHASES, PREPROCESSING, PROTOCOLS, STEPS, Study, load_study, matches, study_path
+from lib.config.params import AXES, PHASES, PREPROCESSING, PROTOCOLS, Study, load_study, matches, study_path
 from lib.config.paths import (
     CLAIMS,
     LIB,
@@ -37,6 +37,7 @@ from lib.config.paths import (
     run_weights,
 )
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
+from lib.config.steps import STEPS, Step
 
 __all__ = [
     "AXES",
@@ -58,12 +59,14 @@ __all__ = [
     "RESULTS",
     "STEPS",
     "Scenario",
+    "Step",
     "Strict",
     "Study",
     "StudyPaths",
     "backbones",
     "chosen_backend",
     "comparison",
+    "costs",
     "demo_masks",
     "demo_metadata",
     "demo_planted",

@@ -14,7 +14,6 @@ from lib.config.paths import PARAMS
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed")
-STEPS = ("audit", "prepare", "features", "train", "evaluate", "gradcam", "kmeans", "report")
 PROTOCOLS = ("published", "grouped", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 PHASES = ("transfer", "finetune")
