@@ -27,6 +27,7 @@ from lib.config.params import (
     validated,
 )
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RATES, REFERENCE_RATES, REPOSITORY, RESULTS, StudyPaths, comparison
+from lib.config.text import duration
 
 __all__ = [
     "AXES",
@@ -51,6 +52,7 @@ __all__ = [
     "backbones",
     "chosen_backend",
     "comparison",
+    "duration",
     "file_digest",
     "literature",
     "load_study",

@@ -1,11 +1,24 @@
 """How the study is shown as pages."""
 
-from lib.report import accuracy, audits, compare, html, methods, notebooks, pages, paper_figures, summary, tables
+from lib.report import (
+    accuracy,
+    audits,
+    compare,
+    compare_page,
+    html,
+    methods,
+    notebooks,
+    pages,
+    paper_figures,
+    summary,
+    tables,
+)
 
 __all__ = [
     "accuracy",
     "audits",
     "compare",
+    "compare_page",
     "html",
     "methods",
     "notebooks",

@@ -1,6 +1,6 @@
 """The printed tables beside ours, and what lies beyond them: tests, input ranges, calibration, operating points."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ from lib import figures
 from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records
-from lib.report.tables import MEASURES, proposed_first, scenario_table, stacked_tables, table_five
+from lib.report.tables import MEASURES, proposed_first, scenario_table, stacked_tables, table_files, table_five
 from lib.verdicts import beyond, input_range_hypothesis
 
-MEASURE_NAMES = ("Val acc", "Test acc", "Precision", "Recall", "F1")
+
+def table_title(scenario: str) -> str:
+    """`Table I: nine classes`."""
+    return f"Table {figures.roman(scenarios()[scenario].table)}: {scenarios()[scenario].title.lower()}"
 
 
 def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -53,7 +56,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     if len(study.preprocessings) > 1:
         columns.append(html.column("preprocessing", "Input"))
     columns.append(html.column("n", "n", "number_or_status"))
-    for measure, name in zip(MEASURES, MEASURE_NAMES):
+    for measure, name in MEASURES.items():
         columns += [
             html.column(f"{measure}_printed", "paper", "percent", group=name),
             html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name),
@@ -61,7 +64,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         ]
     seeds = f"mean over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     caption = (
-        f"Table {html.ROMAN.get(number, number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
+        f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
         f"and as reproduced, per cent; {seeds}. Differences in percentage points, ours minus printed. In square "
         "brackets the 95 % Wilson interval; n is the number of test images. Model names as the paper prints them."
     )
@@ -86,8 +89,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     if not table["test_accuracy"].notna().any():
         return html.missing(f"{scenarios()[scenario].title}: no run of this scenario has been evaluated.")
     caption = "Test accuracy of each model, printed (open diamonds) and under each protocol, with 95 % intervals."
-    alt = f"Test accuracies of table {html.ROMAN.get(number, number)} as points; every value is in the table beside it."
-    title = f"Table {html.ROMAN.get(number, number)} at a glance"
+    alt = f"Test accuracies of table {figures.roman(number)} as points; every value is in the table beside it."
+    title = f"Table {figures.roman(number)} at a glance"
     source = f"tables/table_{number}.csv"
     return html.figure(f"glance-{number}", figures.accuracy_comparison(results), title, caption, alt, source=source)
 
@@ -161,11 +164,11 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
     if len(study.preprocessings) < 2:
         return html.missing(f"This study has one input range, {study.preprocessings[0]}: there is nothing to compare.")
     tables = stacked_tables(paths, study)
-    found = input_range_hypothesis(tables)
-    if found.empty:
+    errors = input_range_hypothesis(tables)
+    if errors.empty:
         return html.missing("No accuracy was measured: the input ranges cannot be compared.")
     caption = "Printed against reproduced accuracies under each input range: mean error in points, rank correlations."
-    parts = [html.records_table("input-ranges", caption, to_records(found), "tables/input_ranges.csv")]
+    parts = [html.records_table("input-ranges", caption, to_records(errors), "tables/input_ranges.csv")]
     shown = tables[(tables["protocol"] == study.protocols[0]) & (tables["phase"] == "transfer")].dropna(
         subset="test_accuracy"
     )
@@ -173,12 +176,10 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
         caption = (
             f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
         )
-        figure = figures.input_ranges(shown, protocol=study.protocols[0])
+        figure = figures.input_ranges(shown)
         alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
         parts.append(
-            html.figure(
-                "input-ranges-figure", figure, "Input ranges", caption, alt, source="tables/table_1.csv to table_4.csv"
-            )
+            html.figure("input-ranges-figure", figure, "Input ranges", caption, alt, source=table_files(study))
         )
     return HTML("".join(part.data for part in parts))
 
@@ -192,15 +193,14 @@ def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.Dat
     protocol = study.protocols[-1]
     cells = beyond.found(paths, study, protocol)
     parts = []
-    for scenario, draw in (("nine_classes", _calibration_figure), ("benign_malignant", _malignant_figures)):
+    for scenario, draw in _drawn_scenarios(study):
         backbone = next(
             (b for b in proposed_first(study.backbones) if any((scenario, b, p) in cells for p in PHASES)), ""
         )
         phase = next((p for p in reversed(PHASES) if (scenario, backbone, p) in cells), "")
         if phase:
-            parts += draw(
-                cells[scenario, backbone, phase], f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}", study
-            )
+            label = f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}"
+            parts += draw(cells[scenario, backbone, phase], label, scenarios()[scenario].title)
     for phase in PHASES:
         ranks = rows_where(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
         if len(ranks):
@@ -239,18 +239,26 @@ def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.Dat
     return HTML(drawn + "".join(part.data for part in parts))
 
 
-def _calibration_figure(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
-    figure = figures.reliability({label: beyond.confident(frame)})
+def _drawn_scenarios(study: Study) -> list[tuple[str, Callable[[pd.DataFrame, str, str], list[HTML]]]]:
+    """The scenario with the most classes and its drawing, and the one that asks for malignancy alone and its."""
+    classes = {name: scenarios()[name].names for name in scenarios() if name in study.scenarios}
+    most = max(classes, key=lambda name: len(classes[name]))
+    asked = [name for name, names in classes.items() if "malignant" in names]
+    return [(most, _calibration_figure), *((name, _malignant_figures) for name in asked[:1])]
+
+
+def _calibration_figure(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
     table = beyond.reliability(frame)
+    figure = figures.reliability({label: table})
     alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
     caption = (
-        f"Nine classes, {label}. On the dotted line a stated probability is the share that is right; "
+        f"{title}, {label}. On the dotted line a stated probability is the share that is right; "
         "below it the model is too sure."
     )
     return [html.figure("reliability", figure, "Calibration", caption, alt, source="runs/*/predictions_*.parquet")]
 
 
-def _malignant_figures(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
+def _malignant_figures(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
     sides = beyond.malignancy(frame)
     if sides is None:
         return []

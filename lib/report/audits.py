@@ -36,7 +36,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ]
         sizes.append(
             {
-                "table": f"Table {html.ROMAN.get(int(number), number)}",
+                "table": f"Table {figures.roman(number)}",
                 "val_n": html.shortened(table.get("val_n"), "none"),
                 "test_n": html.shortened(table.get("test_n"), "none"),
                 "groups": "; ".join(groups) or "none",
@@ -75,9 +75,9 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
         ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
     ):
-        found = audit.get(key, [])
-        if found:
-            parts.append(html.records_table(name, caption, found, source))
+        errors = audit.get(key, [])
+        if errors:
+            parts.append(html.records_table(name, caption, errors, source))
         else:
             parts.append(html.part("note", text=f"{caption} None was found."))
     if pool.get("sums"):
@@ -134,24 +134,24 @@ def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
     return html.figure("worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs=behind)
 
 
-def label_errors(found: Mapping[str, Any], count: int = 25) -> HTML:
+def label_errors(suspects: Mapping[str, Any], count: int = 25) -> HTML:
     """The labels that look most wrong, and how many of them the official diagnosis confirms.
 
     Args:
-        found: what lib.audit.labels.label_errors gives.
+        suspects: what lib.audit.labels.label_errors gives.
         count: how many to list; the file has all.
     """
-    if found["reason"] or found["ranked"].empty:
-        return html.missing(f"Label errors were not looked for: {found['reason'] or 'no image to rank'}.")
+    if suspects["reason"] or suspects["ranked"].empty:
+        return html.missing(f"Label errors were not looked for: {suspects['reason'] or 'no image to rank'}.")
     columns = ["rank", "image_id", "class", "suggested", "p_given", "p_suggested", "diagnosis", "kind"]
-    ranked = found["ranked"].sort_values("rank")
+    ranked = suspects["ranked"].sort_values("rank")
     caption = f"The {min(count, len(ranked))} likeliest label errors of {len(ranked)} images, cross-validated."
     parts = [
         html.records_table("label-errors", caption, to_records(ranked[columns].head(count)), "tables/label_errors.csv")
     ]
-    if len(found["precision"]):
+    if len(suspects["precision"]):
         caption = "How many of the k likeliest label errors the official diagnosis confirms, against drawing at random."
-        records = to_records(found["precision"][found["precision"]["class"] == "all"])
+        records = to_records(suspects["precision"][suspects["precision"]["class"] == "all"])
         parts.append(html.records_table("label-error-precision", caption, records, "tables/label_errors_precision.csv"))
     else:
         parts.append(html.part("note", text="No image has an official diagnosis, so none of them can be confirmed."))

@@ -30,7 +30,6 @@ RECORD_HEADS = {  # of columns whose key does not read as words
     "printed_test_n": "Test set that the table implies",
     "times": "Times as large",
 }
-ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 
 
 @cache
@@ -55,7 +54,7 @@ def page_resources(title: str) -> dict[str, Markup]:
 
 def missing(text: str, figure: int = 0) -> HTML:
     """Say that something is not there, where it would have been; `figure` is the paper's figure it belongs to."""
-    return part("missing", text=text, paper=_paper_figures().get(figure), id=f"fig-{figure}" if figure else "")
+    return part("missing", text=text, paper=paper_figures().get(figure), id=f"fig-{figure}" if figure else "")
 
 
 def figure(
@@ -77,7 +76,7 @@ def figure(
     width, height = (round(96 * side) for side in figure.get_size_inches())
     return part(
         "figure", id=name, src=f"data:{mime};base64,{base64.b64encode(drawn).decode()}", width=width, height=height,
-        title=title, caption=caption, alt=alt, source=source, paper=_paper_figures().get(paper), number=paper,
+        title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
         drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip
 
@@ -167,8 +166,9 @@ def visible(value: Any, mark: str = "<U+{:04X}>") -> Any:
 
 
 @cache
-def _paper_figures() -> dict[int, dict[str, str]]:
-    """Number of a figure of the paper -> its caption as printed, and what the paper says that it shows."""
+def paper_figures() -> dict[int, dict[str, str]]:
+    """Number of a figure of the paper -> `caption` as printed, what the paper `says` of it, and of those of one
+    scenario its `scenario` and what it `shows` (accuracy, loss or confusion)."""
     return yaml.safe_load((TEMPLATE / "paper_figures.yaml").read_text(encoding="utf-8"))
 
 
