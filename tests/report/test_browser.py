@@ -27,7 +27,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lib.config import CLASSES, LIB, NOTEBOOKS, PARAMS, StudyPaths, backbones, published
-from lib.report import compare
+from lib.report import compare, compare_page
 from tests.explore import test_widgets
 from tests.report import test_report
 
@@ -302,7 +302,7 @@ def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results
         claim["verdict"] = "impossible as printed"
     (other / "claims.json").write_text(json.dumps(verdicts))
     compared = tmp_path / "compared.html"
-    compared.write_text(compare.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
+    compared.write_text(compare_page.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
     sound(visit(browser, compared.as_uri(), view))
     readable(browser, compared.as_uri(), view)
     assert {row[9] for row in cells(browser, "moved")} <= {"yes", "no", ""} and len(cells(browser, "verdicts")) > 9
