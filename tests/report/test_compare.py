@@ -15,7 +15,7 @@ import pytest
 import run_all
 from lib.config import REPOSITORY, ParameterError, paths
 from lib.report import compare, compare_page
-from tests.report.test_report import Page
+from tests.report.made_study import Page
 
 HOSTILE = '<img src=x onerror=alert(1)> "x" \u202eevil & \''
 HEAD = (
