@@ -67,7 +67,7 @@ class Explorer:
         self.seconds = (0.0, 0.0)
         # a notebook looks at few models and at many images: what was made last is kept
         self._load_model = lru_cache(KEPT)(self._load_model)
-        self._load_features = lru_cache(KEPT)(self._load_features)
+        self._load_features = lru_cache(KEPT)(lambda path, changed: np.load(path, allow_pickle=False))
         self._make_map = lru_cache(KEPT_MAPS)(self._make_map)
         self._filling = False
         self._configured = False
@@ -280,17 +280,14 @@ class Explorer:
         path = self.paths.features(*axes)
         return self._load_features(path, path.stat().st_mtime_ns)
 
-    def _load_features(self, path: Path, changed: int) -> np.ndarray:
-        return np.load(path, allow_pickle=False)
-
     def _make_map(self, model, place: int, shape: tuple[int, ...], pixels: bytes) -> np.ndarray:
         image = np.frombuffer(pixels, np.uint8).reshape(shape)
         return gradcam.maps(model, image[None], [place])[0]
 
     # what happens
 
-    def _on(self, widget: widgets.Widget, act, name: str = "value") -> None:
-        widget.observe(lambda change: None if self._filling else act(), names=name)
+    def _on(self, widget: widgets.Widget, act) -> None:
+        widget.observe(lambda change: None if self._filling else act(), names="value")
 
     def _on_choice(self) -> None:
         self.own = None

@@ -59,8 +59,8 @@ def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None) -> F
         pool["test_n_expected"], color=INK, linewidth=1, linestyle="--", label=f"a tenth of {pool['images']:,} images"
     )
     if tenths:
-        found = [tenths.get(number, np.nan) for number, _ in bars]
-        axis.plot(places, found, "D", color=COLOURS["clean"], label="a tenth of the images found in these classes")
+        values = [tenths.get(number, np.nan) for number, _ in bars]
+        axis.plot(places, values, "D", color=COLOURS["clean"], label="a tenth of the images found in these classes")
     axis.set_xticks(places, names)
     axis.tick_params(axis="x", length=0)
     axis.set_ylabel("test images")

@@ -181,7 +181,7 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
         parts.append(
             html.figure("input-ranges-figure", figure, "Input ranges", caption, alt, source=table_files(study))
         )
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.DataFrame]) -> HTML:
@@ -212,7 +212,7 @@ def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.Dat
             parts.append(
                 html.figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
             )
-    drawn = HTML('<div class="pair">' + "".join(part.data for part in parts) + "</div>").data
+    drawn = html.joined(parts, "pair")
     captions = {
         "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
         "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
@@ -236,7 +236,7 @@ def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.Dat
                     folded=True,
                 )
             )
-    return HTML(drawn + "".join(part.data for part in parts))
+    return html.joined([drawn, *parts])
 
 
 def _drawn_scenarios(study: Study) -> list[tuple[str, Callable[[pd.DataFrame, str, str], list[HTML]]]]:

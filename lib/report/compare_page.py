@@ -77,7 +77,7 @@ def _moved_rows(a: Results, b: Results) -> str:
         caption = f"{len(same)} rows are the same in every number."
         columns = [*_label_columns(), html.column("a", "Test acc", "interval")]
         parts.append(html.table("same", caption, columns, same, "tables/table_*.csv", filters=["table"], folded=True))
-    return "".join(part.data for part in parts)
+    return html.joined(parts).data
 
 
 def _shown_row(row: Mapping[str, Any], moved: list[dict[str, Any]]) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _moved_verdicts(a: Results, b: Results) -> str:
         columns = [html.column("quote", "The paper says", "quote"), html.column("a", "Verdict", "verdict")]
         caption = f"{len(same)} verdicts are the same."
         parts.append(html.table("same-verdicts", caption, columns, to_records(same), "claims.json", folded=True))
-    return "".join(part.data for part in parts)
+    return html.joined(parts).data
 
 
 def _single_rows(a: Results, b: Results) -> str:
@@ -169,7 +169,7 @@ def _origins(a: Results, b: Results) -> str:
         if len(files):
             caption = f"{len(files)} files that runs of the study pass to each other and that differ in consequence."
             parts.append(html.table("files", caption, columns, to_records(files), source, folded=True))
-    return "".join(part.data for part in parts)
+    return html.joined(parts).data
 
 
 def _label_columns() -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +44,12 @@ def templates() -> jinja2.Environment:
 
 def part(name: str, **values: Any) -> HTML:
     return HTML(templates().get_template(f"{name}.html.j2").render(**values))
+
+
+def joined(parts: Iterable[HTML], css_class: str = "") -> HTML:
+    """Parts one after the other, in a box of a class where one is given."""
+    content = "".join(part.data for part in parts)
+    return HTML(f'<div class="{css_class}">{content}</div>' if css_class else content)
 
 
 def page_resources(title: str) -> dict[str, Markup]:

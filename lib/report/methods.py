@@ -36,7 +36,7 @@ def open_choices(study: Study) -> HTML:
     if study.overrides:
         when = "; ".join(f"{html.in_words(o.when)}: {html.in_words(o.set)}" for o in study.overrides)
         parts.append(html.part("note", text=f"Other values hold in part of the matrix: {when}."))
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def methods() -> HTML:
@@ -87,7 +87,7 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
             html.table("notebooks", "Every run with its executed notebook.", columns, listed, source="state.json",
                    filters=["status"], folded=True)
         )  # fmt: skip
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_picture, read_prepared, rows_where, to_records
 from lib.report.tables import PROPOSED, scenario_table, shown_model, shown_scenarios, table_files
 
+PICTURES = 10  # of Grad-CAM and of k-means that are shown
+
 
 def samples_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 6: a picture of each class."""
@@ -101,7 +103,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
                 paper=number,
             )  # fmt: skip
         )
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -162,11 +164,11 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     return html.figure("fig-20", figure, "All scenarios", caption, alt, source=source, paper=20)
 
 
-def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
+def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 3: Grad-CAM overlays, from the first cell that has some (the proposed model's where it has)."""
     folders = [paths.gradcam_maps(scenario, backbone) for scenario in scenarios() for backbone in backbones()]
     for folder in sorted(folders, key=lambda folder: folder.name != PROPOSED):
-        pictures = sorted(folder.glob("*.png"))[:count]
+        pictures = sorted(folder.glob("*.png"))[:PICTURES]
         if not pictures:
             continue
         table = read_csv(folder / "maps.csv")
@@ -189,7 +191,7 @@ def gradcam_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
     return html.missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
 
 
-def kmeans_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
+def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 4: the lesions that k-means finds, outlined on the images."""
     table = read_csv(paths.kmeans / "segmentation.csv")
     index, images = next(
@@ -199,9 +201,9 @@ def kmeans_figure(paths: StudyPaths, study: Study, count: int = 10) -> HTML:
         return html.missing("Fig. 4: there is no segmentation.csv, or no prepared image to draw it on.", figure=4)
     places = index[index["view"] == 0].drop_duplicates("source").reset_index().set_index("source")["index"]
     shown = []
-    for source in table["source"].iloc[:: max(1, len(table) // count)]:
+    for source in table["source"].iloc[:: max(1, len(table) // PICTURES)]:
         mask = paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png"
-        if source in places and mask.is_file() and len(shown) < count:
+        if source in places and mask.is_file() and len(shown) < PICTURES:
             image = images[places[source]]
             lesion = kmeans.read_mask(mask, image.shape[:2])
             shown.append((index.loc[places[source], "folder_class"], kmeans.outline(image, lesion)))

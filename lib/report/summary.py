@@ -114,7 +114,7 @@ def claims(paths: StudyPaths) -> HTML:
                 html.table(name, caption, columns, shown, source="claims.json", filters=["kind", "verdict"],
                            data=table, folded=shown is of_tables)
             )  # fmt: skip
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def waterfall(paths: StudyPaths, study: Study) -> HTML:
