@@ -3,6 +3,7 @@
 from lib.report import (
     accuracy,
     audits,
+    beyond_accuracy,
     compare,
     compare_page,
     html,
@@ -17,6 +18,7 @@ from lib.report import (
 __all__ = [
     "accuracy",
     "audits",
+    "beyond_accuracy",
     "compare",
     "compare_page",
     "html",

@@ -1,6 +1,6 @@
-"""The printed tables beside ours, and what lies beyond them: tests, input ranges, calibration, operating points."""
+"""The printed tables beside ours: accuracies, the literature, tests of the models, input ranges."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,11 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
+from lib.config import Study, StudyPaths, backbones, published, scenarios
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records
-from lib.report.tables import MEASURES, proposed_first, scenario_table, stacked_tables, table_files, table_five
-from lib.verdicts import beyond, input_range_hypothesis
+from lib.report.tables import MEASURES, scenario_table, stacked_tables, table_files, table_five
+from lib.verdicts import input_range_hypothesis
 
 
 def table_title(scenario: str) -> str:
@@ -132,11 +132,8 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
         table = read_csv(paths.evaluation(*cell.values()) / "mcnemar.csv")
         run = f"evaluate-{'-'.join(cell.values())}"
         for record in to_records(table) if table is not None else []:
-            row = (
-                cell
-                | record
-                | {"_link": {"p_value": html.notebook(paths, run)}, "phase_name": html.PHASE_NAMES[record["phase"]]}
-            )
+            row = cell | record | {"_link": {"p_value": html.notebook(paths, run)}}
+            row |= {"phase_name": html.PHASE_NAMES[record["phase"]]}
             rows.append(row | {"scenario_title": scenarios()[cell["scenario"]].title})
     if not rows:
         return html.missing("No mcnemar.csv in evaluation/: no baseline was compared with the proposed model.")
@@ -169,9 +166,7 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
         return html.missing("No accuracy was measured: the input ranges cannot be compared.")
     caption = "Printed against reproduced accuracies under each input range: mean error in points, rank correlations."
     parts = [html.records_table("input-ranges", caption, to_records(errors), "tables/input_ranges.csv")]
-    shown = tables[(tables["protocol"] == study.protocols[0]) & (tables["phase"] == "transfer")].dropna(
-        subset="test_accuracy"
-    )
+    shown = rows_where(tables, protocol=study.protocols[0], phase="transfer").dropna(subset="test_accuracy")
     if len(shown):
         caption = (
             f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
@@ -182,94 +177,6 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
             html.figure("input-ranges-figure", figure, "Input ranges", caption, alt, source=table_files(study))
         )
     return html.joined(parts)
-
-
-def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.DataFrame]) -> HTML:
-    """Calibration, malignant against benign, and the models compared, under the study's last protocol.
-
-    Args:
-        tables: what lib.verdicts.beyond.tables gives for that protocol.
-    """
-    protocol = study.protocols[-1]
-    cells = beyond.found(paths, study, protocol)
-    parts = []
-    for scenario, draw in _drawn_scenarios(study):
-        backbone = next(
-            (b for b in proposed_first(study.backbones) if any((scenario, b, p) in cells for p in PHASES)), ""
-        )
-        phase = next((p for p in reversed(PHASES) if (scenario, backbone, p) in cells), "")
-        if phase:
-            label = f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}"
-            parts += draw(cells[scenario, backbone, phase], label, scenarios()[scenario].title)
-    for phase in PHASES:
-        ranks = rows_where(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
-        if len(ranks):
-            caption = (
-                f"Mean rank over scenarios, {html.PHASE_NAMES[phase].lower()}, {protocol}; lines are 95 % intervals."
-            )
-            alt = "; ".join(f"{row.backbone}: {row.mean_rank:.2f}" for row in ranks.itertuples())
-            figure = figures.ranks(ranks, tables["comparisons"], phase)
-            parts.append(
-                html.figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
-            )
-    drawn = html.joined(parts, "pair")
-    captions = {
-        "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
-        "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
-        "class_auc": "Area under the ROC curve of each class against the rest.",
-        "seeds": "How far test accuracy moves with the seed, beside how far it moves with the choice of test images.",
-        "comparisons": "Every two models on the same test images; p-values corrected by Holm's method.",
-    }
-    parts = []
-    for name, caption in captions.items():
-        table = tables[name]
-        if table.empty:
-            parts.append(html.missing(f"{caption} {html.sentence(table.attrs.get('not_tested', 'not measured'))}."))
-        else:
-            file = f"tables/beyond_{name}.csv"
-            parts.append(
-                html.records_table(
-                    f"beyond-{name.replace('_', '-')}",
-                    f"{caption} Protocol {protocol}.",
-                    to_records(table),
-                    file,
-                    folded=True,
-                )
-            )
-    return html.joined([drawn, *parts])
-
-
-def _drawn_scenarios(study: Study) -> list[tuple[str, Callable[[pd.DataFrame, str, str], list[HTML]]]]:
-    """The scenario with the most classes and its drawing, and the one that asks for malignancy alone and its."""
-    classes = {name: scenarios()[name].names for name in scenarios() if name in study.scenarios}
-    most = max(classes, key=lambda name: len(classes[name]))
-    asked = [name for name, names in classes.items() if "malignant" in names]
-    return [(most, _calibration_figure), *((name, _malignant_figures) for name in asked[:1])]
-
-
-def _calibration_figure(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
-    table = beyond.reliability(frame)
-    figure = figures.reliability({label: table})
-    alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
-    caption = (
-        f"{title}, {label}. On the dotted line a stated probability is the share that is right; "
-        "below it the model is too sure."
-    )
-    return [html.figure("reliability", figure, "Calibration", caption, alt, source="runs/*/predictions_*.parquet")]
-
-
-def _malignant_figures(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
-    sides = beyond.malignancy(frame)
-    if sides is None:
-        return []
-    source = "runs/*/predictions_*.parquet"
-    curve = beyond.decision_curve(frame)
-    caption = f"Malignant against benign, {label}: true against false positive rate over all thresholds."
-    roc = html.figure("roc", figures.roc({label: sides}), "ROC", caption, f"ROC curve of {label}.", source=source)
-    caption = f"Malignant against benign, {label}: acting on the model is worth it where its line is above both others."
-    alt = f"Net benefit at threshold 0.1: {curve.set_index('threshold')['model'].get(0.1, np.nan):.3f}."
-    figure = figures.decision_curves({label: curve})
-    return [roc, html.figure("decision-curve", figure, "Decision curve", caption, alt, source=source)]
 
 
 def _status_of_cells(paths: StudyPaths) -> pd.DataFrame:

@@ -27,39 +27,31 @@ def samples_figure(paths: StudyPaths, study: Study) -> HTML:
     figure = figures.sample_images([(row.folder_class, images[i]) for i, row in zip(rows.index, rows.itertuples())])
     caption = f"The first image of each class, {study.image_size} px" + html.if_synthetic(study) + "."
     alt = "One image a class: " + ", ".join(rows["folder_class"])
-    source = f"prepared/{protocol}/images.npy"
-    return html.figure(
-        "fig-6",
-        figure,
-        "Sample images",
-        caption,
-        alt,
-        source=source,
-        runs={f"02_prepare_data, {protocol}": html.notebook(paths, f"prepare-{protocol}")},
-        paper=6,
-    )
+    source, runs = f"prepared/{protocol}/images.npy", _prepared_by(paths, protocol)
+    return html.figure("fig-6", figure, "Sample images", caption, alt, source=source, runs=runs, paper=6)
 
 
 def counts_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 7: images a class, as found and after the pool was filled up by augmentation."""
-    index = read_parquet(paths.index(study.protocols[0]))
+    protocol = study.protocols[0]
+    index = read_parquet(paths.index(protocol))
     if index is None:
         return html.missing("Fig. 7: no images were prepared.", figure=7)
     counts = pd.DataFrame({"files": index[index["view"] == 0]["folder_class"].value_counts()})
     if "part" in index:
         pool = index[index["part"].fillna("") != ""]
-        counts[f"pool of {study.protocols[0]}, augmented"] = pool["class"].value_counts()
+        counts[f"pool of {protocol}, augmented"] = pool["class"].value_counts()
     counts = counts.fillna(0).astype(int).sort_index()
     caption = "Images a class: files of the data set, and the pool of nine classes after augmentation."
     alt = "Bars of " + "; ".join(
         f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
     )
-    source = f"prepared/{study.protocols[0]}/index.parquet"
-    run = f"prepare-{study.protocols[0]}"
-    runs = {f"02_prepare_data, {study.protocols[0]}": html.notebook(paths, run)}
-    return html.figure(
-        "fig-7", figures.class_counts(counts), "Class sizes", caption, alt, source=source, runs=runs, paper=7
+    figure, source, runs = (
+        figures.class_counts(counts),
+        f"prepared/{protocol}/index.parquet",
+        _prepared_by(paths, protocol),
     )
+    return html.figure("fig-7", figure, "Class sizes", caption, alt, source=source, runs=runs, paper=7)
 
 
 def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -91,18 +83,9 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         caption += f"seed {study.seeds[0]}."
         if quantity == "accuracy" and printed is not None:
             caption += " Compare the end of the blue line with the dotted line, the validation accuracy printed for it."
-        parts.append(
-            html.figure(
-                f"fig-{number}" if number else f"{scenario}-{quantity}",
-                figure,
-                f"{quantity.capitalize()} while training",
-                caption,
-                ends,
-                source=f"runs/*/{study.preprocessings[0]}/{scenario}/{model}/seed{study.seeds[0]}/history.csv",
-                runs=runs,
-                paper=number,
-            )  # fmt: skip
-        )
+        name, title_of_figure = _name(scenario, quantity), f"{quantity.capitalize()} while training"
+        source = f"runs/*/{study.preprocessings[0]}/{scenario}/{model}/seed{study.seeds[0]}/history.csv"
+        parts.append(html.figure(name, figure, title_of_figure, caption, ends, source=source, runs=runs, paper=number))
     return html.joined(parts)
 
 
@@ -133,8 +116,8 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     )
     figure = figures.confusion_matrix(matrices)
     source = f"evaluation/*/{study.preprocessings[0]}/{scenario}/confusion.csv"
-    name = f"fig-{number}" if number else f"{scenario}-confusion"
-    return html.figure(name, figure, "Confusion", caption, "; ".join(alt), source=source, runs=runs, paper=number)
+    name, alt = _name(scenario, "confusion"), "; ".join(alt)
+    return html.figure(name, figure, "Confusion", caption, alt, source=source, runs=runs, paper=number)
 
 
 def summary_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -147,13 +130,8 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
         rows.append((title, "printed", accuracy, np.nan, np.nan))
         table = scenario_table(paths, study, scenario)
         for protocol in study.protocols:
-            cell = {
-                "protocol": protocol,
-                "preprocessing": study.preprocessings[0],
-                "phase": "finetune",
-                "backbone": model,
-            }
-            for row in rows_where(table, **cell).itertuples():
+            cell = {"protocol": protocol, "preprocessing": study.preprocessings[0], "phase": "finetune"}
+            for row in rows_where(table, **cell, backbone=model).itertuples():
                 rows.append((title, protocol, row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high))
     results = pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
     caption = f"Test accuracy of {PROPOSED} (or the model named) after fine-tuning; lines are 95 % intervals, "
@@ -224,6 +202,16 @@ def _number(scenario: str, shows: str) -> int:
     """The paper's figure of a scenario that shows its accuracy, loss or confusion; 0 where the paper has none."""
     numbers = html.paper_figures().items()
     return next((n for n, entry in numbers if (entry.get("scenario"), entry.get("shows")) == (scenario, shows)), 0)
+
+
+def _name(scenario: str, shows: str) -> str:
+    """The figure's name on the page: the paper's number where the paper has it."""
+    number = _number(scenario, shows)
+    return f"fig-{number}" if number else f"{scenario}-{shows}"
+
+
+def _prepared_by(paths: StudyPaths, protocol: str) -> dict[str, str]:
+    return {f"02_prepare_data, {protocol}": html.notebook(paths, f"prepare-{protocol}")}
 
 
 def _run_id(step: str, cell: Sequence[Any]) -> str:

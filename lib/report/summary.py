@@ -68,15 +68,10 @@ def run_status(paths: StudyPaths) -> HTML:
         row["_link"] = {"run": html.notebook(paths, row["run"])}
     columns = [html.column("run", "Run"), html.column("status", "Status", "status"), html.column("why", "Why")]
     second = html.table(
-        "missing",
-        "Runs that are not done.",
-        columns,
-        rows,
-        source="tables/missing.csv",
-        filters=["status"],
+        "missing", "Runs that are not done.", columns, rows, source="tables/missing.csv", filters=["status"],
         folded=len(rows) > 8,
-    )
-    return HTML(first.data + second.data)
+    )  # fmt: skip
+    return html.joined([first, second])
 
 
 def claims(paths: StudyPaths) -> HTML:
@@ -174,15 +169,10 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
 def _about_rank(paths: StudyPaths, study: Study) -> str:
     protocol, parts, best = study.protocols[-1], [], []
     for scenario in study.scenarios:
-        table = rows_where(
-            scenario_table(paths, study, scenario), protocol=protocol, preprocessing=study.preprocessings[0]
-        )
+        table = scenario_table(paths, study, scenario).set_index("backbone", drop=False)
+        table = rows_where(table, protocol=protocol, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
-            scores = (
-                rows_where(table, phase=phase)
-                .set_index("backbone")[["test_accuracy", "published_test_accuracy"]]
-                .dropna()
-            )
+            scores = rows_where(table, phase=phase)[["test_accuracy", "published_test_accuracy"]].dropna()
             title = scenarios()[scenario].title.lower()
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)

@@ -96,7 +96,7 @@ def test_a_change_to_figures_or_to_a_default_of_a_study_retrains_nothing(tmp_pat
     shutil.copytree(LIB, tmp_path / "lib")
     train = NOTEBOOKS / "04_train.ipynb"
     before = Library(tmp_path / "lib").reached(train, False)
-    with (tmp_path / "lib" / "figures" / "plots.py").open("a") as module:
+    with (tmp_path / "lib" / "figures" / "training.py").open("a") as module:
         module.write("\n\ndef training_curves():\n    return None\n")
     edit(tmp_path / "lib" / "config" / "params.py", "kmeans_k: int = Field(3", "kmeans_k: int = Field(4")
     assert Library(tmp_path / "lib").reached(train, False) == before

@@ -238,6 +238,14 @@ def test_every_picture_has_alternative_text_a_caption_and_the_notebook_that_drew
     assert {f"fig-{n}" for n in range(3, 21) if n not in (5, 15)} <= named
 
 
+def test_only_runs_that_took_place_are_counted_with_their_times(parsed, results):
+    state = json.loads((results / "state.json").read_text())
+    took_place = [run["step"] for run in state.values() if run["status"] in ("done", "failed")]
+    assert state[NOT_RUN]["step"] == "train"  # one that did not
+    counts = {row[0]: int(row[1]) for row in parsed.tables["times"][1:]}
+    assert counts == {step: took_place.count(step) for step in set(took_place)}
+
+
 def test_names_from_data_stay_text(page, parsed):
     text = page.read_text(encoding="utf-8")
     assert len(parsed.all("script")) == 1 and "alert(" not in re.sub(r"&lt;script&gt;alert\(", "", text)
