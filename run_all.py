@@ -135,13 +135,13 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
 
 def _compare(options: argparse.Namespace) -> int:
     """Write the page that sets two results against each other."""
-    from lib.report import compare  # nothing else here needs templates
+    from lib.report import compare, compare_page  # nothing else here needs templates
 
     if options.study != "paper":
         raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
     try:
         both = [compare.results(given) for given in options.compare]
-        target = compare.write_page(*both)
+        target = compare_page.write_page(*both)
     except compare.ResultsError as error:
         raise ParameterError(str(error)) from error
     print("\n".join([*compare.summary(*both), f"comparison: {target}"]))

@@ -38,6 +38,7 @@ from lib.config.paths import (
 )
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 from lib.config.steps import STEPS, Step
+from lib.config.text import duration
 
 __all__ = [
     "AXES",
@@ -70,6 +71,7 @@ __all__ = [
     "demo_masks",
     "demo_metadata",
     "demo_planted",
+    "duration",
     "file_digest",
     "literature",
     "load_study",
