@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, and the real images, labels and weights where there are any."""
+"""What all tests share: quiet libraries, the real images, labels and weights where there are any; which run together."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,21 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow: errors only
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items) -> None:
+    """Send tests that share a fixture of their module or folder to one process; any other test may go to any.
+
+    The fixtures of this file are made by each process: they take no second.
+    """
+    for item in items:
+        made = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
+        shared = [
+            fixture.baseid for fixture in made if fixture.scope != "function" and len(fixture.baseid) > len("tests")
+        ]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(min(shared, key=len)))
 
 
 @pytest.fixture(scope="session")
