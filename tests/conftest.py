@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, the real images, labels and weights where there are any; which run together."""
+"""What all tests share: quiet libraries, the real images, labels and weights where there are any, and processes."""
 
 import os
 from pathlib import Path
