@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A copy of the lock file that .venv was made from: other content, not another date, makes it anew.
 INSTALLED := $(VENV)/installed.lock
 # Tests run in as many processes as there are cores, at most four: each takes about a gigabyte of memory.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
 .PHONY: help demo test test-all bench lab lint lock
 

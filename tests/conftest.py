@@ -8,19 +8,32 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow: errors only
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items) -> None:
-    """Send tests that share a fixture of their module or folder to one process; any other test may go to any.
+# Several processes (pytest-xdist): the longest go first, so that none is left over at the end. Tests of a file share
+# what its fixtures make, those of tests/report a report too; the others here start processes of their own, one by one.
+FIRST = ("tests/report/", "tests/test_notebooks.py", "tests/test_run_all.py", "tests/models/", "tests/engine/")
+ONE_BY_ONE = ("tests/test_run_all.py", "tests/engine/test_execution.py", "tests/engine/test_chaos.py")
 
-    The fixtures of this file are made by each process: they take no second.
-    """
-    for item in items:
-        made = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
-        shared = [
-            fixture.baseid for fixture in made if fixture.scope != "function" and len(fixture.baseid) > len("tests")
-        ]
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(min(shared, key=len)))
+
+def pytest_collection_modifyitems(items) -> None:
+    def place(item) -> int:
+        return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            """What a test is run together with."""
+            if nodeid.startswith(ONE_BY_ONE):
+                return nodeid
+            return "tests/report/" if nodeid.startswith("tests/report/") else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
