@@ -31,6 +31,7 @@ from lib.report import compare
 from tests.explore import test_widgets
 from tests.report import test_report
 
+results, page = test_report.results, test_report.page  # a study of made-up numbers with runs that failed; its report
 study = test_widgets.study  # a small study with trained models
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")

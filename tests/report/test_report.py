@@ -258,6 +258,19 @@ def _pictures(paths, study, generator):
         Image.fromarray(picture).save(maps / f"{place:02d}-{kmeans.safe_name(source)}.png")
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("study")
+    write_study(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(results) -> Path:
+    """The report of the made-up study."""
+    return make_report(results)
+
+
 def make_report(results: Path) -> Path:
     """The report of a results folder, by the notebook as the runner fills it in."""
     notebook = nbformat.read(NOTEBOOKS / "08_report.ipynb", as_version=4)
