@@ -30,6 +30,8 @@ from lib.config import (
     StudyPaths,
     backbones,
     chosen_backend,
+    demo_masks,
+    demo_metadata,
     load_study,
     nearest,
     study_path,
@@ -255,17 +257,18 @@ def _inputs(
 
             demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
         # before the first run there is nothing to look at
-        found = {"metadata": folder / "metadata.csv", "masks": folder / "masks"}
+        found = {"metadata": demo_metadata(folder), "masks": demo_masks(folder)}
         return Inputs(data=folder, weights_dir=weights_dir, **found)
-    from lib.data import dataset  # Dask's workers import this file too, and need no image library
+    # here: Dask's workers import this file too, and need no image library
+    from lib.data import DataError, check_folder, find_folder, read_metadata
 
     metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
     try:
-        data = dataset.find(options.data)
-        dataset.check(data)
+        data = find_folder(options.data)
+        check_folder(data)
         if metadata != Path():
-            dataset.read_metadata(metadata)
-    except dataset.DataError as error:
+            read_metadata(metadata)
+    except DataError as error:
         raise ParameterError(str(error)) from error
     if options.masks and not Path(options.masks).expanduser().is_dir():
         raise ParameterError(f"--masks {options.masks!r} is no folder; give one with <isic_id>*.png files")
@@ -315,9 +318,9 @@ def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPa
 def _count_files(study: Study, inputs: Inputs) -> int:
     if study.synthetic and not inputs.data.is_dir():  # a demo set that is not drawn yet
         return study.demo_images * len(CLASSES)
-    from lib.data import dataset
+    from lib.data import check_folder
 
-    return len(dataset.check(inputs.data).files)
+    return len(check_folder(inputs.data).files)
 
 
 def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: float, interrupted) -> int:

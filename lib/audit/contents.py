@@ -1,6 +1,6 @@
 """What the data set itself says: pictures filed twice, labels that contradict each other, and what that costs.
 
-Everything is counted from the index of lib.data.dataset; nothing is trained.
+Everything is counted from the index that lib.data.build_index makes; nothing is trained.
 """
 
 from collections.abc import Mapping
@@ -29,14 +29,14 @@ def dataset_audit(
     """Count what audit/dataset.json holds. Content means the decoded pixels: same size, every pixel equal.
 
     Args:
-        index, unreadable: what lib.data.dataset.read returns.
+        index, unreadable: what lib.data.build_index returns.
         views: protocol -> the views that lib.data.splits.split makes of `index`; adds their ceilings.
         published: what lib.audit.printed_tables found in the printed tables; adds its test-set sizes to the comparison.
         scenarios: by name; the paper's four if None.
 
     Returns, ready for JSON:
         files: files that could be read; unreadable_files: those that could not.
-        isic_ids: distinct file names without ending.
+        isic_ids: distinct ids; a marked copy has that of its original.
         marked_copies: files whose name marks a copy, as in `ISIC_0025509(1).jpg`.
         distinct_contents: distinct contents.
         contradictory_contents: contents filed under more than one class.
@@ -49,7 +49,7 @@ def dataset_audit(
         lesions_known: distinct lesion ids; files_with_lesion: files that have one.
         lesions_with_several_images: lesions with more than one content; images_of_those_lesions: their contents.
         files_with_diagnosis: files for which the metadata gives an official diagnosis.
-        label_disagreement_files: those whose class the diagnosis does not allow (lib.data.dataset.DIAGNOSIS_CLASSES).
+        label_disagreement_files: those whose class the diagnosis does not allow (lib.data.DIAGNOSIS_CLASSES).
         label_disagreements: the same as a cross table {class: {official code: files}}.
         official_diagnoses: the cross table of all files with a diagnosis, agreeing ones too.
         class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels}}.
@@ -74,7 +74,7 @@ def dataset_audit(
     return {
         "files": len(index),
         "unreadable_files": len(unreadable),
-        "isic_ids": index["image_id"].nunique(),
+        "isic_ids": index["image_id"].map(isic_id).nunique(),
         "marked_copies": int((index["image_id"].map(isic_id) != index["image_id"]).sum()),
         "distinct_contents": len(classes),
         "contradictory_contents": len(contradictory),
@@ -133,7 +133,7 @@ def protocol_ceilings(
     contents = index.set_index("source")["content"]
     ceilings = {}
     for name, scenario in scenarios.items():
-        chosen = select(views, name, scenario)
+        chosen = select(views, scenario)
         test = chosen[chosen["part"] == "test"]
         ceilings[name] = _known(accuracy_ceiling(test["source"].map(contents), test["label"]))
     return ceilings
@@ -149,7 +149,7 @@ def worst_cases(index: pd.DataFrame, folder: Path, kind: str, count: int = 8, no
     """Pairs of files side by side that show a flaw at its worst; for the report, never to be committed.
 
     Args:
-        index: what lib.data.dataset.read returns.
+        index: what lib.data.build_index returns.
         folder: the data set.
         kind: `contradictory` (one content, two classes), `near_duplicates` (nearly one picture, two contents; those
             under two classes or in Train and Test come first), or `disagreements` (class and official diagnosis).

@@ -106,7 +106,7 @@ def parts_of(study: Study, protocol: str, scenario: str, files: int) -> tuple[fl
     """Images of a scenario in training, validation and test: tenths of its pools, or of its files where held out."""
     share = 1.0
     pool = 2 * study.pool_size_benign_malignant
-    if scenario != "benign_malignant":
+    if scenarios()[scenario].pool == "nine_classes":
         pool = sum(study.pool_sizes[name] for name in scenarios()[scenario].label_of())
         share = pool / sum(study.pool_sizes.values())
     held_out = 0.1 * (pool if protocol == "published" else files * share)

@@ -384,7 +384,9 @@ def _expand(root: Path, patterns: Iterable[str]) -> list[str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    """Regular files alone: to open a named pipe is to wait for its writer."""
+    found = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in found if path.is_file())
 
 
 def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:

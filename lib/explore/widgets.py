@@ -21,7 +21,7 @@ from PIL import Image
 from sklearn.metrics import pairwise_distances
 
 from lib.config import StudyPaths, params
-from lib.data import class_columns, dataset, predicted_class, preprocess, read_predictions, splits
+from lib.data import UnreadableImage, class_columns, decode, predicted_class, preprocess, read_predictions, splits
 from lib.explain import kmeans
 
 NOTICE = (
@@ -110,7 +110,7 @@ def nearest(
     Args:
         features: float32 [n, channels].
         query: float32 [channels].
-        pool: rows of lib.data.splits.select; `row` is the row in `features`.
+        pool: rows of lib.data.select; `row` is the row in `features`.
         metric: `cosine` (1 - cosine of the angle) or `euclidean` distance.
         skip: the row of `features` that is the query itself; -1: none.
 
@@ -128,7 +128,7 @@ def nearest(
 
 
 def relation(first: dict, second: dict) -> str:
-    """How two images belong together, by source, lesion_id and group (lib.data.dataset.read); "" where they do not."""
+    """How two images belong together, by source, lesion_id and group (lib.data.build_index); "" where they do not."""
     if first["source"] == second["source"]:
         return "same picture"
     if first["lesion_id"] and first["lesion_id"] == second["lesion_id"]:
@@ -137,7 +137,7 @@ def relation(first: dict, second: dict) -> str:
 
 
 def decode_upload(content: bytes) -> np.ndarray:
-    """The bytes of a picture as uint8 [height, width, 3], with all the limits of lib.data.dataset.decode.
+    """The bytes of a picture as uint8 [height, width, 3], with all the limits of lib.data.decode.
 
     Raises:
         UnreadableImage: what `decode` refuses.
@@ -145,7 +145,7 @@ def decode_upload(content: bytes) -> np.ndarray:
     with tempfile.NamedTemporaryFile() as file:  # `decode` reads files; this one is gone at once
         file.write(content)
         file.flush()
-        return dataset.decode(Path(file.name))
+        return decode(Path(file.name))
 
 
 def predict(model, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -230,7 +230,7 @@ class Explorer:
         if self.paths.image_index.is_file():
             lesions = pd.read_parquet(self.paths.image_index, columns=["source", "lesion_id"])
             views["lesion_id"] = views["source"].map(lesions.set_index("source")["lesion_id"]).fillna("")
-        self.pool = splits.select(views, chosen["scenario"], params.scenarios()[chosen["scenario"]])
+        self.pool = splits.select(views, params.scenarios()[chosen["scenario"]])
         added = self.pool[["source", "view", "row", "lesion_id", "folder_class", "class"]]
         self.names = class_columns(predictions)
         self.predictions = predictions
@@ -453,7 +453,7 @@ class Explorer:
             self.upload.value = ()  # so that the same file can be given again
         try:
             self.own = (_plain(name), decode_upload(bytes(given["content"])))
-        except dataset.UnreadableImage as error:
+        except UnreadableImage as error:
             self._say(f"{_plain(name)} was refused: {error}. Give a JPEG, PNG, BMP, TIFF or WebP picture.")
             return
         self._show()

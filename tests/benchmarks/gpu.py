@@ -72,7 +72,8 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     """The images at the size asked for, and seconds an image of the steps that need no network."""
     import pandas as pd
 
-    from lib.data import dataset, preprocess
+    from lib.data import decode, preprocess
+    from lib.data.index import look
     from lib.explain import kmeans
 
     (folder / "jpegs").mkdir()
@@ -85,16 +86,16 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     seconds = {}
     with common.stopwatch() as watch:
         preprocess.write_images(
-            views, dataset.decode, folder / "jpegs", path, options.image_size, 0, 180.0, 0.3, os.cpu_count() or 1
+            views, decode, folder / "jpegs", path, options.image_size, 0, 180.0, 0.3, os.cpu_count() or 1
         )
     seconds["prepare"] = watch() / len(views)
     some = files[:64]
     with common.stopwatch() as watch:
         for source in some["source"]:
-            dataset.look(folder / "jpegs" / source)
+            look(folder / "jpegs" / source)
     seconds["audit"] = watch() / len(some) / 2  # 01_audit has two threads
     with common.stopwatch() as watch:
-        kmeans.segment_files(some, lambda source: dataset.decode(folder / "jpegs" / source), {}, folder / "masks", {})
+        kmeans.segment_files(some, lambda source: decode(folder / "jpegs" / source), {}, folder / "masks", {})
     seconds["kmeans"] = watch() / len(some)
     kept = Path(tempfile.mkdtemp(dir=folder)) / "images.npy"
     path.rename(kept)

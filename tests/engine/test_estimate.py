@@ -8,7 +8,7 @@ import pytest
 
 import run_all
 from lib.config import AXES, Study, StudyPaths, scenarios, write_json
-from lib.data import dataset, splits
+from lib.data import build_index, splits
 from lib.engine import Inputs, estimate, plan
 
 RATES = {
@@ -46,12 +46,12 @@ def test_multiply_adds_are_those_of_the_networks_own_papers(name, published):
 @pytest.mark.parametrize("protocol", ["published", "grouped"])
 def test_a_real_split_has_the_images_that_were_estimated(protocol, demo_data):
     study = Study(pool_sizes=dict.fromkeys(Study().pool_sizes, 40), pool_size_benign_malignant=120)
-    index, _ = dataset.read(demo_data.folder, None, 8, 9.0)
+    index, _ = build_index(demo_data.folder, None, 8, 9.0)
     views, _ = splits.split(index, protocol, study.pool_sizes, 120, 1, 0)
     estimated = estimate.images_of(study, protocol, len(index))
     assert len(views) <= estimated <= 2 * len(views)  # views in both pools are counted twice
     for name, scenario in scenarios().items():
-        counts = splits.select(views, name, scenario)["part"].value_counts()
+        counts = splits.select(views, scenario)["part"].value_counts()
         for part, expected in zip(("train", "val", "test"), estimate.parts_of(study, protocol, name, len(index))):
             assert counts[part] == pytest.approx(expected, rel=0.1, abs=4), (name, part)
 

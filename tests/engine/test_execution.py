@@ -238,7 +238,7 @@ def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(sma
     path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.figures.plots.draw": "old"}}))
     found = execution.standings(list(runs.values()), Freshness(root))
     assert {name for name, standing in found.items() if standing.status == "stale"} == {"audit"}
-    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.dataset.read": "old"}}))
+    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.index.build_index": "old"}}))
     found = execution.standings(list(runs.values()), Freshness(root))
     assert found["prepare-clean"].changes == ("audit will be made again first",)
     assert {standing.status for standing in found.values()} == {"stale"}

@@ -1,6 +1,7 @@
 """What makes a run stale: whatever can change its numbers, by name, and nothing else."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -238,6 +239,14 @@ def test_an_output_that_is_gone_or_was_edited_is_named_but_a_copied_folder_is_fr
     assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet was changed by hand"]
     (root / "kmeans/images.parquet").write_text("kmeans")  # as it was, at another time
     assert changes(root, again()) == {}
+
+
+def test_a_named_pipe_in_a_folder_outside_is_not_opened(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "one.png").write_bytes(b"one")
+    before = Freshness(tmp_path / "results").external(tmp_path / "images")
+    os.mkfifo(tmp_path / "images" / "pipe.png")
+    assert Freshness(tmp_path / "results").external(tmp_path / "images") == before
 
 
 def test_a_stamp_cut_short_counts_for_nothing(study):

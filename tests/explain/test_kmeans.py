@@ -10,7 +10,7 @@ from scipy.ndimage import generic_filter
 from sklearn.cluster import KMeans
 from sklearn.metrics import f1_score, jaccard_score
 
-from lib.data import dataset, demo
+from lib.data import decode, demo
 from lib.explain import kmeans
 
 SKIN, LESION, CORNER = (222, 178, 150), (110, 62, 48), (12, 10, 10)
@@ -231,9 +231,7 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     index = pd.DataFrame(files, columns=["source", "image_id", "class"])
     masks = kmeans.find_masks(folder / "masks", index["image_id"])
     tables = [
-        kmeans.segment_files(
-            rows, lambda s: dataset.decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers
-        )
+        kmeans.segment_files(rows, lambda s: decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers)
         for rows, workers in ((index, 2), (index[::-1], 1))
     ]
     assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.6

@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lib.config import LIB, NOTEBOOKS, StudyPaths, params
-from lib.data import dataset, preprocess, splits
+from lib.data import build_index, decode, preprocess, splits
 from lib.explain import gradcam, kmeans
 from lib.explore import widgets
 from lib.models import extract_features, networks, training
@@ -32,7 +32,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e'\".jpg"
 def study(tmp_path_factory, demo_data):
     """A study of 54 synthetic images and two protocols; its heads are random, as nothing here asks if they are good."""
     paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
-    index, _ = dataset.read(demo_data.folder, demo_data.folder / "metadata.csv", bits=8, difference=9.0)
+    index, _ = build_index(demo_data.folder, demo_data.folder / "metadata.csv", bits=8, difference=9.0)
     paths.new(paths.image_index)
     index.to_parquet(paths.image_index)
     network = networks.build_backbone("MobileNet", SIZE, "none")
@@ -41,7 +41,7 @@ def study(tmp_path_factory, demo_data):
         views, _ = splits.split(index, protocol, dict.fromkeys(params.CLASSES, 12), 40, 1, 0)
         views.to_parquet(paths.new(paths.index(protocol)))
         images = paths.images(protocol)
-        preprocess.write_images(views, dataset.decode, demo_data.folder, images, SIZE, 0, 180.0, 0.3)
+        preprocess.write_images(views, decode, demo_data.folder, images, SIZE, 0, 180.0, 0.3)
         features = extract_features(extractor, preprocess.open_images(images))
         np.save(paths.new(paths.features(protocol, "native", "MobileNet")), features)
         for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "grouped" else 1]:
@@ -52,7 +52,7 @@ def study(tmp_path_factory, demo_data):
 
 def _train(paths, protocol, scenario, views, features):
     task = params.scenarios()[scenario]
-    chosen = splits.select(views, scenario, task)
+    chosen = splits.select(views, task)
     head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=3)
     classifier = networks.build_classifier(features.shape[1], len(task.names), **head)
     held_out = chosen[chosen["part"] != "train"]
@@ -255,7 +255,7 @@ def test_a_large_or_transparent_picture_is_read_as_the_study_reads_one(explorer,
     pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 4), dtype=np.uint8)
     (tmp_path / "one.png").write_bytes(png(pixels))
     upload(explorer, "one.png", png(pixels))
-    assert np.array_equal(explorer.image, preprocess.resize(dataset.decode(tmp_path / "one.png"), SIZE))
+    assert np.array_equal(explorer.image, preprocess.resize(decode(tmp_path / "one.png"), SIZE))
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", png(np.zeros((40, 40, 3), np.uint8))[:60], b"GIF89a" * 9])
@@ -267,7 +267,7 @@ def test_what_cannot_be_read_is_refused_with_a_message_and_changes_nothing(explo
 
 
 def test_a_picture_with_too_many_pixels_is_refused(explorer, monkeypatch):
-    monkeypatch.setattr(dataset, "MAX_PIXELS", 100)
+    monkeypatch.setattr("lib.data.folder.MAX_PIXELS", 100)
     upload(explorer, "large.png", png(np.zeros((11, 10, 3), np.uint8)))
     assert "100 pixels allowed" in text(explorer.message)
 
