@@ -12,7 +12,7 @@ from lib.config import PHASES, PROTOCOLS, Study, StudyPaths, read_json, scenario
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
-from lib.verdicts import claims as claims_module
+from lib.verdicts import VERDICTS, as_table
 
 TO = " \N{RIGHTWARDS ARROW} "
 
@@ -84,7 +84,7 @@ def claims(paths: StudyPaths) -> HTML:
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return html.missing("claims.json is not there: the claims were not judged.")
-    table = claims_module.as_table(verdicts)
+    table = as_table(verdicts)
     protocols = [p for p in PROTOCOLS if any(p in claim["protocols"] for claim in verdicts)]
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
@@ -100,7 +100,7 @@ def claims(paths: StudyPaths) -> HTML:
         html.column("verdict", "Verdict", "verdict"),
         *(html.column(protocol, protocol.capitalize(), "verdict") for protocol in protocols),
     ]
-    counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in claims_module.VERDICTS]
+    counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in VERDICTS]
     parts = [html.part("score", counts=counts, total=len(rows))]
     told = [row for row in rows if row["place"] != "table"]
     printed = [row for row in rows if row["place"] == "table"]
@@ -159,7 +159,7 @@ def _about_claims(paths: StudyPaths) -> str:
 def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
     """`3 are reproduced, 1 is not tested`, in the order of the verdicts."""
     counts = pd.Series([claim["verdict"] for claim in claims]).value_counts()
-    parts = [f"{counts[v]} {'is' if counts[v] == 1 else 'are'} {v}" for v in claims_module.VERDICTS if v in counts]
+    parts = [f"{counts[v]} {'is' if counts[v] == 1 else 'are'} {v}" for v in VERDICTS if v in counts]
     return ", ".join(parts)
 
 
