@@ -36,7 +36,7 @@ def dataset_audit(
 
     Returns, ready for JSON:
         files: files that could be read; unreadable_files: those that could not.
-        isic_ids: distinct file names without ending.
+        isic_ids: distinct ids under which metadata list the files (`isic_id`): a marked copy has its original's.
         marked_copies: files whose name marks a copy, as in `ISIC_0025509(1).jpg`.
         distinct_contents: distinct contents.
         contradictory_contents: contents filed under more than one class.
@@ -74,7 +74,7 @@ def dataset_audit(
     return {
         "files": len(index),
         "unreadable_files": len(unreadable),
-        "isic_ids": index["image_id"].nunique(),
+        "isic_ids": index["image_id"].map(isic_id).nunique(),
         "marked_copies": int((index["image_id"].map(isic_id) != index["image_id"]).sum()),
         "distinct_contents": len(classes),
         "contradictory_contents": len(contradictory),
