@@ -36,7 +36,7 @@ def dataset_audit(
 
     Returns, ready for JSON:
         files: files that could be read; unreadable_files: those that could not.
-        isic_ids: distinct ids; a marked copy has that of its original.
+        isic_ids: distinct ids under which metadata list the files (`isic_id`): a marked copy has its original's.
         marked_copies: files whose name marks a copy, as in `ISIC_0025509(1).jpg`.
         distinct_contents: distinct contents.
         contradictory_contents: contents filed under more than one class.

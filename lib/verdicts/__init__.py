@@ -1,19 +1,18 @@
-"""What each printed number is worth."""
+"""What is each printed number worth?"""
 
-from lib.verdicts import beyond, claims, scores
-from lib.verdicts.claims import (
+from lib.verdicts import beyond, scores
+from lib.verdicts.claims import Claims, load_claims
+from lib.verdicts.evidence import weighted_scores
+from lib.verdicts.judging import (
     IMPOSSIBLE,
     LEAKAGE,
     NOT_REPRODUCED,
     NOT_TESTED,
     REPRODUCED,
     VERDICTS,
-    Claims,
     as_table,
     judge,
-    load_claims,
     summary,
-    weighted_scores,
 )
 from lib.verdicts.ladder import (
     decomposition,
@@ -23,7 +22,6 @@ from lib.verdicts.ladder import (
     predictions,
     resampled_means,
 )
-from lib.verdicts.scores import predicted_class
 
 __all__ = [
     "Claims",
@@ -35,14 +33,12 @@ __all__ = [
     "VERDICTS",
     "as_table",
     "beyond",
-    "claims",
     "decomposition",
     "difference_interval",
     "group_interval",
     "input_range_hypothesis",
     "judge",
     "load_claims",
-    "predicted_class",
     "predictions",
     "resampled_means",
     "scores",

@@ -112,7 +112,7 @@ def test_a_copy_in_the_same_class_is_a_duplicate(planted):
     path.with_stem(f"{path.stem}(1)").write_bytes(path.read_bytes())
     audit = planted.audit()
     assert flaws(audit) == {"same_label_duplicates": 1, "marked_copies": 1}
-    assert (audit["files"], audit["isic_ids"]) == (20, 19)  # a copy has the id of its original
+    assert (audit["files"], audit["isic_ids"]) == (20, 19)
 
 
 def test_a_picture_in_test_and_train_is_seen(planted):
