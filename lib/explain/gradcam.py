@@ -1,7 +1,8 @@
 """Grad-CAM, equations 6 to 8: which places of the image speak for a class.
 
 The backbone runs once over a batch. The class score before softmax is differentiated only through the head, back to
-the feature maps of the last convolution, which are the backbone's output.
+the feature maps of the last convolution, which are the backbone's output. Keras is imported when maps are made: this
+package also serves 07_kmeans and the report, which need none.
 """
 
 import cv2

@@ -1,5 +1,7 @@
 """k-means against scikit-learn, against discs whose truth is known, and on the synthetic set."""
 
+import subprocess
+import sys
 import threading
 
 import cv2
@@ -10,6 +12,7 @@ from scipy.ndimage import generic_filter
 from sklearn.cluster import KMeans
 from sklearn.metrics import f1_score, jaccard_score
 
+from lib.config import REPOSITORY
 from lib.data import decode, demo
 from lib.explain import kmeans
 
@@ -252,3 +255,8 @@ def test_an_equal_number_of_files_of_each_class_is_chosen_whatever_their_order()
     assert again["source"].tolist() == chosen["source"].tolist()
     assert kmeans.choose_files(index, 9, seed=1)["source"].tolist() != chosen["source"].tolist()
     assert len(kmeans.choose_files(index, 0)) == len(kmeans.choose_files(index, 100)) == 20
+
+
+def test_segmentation_and_the_report_that_reads_it_load_no_keras():
+    code = "import sys; from lib.explain import kmeans; assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
