@@ -1,9 +1,9 @@
-"""What the printed tables and the files say by themselves, before anything is trained."""
+"""What do the printed tables and the files say by themselves, before anything is trained?"""
 
 from lib.audit import contents, printed_tables
 from lib.audit.contents import dataset_audit, protocol_ceilings
+from lib.audit.fractions import VALUES
 from lib.audit.labels import cross_validated_probabilities, label_errors, precision_at_k, rank_label_errors
-from lib.audit.printed_tables import VALUES
 
 __all__ = [
     "protocol_ceilings",

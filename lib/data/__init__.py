@@ -1,7 +1,8 @@
 """Which images there are, what they look like to a network, and which part each of them plays."""
 
-from lib.data import dataset, demo, preprocess
-from lib.data.dataset import DIAGNOSIS_CLASSES, DataError, UnreadableImage, decode, isic_id, read_metadata
+from lib.data import demo, preprocess
+from lib.data.folder import DataError, UnreadableImage, check_folder, decode, find_folder
+from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata
 from lib.data.pool import POOLS, examples, pool_views
 from lib.data.predictions import (
     DESCRIPTION,
@@ -14,33 +15,37 @@ from lib.data.predictions import (
 )
 from lib.data.preprocess import release
 from lib.data.protocols import FOLDS, deal, labels_that_hold, not_evaluable, parts_of_fold, select, share_seen
+from lib.data.threads import map_in_threads
 
 __all__ = [
-    "read_not_evaluable",
+    "DESCRIPTION",
     "FOLDS",
+    "POOLS",
     "deal",
+    "examples",
     "labels_that_hold",
     "not_evaluable",
-    "parts_of_fold",
-    "share_seen",
-    "POOLS",
-    "examples",
-    "pool_views",
-    "DESCRIPTION",
     "out_of_fold",
-    "class_columns",
-    "predicted_class",
-    "read_predictions",
+    "parts_of_fold",
+    "pool_views",
+    "read_not_evaluable",
+    "share_seen",
     "without",
     "DIAGNOSIS_CLASSES",
     "DataError",
     "UnreadableImage",
-    "dataset",
+    "build_index",
+    "check_folder",
+    "class_columns",
     "decode",
     "demo",
+    "find_folder",
     "isic_id",
+    "map_in_threads",
+    "predicted_class",
     "preprocess",
     "read_metadata",
+    "read_predictions",
     "release",
     "select",
 ]

@@ -13,8 +13,11 @@ import pandas as pd
 
 from lib.config import MALIGNANT
 
-POOLS = ("nine", "two")  # of scenarios.yaml: the pool of the nine classes, and that of benign and malignant
-VIEW_COLUMNS = ["source", "image_id", "view", "class", "group", "in_nine", "in_two"]
+POOLS = (
+    "nine_classes",
+    "two_classes",
+)  # as in scenarios.yaml
+VIEW_COLUMNS = ["source", "image_id", "view", "class", "group", "in_nine_classes", "in_two_classes"]
 
 
 def pool_views(index: pd.DataFrame, sizes: Mapping[str, int], size_benign_malignant: int, seed: int) -> pd.DataFrame:
@@ -30,11 +33,11 @@ def pool_views(index: pd.DataFrame, sizes: Mapping[str, int], size_benign_malign
         seed: of the order in which files get one more view.
 
     Returns:
-        VIEW_COLUMNS, sorted by source and view; `class` is that of the file's folder, in_nine and in_two say (bool)
-        to which pool a view belongs.
+        VIEW_COLUMNS, sorted by source and view. `class` is that of the file's folder; in_nine_classes and
+        in_two_classes say (bool) to which pool a view belongs.
     """
     files = index.sort_values("source", ignore_index=True)
-    sizes_of = {"nine": sizes, "two": dict.fromkeys(("benign", "malignant"), size_benign_malignant)}
+    sizes_of = {"nine_classes": sizes, "two_classes": dict.fromkeys(("benign", "malignant"), size_benign_malignant)}
     nine, two = (
         _augmented(files["source"], pool_class(files["class"], pool), sizes_of[pool], seed, pool) for pool in POOLS
     )
@@ -46,7 +49,7 @@ def pool_views(index: pd.DataFrame, sizes: Mapping[str, int], size_benign_malign
 
 def pool_class(classes: pd.Series, pool: str) -> pd.Series:
     """The class of a folder class in a pool: itself among the nine, else benign or malignant."""
-    return classes if pool == "nine" else classes.isin(MALIGNANT).map({True: "malignant", False: "benign"})
+    return classes if pool == "nine_classes" else classes.isin(MALIGNANT).map({True: "malignant", False: "benign"})
 
 
 def random_for(seed: int, *names: str) -> np.random.Generator:

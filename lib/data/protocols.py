@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lib.config import Scenario
-from lib.data.dataset import DIAGNOSIS_CLASSES
+from lib.data.index import DIAGNOSIS_CLASSES
 from lib.data.pool import POOLS, pool_class, random_for
 
 FOLDS = 10  # tenths; fold k tests on tenth k, validates on tenth k+1 and trains on the other eight: 8-1-1
@@ -29,8 +29,8 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
         seed: of the dealing.
 
     Returns:
-        The table, a row a view: row (its place in images.npy), class, group, tenth_nine, tenth_two (0 to 9; NO_PART
-        where the view is not in that pool, or was dropped). And the files whose label was changed or that were
+        The table, a row a view: row (its place in images.npy), class, group, tenth_nine_classes, tenth_two_classes (0
+        to 9; NO_PART where the view is not in that pool, or was dropped). And the files whose label was changed or that were
         dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
     """
     table = pd.DataFrame({"row": np.arange(len(views)), "class": views["class"], "group": views["group"]})

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.figures.plots import COLOURS, INK, MUTED, RULE, styled
+from lib.figures.style import COLOURS, INK, MUTED, RULE, styled
 
 RUNG_NAMES = {
     "printed": "printed",

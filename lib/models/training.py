@@ -1,6 +1,5 @@
 """Training in the paper's two phases: the head on cached features, then the whole network."""
 
-import sys
 import time
 from dataclasses import dataclass
 
@@ -38,9 +37,9 @@ class Schedule:
 class Progress(keras.callbacks.Callback):
     """One line an epoch: fold, phase, loss, accuracy and the fold's time left if early stopping saves no epoch."""
 
-    def __init__(self, schedule: Schedule, fold: int, stream=None):
+    def __init__(self, schedule: Schedule, fold: int):
         super().__init__()
-        self.schedule, self.fold, self.stream = schedule, fold, stream
+        self.schedule, self.fold = schedule, fold
 
     def on_train_begin(self, logs=None):
         self.started = time.monotonic()
@@ -50,7 +49,7 @@ class Progress(keras.callbacks.Callback):
         left = (time.monotonic() - self.started) / done * (total - done)
         scores = " ".join(f"{key} {logs[key]:.3f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy"))
         line = f"fold {self.fold} {self.schedule.phase} epoch {done}/{total} {scores}, {left:.0f} s left"
-        print(line, file=self.stream or sys.stdout, flush=True)
+        print(line, flush=True)
 
 
 class OnDevice(keras.Model):

@@ -1,4 +1,4 @@
-"""What each printed number is worth."""
+"""What is each printed number worth?"""
 
 from lib.verdicts import ladder, scores
 from lib.verdicts.input_ranges import input_range_hypothesis

@@ -105,11 +105,6 @@ def reliability(frame: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     return table.assign(**edges).reset_index(drop=True)[["low", "high", "images", "confidence", "accuracy"]]
 
 
-def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Mean over images of |accuracy - confidence| of their bin; both args [n], bins of equal width over [0, 1]."""
-    return float(_ece(np.asarray(confidence), np.asarray(right, float), np.ones((1, len(right))), bins)[0])
-
-
 def confident(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Probability of the predicted class, and whether it was right (0 or 1), both float [n]."""
     confidence = frame[class_columns(frame)].to_numpy(float).max(axis=1)

@@ -1,7 +1,9 @@
-"""The audit of printed tables, against brute force, scikit-learn and tables whose truth is known."""
+"""The audit of printed tables, against brute force, scikit-learn and tables whose truth is known.
 
-from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
-from fractions import Fraction
+Sizes alone: tests/audit/test_fractions.py.
+"""
+
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,10 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from lib import figures
 from lib.audit import printed_tables
+from lib.audit.matrices import AVERAGES, binary_matrices
+from lib.audit.prose import text_errors
 from lib.config import PARAMS, PHASES, backbones, literature, published, scenarios
+from tests.audit.test_fractions import is_fraction
 
 CLASSES = {scenario.table: len(scenario.classes) for scenario in scenarios().values()}
 MIN_N, MAX_N = 100, 1500
@@ -24,37 +29,10 @@ def paper() -> dict:
     return printed_tables.published_audit(published(), text, 2357, MIN_N, MAX_N, literature=literature())
 
 
-# ---- sizes ----
-
-
-@settings(deadline=None, max_examples=60, derandomize=True)
-@given(st.lists(st.integers(0, 10000), min_size=1, max_size=3), st.integers(1, 300), st.sampled_from([1, 2]))
-def test_sizes_are_those_that_decimal_arithmetic_finds(units, min_n, decimals):
-    percentages = [Decimal(unit % (100 * 10**decimals + 1)) / 10**decimals for unit in units]
-    expected = [n for n in range(min_n, min_n + 40) if all(_is_fraction(p, n, decimals) for p in percentages)]
-    assert printed_tables.consistent_sizes([float(p) for p in percentages], min_n, min_n + 39, decimals) == expected
-
-
-@pytest.mark.parametrize("rounded", [6.2, 6.3])
-def test_a_tie_may_be_rounded_either_way(rounded):
-    assert 16 in printed_tables.consistent_sizes([rounded], 16, 16, decimals=1)  # 1/16 is 6.25 %
-
-
-@pytest.mark.parametrize("wrong", [100.01, -0.01, 84.913, float("nan")])
-def test_what_is_no_printed_percentage_is_refused(wrong):
-    with pytest.raises(ValueError, match="no percentage with 2 decimals"):
-        printed_tables.consistent_sizes([wrong], MIN_N, MAX_N)
-
-
-def test_an_empty_range_of_sizes_is_refused():
-    with pytest.raises(ValueError, match="no range"):
-        printed_tables.consistent_sizes([50.0], 200, 100)
-
-
 # ---- 2x2 matrices ----
 
 
-@pytest.mark.parametrize("average", printed_tables.AVERAGES)
+@pytest.mark.parametrize("average", AVERAGES)
 def test_matrices_are_those_that_scikit_learn_finds_by_trying_all(average):
     n = 11
     seen = {}
@@ -64,7 +42,7 @@ def test_matrices_are_those_that_scikit_learn_finds_by_trying_all(average):
                 matrix = ((right, support - right), (n - support - other, other))
                 seen.setdefault(_printed(np.array(matrix), average), set()).add(matrix)
     for printed, expected in seen.items():
-        found = printed_tables.binary_matrices(n, *printed, average=average)
+        found = binary_matrices(n, *printed, average=average)
         assert {tuple(map(tuple, matrix)) for matrix in found.tolist()} >= expected
         # what is found beyond rounds to the printed values within half a hundredth, ties included
         for matrix in found:
@@ -143,7 +121,7 @@ def sound() -> pd.DataFrame:
 def test_a_digit_that_makes_an_accuracy_no_fraction_names_its_row(sound, table, column):
     row = sound.index[sound["table"] == table][7]
     n = {1: 901, 2: 401, 3: 594, 4: 307}[table]
-    value = next(v for v in _digit_changes(sound.loc[row, column]) if not _is_fraction(Decimal(str(v)), n, 2))
+    value = next(v for v in _digit_changes(sound.loc[row, column]) if not is_fraction(Decimal(str(v)), n))
     columns = [column] if column == "val_accuracy" else [column, "recall"]  # recall stays equal: only n can tell
     sound.loc[row, columns] = value
     _, errors = printed_tables.audit_tables(sound, MIN_N, MAX_N)
@@ -182,7 +160,7 @@ def test_the_detection_rate_is_what_a_recount_by_hand_gives(sound):
     rows = sound[sound["table"] == 4]
     rate = printed_tables.detection_rate(rows, MIN_N, MAX_N)
     changed = [value for printed in rows["val_accuracy"] for value in _digit_changes(printed)]
-    caught = [not _is_fraction(Decimal(str(value)), 307, 2) for value in changed]
+    caught = [not is_fraction(Decimal(str(value)), 307) for value in changed]
     assert rate["by_column"]["val_accuracy"] == pytest.approx(np.mean(caught), abs=1e-4)
     assert rate["by_column"]["test_accuracy"] == rate["by_column"]["recall"] == 1.0  # recall must equal accuracy
     assert rate["changes"] == 5 * 36 * len(rows)
@@ -199,7 +177,7 @@ def test_sizes_of_the_papers_tables_hold_by_decimal_arithmetic(paper):
         assert [group["test_n"] for group in tables[number]["groups"]] == [n]
         rows = published()[published()["table"] == int(number)]
         for column in ("val_accuracy", "test_accuracy"):
-            assert all(_is_fraction(Decimal(f"{value:.2f}"), n, 2) for value in rows[column])
+            assert all(is_fraction(Decimal(f"{value:.2f}"), n) for value in rows[column])
     assert tables["2"]["val_n"] == tables["2"]["test_n"] == []
     groups = {group["test_n"]: group for group in tables["2"]["groups"]}
     assert {n: (group["val_n"], len(group["rows"])) for n, group in groups.items()} == {401: (401, 6), 500: (500, 6)}
@@ -259,15 +237,15 @@ def test_the_pools_are_larger_than_the_images_and_three_scenarios_add_up(paper):
 def test_a_wrong_number_in_the_prose_is_reported_and_a_right_one_is_not(kind, value, column, wrong):
     entry = {"place": "here", "quote": "q", "kind": kind, "table": "1", "phase": "finetune"}
     entry |= {"row": "EfficientNetV2B3", "column": column}
-    assert printed_tables.text_errors(published(), pd.DataFrame([entry | {"value": value}])) == []
-    (error,) = printed_tables.text_errors(published(), pd.DataFrame([entry | {"value": wrong}]))
+    assert text_errors(published(), pd.DataFrame([entry | {"value": value}])) == []
+    (error,) = text_errors(published(), pd.DataFrame([entry | {"value": wrong}]))
     assert (error["place"], float(error["printed"]), float(error["expected"])) == ("here", float(wrong), float(value))
 
 
 def test_an_entry_about_no_cell_is_refused():
     entry = {"place": "", "quote": "q", "kind": "value", "value": "1", "table": "1", "phase": "finetune"}
     with pytest.raises(ValueError, match="ResNet99"):
-        printed_tables.text_errors(published(), pd.DataFrame([entry | {"row": "ResNet99", "column": "f1"}]))
+        text_errors(published(), pd.DataFrame([entry | {"row": "ResNet99", "column": "f1"}]))
 
 
 # ---- figures ----
@@ -288,19 +266,6 @@ def test_the_figures_draw_where_no_size_was_found_and_no_data_set_is_known():
 
 
 # ---- helpers ----
-
-
-def _is_fraction(percentage: Decimal, n: int, decimals: int) -> bool:
-    """By trying every k with exact fractions and both ways of rounding."""
-    place = Decimal(1).scaleb(-decimals)
-    for k in range(n + 1):
-        if abs(Fraction(100 * k, n) - Fraction(percentage)) > 1:
-            continue
-        exact = Fraction(100 * k, n)
-        value = Decimal(exact.numerator) / Decimal(exact.denominator)
-        if percentage in (value.quantize(place, ROUND_HALF_UP), value.quantize(place, ROUND_HALF_EVEN)):
-            return True
-    return False
 
 
 def _digit_changes(printed: float) -> list[float]:

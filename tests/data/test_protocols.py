@@ -54,10 +54,10 @@ def test_the_pool_has_every_file_once_as_it_is_and_each_class_at_its_size(index)
     views = pool_views(index, SIZES, 250, 0)
     assert sorted(views.loc[views["view"] == 0, "source"]) == sorted(index["source"])
     assert not views.duplicated(["source", "view"]).any()
-    assert (views[views["in_nine"]]["class"].value_counts() == 100).all()
-    malignant = views.loc[views["in_two"], "class"].isin(params.MALIGNANT)
+    assert (views[views["in_nine_classes"]]["class"].value_counts() == 100).all()
+    malignant = views.loc[views["in_two_classes"], "class"].isin(params.MALIGNANT)
     assert malignant.sum() == 250 and (~malignant).sum() == len(index) - index["class"].isin(params.MALIGNANT).sum()
-    per_file = views[views["in_nine"]].groupby("source").size()
+    per_file = views[views["in_nine_classes"]].groupby("source").size()
     assert per_file.groupby(views.drop_duplicates("source").set_index("source")["class"]).agg(np.ptp).max() <= 1
 
 
@@ -98,7 +98,7 @@ def test_grouped_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allo
 
 
 def test_published_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
-    """A file has 2.5 views on average; a test view is unseen only if all its sisters lie in its own or the next tenth."""
+    """A test view is unseen only if all other views of its file lie in its own tenth or the next."""
     rows = chosen(index, "published")
     sisters = rows["source"].map(rows["source"].value_counts()) - 1
     assert share_seen(rows, "source") == pytest.approx((1 - 0.2**sisters).mean(), abs=0.06)
@@ -108,7 +108,7 @@ def test_protocols_differ_in_no_view_but_those_that_clean_drops(index):
     views = pool_views(index, SIZES, 250, 0)
     tables = {protocol: deal(index, views, protocol, 0)[0] for protocol in PROTOCOLS}
     assert all(table["row"].tolist() == list(range(len(views))) for table in tables.values())
-    for pool in ("nine", "two"):
+    for pool in ("nine_classes", "two_classes"):
         parts = {protocol: tables[protocol][f"tenth_{pool}"] for protocol in PROTOCOLS}
         assert ((parts["published"] == -1) == (parts["grouped"] == -1)).all()
         kept = tables["clean"]["class"] != ""

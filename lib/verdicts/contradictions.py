@@ -1,0 +1,116 @@
+"""Why a claim is impossible as printed: the paper's own tables contradict it, or no test set gives it."""
+
+import re
+
+import pandas as pd
+
+from lib.config import PHASES, scenarios
+from lib.verdicts.claims import SCORES, Check, claimed_value, compared, printed_table, roman
+from lib.verdicts.evidence import Evidence
+
+
+def contradiction(test: Check, evidence: Evidence) -> str:
+    """Why the claim cannot be true of the paper's own tables; empty where it can."""
+    if test.measure == "test_images":
+        holds, reason, _ = sizes_of_table(test, evidence)
+        return f"{reason}; a tenth of the images is at most {test.at_most:g}" if holds is False else ""
+    if test.measure not in (*SCORES, "gain"):
+        return ""
+    table, tables = scenarios()[test.scenario].table, printed_table()
+    for backbone in test.own:
+        said = _printed_says(test, tables, table, backbone)
+        if said:
+            return f"Table {roman(table)} contradicts it: {said}"
+        for phase in ([test.phase] if test.phase else PHASES) if test.comparison[0] == "equals" else []:
+            said = _row_error(evidence, table, phase, backbone, test.measure)
+            if said:
+                return f"Table {roman(table)}, {phase}, {backbone}: {said}"
+    return ""
+
+
+def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) -> str:
+    """What the printed table says against the claim; empty where it agrees."""
+    name, value = test.comparison
+
+    def printed(phase: str, who: str, measure: str = test.measure) -> float:
+        return float(tables.loc[(table, phase, who), measure])
+
+    if test.measure == "gain":
+        before, after = (printed(phase, backbone, "test_accuracy") for phase in PHASES)
+        gain = round(after - before, 2)
+        # a claim with fewer decimals than the table is a rounded one
+        wrong = abs(gain - value) > 0.5 * 10 ** -_decimals(value) + 1e-9 if name == "equals" else gain <= value
+        return f"{before:.2f} to {after:.2f} is {gain:+.2f} points" if wrong else ""
+    own = printed(test.phase, backbone)
+    if name == "equals" and value != "printed" and own != value:
+        return f"{test.measure.replace('_', ' ')} of {backbone} is {own:.2f}, not {value:.2f}"
+    if name == "rank":
+        rank = 1 + sum(printed(test.phase, other) > own for other in compared())
+        return f"{backbone} has rank {rank}" if rank != value else ""
+    if name in ("better_than", "worse_than"):
+        side = 1 if name == "better_than" else -1
+        wrong = [other for other in value if side * (own - printed(test.phase, other)) <= 0]
+        return "; ".join(f"{other} has {printed(test.phase, other):.2f}, {backbone} {own:.2f}" for other in wrong)
+    if name == "above" and own <= value:
+        return f"{own:.2f} is not above {value:g}"
+    return ""
+
+
+def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measure: str) -> str:
+    """What the audit has against a printed row: values that contradict each other, or that no test set gives."""
+    for error in (evidence.published_audit or {}).get("row_errors") or []:
+        same_row = (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone)
+        if same_row and measure in _scores_named(error["what"]):
+            return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"
+    row = evidence.row(table, phase, backbone)
+    key = "val_n" if measure == "val_accuracy" else "test_n"
+    if row and row.get(key) == [] and measure in ("test_accuracy", "val_accuracy", "recall"):
+        return "no test set of any size in the audited range gives this accuracy"
+    if row and row.get("confusion_matrices") == 0 and measure != "val_accuracy":
+        return "no 2x2 confusion matrix gives accuracy, precision, recall and F1 together"
+    return ""
+
+
+def _scores_named(what: str) -> set[str]:
+    """The scores that a row error is about: those it names, or all where it names none."""
+    names = dict(
+        zip(SCORES, (r"\b(test_)?accuracy\b", r"\bval_accuracy\b", r"\bprecision\b", r"\brecall\b", r"\bf1\b"))
+    )
+    return {score for score, pattern in names.items() if re.search(pattern, what, re.IGNORECASE)} or set(SCORES)
+
+
+def ceiling(test: Check, evidence: Evidence, protocol: str) -> str:
+    """The printed accuracy is above what any classifier can reach on this data set's contradictory contents."""
+    if test.measure != "test_accuracy" or test.comparison[0] != "equals" or evidence.study.synthetic:
+        return ""
+    ceilings = (evidence.dataset_audit or {}).get("accuracy_ceiling") or {}
+    ceiling = (ceilings.get(protocol) or {}).get(test.scenario) if isinstance(ceilings.get(protocol), dict) else None
+    claimed = max(claimed_value(test, backbone) for backbone in test.own)
+    if ceiling is not None and claimed > 100 * ceiling + 0.005:
+        return (
+            f"contradictory labels: no classifier reaches more than {100 * ceiling:.2f} % on the test set of {protocol}"
+        )
+    return ""
+
+
+def sizes_of_table(test: Check, evidence: Evidence) -> tuple[bool | None, str, dict]:
+    table = scenarios()[test.scenario].table
+    audit = evidence.table(table)
+    if not audit:
+        return None, "the printed tables were not audited", {}
+    sizes = [int(n) for n in audit.get("test_n") or []]
+    groups = sorted({int(group["test_n"]) for group in audit.get("groups") or []})
+    numbers = {"test_n": sizes, "sizes_of_groups": groups, "at_most": test.at_most}
+    said = f"test-set sizes that give all accuracies of Table {roman(table)}: {_listed(sizes)}"
+    if not sizes:
+        said = f"no single test-set size gives all accuracies of Table {roman(table)}"
+        said += f" (its rows share the sizes {_listed(groups)})" if groups else ""
+    return any(n <= test.at_most for n in sizes), said, numbers
+
+
+def _listed(sizes: list[int]) -> str:
+    return ", ".join(str(n) for n in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
+
+
+def _decimals(value: float) -> int:
+    return len(f"{value:g}".partition(".")[2])
