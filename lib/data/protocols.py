@@ -30,8 +30,8 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
 
     Returns:
         The table, a row a view: row (its place in images.npy), class, group, tenth_nine_classes, tenth_two_classes (0
-        to 9; NO_PART where the view is not in that pool, or was dropped). And the files whose label was changed or that were
-        dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
+        to 9; NO_PART where the view is not in that pool, or was dropped). And the files whose label was changed or
+        that were dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
     """
     table = pd.DataFrame({"row": np.arange(len(views)), "class": views["class"], "group": views["group"]})
     changes = pd.DataFrame(columns=["source", "image_id", "folder_class", "class", "reason"])
