@@ -1,0 +1,201 @@
+"""Intervals that respect groups and folds.
+
+Images of one lesion, duplicates and views of one image are not independent, so whole groups are resampled (the cluster
+bootstrap: Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). Training differs from fold to
+fold too; where the folds spread more than their groups explain, the folds' spread decides.
+
+Limit: the folds share most of their training images, so their spread says a little less than ten studies would (Bengio
+& Grandvalet, Journal of Machine Learning Research 5:1089, 2004).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+LEVEL = 0.95
+RESAMPLES = 2000
+MIN_FOLDS = 5  # with fewer runs their own spread is not known well enough for a repetition interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with an interval, in the value's own unit."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+    def holds(self, value: float) -> bool:
+        """Whether the interval holds `value`."""
+        return self.low <= value <= self.high
+
+
+def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """How often each group is drawn in each resample.
+
+    Returns:
+        weights float64 [resamples, number of groups], each row adding up to the number of groups; and the number
+        of each image's group, int [n].
+    """
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    return _draws(len(names), resamples, seed), codes
+
+
+def resampled_means(values: np.ndarray, groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Means of each column over resampled groups; all columns see the same resamples, so differences are paired.
+
+    Args:
+        values: float [n] or [n, k]; NaN where an image is not in that column's test set.
+        groups: [n].
+
+    Returns:
+        float [resamples, k]; NaN where a resample has no image of a column.
+    """
+    values = np.asarray(values, float).reshape(len(groups), -1)
+    weights, codes = group_weights(groups, resamples, seed)
+    known = ~np.isnan(values)
+    sums, counts = np.zeros((2, weights.shape[1], values.shape[1]))
+    np.add.at(sums, codes, np.where(known, values, 0))
+    np.add.at(counts, codes, known)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weights @ sums) / (weights @ counts)
+
+
+def mean_estimate(
+    value: float, resampled: np.ndarray, fold_values: np.ndarray | None = None, level: float = LEVEL
+) -> Estimate:
+    """A mean, or a paired difference of means, with its interval.
+
+    Groups resampled give the sampling error of the images. The folds' own spread, s^2 / folds, holds that error too,
+    and beside it what differs from training to training. Where it is larger it decides: then the interval is that of
+    Student's t, with the degrees of freedom of the part that the folds alone show (Satterthwaite, Biometrics Bulletin
+    2:110, 1946).
+
+    Args:
+        value: the mean over all images.
+        resampled: the same over resampled groups [resamples].
+        fold_values: the same of each fold alone [folds] or [folds, seeds]; with fewer than two folds groups decide.
+    """
+    resampled = resampled[~np.isnan(resampled)]
+    of_groups = float(resampled.var()) if len(resampled) else np.nan
+    folds = _over_seeds(fold_values)
+    of_folds = float(folds.var(ddof=1)) / len(folds) if len(folds) > 1 else 0.0
+    if not of_folds > of_groups:
+        low, high = percentile_interval(resampled, level) if len(resampled) else (np.nan, np.nan)
+        return Estimate(value, low, high)
+    degrees = (len(folds) - 1) * (of_folds / (of_folds - of_groups)) ** 2
+    half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(of_folds))
+    return Estimate(value, value - half, value + half)
+
+
+def proportion_estimate(
+    correct: np.ndarray,
+    groups: np.ndarray,
+    fold_values: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Estimate:
+    """The mean of `correct` [n], values of 0 to 1, with the interval of `mean_estimate`.
+
+    Values that are all 0 or all 1 leave the bootstrap nothing to vary: then Wilson's interval with a group as one
+    image, which is never too narrow. An empty test set has no value.
+    """
+    correct = np.asarray(correct, float)
+    if len(correct) == 0:
+        return Estimate(np.nan, np.nan, np.nan)
+    if np.all(correct == correct[0]) and correct[0] in (0.0, 1.0):
+        size = len(np.unique(groups))
+        low, high = proportion_confint(correct[0] * size, size, alpha=1 - level, method="wilson")
+        return Estimate(float(correct[0]), float(low), float(high))
+    return mean_estimate(
+        float(correct.mean()), resampled_means(correct, groups, resamples, seed)[:, 0], fold_values, level
+    )
+
+
+def repetition_interval(
+    fold_values: np.ndarray | None,
+    ours: Estimate | None = None,
+    printed: Estimate | None = None,
+    level: float = LEVEL,
+) -> Estimate:
+    """Where one more run like the paper's, one split and one seed, gives its value: a prediction interval.
+
+    A fold is such a run: an eight-to-one-to-one split of the pool, trained once. With at least MIN_FOLDS of them their
+    own spread tells it: mean +- t s sqrt(1 + 1/folds). With fewer, both numbers' sampling errors are joined
+    (Newcombe), as if training added none: the printed number's interval says how far one run of its size can fall.
+
+    Args:
+        fold_values: the value of each run [folds] or [folds, seeds].
+        ours, printed: needed with fewer folds: our mean and the printed number, each with the interval of its own
+            sampling error.
+
+    Returns:
+        The mean of the runs with the interval; NaN bounds where neither way is open.
+    """
+    runs = np.asarray([] if fold_values is None else fold_values, float)
+    runs = runs.reshape(len(runs), -1)
+    runs = runs[~np.isnan(runs).all(axis=1)] if len(runs) else runs
+    if len(runs) >= MIN_FOLDS:
+        centre, folds = float(np.nanmean(runs)), len(runs)
+        half = stats.t.ppf((1 + level) / 2, folds - 1) * np.nanstd(runs, ddof=1) * np.sqrt(1 + 1 / folds)
+        return Estimate(centre, centre - float(half), centre + float(half))
+    if ours is None or printed is None:
+        return Estimate(np.nan if ours is None else ours.value, np.nan, np.nan)
+    # the numbers that a run of the printed size can give are those whose difference from ours is within chance
+    below = np.hypot(ours.value - ours.low, printed.high - printed.value)
+    above = np.hypot(ours.high - ours.value, printed.value - printed.low)
+    return Estimate(ours.value, ours.value - float(below), ours.value + float(above))
+
+
+def difference_of_independent(first: Estimate, second: Estimate) -> Estimate:
+    """first - second of two independent estimates, with its interval.
+
+    Newcombe's square-and-add of the two intervals (Statistics in Medicine 17:873, 1998), which with Wilson's
+    intervals is his hybrid score interval.
+    """
+    difference = first.value - second.value
+    return Estimate(
+        difference,
+        difference - float(np.hypot(first.value - first.low, second.high - second.value)),
+        difference + float(np.hypot(first.high - first.value, second.value - second.low)),
+    )
+
+
+def wilson(value: float, size: int | None, level: float = LEVEL) -> Estimate:
+    """A printed share of `size` images with Wilson's interval; without a size the number stands alone."""
+    if not size:
+        return Estimate(value, value, value)
+    low, high = proportion_confint(value * size, size, alpha=1 - level, method="wilson")
+    return Estimate(value, float(low), float(high))
+
+
+def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """The central `level` of resampled values [resamples]."""
+    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _over_seeds(fold_values: np.ndarray | None) -> np.ndarray:
+    """The mean of each fold over its seeds, [folds]; folds that were not run are left out."""
+    if fold_values is None or len(fold_values) == 0:
+        return np.array([])
+    runs = np.asarray(fold_values, float)
+    runs = runs.reshape(len(runs), -1)
+    return np.nanmean(runs[~np.isnan(runs).all(axis=1)], axis=1)
+
+
+@lru_cache(maxsize=8)  # the same few test sets are resampled for every measure
+def _draws(groups: int, resamples: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).integers(groups, size=(resamples, groups))
+    cells = drawn + groups * np.arange(resamples)[:, None]
+    weights = np.bincount(cells.ravel(), minlength=resamples * groups).reshape(resamples, groups).astype(float)
+    weights.flags.writeable = False
+    return weights
