@@ -2,12 +2,13 @@
 
 from lib.data import dataset, demo, preprocess, splits
 from lib.data.dataset import DIAGNOSIS_CLASSES, DataError, UnreadableImage, decode, isic_id, read_metadata
-from lib.data.predictions import class_columns, predicted_class, read_all, read_predictions, without
+from lib.data.predictions import class_columns, out_of_fold, predicted_class, read_all, read_predictions, without
 from lib.data.preprocess import release
 from lib.data.splits import select
 
 __all__ = [
     "class_columns",
+    "out_of_fold",
     "predicted_class",
     "read_all",
     "read_predictions",

@@ -1,13 +1,14 @@
 """The predictions that a training run saves: a row an image and view, a column a class."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES
+from lib.config import PHASES, StudyPaths
 
-DESCRIPTION = ["seed", "source", "image_id", "group", "view", "part", "true_class"]
+DESCRIPTION = ["seed", "fold", "row", "source", "image_id", "group", "view", "part", "true_class"]
 
 
 def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
@@ -41,3 +42,46 @@ def predicted_class(predictions: pd.DataFrame) -> np.ndarray:
 def without(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Predictions of the images whose class can be evaluated: those of `classes` (too few to test) are left out."""
     return predictions[~predictions["true_class"].isin(classes)].reset_index(drop=True)
+
+
+def out_of_fold(
+    paths: StudyPaths,
+    protocol: str,
+    preprocessing: str,
+    scenario: str,
+    backbone: str,
+    phase: str,
+    seeds: Sequence[int],
+    part: str = "test",
+    originals: bool = False,
+) -> pd.DataFrame:
+    """A cell's saved predictions of one part over all folds, its seeds under each other in column `seed`.
+
+    With ten folds each view is tested once a seed, and validated once. Images of a class that is not evaluable
+    (prepared, `not_evaluable`) are left out.
+
+    Args:
+        part: val or test.
+        originals: leave augmented views out.
+
+    Returns:
+        seed, then what the run saved (DESCRIPTION), then a column a class; empty where none was saved.
+    """
+    frames = []
+    for seed in seeds:
+        frame = read_predictions(paths.run(protocol, preprocessing, scenario, backbone, seed), phase)
+        if frame is not None:
+            kept = (frame["part"] == part) & ((frame["view"] == 0) | (not originals))
+            frames.append(frame[kept].assign(seed=seed))
+    if not frames:
+        return pd.DataFrame(columns=["seed"])
+    frame = without(pd.concat(frames, ignore_index=True), _not_evaluable(paths, protocol, scenario))
+    return frame[["seed", *frame.columns.drop("seed")]]
+
+
+def _not_evaluable(paths: StudyPaths, protocol: str, scenario: str) -> list[str]:
+    file = paths.not_evaluable(protocol)
+    if not file.is_file():
+        return []
+    table = pd.read_csv(file)
+    return list(table.loc[table["scenario"] == scenario, "class"])
