@@ -1,0 +1,161 @@
+"""The three protocols: which view, under which label, is tested in which fold.
+
+A protocol is a table over the rows of the pool (lib.data.pool). Protocols differ in no pixel and in no model:
+`published` deals views to tenths at random, which is the leak that the printed test sets imply. `grouped` deals whole
+groups. `clean` is `grouped` with labels that hold.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from lib.config import Scenario
+from lib.data.dataset import DIAGNOSIS_CLASSES
+from lib.data.pool import POOLS, pool_class, random_for
+
+FOLDS = 10  # tenths; fold k tests on tenth k, validates on tenth k+1 and trains on the other eight: 8-1-1
+NO_PART = -1  # the tenth of a view that takes no part
+
+
+def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A protocol as a table over the rows of the pool.
+
+    Args:
+        index: a row a file: source, class, near_group, group, diagnosis (audit/images.parquet).
+        views: what lib.data.pool.pool_views makes of it.
+        protocol: published, grouped or clean.
+        seed: of the dealing.
+
+    Returns:
+        The table, a row a view: row (its place in images.npy), class, group, tenth_nine, tenth_two (0 to 9; NO_PART
+        where the view is not in that pool, or was dropped). And the files whose label was changed or that were
+        dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
+    """
+    table = pd.DataFrame({"row": np.arange(len(views)), "class": views["class"], "group": views["group"]})
+    changes = pd.DataFrame(columns=["source", "image_id", "folder_class", "class", "reason"])
+    if protocol == "published":
+        for pool in POOLS:
+            table[f"tenth_{pool}"] = _deal_views(views, pool, seed)
+        return table, changes
+    tenth = views["source"].map(_deal_groups(index, seed))
+    if protocol == "clean":
+        labels, changes = labels_that_hold(index)
+        table["class"] = views["source"].map(labels)
+        tenth = tenth.where(table["class"] != "", NO_PART)
+    for pool in POOLS:
+        table[f"tenth_{pool}"] = tenth.where(views[f"in_{pool}"], NO_PART).astype(np.int64)
+    return table, changes
+
+
+def labels_that_hold(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+    """The label of each file under `clean`.
+
+    Identical and near-identical pictures have one label. Where their files lie in two classes, or the official
+    diagnosis contradicts the class, the diagnosis decides; where there is none, or it fits two of the classes, the
+    files are dropped. BKL covers pigmented benign and seborrheic keratosis: it corrects neither into the other, and
+    a file of a third class with that diagnosis is dropped.
+
+    Args:
+        index: a row a file: source, image_id, class, near_group, diagnosis ("" where there is none).
+
+    Returns:
+        source -> class ("" where dropped), and the files that were changed or dropped, with the reason.
+    """
+    labels = dict(zip(index["source"], index["class"]))
+    reasons: dict[str, str] = {}
+    pictures = pd.DataFrame(
+        {
+            "claimed": index.groupby("near_group")["class"].agg(set),
+            "codes": index.groupby("near_group")["diagnosis"].agg(set),
+            "sources": index.groupby("near_group")["source"].agg(list),
+        }
+    )
+    for claimed, codes, sources in pictures.itertuples(index=False):
+        codes = codes - {""}
+        official = set.intersection(*(set(DIAGNOSIS_CLASSES[code]) for code in codes)) if codes else claimed
+        possible = claimed & official or official
+        label = next(iter(possible)) if len(possible) == 1 else ""
+        reason = f"official diagnosis {'/'.join(sorted(codes))}"
+        if not label:
+            decides = f"diagnosis {'/'.join(sorted(codes))} does not decide" if codes else "no diagnosis decides"
+            reason = f"{decides} between {' and '.join(sorted(claimed | official))}"
+        for source in sources:
+            if labels[source] != label:
+                labels[source], reasons[source] = label, reason
+    reason_of = index["source"].map(reasons).fillna("")
+    changes = index.assign(folder_class=index["class"], reason=reason_of, **{"class": index["source"].map(labels)})
+    changes = changes.loc[changes["reason"] != "", ["source", "image_id", "folder_class", "class", "reason"]]
+    return pd.Series(labels), changes.sort_values("source", ignore_index=True)
+
+
+def select(views: pd.DataFrame, table: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
+    """The views that take part in a scenario under a protocol: row, source, image_id, group, view, label, tenth.
+
+    `label` is the class of the scenario's task; `row` is the place in images.npy and features.npy.
+    """
+    rows = table[["row", "group"]].join(views[["source", "image_id", "view"]])
+    rows = rows.assign(label=table["class"].map(scenario.label_of()), tenth=table[f"tenth_{scenario.pool}"])
+    return rows[rows["label"].notna() & (rows["tenth"] != NO_PART)].reset_index(drop=True)
+
+
+def parts_of_fold(chosen: pd.DataFrame, fold: int) -> pd.DataFrame:
+    """The views of `select` with their `part` in a fold: test (its tenth), val (the next tenth) or train."""
+    held_out = {fold: "test", (fold + 1) % FOLDS: "val"}
+    return chosen.assign(part=chosen["tenth"].map(held_out).fillna("train"), fold=fold)
+
+
+def not_evaluable(chosen: Mapping[str, pd.DataFrame], scenarios: Mapping[str, Scenario], least: int) -> pd.DataFrame:
+    """The classes of each scenario with fewer than `least` original images over all folds: they are not scored.
+
+    Args:
+        chosen: scenario -> what `select` gives.
+
+    Returns:
+        scenario, class, originals, reason: what the report shows in place of a number.
+    """
+    rows = []
+    for name, scenario in scenarios.items():
+        originals = chosen[name].loc[chosen[name]["view"] == 0, "label"].value_counts()
+        for label in scenario.names:
+            count = int(originals.get(label, 0))
+            if count < least:
+                reason = f"{count} original images over all folds, at least {least} are needed"
+                rows.append({"scenario": name, "class": label, "originals": count, "reason": reason})
+    return pd.DataFrame(rows, columns=["scenario", "class", "originals", "reason"])
+
+
+def share_seen(chosen: pd.DataFrame, by: str) -> float:
+    """The share of test views, over all folds, of which another view with the same `by` is in the training part.
+
+    Args:
+        chosen: what `select` gives.
+        by: a column: source or group.
+    """
+    counts = pd.crosstab(chosen[by], chosen["tenth"]).reindex(columns=range(FOLDS), fill_value=0)
+    own = chosen["tenth"].to_numpy()
+    of_view = counts.loc[chosen[by]].to_numpy()
+    places = np.arange(len(chosen))
+    # what is left when the test tenth and the validation tenth are taken off lies in the training part
+    in_training = of_view.sum(axis=1) - of_view[places, own] - of_view[places, (own + 1) % FOLDS]
+    return float((in_training > 0).mean()) if len(chosen) else float("nan")
+
+
+def _deal_views(views: pd.DataFrame, pool: str, seed: int) -> pd.Series:
+    """A random tenth for each view of a pool, within each class of that pool, tenths of equal size."""
+    tenth = pd.Series(NO_PART, index=views.index)
+    for label, members in views[views[f"in_{pool}"]].groupby(pool_class(views["class"], pool)):
+        random = random_for(seed, "published", pool, label)
+        tenth[members.index] = random.permutation((np.arange(len(members)) + random.integers(FOLDS)) % FOLDS)
+    return tenth
+
+
+def _deal_groups(index: pd.DataFrame, seed: int) -> pd.Series:
+    """source -> tenth: groups stay whole, and each class is spread over the tenths as evenly as its groups allow."""
+    files = index.sort_values("source", ignore_index=True)
+    dealer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(random_for(seed, "groups").integers(2**31)))
+    tenth = pd.Series(0, index=files["source"])
+    for number, (_, test) in enumerate(dealer.split(files, files["class"], files["group"])):
+        tenth.iloc[test] = number
+    return tenth
