@@ -1,13 +1,13 @@
 """What is each printed number worth?"""
 
 from lib.verdicts import beyond, scores
+from lib.verdicts.answers import NOT_TESTED, OUTCOMES, UNDECIDED
 from lib.verdicts.claims import Claims, load_claims
 from lib.verdicts.evidence import weighted_scores
 from lib.verdicts.judging import (
     IMPOSSIBLE,
     LEAKAGE,
     NOT_REPRODUCED,
-    NOT_TESTED,
     REPRODUCED,
     VERDICTS,
     as_table,
@@ -29,7 +29,9 @@ __all__ = [
     "LEAKAGE",
     "NOT_REPRODUCED",
     "NOT_TESTED",
+    "OUTCOMES",
     "REPRODUCED",
+    "UNDECIDED",
     "VERDICTS",
     "as_table",
     "beyond",

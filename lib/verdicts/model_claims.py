@@ -156,9 +156,9 @@ def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     sample = next(iter(leads.values()))
     whose = "ahead of" if sign > 0 else "behind"
     said = "; ".join(
-        f"{points(lead)} {whose} {rival}{why(side, lead, rules)}"
-        for rival, (side, lead) in sides.items()
-        if side == outcome
+        f"{points(lead)} {whose} {rival}{why(own, lead, rules)}"
+        for rival, (own, lead) in sides.items()
+        if own == outcome
     )
     return Answer(outcome, f"{PROTOCOL_OF[question]}: {said}{_then(outcome, sample)}", numbers | sample.counts, sides)
 
