@@ -15,14 +15,15 @@ OUTCOMES = (YES, NO, AGREES, HIGHER, LOWER, UNDECIDED, NOT_TESTED)
 class Answer:
     """What a question was answered, why, and the numbers behind it.
 
-    `compared`: what was compared -> (outcome, interval of the mean): for a number that of ours, for a direction that
-    of the difference on the claim's side, fractions of 1. Two answers differ beyond chance where these do not overlap.
+    `compared`: what was compared -> whether it speaks against the claim, and its interval at the level `apart`: for a
+    number that of ours, for a direction that of the difference on the claim's side, fractions of 1. Two answers differ
+    where these do not overlap.
     """
 
     outcome: str
     reason: str
     numbers: dict[str, Any] = field(default_factory=dict)
-    compared: dict[str, tuple[str, Estimate]] = field(default_factory=dict)
+    compared: dict[str, tuple[bool, Estimate]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {"outcome": self.outcome, "reason": self.reason, "numbers": self.numbers}
@@ -47,10 +48,6 @@ def of_all(outcomes: list[str]) -> str:
 
 def shifted(estimate: Estimate, by: float) -> Estimate:
     return Estimate(estimate.value + by, estimate.low + by, estimate.high + by)
-
-
-def turned(estimate: Estimate) -> Estimate:
-    return Estimate(-estimate.value, -estimate.high, -estimate.low)
 
 
 def points(difference: Estimate) -> str:

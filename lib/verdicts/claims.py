@@ -112,6 +112,7 @@ class Rules(Strict):
     alpha: float = Field(0.05, gt=0, lt=0.5)  # of the rank correlation and, corrected, of comparisons with rivals
     widest: float = Field(20.0, gt=0)  # points: a wider repetition interval cannot confirm a number
     margin: float = Field(5.0, gt=0)  # points: differences that lie within it are none
+    apart: float = Field(0.99, gt=0.5, lt=1)  # of the intervals that do not overlap where the leak makes a claim
     resamples: int = Field(2000, ge=100)
     seed: int = Field(0, ge=0)
 
@@ -211,9 +212,10 @@ def printed_table() -> pd.DataFrame:
     return published().set_index(["table", "phase", "backbone"])
 
 
-def compared() -> list[str]:
+@cache
+def compared() -> tuple[str, ...]:
     """The backbones that the paper compares; a study may have others beside them."""
-    return list(published()["backbone"].unique())
+    return tuple(published()["backbone"].unique())
 
 
 def roman(table: int) -> str:

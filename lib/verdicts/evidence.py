@@ -48,6 +48,10 @@ class Sample:
         value, resampled, runs = self.value - other.value, self.resampled - other.resampled, self.runs - other.runs
         return Sample(value, resampled, runs, self.images, self.groups)
 
+    def turned(self) -> "Sample":
+        """The same with the other sign."""
+        return Sample(-self.value, -self.resampled, -self.runs, self.images, self.groups)
+
     @property
     def counts(self) -> dict[str, int]:
         seeds = int((~np.isnan(self.runs)).any(axis=0).sum())
@@ -134,8 +138,8 @@ class Evidence:
         per_group = np.zeros((groups, sums.shape[1]))
         np.add.at(per_group, found.group, sums)
         folds_run, fold_codes = np.unique(found.fold, return_inverse=True)
-        seeds = self.study.seeds
-        seed_codes = np.array([seeds.index(seed) for seed in found.seed.tolist()])
+        seeds = sorted(self.study.seeds)
+        seed_codes = np.searchsorted(seeds, found.seed)
         per_run = np.zeros((len(folds_run) * len(seeds), sums.shape[1]))
         np.add.at(per_run, fold_codes * len(seeds) + seed_codes, sums)
         return Sample(

@@ -6,8 +6,8 @@ under `published` give it? *Unseen lesions*: does it hold under `clean`? Togethe
 - impossible as printed: no test set or no confusion matrix gives it, or the paper's tables contradict it;
 - not reproduced: the procedure answers no, whatever `clean` says: two errors that cancel are no reproduction;
 - reproduced only with leakage: procedure yes, and under `clean` the number is worse beyond chance, or the direction is
-  refuted; and what is worse there is worse than under `published` too, beyond chance (the intervals do not overlap):
-  the difference between what is significant and what is not is not itself significant (Gelman & Stern, The American
+  refuted; and what is worse there is worse than under `published` too: their 99 % intervals do not overlap, since the
+  difference between what is significant and what is not is not itself significant (Gelman & Stern, The American
   Statistician 60:328, 2006);
 - reproduced: procedure yes, and under `clean` the number agrees or is better, or the direction holds;
 - undecided: tested, and none of these; the reason says what would decide it;
@@ -113,15 +113,15 @@ def _of_both(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
             return LEAKAGE, both
         return (
             UNDECIDED,
-            f"{both}; but clean and published do not differ beyond chance: more folds or images would tell",
+            f"{both}; but the intervals under clean and published overlap: more folds or images would tell",
         )
     return UNDECIDED, both
 
 
 def _lost(procedure: Answer, unseen: Answer, higher_is_worse: bool) -> bool:
     """Whether something that clean has against the claim is worse than under published, their intervals apart."""
-    for what, (outcome, under_clean) in unseen.compared.items():
-        if outcome in (YES, AGREES, UNDECIDED) or what not in procedure.compared:
+    for what, (against, under_clean) in unseen.compared.items():
+        if not against or what not in procedure.compared:
             continue
         under_published = procedure.compared[what][1]
         if under_clean.low > under_published.high if higher_is_worse else under_clean.high < under_published.low:

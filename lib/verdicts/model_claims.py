@@ -34,13 +34,12 @@ from lib.verdicts.answers import (
     points,
     shifted,
     side,
-    turned,
     why,
     within,
 )
-from lib.verdicts.claims import SCORES, Check, claimed_value, compared, printed_table
+from lib.verdicts.claims import SCORES, Check, Rules, claimed_value, compared, printed_table
 from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence, Sample
-from lib.verdicts.resampling import Estimate, difference_of_independent, repetition_interval
+from lib.verdicts.resampling import MIN_FOLDS, Estimate, difference_of_independent, repetition_interval
 
 
 def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
@@ -78,7 +77,10 @@ def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     if question == PROCEDURE:
         run = repetition_interval(sample.runs, ours, printed, rules.level)
         numbers |= {"repetition_low": scale * run.low, "repetition_high": scale * run.high} | sample.counts
-        said = f"published gives {_of(ours, test)}, one more run {_range(run, test)}; printed {_value(printed, test)}"
+        said = f"published gives {_of(ours, test)}, one more run {_range(run, test)}"
+        if len(sample.runs) < MIN_FOLDS:
+            said += f" (by sampling errors alone, with fewer than {MIN_FOLDS} folds)"
+        said += f"; printed {_value(printed, test)}"
         if not run.holds(printed.value):
             outcome, said = NO, f"{said} lies outside"
         elif 100 * run.width > rules.widest:
@@ -103,7 +105,8 @@ def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> An
             if of_print >= rules.margin:
                 more = f"the print's {size} test images alone leave {of_print:.1f} points"
             said += f": neither beyond chance nor within {rules.margin:g} points; {more}"
-    return Answer(outcome, said, numbers, {"number": (outcome, ours)})
+    wide = sample.estimate(max(rules.level, rules.apart), share=test.measure in SCORES)
+    return Answer(outcome, said, numbers, {"number": (outcome in (HIGHER, LOWER), wide)})
 
 
 def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sample: Sample) -> tuple[Estimate, int]:
@@ -135,7 +138,8 @@ def _above(test: Check, evidence: Evidence, question: str, backbone: str) -> Ans
     outcome = side(lead, rules)
     numbers = numbers_of(ours, "ours") | {"value": test.above} | sample.counts
     said = f"{PROTOCOL_OF[question]} gives {_of(ours, test)}, to be above {test.above:g}{why(outcome, lead, rules)}"
-    return Answer(outcome, said + _then(outcome, sample), numbers, {"lead": (outcome, lead)})
+    wide = shifted(sample.estimate(max(rules.level, rules.apart), share=test.measure in SCORES), -test.above / 100)
+    return Answer(outcome, said + _then(outcome, sample), numbers, {"lead": (outcome == NO, wide)})
 
 
 def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
@@ -144,23 +148,19 @@ def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     if not leads:
         return Answer(NOT_TESTED, missing)
     rules = evidence.rules
-    level = 1 - rules.alpha / len(rivals)
-    found = {
-        rival: (lead if sign > 0 else _negative(lead)).estimate(level, share=False) for rival, lead in leads.items()
-    }
-    sides = {rival: (side(lead, rules), lead) for rival, lead in found.items()}
-    outcome = of_all([own for own, _ in sides.values()] + [NOT_TESTED] * bool(missing))
-    numbers = {rival: {"outcome": own} | numbers_of(lead, "difference") for rival, (own, lead) in sides.items()}
+    leads = {rival: lead if sign > 0 else lead.turned() for rival, lead in leads.items()}
+    found = {rival: lead.estimate(1 - rules.alpha / len(rivals), share=False) for rival, lead in leads.items()}
+    sides = {rival: side(lead, rules) for rival, lead in found.items()}
+    outcome = of_all([*sides.values(), *([NOT_TESTED] if missing else [])])
+    numbers = {rival: {"outcome": sides[rival]} | numbers_of(lead, "difference") for rival, lead in found.items()}
     if outcome == NOT_TESTED:
-        return Answer(outcome, missing, numbers, sides)
-    sample = next(iter(leads.values()))
+        return Answer(outcome, missing, numbers)
+    decisive = [rival for rival in found if sides[rival] == outcome]
     whose = "ahead of" if sign > 0 else "behind"
-    said = "; ".join(
-        f"{points(lead)} {whose} {rival}{why(own, lead, rules)}"
-        for rival, (own, lead) in sides.items()
-        if own == outcome
-    )
-    return Answer(outcome, f"{PROTOCOL_OF[question]}: {said}{_then(outcome, sample)}", numbers | sample.counts, sides)
+    said = "; ".join(f"{points(found[r])} {whose} {r}{why(outcome, found[r], rules)}" for r in decisive)
+    sample = next(iter(leads.values()))
+    said = f"{PROTOCOL_OF[question]}: {said}{_then(outcome, sample)}"
+    return Answer(outcome, said, numbers | sample.counts, _apart(leads, sides, rules))
 
 
 def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
@@ -189,9 +189,10 @@ def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answ
     sample = next(iter(leads.values()))
     # the sides that the printed table gives: whoever is on the other side, or on none, speaks against the rank
     scores = _printed_scores(test)
-    sided = {r: lead if scores[backbone] > scores[r] else turned(lead) for r, lead in found.items()}
-    sides = {rival: (side(lead, rules), lead) for rival, lead in sided.items()}
-    return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, sides)
+    leads = {rival: lead if scores[backbone] > scores[rival] else lead.turned() for rival, lead in leads.items()}
+    level = 1 - rules.alpha / len(rivals)
+    sides = {rival: side(lead.estimate(level, share=False), rules) for rival, lead in leads.items()}
+    return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, _apart(leads, sides, rules))
 
 
 def _order(test: Check, evidence: Evidence, question: str) -> Answer:
@@ -206,9 +207,9 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
     p_reverse = float(kendalltau(*pair, alternative="less").pvalue)
     # every two models, the one that is printed as better first
     pairs = [sorted(two, key=scores.get, reverse=True) for two in combinations(names, 2)]
-    level = 1 - rules.alpha / len(pairs)
-    leads = {f"{a} - {b}": samples[a].less(samples[b]).estimate(level, share=False) for a, b in pairs}
-    alike = all(within(lead, rules) for lead in leads.values())
+    leads = {f"{a} - {b}": samples[a].less(samples[b]) for a, b in pairs}
+    found = {name: lead.estimate(1 - rules.alpha / len(pairs), share=False) for name, lead in leads.items()}
+    alike = all(within(lead, rules) for lead in found.values())
     known = np.isfinite(tau)
     if known and tau > 0 and p_value < rules.alpha:
         outcome = YES
@@ -223,8 +224,8 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
         said += f"; all within {rules.margin:g} points"
     numbers = {"tau": tau if known else None, "p_value": p_value if known else None, "scores": ours}
     sample = next(iter(samples.values()))
-    sides = {name: (side(lead, rules), lead) for name, lead in leads.items()}
-    return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, sides)
+    sides = {name: side(lead, rules) for name, lead in found.items()}
+    return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, _apart(leads, sides, rules))
 
 
 def _measured(test: Check, evidence: Evidence, question: str, backbone: str) -> Sample | str:
@@ -263,8 +264,10 @@ def _leads(
     return {rival: own.less(sample) for rival, sample in samples.items()} if own else {}, missing
 
 
-def _negative(sample: Sample) -> Sample:
-    return Sample(-sample.value, -sample.resampled, -sample.runs, sample.images, sample.groups)
+def _apart(leads: dict[str, Sample], sides: dict[str, str], rules: Rules) -> dict[str, tuple[bool, Estimate]]:
+    """`compared` of an answer about several differences."""
+    level = max(rules.level, rules.apart)
+    return {name: (sides[name] == NO, lead.estimate(level, share=False)) for name, lead in leads.items()}
 
 
 def _printed_scores(test: Check) -> dict[str, float]:
