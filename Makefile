@@ -4,22 +4,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A copy of the lock file that .venv was made from: other content, not another date, makes it anew.
 INSTALLED := $(VENV)/installed.lock
+# Tests run in as many processes as there are cores, at most four: each takes about a gigabyte of memory.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
-.PHONY: help demo test bench lab lint lock
+.PHONY: help demo test test-all bench lab lint lock
 
 help:
 	@echo "make demo   the whole study on a small synthetic data set, then says where the report is"
-	@echo "make test   the tests                          (one file: make test ARGS=tests/test_setup.py)"
+	@echo "make test   the tests, some minutes            (one file: make test ARGS=tests/test_setup.py)"
+	@echo "make test-all   these and the long ones, half an hour (the long ones alone: make test-all ARGS='-m slow')"
 	@echo "make bench  speed against what people use today, half an hour (one: make bench ARGS=kmeans)"
 	@echo "make lab    JupyterLab on the notebooks        (more options: make lab ARGS=--no-browser)"
-	@echo "make lint   style of code and notebooks        (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
+	@echo "make lint   style of code and notebooks, and which package imports which"
+	@echo "            (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
 	@echo "make lock   requirements.lock from requirements.txt (newer versions: make lock ARGS=--upgrade)"
 
 demo: $(INSTALLED)
 	$(BIN)/python run_all.py demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED)
+	$(PYTEST) $(ARGS)
 
 # Ratios measured side by side: results/benchmarks.json. Their machine should have nothing else to do.
 bench: $(INSTALLED)
@@ -33,6 +40,7 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/lint-imports --no-logo --no-cache
 
 # Versions that still fit stay as they are. The lock holds for all systems and Pythons, and names no package index.
 lock: $(INSTALLED)

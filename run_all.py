@@ -7,14 +7,13 @@ Exit status: 0 all done; 1 some runs failed, the report shows them; 2 bad usage 
 import argparse
 import os
 import shlex
-import signal
 import sys
-import threading
 import time
+from collections import Counter
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
@@ -30,27 +29,41 @@ from lib.config import (
     StudyPaths,
     backbones,
     chosen_backend,
+    demo_masks,
+    demo_metadata,
     load_study,
     nearest,
     study_path,
 )
 from lib.engine import (
+    ClusterError,
+    CodeError,
+    FolderError,
     Freshness,
     Inputs,
+    Interruption,
+    LastingConsole,
     NotebookError,
+    Options,
     Run,
+    carry_out,
+    check_format,
+    discard_output,
     duration,
     estimate,
-    execution,
     left_out,
+    locked,
     log,
     plan,
     provenance,
     select,
+    standings,
     start_log,
+    workers,
 )
 
-BAD_INPUT = (ParameterError, NotebookError, execution.EngineError)
+STATUSES = ("fresh", "stale", "missing")
+BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
 
 def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int:
@@ -61,19 +74,25 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    interrupted = threading.Event()
-    _answer_signals(interrupted)
+    interruption = Interruption()
     try:
-        if options.compare:
-            return _compare(options)
-        return _run(options, arguments, notebooks, interrupted)
+        with interruption.answered():
+            status = _compare(options) if options.compare else _run(options, arguments, notebooks, interruption)
+            sys.stdout.flush()
+            return status
     except BAD_INPUT as error:
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
         return 2
+    except BrokenPipeError:  # whoever read it has read enough
+        discard_output()
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted while no notebook ran; what has finished is kept", file=sys.stderr)
+        return 130
 
 
-def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, interrupted: threading.Event) -> int:
+def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, interruption: Interruption) -> int:
     _check_backend()
     study = load_study(options.study)
     name = study_path(options.study).stem
@@ -81,46 +100,48 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         study = study.model_copy(update={"weights": "none"})
     paths = StudyPaths(Path(options.results).expanduser().resolve() if options.results else RESULTS / name)
     only, steps = _only(options.only, study), _steps(options.step)
+    force = frozenset([options.force] if options.force else [])
     weights_dir = _weights(options, study, only)
     if options.dry_run:
         inputs = _inputs(options, study, paths, weights_dir, draw=False)
-        planned = plan(study, name, paths, inputs, notebooks)
+        planned = plan(study, name, inputs, notebooks)
         runs = select(planned, steps, only)
-        todo = _show_plan(runs, paths, name, frozenset([options.force] if options.force else []))
+        todo = _show_plan(runs, paths, name, force)
         _show_estimate(todo, study, inputs, paths, options)
         return 0
-    with execution.locked(paths.root):
+    with locked(paths.root):
         start_log(paths.log)
         log.info("python run_all.py %s", shlex.join(arguments))
         inputs = _inputs(options, study, paths, weights_dir, draw=True)
-        planned = plan(study, name, paths, inputs, notebooks)
+        planned = plan(study, name, inputs, notebooks)
         runs = select(planned, steps, only)
-        how = execution.Options(
+        how = Options(
             jobs=options.jobs,
             per_gpu=options.per_gpu,
             scheduler=options.scheduler,
-            force=frozenset([options.force] if options.force else []),
+            force=force,
             fail_fast=options.fail_fast,
             dashboard=options.dashboard,
             same_numbers=study.deterministic,
         )
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
-        results = execution.carry_out(runs, planned, left_out(study), paths.root, how, facts, interrupted)
-        if not interrupted.is_set() and any(result["status"] == "done" for result in results.values()):
+        expected = partial(_expected_seconds, study=study, inputs=inputs, paths=paths)
+        results = carry_out(runs, planned, left_out(study), paths.root, how, facts, interruption, expected)
+        if not interruption.noted and any(result.status == "done" for result in results.values()):
             provenance.write_crate(planned, paths.root, study.title, facts)
-        return _summarise(runs, results, paths, options, arguments, time.monotonic() - started, interrupted)
+        return _summarise(runs, results, paths, options, time.monotonic() - started, interruption)
 
 
 def _compare(options: argparse.Namespace) -> int:
     """Write the page that sets two results against each other."""
-    from lib.report import compare  # nothing else here needs templates
+    from lib.report import compare, compare_page  # nothing else here needs templates
 
     if options.study != "paper":
         raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
     try:
         both = [compare.results(given) for given in options.compare]
-        target = compare.write_page(*both)
+        target = compare_page.write_page(*both)
     except compare.ResultsError as error:
         raise ParameterError(str(error)) from error
     print("\n".join([*compare.summary(*both), f"comparison: {target}"]))
@@ -128,7 +149,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="run_all.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     add = parser.add_argument
@@ -164,24 +185,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses what it does not know with the nearest flag."""
+
+    def parse_args(self, arguments: list[str]) -> argparse.Namespace:
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            flag = next((given for given in unknown if given.startswith("-")), unknown[0]).partition("=")[0]
+            self.error(f"unknown argument {flag!r}{nearest(flag, flags)}")
+        return options
+
+
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-def _answer_signals(interrupted: threading.Event) -> None:
-    """The first Ctrl-C or SIGTERM ends the study in order, a second one at once."""
-
-    def answer(number: int, _frame: object) -> None:
-        if interrupted.is_set():
-            os._exit(130)  # workers and kernels are leashed and end with this process
-        interrupted.set()
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, answer)
-        signal.signal(signal.SIGTERM, answer)
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 def _check_backend() -> None:
@@ -255,17 +274,17 @@ def _inputs(
 
             demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
         # before the first run there is nothing to look at
-        found = {"metadata": folder / "metadata.csv", "masks": folder / "masks"}
-        return Inputs(data=folder, weights_dir=weights_dir, **found)
-    from lib.data import dataset  # Dask's workers import this file too, and need no image library
+        return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir)
+    # here: Dask's workers import this file too, and need no image library
+    from lib.data import DataError, check_folder, find_folder, read_metadata
 
     metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
     try:
-        data = dataset.find(options.data)
-        dataset.check(data)
+        data = find_folder(options.data)
+        check_folder(data)
         if metadata != Path():
-            dataset.read_metadata(metadata)
-    except dataset.DataError as error:
+            read_metadata(metadata)
+    except DataError as error:
         raise ParameterError(str(error)) from error
     if options.masks and not Path(options.masks).expanduser().is_dir():
         raise ParameterError(f"--masks {options.masks!r} is no folder; give one with <isic_id>*.png files")
@@ -279,21 +298,21 @@ def _inputs(
 
 def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> list[Run]:
     """Print how every run stands; returns those that have to be made."""
-    execution.check_format(paths)
-    standings = execution.standings(runs, Freshness(paths.root), force)
-    counts = {status: sum(s.status == status for s in standings.values()) for status in ("fresh", "stale", "missing")}
-    total = ", ".join(f"{count} {status}" for status, count in counts.items())
-    tree = Tree(Text(f"{name}: {len(runs)} runs: {total}"))
+    check_format(paths)
+    standing = standings(runs, Freshness(paths.root), force)
+    total = Counter(one.status for one in standing.values())
+    summary = ", ".join(f"{total[status]} {status}" for status in STATUSES)
+    tree = Tree(Text(f"{name}: {len(runs)} runs: {summary}"))
     for step in dict.fromkeys(run.step for run in runs):
         mine = [run for run in runs if run.step == step]
-        of = {status: sum(standings[run.id].status == status for run in mine) for status in counts}
-        branch = tree.add(Text(f"{step}: {', '.join(f'{count} {status}' for status, count in of.items() if count)}"))
+        counts = Counter(standing[run.id].status for run in mine)
+        counted = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+        branch = tree.add(Text(f"{step}: {counted}"))
         for run in mine:
-            standing = standings[run.id]
-            line = f"{run.id}: {standing.status}"
-            branch.add(Text(line + (f" ({'; '.join(standing.changes)})" if standing.changes else "")))
-    Console(width=10_000).print(tree)  # a terminal wraps what is long; a pipe must not lose it
-    return [run for run in runs if standings[run.id].status != "fresh"]
+            changes = standing[run.id].changes
+            branch.add(Text(f"{run.id}: {standing[run.id].status}" + (f" ({'; '.join(changes)})" if changes else "")))
+    LastingConsole(width=10_000).print(tree)  # a terminal wraps what is long; a pipe must not lose it
+    return [run for run in runs if standing[run.id].status != "fresh"]
 
 
 def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths, options) -> None:
@@ -301,67 +320,59 @@ def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPa
     measured = estimate.rates()
     if not runs or not measured:
         return
-    jobs = options.jobs or max(1, len(execution.visible_gpus()) * options.per_gpu or execution.default_jobs())
-    found = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths, jobs)
-    steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in found.of_step.items())
-    print(f"at most about {duration(found.wall)} with {jobs} at once, {found.disk / 1e9:.1f} GB: {steps}")
-    print(f"by rates measured on {found.machine}; runs that were made here before, by how long they took")
-    if execution.visible_gpus() and not found.gpu:
+    jobs = options.jobs or max(1, len(workers.visible_gpus()) * options.per_gpu or workers.default_jobs())
+    total = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths, jobs)
+    steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in total.of_step.items())
+    print(f"at most about {duration(total.wall)} with {jobs} at once, {total.disk / 1e9:.1f} GB: {steps}")
+    print(f"by rates measured on {total.machine}; runs that were made here before, by how long they took")
+    if workers.visible_gpus() and not total.gpu:
         print("that machine had no GPU; for this one's rates: python tests/benchmarks/gpu.py")
-    for name, stand_in in found.assumed.items():
+    for name, stand_in in total.assumed.items():
         print(f"{name} has not been measured: taken to be as slow as {stand_in}")
+
+
+def _expected_seconds(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths) -> dict[str, float]:
+    """Seconds that runs will take at most, by their ids; empty where no rates are known."""
+    measured = estimate.rates()
+    return estimate.estimate(runs, study, _count_files(study, inputs), measured, paths).of_run if measured else {}
 
 
 def _count_files(study: Study, inputs: Inputs) -> int:
     if study.synthetic and not inputs.data.is_dir():  # a demo set that is not drawn yet
         return study.demo_images * len(CLASSES)
-    from lib.data import dataset
+    from lib.data import check_folder
 
-    return len(dataset.check(inputs.data).files)
+    return len(check_folder(inputs.data).files)
 
 
-def _summarise(runs, results, paths: StudyPaths, options, arguments, seconds: float, interrupted) -> int:
-    counts: dict[str, int] = {}
-    for result in results.values():
-        counts[result["status"]] = counts.get(result["status"], 0) + 1
+def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interruption) -> int:
+    counts = Counter(result.status for result in results.values())
     lines = [f"{', '.join(f'{count} {status}' for status, count in counts.items())} in {duration(seconds)}"]
-    failed = [run for run in runs if results.get(run.id, {}).get("status") == "failed"]
-    for run in failed:
-        result = results[run.id]
+    ended = [(run, results[run.id]) for run in runs if run.id in results]
+    for run, result in ended:
+        if result.status != "failed":
+            continue
+        given = {flag: getattr(options, flag) for flag in ("data", "metadata", "masks", "weights", "results")}
+        where_things_are = [f"--{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
         only = [f"--only {axis}={value}" for axis, value in run.axes.items()]
-        again = ["python run_all.py", shlex.quote(options.study), *_kept(arguments), f"--step {run.step}", *only]
-        where = f" in code cell {result['cell']}" if result.get("cell") else ""
+        again = ["python run_all.py", shlex.quote(options.study), *where_things_are, f"--step {run.step}", *only]
+        where = f" in code cell {result.cell}" if result.cell else ""
         lines += [
-            f"{run.id} failed{where}: {result['error']}",
+            f"{run.id} failed{where}: {result.error}",
             f"  notebook: {paths.executed(run.id)}",
             f"  again:    {' '.join(again)}",
         ]
-    for run in runs:
-        if results.get(run.id, {}).get("status") == "not run":
-            lines.append(f"{run.id} not run: {results[run.id]['cause']}")
-    report = next((run for run in runs if run.step == "report"), None)
-    if interrupted.is_set():
+    lines += [f"{run.id} not run: {result.cause}" for run, result in ended if result.status == "not run"]
+    if interruption.noted:
         lines.append("interrupted; what has finished is kept, the same command goes on from there")
-    elif report and results[report.id]["status"] in ("done", "fresh"):
+    elif any(run.declared.last and result.well for run, result in ended):
         lines.append(f"report: {paths.report}")
     for line in lines:
         print(line)
         log.info("%s", line)
-    if interrupted.is_set():
+    if interruption.noted:
         return 130
-    return 1 if any(result["status"] not in ("done", "fresh") for result in results.values()) else 0
-
-
-def _kept(arguments: list[str]) -> list[str]:
-    """The arguments that say where things are, for the command that runs one run again."""
-    kept = []
-    for flag in ("--data", "--metadata", "--masks", "--weights", "--results"):
-        for i, argument in enumerate(arguments):
-            if argument == flag:
-                kept.append(f"{flag} {shlex.quote(arguments[i + 1])}")
-            elif argument.startswith(f"{flag}="):
-                kept.append(f"{flag} {shlex.quote(argument.partition('=')[2])}")
-    return kept
+    return 0 if all(result.well for result in results.values()) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, and the real images, labels and weights where there are any."""
+"""What all tests share: quiet libraries, the real images, labels and weights where there are any, and processes."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,34 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow: errors only
+
+
+# Several processes (pytest-xdist): the longest go first, so that none is left over at the end. Tests of a file share
+# what its fixtures make, those of tests/report a report too; the others here start processes of their own, one by one.
+FIRST = ("tests/report/", "tests/test_notebooks.py", "tests/test_run_all.py", "tests/models/", "tests/engine/")
+ONE_BY_ONE = ("tests/test_run_all.py", "tests/engine/test_execution.py", "tests/engine/test_chaos.py")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    def place(item) -> int:
+        return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            """What a test is run together with."""
+            if nodeid.startswith(ONE_BY_ONE):
+                return nodeid
+            return "tests/report/" if nodeid.startswith("tests/report/") else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from lib.config import AXES, LIB, NOTEBOOKS, PARAMS, Study, load_study
+from lib.config import AXES, LIB, NOTEBOOKS, PARAMS, STEPS, Study, load_study
 from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
-STEPS = [path for path in FILES if path.stem[:2].isdigit()]
+NUMBERED = [path for path in FILES if path.stem[:2].isdigit()]
 # What the runner can fill in: the study, the axes of a cell, and where things lie.
 OUTSIDE = ("attempt", "data", "metadata", "masks", "weights_dir")
 FILLED = {*Study.model_fields, *AXES, "settings", "results", *OUTSIDE}
@@ -23,16 +23,7 @@ each_notebook = pytest.mark.parametrize("path", FILES, ids=[path.stem for path i
 
 
 def test_there_is_a_notebook_for_every_step_of_the_study():
-    assert [path.stem for path in STEPS] == [
-        "01_audit",
-        "02_prepare_data",
-        "03_extract_features",
-        "04_train",
-        "05_evaluate",
-        "06_gradcam",
-        "07_kmeans",
-        "08_report",
-    ]
+    assert [path.stem for path in NUMBERED] == [step.notebook for step in STEPS.values()]
 
 
 @each_notebook
@@ -47,7 +38,7 @@ def test_opens_with_its_title_and_ends_with_versions(path):
     notebook = _read(path)
     first, last = notebook.cells[0], notebook.cells[-1]
     assert first.cell_type == "markdown" and first.source.startswith("# ")
-    if path in STEPS:
+    if path in NUMBERED:
         assert first.source.startswith(f"# {path.stem[:2]} ")
     assert last.cell_type == "code" and "versions(" in last.source
 
@@ -105,7 +96,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
         monkeypatch.delenv(variable)
     for folder in (NOTEBOOKS, LIB, PARAMS):
         shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    for path in STEPS:
+    for path in NUMBERED:
         notebook = _read(path)
         kernel_starts_in = {"metadata": {"path": str(tmp_path / "notebooks")}}
         try:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -71,12 +72,12 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     again = run(data, root)
     assert again.returncode == 0 and "15 fresh" in again.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
-    changed = [path for path in before if before[path] != after[path] and path.is_file()]
-    assert [path.name for path in changed] in ([], [".format.json"])
+    assert not [path for path in before if before[path] != after[path] and path.is_file()]
 
     _check_crate(root)
     forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
-    assert "14 fresh, 1 stale" in forced.replace("13 fresh, 2 stale", "14 fresh, 1 stale") and "kmeans: stale" in forced
+    assert "13 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
+    assert "report: stale (kmeans will be made again first)" in forced
 
 
 def _check_crate(root: Path) -> None:
@@ -224,7 +225,10 @@ def refused(capsys, *arguments: str) -> str:
         (("--only", "backbone=MobileNetV3"), "did you mean 'MobileNetV2'"),
         (("--only", "backbone"), "expected AXIS=V"),
         (("--step", "trian"), "did you mean 'train'"),
-        (("--jobs", "0"), "must be at least 1"),
+        (("--jobs", "0"), "a whole number of at least 1, not '0'"),
+        (("--jobs", "zero"), "a whole number of at least 1, not 'zero'"),
+        (("--dry-rnu",), "unknown argument '--dry-rnu'; did you mean '--dry-run'"),
+        (("--job=2",), "unknown argument '--job'; did you mean '--jobs'"),
         (("--force", "everything"), "invalid choice"),
         (("--weights", "/no/such/folder"), "is no folder"),
         (("--masks", "/no/such/folder"), "is no folder"),
@@ -237,6 +241,33 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
     if "/no/such/folder" in flags and "--weights" in flags:
         arguments[0] = str(_imagenet(tmp_path))
     assert message in refused(capsys, *arguments)
+
+
+def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
+    os.mkfifo(data / "nevus" / "pipe.jpg")
+    done = subprocess.run(command(data, tmp_path / "r", "--dry-run"), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "15 missing" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_wait_before_anything_has_started(tmp_path, monkeypatch, capsys, number):
+    """Whoever opens a named pipe waits for a writer; here nobody comes."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(run_all, "load_study", lambda name: pipe.read_text())
+    before = signal.getsignal(number)
+    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+    assert run_all.main([SMALL, "--results", str(tmp_path / "r")]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(number) is before
+
+
+def test_a_reader_that_has_seen_enough_of_the_plan_ends_it_without_a_traceback(data, tmp_path):
+    plan = subprocess.Popen(
+        command(data, tmp_path / "r", "--dry-run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    plan.stdout.close()  # as `| head` does, here before the first line
+    assert plan.stderr.read() == "" and plan.wait() == 0
 
 
 def _imagenet(folder: Path) -> Path:

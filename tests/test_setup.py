@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -25,6 +26,7 @@ PINS = {
     canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", LOCK, flags=re.MULTILINE)
 }
 README = (REPOSITORY / "README.md").read_text()
+CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text()
 
 
 def direct_requirements():
@@ -64,7 +66,7 @@ def pythons():
 def test_every_package_imported_anywhere_is_a_direct_dependency():
     direct = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
     installed = importlib.metadata.packages_distributions()
-    own = {"lib", "run_all", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
+    own = {"lib", "tests", "run_all", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
     for path, tree in sources():
         for module in imported(tree) - own - set(sys.stdlib_module_names):
             distributions = {canonicalize_name(name) for name in installed.get(module, [])}
@@ -83,6 +85,62 @@ def imported(tree):
     plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     parts = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
     return {name.split(".")[0] for name in plain | parts}
+
+
+def packages():
+    """Package of lib -> its `__init__`, parsed."""
+    return {path.parent.name: ast.parse(path.read_text(encoding="utf-8")) for path in LIB.glob("*/__init__.py")}
+
+
+def public_names(package):
+    lists = [node.value for node in package.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
+    assert len(lists) == 1, "a package lists its public names once, in __all__"
+    return ast.literal_eval(lists[0])
+
+
+def test_a_package_says_what_it_answers_in_one_sentence_and_lists_all_that_it_offers():
+    assert {path.name for path in LIB.iterdir() if list(path.glob("*.py"))} == set(packages())
+    for name, package in packages().items():
+        sentence = ast.get_docstring(package) or ""
+        one = sentence.endswith((".", "?")) and not re.search(r"[.?]\s+[A-Z]|\n\n", sentence)
+        assert one, f"lib/{name}/__init__.py: not one sentence: {sentence!r}"
+        offered = [alias.asname or alias.name for node in package.body[1:-1] for alias in node.names]
+        assert sorted(offered) == sorted(public_names(package)), f"lib/{name}: what is imported is not what is listed"
+
+
+def test_code_of_another_package_is_imported_from_the_package_by_a_public_name():
+    """import-linter checks which package may read which; this, that it enters by the door. Tests may go anywhere."""
+    public = {name: set(public_names(package)) for name, package in packages().items()}
+    wrong = []
+    for path, tree in sources():
+        if path.is_relative_to(REPOSITORY / "tests"):
+            continue
+        own = path.relative_to(LIB).parts[0] if path.is_relative_to(LIB) else None
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                bad = [alias.name for alias in node.names if alias.name.split(".")[0] in ("lib", "run_all")]
+                bad = [name for name in bad if own or name != "run_all"]
+            elif isinstance(node, ast.ImportFrom):
+                bad = [] if _by_the_door(node, own, public) else [f"{'.' * node.level}{node.module or ''}"]
+            else:
+                continue
+            wrong += [f"{path.relative_to(REPOSITORY)}:{node.lineno} {name}" for name in bad]
+    assert not wrong, "not `from lib.PACKAGE import PUBLIC_NAME` or `from lib import PACKAGE`:\n" + "\n".join(wrong)
+
+
+def _by_the_door(node, own, public):
+    """Whether an import from lib takes a package, a public name of one, or what lies in the importer's own."""
+    top, *rest = (node.module or "").split(".")
+    names = {alias.name for alias in node.names}
+    if node.level or (own and top == "run_all"):
+        return False
+    if top != "lib":
+        return True
+    if not rest:
+        return names <= set(public)
+    if rest[0] == own:
+        return "*" not in names and (len(rest) > 1 or names <= {path.stem for path in (LIB / own).glob("*.py")})
+    return len(rest) == 1 and names <= public.get(rest[0], set())
 
 
 @pytest.mark.slow
@@ -133,21 +191,46 @@ def test_readme_names_every_flag_of_run_all_and_no_other():
     assert sorted(table) == sorted(set(re.findall(r"--[a-z][a-z-]+", page.stdout)) - {"--help"})
 
 
-def test_readme_lists_every_file_of_the_top_folder_and_every_module():
-    tree = README.split("## The tree")[1].split("\n## ")[0]
+def test_readme_tree_has_every_file_of_the_top_folder_every_study_notebook_and_package_and_no_other():
     listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    tops = {path.split("/")[0] for path in listed.stdout.splitlines()} - {".gitignore"}
-    modules = {path.stem for path in LIB.glob("*.py")} - {"__init__"}
-    assert not [name for name in tops | modules if not re.search(rf"(?<![\w.]){re.escape(name)}\b", tree)]
+    files = [path.split("/") for path in listed.stdout.splitlines() if path != ".gitignore"]
+    tree = readme_tree()
+    assert set(tree[""]) == {path[0] + "/" * (len(path) > 1) for path in files}
+    for folder in ("params", "notebooks"):
+        assert set(tree[f"{folder}/"]) == {Path(path[1]).stem for path in files if path[0] == folder}
+    assert set(tree["lib/"]) == {f"{name}/" for name in packages()}
+
+
+def test_readme_tree_says_of_a_package_what_the_package_says_of_itself():
+    said = {name.strip("/"): sentence for name, sentence in readme_tree()["lib/"].items()}
+    assert said == {name: ast.get_docstring(package).removesuffix(".") for name, package in packages().items()}
+
+
+def readme_tree():
+    """Folder -> what lies in it, as the README's tree shows it -> what it says of that; "" is the top folder.
+
+    Names, with two blanks between them, stand in the first columns, and what is in a folder below it, indented.
+    """
+    lines = README.split("## The tree")[1].split("```")[1].strip().splitlines()
+    column = lines[0].index(re.split(r"\s{2,}", lines[0])[1])
+    tree, folder = {"": {}}, ""
+    for line in lines:
+        folder = folder if line.startswith("  ") else ""
+        names = line[:column].split()
+        tree[folder] |= dict.fromkeys(names, line[column:].strip())
+        if not folder and names[0].endswith("/"):
+            folder = names[0]
+            tree[folder] = {}
+    return tree
 
 
 def test_readme_adds_cuda_to_the_locked_tensorflow():
     assert re.findall(r'"tensorflow\[and-cuda\]==([\d.]+)"', README) == [PINS["tensorflow"]]
 
 
-def test_readme_changes_apply_and_give_studies_that_are_accepted(tmp_path):
-    """The backbone, the scenario and the data set that the README adds, each to a fresh copy."""
-    changes = re.findall(r"^```diff\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def test_changes_shown_to_contributors_apply_and_give_studies_that_are_accepted(tmp_path):
+    """The backbone, the scenario and the data set that CONTRIBUTING.md adds, each to a fresh copy."""
+    changes = re.findall(r"^```diff\n(.*?)^```", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)
     assert len(changes) == 3
     for change in changes:
         study = re.search(r"b/params/(\w+)\.yaml\n@@ -0,0", change).group(1)
@@ -155,9 +238,18 @@ def test_readme_changes_apply_and_give_studies_that_are_accepted(tmp_path):
         for folder in (LIB, PARAMS):
             shutil.copytree(folder, copy / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
         subprocess.run(["git", "apply", "-"], cwd=copy, input=change, text=True, check=True)
-        check = f"from lib.params import load_study; print(len(load_study('{study}').cells('backbone', 'scenario')))"
+        check = f"from lib.config import load_study; print(len(load_study('{study}').cells('backbone', 'scenario')))"
         printed = subprocess.run([sys.executable, "-c", check], cwd=copy, text=True, capture_output=True, check=True)
-        assert int(printed.stdout) > 0 and study in README.split("## Make it yours")[1].replace(change, "")
+        assert int(printed.stdout) > 0 and f"`python run_all.py {study}" in CONTRIBUTING
+
+
+def test_readme_and_contributing_name_only_files_targets_and_links_that_are_there():
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE))
+    for page in (README, CONTRIBUTING):
+        named = re.findall(r"`((?:lib|params|notebooks|tests|results/reference)/[^`\s]*)`", page)
+        named += [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page) if "://" not in link]
+        assert named and not [path for path in named if not (REPOSITORY / path).exists()]
+        assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page, flags=re.MULTILINE)) <= targets
 
 
 def test_readme_makes_metadata_that_the_study_reads(tmp_path, monkeypatch):

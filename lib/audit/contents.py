@@ -1,6 +1,6 @@
 """What the data set itself says: pictures filed twice, labels that contradict each other, and what that costs.
 
-Everything is counted from the index of lib.data.dataset; nothing is trained.
+Everything is counted from the index that lib.data.build_index makes; nothing is trained.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def dataset_audit(
     """Count what audit/dataset.json holds. Content means the decoded pixels: same size, every pixel equal.
 
     Args:
-        index, unreadable: what lib.data.dataset.read returns.
+        index, unreadable: what lib.data.build_index returns.
         views: protocol -> the views that lib.data.splits.split makes of `index`; adds their ceilings.
         published: what lib.audit.printed_tables found in the printed tables; adds its test-set sizes to the comparison.
         scenarios: by name; the paper's four if None.
@@ -49,7 +49,7 @@ def dataset_audit(
         lesions_known: distinct lesion ids; files_with_lesion: files that have one.
         lesions_with_several_images: lesions with more than one content; images_of_those_lesions: their contents.
         files_with_diagnosis: files for which the metadata gives an official diagnosis.
-        label_disagreement_files: those whose class the diagnosis does not allow (lib.data.dataset.DIAGNOSIS_CLASSES).
+        label_disagreement_files: those whose class the diagnosis does not allow (lib.data.DIAGNOSIS_CLASSES).
         label_disagreements: the same as a cross table {class: {official code: files}}.
         official_diagnoses: the cross table of all files with a diagnosis, agreeing ones too.
         class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels}}.
@@ -133,7 +133,7 @@ def protocol_ceilings(
     contents = index.set_index("source")["content"]
     ceilings = {}
     for name, scenario in scenarios.items():
-        chosen = select(views, name, scenario)
+        chosen = select(views, scenario)
         test = chosen[chosen["part"] == "test"]
         ceilings[name] = _known(accuracy_ceiling(test["source"].map(contents), test["label"]))
     return ceilings
@@ -145,58 +145,39 @@ def disagrees(index: pd.DataFrame) -> np.ndarray:
     return np.array([code != "" and label not in DIAGNOSIS_CLASSES[code] for label, code in pairs], dtype=bool)
 
 
-def worst_cases(index: pd.DataFrame, folder: Path, kind: str, count: int = 8, note: str = ""):
-    """Pairs of files side by side that show a flaw at its worst; for the report, never to be committed.
+def worst_cases(
+    index: pd.DataFrame, folder: Path, kind: str, count: int = 8
+) -> list[list[tuple[np.ndarray, list[str]]]]:
+    """Pairs of files that show a flaw at its worst, as lib.figures.worst_cases draws them; never to be committed.
 
     Args:
-        index: what lib.data.dataset.read returns.
+        index: what lib.data.build_index returns.
         folder: the data set.
         kind: `contradictory` (one content, two classes), `near_duplicates` (nearly one picture, two contents; those
             under two classes or in Train and Test come first), or `disagreements` (class and official diagnosis).
-        count: most pairs to show; kinds of classes take turns.
-        note: text under the figure's title, such as that the images are synthetic.
+        count: most pairs; kinds of classes take turns.
 
     Returns:
-        matplotlib Figure, or None where the data set has no such flaw.
+        a list a case: of each of its files the picture (uint8 [height, width, 3], at most 256 px) and what to write
+        over it: image id, class, and part or official diagnosis. Empty where the data set has no such flaw.
 
     Raises:
         ValueError: unknown kind.
     """
-    from matplotlib.figure import Figure
-
-    from lib.figures import styled
-
-    titles = {
-        "contradictory": "One picture, two labels",
-        "near_duplicates": "Nearly one picture, filed as two",
-        "disagreements": "Filed under one class, officially another",
-    }
-    if kind not in titles:
-        raise ValueError(f"no kind of worst cases {kind!r}; expected one of {', '.join(titles)}")
-    cases = _cases(index, kind)[:count]
-    if not cases:
-        return None
-
-    @styled
-    def draw() -> Figure:
-        columns, width = min(2, len(cases)), 2 if kind != "disagreements" else 1
-        rows = -(-len(cases) // columns)
-        figure = Figure(figsize=(1.7 * width * columns + 0.6, 2.1 * rows + 0.7), layout="constrained")
-        title = figure.suptitle(f"{titles[kind]}{f' ({note})' if note else ''}", fontsize=10)
-        title.set_parse_math(False)
-        for axis in figure.subplots(rows, columns * width, squeeze=False).flat:
-            axis.set_axis_off()
-        for axis, row in zip(figure.axes, [row for case in cases for row in case]):
-            axis.imshow(_small(Path(folder) / row["source"]))
-            under = f"official: {row['diagnosis']}" if kind == "disagreements" else row["part"]
-            # names come from files: shown on one line each, and never read as a formula
-            lines = [
-                "".join(c if c.isprintable() else "?" for c in line) for line in (row["image_id"], row["class"], under)
-            ]
-            axis.set_title("\n".join(filter(None, lines)), fontsize=6, loc="left").set_parse_math(False)
-        return figure
-
-    return draw()
+    kinds = ("contradictory", "near_duplicates", "disagreements")
+    if kind not in kinds:
+        raise ValueError(f"no kind of worst cases {kind!r}; expected one of {', '.join(kinds)}")
+    return [
+        [
+            (
+                _small(Path(folder) / file["source"]),
+                [file["image_id"], file["class"]]
+                + [f"official: {file['diagnosis']}" if kind == "disagreements" else file["part"]],
+            )
+            for file in case
+        ]
+        for case in _cases(index, kind)[:count]
+    ]
 
 
 def _known(value: float) -> float | None:

@@ -1,42 +1,57 @@
 """What a study is and where everything lies."""
 
-from lib.config import params, paths
+from lib.config import costs, params, paths
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.files import file_digest, read_json, write_json
 from lib.config.packages import versions
-from lib.config.params import (
-    AXES,
+from lib.config.paper import (
     CLASSES,
     MALIGNANT,
-    PHASES,
-    PROTOCOLS,
-    STEPS,
-    ParameterError,
     Scenario,
-    Strict,
-    Study,
     backbones,
     literature,
-    load_study,
-    matches,
-    nearest,
     published,
-    read_yaml,
+    roman,
     scenarios,
-    study_path,
-    validated,
+    text_numbers,
 )
-from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RATES, REFERENCE_RATES, REPOSITORY, RESULTS, StudyPaths, comparison
+from lib.config.params import AXES, PHASES, PREPROCESSING, PROTOCOLS, Study, load_study, matches, study_path
+from lib.config.paths import (
+    CLAIMS,
+    LIB,
+    NOTEBOOKS,
+    OPEN_CHOICES,
+    PARAMS,
+    RATES,
+    REFERENCE_RATES,
+    REPOSITORY,
+    RESULTS,
+    StudyPaths,
+    comparison,
+    demo_masks,
+    demo_metadata,
+    demo_planted,
+    run_history,
+    run_predictions,
+    run_record,
+    run_weights,
+)
+from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
+from lib.config.steps import STEPS, Step
+from lib.config.text import duration
 
 __all__ = [
     "AXES",
     "BACKENDS",
+    "CLAIMS",
     "CLASSES",
     "LIB",
     "MALIGNANT",
     "NOTEBOOKS",
+    "OPEN_CHOICES",
     "PARAMS",
     "PHASES",
+    "PREPROCESSING",
     "PROTOCOLS",
     "ParameterError",
     "RATES",
@@ -45,12 +60,18 @@ __all__ = [
     "RESULTS",
     "STEPS",
     "Scenario",
+    "Step",
     "Strict",
     "Study",
     "StudyPaths",
     "backbones",
     "chosen_backend",
     "comparison",
+    "costs",
+    "demo_masks",
+    "demo_metadata",
+    "demo_planted",
+    "duration",
     "file_digest",
     "literature",
     "load_study",
@@ -61,8 +82,14 @@ __all__ = [
     "published",
     "read_json",
     "read_yaml",
+    "roman",
+    "run_history",
+    "run_predictions",
+    "run_record",
+    "run_weights",
     "scenarios",
     "study_path",
+    "text_numbers",
     "validated",
     "versions",
     "write_json",

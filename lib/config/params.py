@@ -4,66 +4,20 @@ A study file holds only what differs from the defaults here. An unknown key, a w
 impossible value is refused with the file, the key and the nearest valid name.
 """
 
-import difflib
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from lib.config.paper import CLASSES, backbones, scenarios
 from lib.config.paths import PARAMS
+from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed")
-STEPS = ("audit", "prepare", "features", "train", "evaluate", "gradcam", "kmeans", "report")
 PROTOCOLS = ("published", "grouped", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 PHASES = ("transfer", "finetune")
-CLASSES = (
-    "actinic keratosis",
-    "basal cell carcinoma",
-    "dermatofibroma",
-    "melanoma",
-    "nevus",
-    "pigmented benign keratosis",
-    "seborrheic keratosis",
-    "squamous cell carcinoma",
-    "vascular lesion",
-)
 NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices"}  # the other files of params/
-MALIGNANT = ("basal cell carcinoma", "melanoma", "squamous cell carcinoma")
-
-
-class ParameterError(ValueError):
-    """A parameter file that cannot be used; the message names the file, the key and what to write instead."""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Scenario(Strict):
-    """One of the paper's four classification tasks: task class -> the data set's classes it covers."""
-
-    table: int
-    title: str
-    classes: dict[str, list[str]]
-
-    @property
-    def names(self) -> list[str]:
-        return list(self.classes)
-
-    def label_of(self) -> dict[str, str]:
-        """Data-set class -> class of this task, for the classes that take part in it."""
-        return {source: task for task, sources in self.classes.items() for source in sources}
-
-
-class Backbone(Strict):
-    printed: str
-    input: Literal["raw", "tf", "caffe"]
-    last_conv: str
-    weights: str
 
 
 class Override(Strict):
@@ -264,62 +218,3 @@ def study_path(name_or_path: str) -> Path:
 def study_names() -> list[str]:
     """The studies in params/."""
     return sorted({path.stem for path in PARAMS.glob("*.yaml")} - NOT_STUDIES)
-
-
-@cache
-def scenarios() -> dict[str, Scenario]:
-    """The four scenarios by name, from params/scenarios.yaml."""
-    path = PARAMS / "scenarios.yaml"
-    return {name: validated(Scenario, entry, path, name) for name, entry in read_yaml(path).items()}
-
-
-@cache
-def backbones() -> dict[str, Backbone]:
-    """The six backbones by their keras.applications names, from params/backbones.yaml."""
-    path = PARAMS / "backbones.yaml"
-    return {name: validated(Backbone, entry, path, name) for name, entry in read_yaml(path).items()}
-
-
-def published() -> pd.DataFrame:
-    """The 48 rows of Tables I-IV as printed, in per cent: table, phase, backbone, val_accuracy, test_accuracy,
-    precision, recall, f1."""
-    return pd.read_csv(PARAMS / "published.csv")
-
-
-def literature() -> pd.DataFrame:
-    """Table V as printed."""
-    return pd.read_csv(PARAMS / "literature.csv", dtype=str, keep_default_na=False)
-
-
-def nearest(name: str, valid) -> str:
-    """`; did you mean 'x'?` for the nearest valid name, or nothing where none is near."""
-    close = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"{path}: cannot be read as YAML: {error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ParameterError(f"{path}: must hold `key: value` lines, holds a {type(content).__name__}")
-    return content
-
-
-def validated(model: type[Strict], content: dict[str, Any], path: Path, entry: str = ""):
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            key = ".".join(str(part) for part in (entry, *problem["loc"]) if part != "")
-            if problem["type"] == "extra_forbidden":
-                lines.append(f"{path}: unknown key {key!r}{nearest(problem['loc'][-1], model.model_fields)}")
-            else:
-                text = problem["msg"].removeprefix("Value error, ")
-                value = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
-                lines.append(f"{path}: {key or 'study'}: {text}{value}")
-        raise ParameterError("\n".join(lines)) from error

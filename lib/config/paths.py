@@ -11,6 +11,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = REPOSITORY / "params"
 NOTEBOOKS = REPOSITORY / "notebooks"
+SCENARIOS, BACKBONES = PARAMS / "scenarios.yaml", PARAMS / "backbones.yaml"
+CLAIMS, OPEN_CHOICES = PARAMS / "claims.yaml", PARAMS / "open_choices.yaml"
+PUBLISHED, LITERATURE = PARAMS / "published.csv", PARAMS / "literature.csv"  # Tables I to IV, and V
+TEXT_NUMBERS = PARAMS / "text_numbers.csv"
 LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
 RATES = RESULTS / "rates.json"  # how fast this machine is, and the machine of the reference: lib.engine.estimate
@@ -21,6 +25,38 @@ def comparison(a: str, b: str) -> Path:
     """The page that sets two results against each other, by their names; what is no word in them becomes `-`."""
     names = [re.sub(r"[^\w.]+", "-", name).strip("-.") or "results" for name in (a, b)]
     return RESULTS / "compare" / f"{names[0]}-{names[1]}.html"
+
+
+def demo_metadata(folder: Path) -> Path:
+    """The official diagnoses of the demo set in `folder`."""
+    return folder / "metadata.csv"
+
+
+def demo_masks(folder: Path) -> Path:
+    """The true lesion masks of the demo set in `folder`, `<image id>_segmentation.png`."""
+    return folder / "masks"
+
+
+def demo_planted(folder: Path) -> Path:
+    """Which flaws were planted where in the demo set in `folder`."""
+    return folder / "planted.json"
+
+
+def run_record(run: Path) -> Path:
+    """What the model of a training run was built and trained with; `run` is what StudyPaths.run gives."""
+    return run / "run.json"
+
+
+def run_history(run: Path) -> Path:
+    return run / "history.csv"
+
+
+def run_predictions(run: Path, phase: str) -> Path:
+    return run / f"predictions_{phase}.parquet"
+
+
+def run_weights(run: Path, phase: str) -> Path:
+    return run / f"{phase}.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -117,11 +153,31 @@ class StudyPaths:
         return self.root / "gradcam"
 
     def gradcam_maps(self, scenario: str, backbone: str) -> Path:
+        """The explained images of a model, their maps laid over them, and `gradcam_shares`."""
         return self.gradcam / scenario / backbone
+
+    def gradcam_shares(self, scenario: str, backbone: str) -> Path:
+        """A row an explained image: what the model said, and the share of its map inside the lesion."""
+        return self.gradcam_maps(scenario, backbone) / "maps.csv"
+
+    @property
+    def gradcam_table(self) -> Path:
+        """The rows of every model's `gradcam_shares`."""
+        return self.gradcam / "gradcam.csv"
 
     @property
     def kmeans(self) -> Path:
         return self.root / "kmeans"
+
+    @property
+    def segmentation(self) -> Path:
+        """A row a segmented image: its clusters and, where there is a true mask, how well they meet it."""
+        return self.kmeans / "segmentation.csv"
+
+    @property
+    def segmentation_masks(self) -> Path:
+        """The abnormal cluster of each image, `lib.explain.kmeans.safe_name(source)`.png."""
+        return self.kmeans / "masks"
 
     # 08_report
     @property

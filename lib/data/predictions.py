@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES, StudyPaths
+from lib.config import PHASES, StudyPaths, run_predictions
 
 DESCRIPTION = ["seed", "fold", "row", "source", "image_id", "group", "view", "part", "true_class"]
 
 
 def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
     """The predictions of a phase of a training run; None where the phase was not run."""
-    path = folder / f"predictions_{phase}.parquet"
+    path = run_predictions(folder, phase)
     return pd.read_parquet(path) if path.is_file() else None
 
 

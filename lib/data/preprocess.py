@@ -1,14 +1,18 @@
-"""Pre-processing and augmentation, section III.B of the paper: equations 1 to 5, and the arrays made with them."""
+"""Pre-processing and augmentation, section III.B of the paper: equations 1 and 3 to 5, and the arrays made with them.
+
+Equation 2 is a layer of the networks, lib.models.networks.MinMax.
+"""
 
 import hashlib
 import mmap
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+
+from lib.data.threads import map_in_threads
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
@@ -28,17 +32,6 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
         return image
     shrinks = min(height, width) >= size
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-
-
-def minmax(image: np.ndarray) -> np.ndarray:
-    """Equation 2, (I - min I) / (max I - min I), over all pixels and channels of the image.
-
-    Returns:
-        float32 of the same shape, in [0, 1]; zeros for an image of one value.
-    """
-    image = image.astype(np.float32)
-    low, high = image.min(), image.max()
-    return (image - low) / (high - low) if high > low else np.zeros_like(image)
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -102,15 +95,15 @@ def write_images(
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(views), size, size, 3))
     rows = views.reset_index(drop=True).groupby("source", sort=False).groups
 
-    def write(source: str) -> None:
+    def write(numbered: tuple[int, str]) -> None:
+        count, source = numbered
         image = resize(decode(data / source), size)
         for row in rows[source]:
             images[row] = augment(image, source, int(views["view"].iat[row]), seed, rotation, contrast)
+        if count % 256 == 0:
+            release(images)
 
-    with ThreadPoolExecutor(workers) as pool:
-        for count, _ in enumerate(pool.map(write, rows)):
-            if count % 256 == 0:
-                release(images)
+    map_in_threads(write, enumerate(rows), workers, "files")
     images.flush()
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lib.config import Scenario
-from lib.data.dataset import DIAGNOSIS_CLASSES
+from lib.data.index import DIAGNOSIS_CLASSES
 from lib.data.pool import POOLS, pool_class, random_for
 
 FOLDS = 10  # tenths; fold k tests on tenth k, validates on tenth k+1 and trains on the other eight: 8-1-1

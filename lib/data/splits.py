@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config import MALIGNANT, Scenario
-from lib.data.dataset import DIAGNOSIS_CLASSES
+from lib.data.index import DIAGNOSIS_CLASSES
 
 PARTS = ("train", "val", "test")
 COLUMNS = ["source", "image_id", "class", "folder_class", "group", "view", "part", "part_two_classes"]
@@ -101,7 +101,7 @@ def not_evaluable(views: pd.DataFrame, scenarios: dict[str, Scenario], min_test_
     """
     rows = []
     for name, scenario in scenarios.items():
-        chosen = select(views, name, scenario)
+        chosen = select(views, scenario)
         for label in scenario.names:
             count = chosen.loc[chosen["label"] == label, "part"].value_counts()
             if count.get("test", 0) < min_test_images:
@@ -111,9 +111,9 @@ def not_evaluable(views: pd.DataFrame, scenarios: dict[str, Scenario], min_test_
     return pd.DataFrame(rows, columns=["scenario", "class", *(f"{part}_images" for part in PARTS), "reason"])
 
 
-def select(views: pd.DataFrame, name: str, scenario: Scenario) -> pd.DataFrame:
+def select(views: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     """The views that take part in a scenario, with `row` (in images.npy), `label` (its class there) and `part`."""
-    part = "part_two_classes" if name == "benign_malignant" else "part"
+    part = "part_two_classes" if scenario.pool == "two_classes" else "part"
     chosen = views.assign(row=np.arange(len(views)), label=views["class"].map(scenario.label_of()), part=views[part])
     return chosen[chosen["label"].notna() & (chosen["part"] != "")].reset_index(drop=True)
 

@@ -1,31 +1,49 @@
 """What has to be run, in which order, and whether it ended well; knows notebooks and files, nothing of skin."""
 
-from lib.engine import estimate, execution, freshness, kernel, provenance
-from lib.engine.freshness import FORMAT, Freshness, Library, outputs_of
-from lib.engine.planning import PLAN, Inputs, NotebookError, Run, left_out, plan, read_notebook, select
-from lib.engine.progress import duration, log, start_log
+# not here: attempts and kernel, which need papermill and are imported by workers alone
+
+from lib.engine import estimate, provenance, workers
+from lib.engine.code import CodeError, Library
+from lib.engine.execution import carry_out, standings
+from lib.engine.freshness import FORMAT, Freshness, outputs_of
+from lib.engine.interruption import Interruption
+from lib.engine.locks import CalledOff, FolderError, check_format, locked
+from lib.engine.planning import Inputs, NotebookError, Run, declared_parameters, left_out, plan, select
+from lib.engine.progress import LastingConsole, discard_output, duration, log, start_log
 from lib.engine.provenance import hardware
+from lib.engine.results import Result
+from lib.engine.workers import ClusterError, Options
 
 __all__ = [
+    "CalledOff",
+    "ClusterError",
+    "CodeError",
     "FORMAT",
+    "FolderError",
     "Freshness",
     "Inputs",
+    "Interruption",
+    "LastingConsole",
     "Library",
     "NotebookError",
-    "PLAN",
+    "Options",
+    "Result",
     "Run",
+    "carry_out",
+    "check_format",
+    "declared_parameters",
+    "discard_output",
     "duration",
     "estimate",
-    "execution",
-    "freshness",
     "hardware",
-    "kernel",
     "left_out",
+    "locked",
     "log",
     "outputs_of",
     "plan",
     "provenance",
-    "read_notebook",
     "select",
+    "standings",
     "start_log",
+    "workers",
 ]

@@ -1,10 +1,9 @@
-"""One notebook in a kernel of its own, which never outlives this process, and its outputs put in place.
+"""One notebook in a kernel of its own, which never outlives this process.
 
 The kernel leads a session of its own. A watcher process holds the other end of a pipe from here: when this process
 ends, however it ends, the pipe closes and the watcher kills the whole session, subprocesses of cells included.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,61 +29,10 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from traitlets import Instance
 
-from lib.config import StudyPaths, write_json
-from lib.engine import provenance
-from lib.engine.freshness import Freshness, outputs_of
-from lib.engine.planning import Run
+from lib.engine.locks import CalledOff
+from lib.engine.results import Result
 
 WATCH = 0.5  # seconds between looks at a kernel's memory and at whether its run is still wanted
-
-
-class Unwanted(Exception):
-    """The run was called off while its notebook was being executed."""
-
-
-def perform(
-    run: Run,
-    root: Path,
-    described: dict[str, Any],
-    force: bool = False,
-    environment: dict[str, str] | None = None,
-    facts: dict[str, Any] | None = None,
-    say: Callable[..., None] = lambda **news: None,
-    wanted: Callable[[], bool] = lambda: True,
-) -> dict[str, Any]:
-    """Execute a run unless it is fresh, put its outputs in place and write its stamp.
-
-    A kernel that is killed is tried once more, a notebook that raises is not.
-
-    Args:
-        root: results folder of the study.
-        described: what `Freshness.describe` says of the run.
-        force: run it though fresh.
-        environment: variables for the kernel, beside those of this process.
-        facts: what is known of the study as a whole, for the provenance of the run.
-        say: told of progress by keywords: `attempt`, `cell`, `cells`, `line`.
-        wanted: asked now and then; once it says no, the kernel is killed.
-
-    Returns:
-        `status` (done, failed, fresh or cancelled), `seconds`, `peak_memory` (bytes), and for a failure `error`,
-        `cell` (number of the code cell) and `killed`.
-    """
-    paths = StudyPaths(root)
-    try:
-        with _only_one(paths, run.id, wanted):
-            if not force and Freshness(root).changes(run, described) == []:
-                return {"status": "fresh"}
-            for attempt in (1, 2):
-                say(attempt=attempt)
-                result = _attempt(run, paths, described, environment or {}, facts or {}, say, wanted)
-                result["attempts"] = attempt
-                if not result.get("killed"):
-                    break
-            return result
-    except Unwanted:
-        return {"status": "cancelled"}
-    except OSError as error:
-        return _failure(f"{type(error).__name__}: {error}; free space or mend the folder, then run it again")
 
 
 def execute(
@@ -92,21 +40,29 @@ def execute(
     output: Path,
     parameters: dict[str, Any],
     environment: dict[str, str] | None = None,
-    say: Callable[..., None] = lambda **news: None,
+    report_progress: Callable[..., None] = lambda **news: None,
     wanted: Callable[[], bool] = lambda: True,
-) -> dict[str, Any]:
+) -> Result:
     """Execute a notebook in a fresh kernel in the notebook's folder; the executed notebook is written to `output`.
 
+    Args:
+        environment: variables for the kernel, beside those of this process.
+        report_progress: told of progress by keywords: `cell`, `cells`, `line`.
+        wanted: asked now and then; once it says no, the kernel is killed.
+
     Returns:
-        As `perform` does, without stamps and outputs. `done` means that nothing was raised, the kernel lived to the
-        end and every code cell has an execution count.
+        `done` where nothing was raised, the kernel lived to the end and every code cell has an execution count;
+        else `failed`.
+
+    Raises:
+        CalledOff: the run was not wanted any more.
     """
     started = time.monotonic()
     node = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
     node.metadata.papermill.update(input_path=notebook.name, output_path=output.name)
     output.parent.mkdir(parents=True, exist_ok=True)
-    watch = _Watch(say, wanted)
-    result: dict[str, Any] = {"status": "done"}
+    watch = _Watch(report_progress, wanted)
+    error, killed = "", False
     try:
         node = _Engine.execute_notebook(
             node,
@@ -119,143 +75,36 @@ def execute(
             stderr=output.with_suffix(".log"),
         )
         raise_for_execution_errors(node, str(output))
-    except PapermillExecutionError as error:
-        result = _failure(f"{error.ename}: {error.evalue}", cell=watch.cell)
+    except PapermillExecutionError as raised:
+        error = f"{raised.ename}: {raised.evalue}"
     except OSError:
         raise
     except DeadKernelError:
-        result = _failure("", killed=True)
-    except Exception as error:  # it did not start, or its messages could not be read
-        result = _failure(f"the kernel did not answer: {type(error).__name__}: {error}", cell=watch.cell, killed=True)
+        killed = True
+    except Exception as raised:  # it did not start, or its messages could not be read
+        error, killed = f"the kernel did not answer: {type(raised).__name__}: {raised}", True
     finally:
         watch.stop()
     if watch.unwanted:
-        raise Unwanted
+        raise CalledOff
     # a kernel that was killed can look as if its notebook had ended well
-    complete = all(cell.get("execution_count") for cell in node.cells if _counts(cell))
-    if (result["status"] == "done" and not complete) or result.get("error") == "":
-        result = _failure(watch.obituary(), cell=watch.cell, killed=True)
-    return result | {"seconds": round(time.monotonic() - started, 3), "peak_memory": watch.peak}
-
-
-def _attempt(run: Run, paths: StudyPaths, described, environment, facts, say, wanted) -> dict[str, Any]:
-    folder = paths.attempts / run.id
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    attempt = StudyPaths(paths.root, folder)
-    executed = attempt.new(paths.executed(run.id))
-    parameters = dict(run.parameters)
-    for name, value in (("results", paths.root), ("attempt", folder)):
-        if name in run.injected:
-            parameters[name] = str(value)
-    read = Freshness(paths.root).inputs(run)  # before the notebook reads them
-    result = execute(run.notebook, executed, parameters, environment, say, wanted)
-    if result["status"] == "done":
-        try:
-            _after(run, attempt, executed)
-            _check_outputs(run, folder)
-        except OSError:
-            raise
-        except Exception as error:  # a report that cannot be made, or outputs that are not as planned
-            result = result | _failure(f"{type(error).__name__}: {error}")
-    if not wanted():
-        raise Unwanted
-    final = paths.executed(run.id)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    final.with_suffix(".log").unlink(missing_ok=True)
-    if result["status"] == "failed" and executed.with_suffix(".log").is_file():
-        executed.with_suffix(".log").replace(final.with_suffix(".log"))  # may hold the last words of a killed kernel
-    if executed.is_file():
-        executed.replace(final)
-    if result["status"] == "done":
-        stamp = described | {"inputs": read, "seconds": result["seconds"], "peak_memory": result["peak_memory"]}
-        provenance.complete(run, folder, stamp, facts, environment)
-        new = folder / "stamp.json"  # written before anything is renamed: a full disk ends the run here
-        write_json(new, stamp | {"outputs": outputs_of(folder, run)})
-        paths.stamps.mkdir(exist_ok=True)
-        paths.stamp(run.id).unlink(missing_ok=True)
-        _put_in_place(run, folder, paths.root)
-        new.replace(paths.stamp(run.id))
-    shutil.rmtree(folder, ignore_errors=True)
-    return result
-
-
-def _after(run: Run, attempt: StudyPaths, executed: Path) -> None:
-    """What follows a notebook: the report becomes a page, and so does every notebook behind it."""
-    if run.step == "report":
-        from lib.report import notebooks, pages  # only the report needs nbconvert
-
-        pages.to_html(executed, attempt.new(attempt.report))
-        notebooks.write_pages(attempt)
-
-
-def _check_outputs(run: Run, folder: Path) -> None:
-    missing = [name for name in run.outputs if not (folder / name).exists()]
-    if missing:
-        raise RuntimeError(f"the notebook ended without writing {missing[0]}; see its last cells")
-    allowed = [Path(name) for name in (*run.outputs, *run.may_write, "notebooks")]
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not any(relative.is_relative_to(name) for name in allowed):
-            raise RuntimeError(
-                f"the notebook wrote {relative}, which is no output of step {run.step}; see lib.engine.planning"
-            )
-
-
-def _put_in_place(run: Run, folder: Path, root: Path) -> None:
-    """Rename outputs into the results folder. Without a stamp they count for nothing until the last one is there."""
-    for name in (*run.outputs, *run.may_write):
-        new, final = folder / name, root / name
-        if not new.exists():
-            continue
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if final.is_dir():
-            old = folder / ".old"
-            shutil.rmtree(old, ignore_errors=True)
-            final.rename(old)
-        new.replace(final)
-
-
-@contextmanager
-def _only_one(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]):
-    """Hold the run's lock: a worker left over from an interrupted run_all may still be ending the same run."""
-    paths.attempts.mkdir(parents=True, exist_ok=True)
-    with (paths.attempts / f"{run_id}.lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not wanted():
-                    raise Unwanted from None
-                time.sleep(0.1)
-        yield
-
-
-def blocked(run: Run, results: dict[str, dict[str, Any]]) -> str:
-    """Why a run cannot start, given how those before it ended; "" if it can.
-
-    A run that sums up several others (`some_of`) starts as long as one of them ended well.
-    """
-    causes = {
-        name: result.get("cause") or f"{name} {result['status']}"
-        for name, result in results.items()
-        if result["status"] not in ("done", "fresh")
-    }
-    for name in run.needs:
-        if name in causes:
-            return causes[name]
-    summed = [name for name in run.some_of if name in results]
-    if summed and all(name in causes for name in summed):
-        return causes[summed[0]]
-    return ""
+    if not error and (killed or not all(cell.get("execution_count") for cell in node.cells if _counts(cell))):
+        error, killed = watch.describe_death(), True
+    return Result(
+        "failed" if error else "done",
+        seconds=round(time.monotonic() - started, 3),
+        peak_memory=watch.peak,
+        error=error,
+        cell=watch.cell if error else 0,
+        killed=killed,
+    )
 
 
 class _Watch:
     """Looks after one kernel: its memory, its progress, whether it is still wanted, and its death."""
 
-    def __init__(self, say: Callable[..., None], wanted: Callable[[], bool]):
-        self.say, self.wanted = say, wanted
+    def __init__(self, report_progress: Callable[..., None], wanted: Callable[[], bool]):
+        self.report_progress, self.wanted = report_progress, wanted
         self.peak = 0  # bytes, of the kernel and its subprocesses
         self.cell = 0  # the code cell that runs
         self.unwanted = False
@@ -294,7 +143,7 @@ class _Watch:
             self._thread.join()
         shutil.rmtree(self.sockets, ignore_errors=True)
 
-    def obituary(self) -> str:
+    def describe_death(self) -> str:
         """How the kernel died, in words."""
         code = self.process.returncode
         how = f"ended with exit status {code}"
@@ -329,8 +178,6 @@ class _KernelManager(AsyncKernelManager):
         command = super().format_kernel_cmd(extra_arguments)
         if self.kernel_name == "python3":  # a kernelspec of the user may start another Python
             command = [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file, *(extra_arguments or [])]
-        if shutil.which("setpriv"):  # the kernel ends with the thread that starts it, even if the watcher is gone
-            command = ["setpriv", "--pdeathsig", "KILL", *command]
         return command
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
@@ -360,14 +207,14 @@ class _Client(PapermillNotebookClient):
     def execute_cell(self, cell, cell_index, *args, **kwargs):
         if cell.cell_type == "code":
             self.watch.cell = _code_cell(self.nb, cell_index)
-            self.watch.say(cell=self.watch.cell, cells=_code_cell(self.nb, len(self.nb.cells)))
+            self.watch.report_progress(cell=self.watch.cell, cells=_code_cell(self.nb, len(self.nb.cells)))
         return super().execute_cell(cell, cell_index, *args, **kwargs)
 
     def process_message(self, message, *args, **kwargs):
         if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
             lines = [line.split("\r")[-1].strip() for line in message["content"]["text"].rstrip().split("\n")]
             for line in filter(None, lines):
-                self.watch.say(line=line[:200])
+                self.watch.report_progress(line=line[:200])
         return super().process_message(message, *args, **kwargs)
 
 
@@ -386,10 +233,6 @@ class _Engine(NBClientEngine):
         )
         with stderr.open("ab") as log:  # what libraries in C write there would end up in the terminal
             return client.execute(cwd=cwd, env=env, stdout=log, stderr=log)
-
-
-def _failure(error: str, cell: int = 0, killed: bool = False) -> dict[str, Any]:
-    return {"status": "failed", "error": error, "cell": cell, "killed": killed}
 
 
 def _counts(cell: nbformat.NotebookNode) -> bool:

@@ -5,13 +5,17 @@ cannot be filled, or that the code never reads, is refused by name.
 """
 
 import ast
+import dis
 import json
-import symtable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
-from lib.config import AXES, NOTEBOOKS, Study, StudyPaths, backbones, matches
+from lib.config import AXES, NOTEBOOKS, STEPS, Step, Study, StudyPaths, backbones, matches
+
+READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # Python's instructions that read a global name
 
 
 class NotebookError(ValueError):
@@ -26,33 +30,6 @@ class Inputs:
     metadata: Path | None = None
     masks: Path | None = None
     weights_dir: Path | None = None
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of the paper: its notebook, the axes over which it runs, and how much of the machine it takes.
-
-    `pictures` says that what the step saves includes figures; the figures of the others live in the executed
-    notebook alone, so a change to lib.figures.plots leaves their numbers as they are.
-    """
-
-    name: str
-    notebook: str
-    axes: tuple[str, ...] = ()
-    heavy: bool = False
-    pictures: bool = False
-
-
-PLAN = (
-    Step("audit", "01_audit", pictures=True),
-    Step("prepare", "02_prepare_data", AXES[:1]),
-    Step("features", "03_extract_features", ("protocol", "preprocessing", "backbone"), heavy=True),
-    Step("train", "04_train", AXES, heavy=True),
-    Step("evaluate", "05_evaluate", AXES[:3]),
-    Step("gradcam", "06_gradcam", ("scenario", "backbone"), heavy=True, pictures=True),
-    Step("kmeans", "07_kmeans", pictures=True),
-    Step("report", "08_report", pictures=True),
-)
 
 
 @dataclass(frozen=True)
@@ -81,52 +58,42 @@ class Run:
     needs: tuple[str, ...] = ()
     some_of: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    heavy: bool = False
-    pictures: bool = False
+
+    @property
+    def declared(self) -> Step:
+        """What its step is declared to be."""
+        return STEPS[self.step]
 
     @property
     def waits_for(self) -> tuple[str, ...]:
         return (*self.needs, *self.some_of, *self.after)
 
 
-@dataclass(frozen=True)
-class Notebook:
-    """What the plan has to know of a notebook: its code cells in order, and the parameters that it declares."""
-
-    path: Path
-    cells: tuple[str, ...]
-    declared: tuple[str, ...]
-
-
-def plan(
-    study: Study, study_name: str, paths: StudyPaths, inputs: Inputs, notebooks: Path = NOTEBOOKS, steps=PLAN
-) -> list[Run]:
+def plan(study: Study, study_name: str, inputs: Inputs, notebooks: Path = NOTEBOOKS) -> list[Run]:
     """Every run of a study, each after what it waits for.
 
     Args:
-        study_name: given to notebooks as no parameter; it names the study in messages.
+        study_name: for messages.
         inputs: what the study reads from outside.
         notebooks: folder of the notebooks.
-        steps: the steps that take part, in order.
 
     Raises:
         NotebookError: a notebook is missing or breaks the contract of parameters.
     """
-    runs: dict[str, Run] = {}
-    for step in steps:
-        notebook = read_notebook(notebooks / f"{step.notebook}.ipynb")
-        for axes in _cells(study, step):
-            run = _run(study, study_name, paths, inputs, step, axes, notebook, runs)
-            runs[run.id] = run
-    return list(runs.values())
+    runs: list[Run] = []
+    for step in STEPS.values():
+        notebook = (notebooks / f"{step.notebook}.ipynb").resolve()
+        injected = declared_parameters(notebook)
+        runs += [_run(study, study_name, inputs, step, axes, notebook, injected, runs) for axes in _cells(study, step)]
+    return runs
 
 
 def left_out(study: Study) -> list[dict[str, Any]]:
     """The cells of the matrix that the study leaves out: `id`, `step` and `axes` of the training runs not planned."""
-    everything = study.model_copy(update={"leave_out": []}).cells(*AXES)
+    step = next(step.name for step in STEPS.values() if step.axes == AXES)
     return [
-        {"id": run_id("train", cell), "step": "train", "axes": cell}
-        for cell in everything
+        {"id": run_id(step, cell), "step": step, "axes": cell}
+        for cell in study.model_copy(update={"leave_out": []}).cells(*AXES)
         if any(matches(cell, left) for left in study.leave_out)
     ]
 
@@ -170,8 +137,8 @@ def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> lis
     return [run for run in runs if run.id in kept]
 
 
-def read_notebook(path: Path) -> Notebook:
-    """Read a notebook and check that its parameters can be injected and will be used.
+def declared_parameters(path: Path) -> tuple[str, ...]:
+    """The parameters that a notebook declares, after checking that they can be injected and will be used.
 
     Raises:
         NotebookError: unreadable; not exactly one cell tagged `parameters`, or not of literals; a parameter that
@@ -191,8 +158,8 @@ def read_notebook(path: Path) -> Notebook:
     if any("injected-parameters" in cell.get("metadata", {}).get("tags", []) for cell in code):
         raise NotebookError(f"{path.name}: holds a cell of injected parameters; remove it, it would win silently")
     declared = tuple(_declared(path, cells[tagged[0]]))
-    _check_read(path, cells, tagged[0], declared)
-    return Notebook(path, cells, declared)
+    _check_read(path, cells[tagged[0] + 1 :], declared, tagged[0] + 2)
+    return declared
 
 
 def python_of(cell: str) -> str:
@@ -203,94 +170,56 @@ def python_of(cell: str) -> str:
 
 
 def _cells(study: Study, step: Step) -> list[dict[str, Any]]:
-    if step.name == "gradcam":  # explains the models of one protocol, preprocessing and seed
-        cell = _explained(study)
-        return [{axis: full[axis] for axis in step.axes} for full in study.cells(*AXES) if cell.items() <= full.items()]
-    return study.cells(*step.axes) if step.axes else [{}]
+    """The cells of a step's axes; of those that it fixes only the values it gives them."""
+    if not step.axes:
+        return [{}]
+    fixed = step.fixed(study)
+    cells = [cell for cell in study.cells(*step.axes, *fixed) if fixed.items() <= cell.items()]
+    return [{axis: cell[axis] for axis in step.axes} for cell in cells]
 
 
-def _explained(study: Study) -> dict[str, Any]:
-    return dict(protocol=study.protocols[-1], preprocessing=study.preprocessings[0], seed=study.seeds[0])
-
-
-def _run(study, study_name, paths, inputs, step: Step, axes, notebook: Notebook, runs: dict[str, Run]) -> Run:
-    cell = axes | _explained(study) if step.name == "gradcam" else axes
-    # in the order of AXES whatever the step's own order is
-    cell = {axis: cell[axis] for axis in AXES if axis in cell}
-    files = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
-    values = study.model_dump() | study.settings(cell) | axes | files | {"settings": study.model_dump()}
-    unknown = [name for name in notebook.declared if name not in values and name not in ("results", "attempt")]
+def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, before: list[Run]) -> Run:
+    cell = axes | step.fixed(study)
+    cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
+    outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
+    values = study.model_dump() | study.settings(cell) | axes | outside | {"settings": study.model_dump()}
+    unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
-            f"{notebook.path.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
+            f"{notebook.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
             f"fields of lib.config.params.Study, {', '.join(step.axes) or 'no axis'}, settings, results, attempt, "
-            f"{', '.join(files)}"
+            f"{', '.join(outside)}"
         )
-    external = {
-        name: files[name] for name in ("data", "metadata", "masks") if name in notebook.declared and files[name]
-    }
-    if "weights_dir" in notebook.declared and files["weights_dir"] and values["weights"] == "imagenet":
+    external = {name: outside[name] for name in ("data", "metadata", "masks") if name in injected and outside[name]}
+    if "weights_dir" in injected and outside["weights_dir"] and values["weights"] == "imagenet":
         names = [cell["backbone"]] if "backbone" in cell else study.backbones
-        external |= {f"weights of {n}": str(Path(files["weights_dir"]) / backbones()[n].weights) for n in names}
+        external |= {f"weights of {n}": str(Path(outside["weights_dir"]) / backbones()[n].weights) for n in names}
+    at = StudyPaths(Path())
+
+    def of_steps(names: tuple[str, ...]) -> tuple[str, ...]:
+        """The runs of these steps that agree with this cell on every axis they share."""
+        return tuple(run.id for name in names for run in before if run.step == name and _agree(run.axes, cell))
+
+    def relative(paths: Iterable[Path | str]) -> tuple[str, ...]:
+        return tuple(Path(path).as_posix() for path in paths)
+
     return Run(
         id=run_id(step.name, axes),
         step=step.name,
         axes=axes,
-        notebook=notebook.path.resolve(),
-        parameters={name: values[name] for name in notebook.declared if name in values},
-        injected=notebook.declared,
+        notebook=notebook,
+        parameters={name: values[name] for name in injected if name in values},
+        injected=injected,
         external=external,
-        heavy=step.heavy,
-        pictures=step.pictures,
-        **_flow(step.name, cell, StudyPaths(Path()), list(runs.values())),
+        inputs=relative(
+            [at.state, *(output for run in before for output in run.outputs)] if step.last else step.inputs(at, **cell)
+        ),
+        outputs=relative(step.outputs(at, **cell)),
+        may_write=relative(step.may_write(at, **cell)),
+        needs=of_steps(step.needs),
+        some_of=of_steps(step.some_of),
+        after=tuple(run.id for run in before) if step.last else (),
     )
-
-
-def _flow(step: str, cell: dict[str, Any], at: StudyPaths, runs: list[Run]) -> dict[str, tuple[str, ...]]:
-    """Inputs, outputs and dependencies of a run; paths relative to the results folder."""
-
-    def ids(other: str) -> tuple[str, ...]:
-        """The runs of another step that agree with this cell on every axis they share."""
-        return tuple(run.id for run in runs if run.step == other and _agree(run.axes, cell))
-
-    def flow(inputs=(), outputs=(), **dependencies) -> dict[str, tuple[str, ...]]:
-        names = {"inputs": inputs, "outputs": outputs, "may_write": dependencies.pop("may_write", ())}
-        return {key: tuple(Path(p).as_posix() for p in value) for key, value in names.items()} | dependencies
-
-    if step == "audit":
-        return flow(outputs=[at.audit])
-    if step == "kmeans":
-        return flow([at.image_index], [at.kmeans], needs=ids("audit"))
-    if step == "report":
-        made = [output for run in runs for output in run.outputs]
-        return flow(
-            [at.state, *made],
-            [at.report.parent, at.tables, at.claims],
-            may_write=[at.gradcam / "gradcam.csv"],
-            after=tuple(run.id for run in runs),
-        )
-    protocol = cell["protocol"]
-    data = [at.images(protocol), at.index(protocol)]
-    if step == "prepare":
-        return flow([at.image_index], [at.prepared(protocol)], needs=ids("audit"))
-    preprocessing = cell["preprocessing"]
-    if step == "features":
-        folder = at.feature_folder(protocol, preprocessing, cell["backbone"])
-        return flow(data, [folder], needs=ids("prepare"))
-    scenario = cell["scenario"]
-    if step == "evaluate":
-        predictions = at.root / "runs" / protocol / preprocessing / scenario / "*" / "*" / "predictions_*.parquet"
-        tested = [at.index(protocol), at.prepared(protocol) / "*.csv"]
-        outputs = [at.evaluation(protocol, preprocessing, scenario)]
-        return flow([predictions, *tested], outputs, needs=ids("prepare"), some_of=ids("train"))
-    trained = at.run(protocol, preprocessing, scenario, cell["backbone"], cell["seed"])
-    if step == "train":
-        features = at.features(protocol, preprocessing, cell["backbone"])
-        return flow([*data, features], [trained], needs=ids("prepare") + ids("features"))
-    if step == "gradcam":
-        maps = at.gradcam_maps(scenario, cell["backbone"])
-        return flow([*data, trained / "*.h5", trained / "predictions_*.parquet"], [maps], needs=ids("train"))
-    raise ValueError(f"no step {step!r}; add its files and dependencies to lib.engine.planning")
 
 
 def _agree(axes: dict[str, Any], cell: dict[str, Any]) -> bool:
@@ -322,37 +251,31 @@ def _declared(path: Path, cell: str) -> list[str]:
     return names
 
 
-def _check_read(path: Path, cells: tuple[str, ...], tagged: int, declared: tuple[str, ...]) -> None:
+def _check_read(path: Path, later: tuple[str, ...], declared: tuple[str, ...], first: int) -> None:
+    """Refuse a parameter that the cells after its own, numbered from `first`, never read or set before they do."""
     unread = dict.fromkeys(declared)
-    for number, cell in enumerate(cells):
-        if number == tagged:
-            continue
-        _parse(path, cell, f"code cell {number + 1}")
-        table = symtable.symtable(python_of(cell), path.name, "exec")
-        own = {symbol.get_name(): symbol for symbol in table.get_symbols()}
-        for name in list(unread):
-            if (name in own and own[name].is_referenced()) or _read_inside(table, name):
-                del unread[name]
-            elif number > tagged and name in own and own[name].is_assigned():
+    for number, cell in enumerate(later, first):
+        _parse(path, cell, f"code cell {number}")
+        for name, is_read in _global_names(compile(python_of(cell), path.name, "exec")):
+            if name in unread and not is_read:
                 raise NotebookError(
-                    f"{path.name}: code cell {number + 1} sets parameter {name!r} before any code reads it; "
+                    f"{path.name}: code cell {number} sets parameter {name!r} before any code reads it; "
                     "what is injected would be lost: use another name there"
                 )
+            unread.pop(name, None)
     if unread:
         raise NotebookError(
             f"{path.name}: parameter {next(iter(unread))!r} is never read by the code; use it or remove it"
         )
 
 
-def _read_inside(table: symtable.SymbolTable, name: str) -> bool:
-    """Whether a nested scope reads the notebook's own `name` rather than one of its own by that name."""
-    for child in table.get_children():
-        for symbol in child.get_symbols():
-            if symbol.get_name() == name and symbol.is_global() and symbol.is_referenced():
-                return True
-        if _read_inside(child, name):
-            return True
-    return False
+def _global_names(code: CodeType) -> Iterable[tuple[str, bool]]:
+    """The notebook's own names that compiled code uses, in order, and whether each is read there or set."""
+    for instruction in dis.get_instructions(code):
+        if isinstance(instruction.argval, CodeType):
+            yield from ((name, True) for name, is_read in _global_names(instruction.argval) if is_read)
+        elif instruction.opname in READS or instruction.opname == "STORE_NAME":
+            yield instruction.argval, instruction.opname in READS
 
 
 def _parse(path: Path, cell: str, where: str) -> ast.Module:

@@ -1,6 +1,8 @@
 """What a reader sees while a study runs: live in a terminal, as plain lines elsewhere; the log gets it all."""
 
 import logging
+import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,9 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from lib.config import duration
+from lib.engine.results import Result
+
 log = logging.getLogger("skincas")
 log.addHandler(logging.NullHandler())
-STILL = 30.0  # seconds between plain lines on notebooks that go on
+PLAIN_LINES = 30.0  # seconds between those on notebooks that go on
 
 
 def start_log(path: Path) -> None:
@@ -29,13 +34,17 @@ def start_log(path: Path) -> None:
     log.propagate = False
 
 
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`."""
-    seconds = round(seconds)
-    if seconds < 100:
-        return f"{seconds} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
+class LastingConsole(Console):
+    """A console that goes quiet where its reader has gone (`| head`), instead of ending the study."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        discard_output()
+
+
+def discard_output() -> None:
+    """Send what is still to be printed nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class View:
@@ -47,14 +56,14 @@ class View:
     """
 
     def __init__(self, expected: dict[str, float], jobs: int, console: Console | None = None):
-        self.console = console or Console()
+        self.console = console or LastingConsole()
         self.jobs = max(1, jobs)
         self.expected = dict(expected)
         self.done = self.failed = 0
         self.total = len(expected)
         self._running: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
-        self._said = 0.0
+        self._printed_at = 0.0
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -73,7 +82,7 @@ class View:
         if self.console.is_terminal:
             self._live.stop()
 
-    def news(self, run_id: str, **news: Any) -> None:
+    def update(self, run_id: str, **news: Any) -> None:
         """A running notebook says which cell it is in, or the last line that it printed."""
         with self._lock:
             if run_id not in self.expected:  # it has ended; its last words came late
@@ -90,32 +99,32 @@ class View:
             entry.update(news)
             if "line" in news:
                 log.info("%s: %s", run_id, news["line"])
-            if not self.console.is_terminal and time.monotonic() - self._said > STILL:
-                self._said = time.monotonic()
+            if not self.console.is_terminal and time.monotonic() - self._printed_at > PLAIN_LINES:
+                self._printed_at = time.monotonic()
                 for name, running in self._running.items():
                     self._print(f"{name}: {_where(running)}")
                 self._print(self._summary())
 
-    def ended(self, run_id: str, result: dict[str, Any]) -> None:
+    def ended(self, run_id: str, result: Result) -> None:
         """A run is over."""
         with self._lock:
             self._running.pop(run_id, None)
-            status = result["status"]
+            status = result.status
             self.expected.pop(run_id, None)
             self.done += status in ("done", "fresh")
             self.failed += status in ("failed", "not run")
             text = {
-                "done": f"{run_id}: done in {duration(result.get('seconds', 0))}",
+                "done": f"{run_id}: done in {duration(result.seconds)}",
                 "fresh": f"{run_id}: still fresh, its inputs are the same",
-                "failed": f"{run_id}: FAILED: {result.get('error', '')}",
-                "not run": f"{run_id}: not run: {result.get('cause', '')}",
+                "failed": f"{run_id}: FAILED: {result.error}",
+                "not run": f"{run_id}: not run: {result.cause}",
                 "cancelled": f"{run_id}: called off",
             }[status]
             (log.error if status == "failed" else log.info)("%s", text)
             if status in ("failed", "not run") or not self.console.is_terminal:
                 self._print(text if self.console.is_terminal else f"[{self.done + self.failed}/{self.total}] {text}")
 
-    def say(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         """A line of its own, in the log too."""
         log.info("%s", text)
         with self._lock:
@@ -130,7 +139,7 @@ class View:
         return max(0.0, sum(self.expected.values()) - spent) / self.jobs
 
     def _summary(self) -> str:
-        left = f", about {duration(self._left())} left" if self.expected else ""
+        left = f", about {duration(self._left())} left" if any(self.expected.values()) else ""
         return f"{self.done} of {self.total} runs done, {len(self._running)} running, {self.failed} failed{left}"
 
     def _render(self) -> Group:

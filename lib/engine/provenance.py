@@ -106,10 +106,10 @@ def hardware() -> dict[str, Any]:
 def gpus() -> list[str]:
     """The machine's NVIDIA GPUs as nvidia-smi names them; none where there is no driver."""
     try:
-        found = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [line for line in found.splitlines() if line.startswith("GPU ")]
+    return [line for line in listed.splitlines() if line.startswith("GPU ")]
 
 
 def _git(*arguments: str) -> str | None:
@@ -183,7 +183,7 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
             )
             for name, value in stamp["parameters"].items()
         ]
-        read = dict.fromkeys(found for name in stamp["inputs"] if (found := _within(name, parts)))
+        read = dict.fromkeys(part for name in stamp["inputs"] if (part := _within(name, parts)))
         ended = datetime.fromtimestamp(paths.stamp(run.id).stat().st_mtime, UTC)
         cell = ", ".join(f"{axis} {value}" for axis, value in run.axes.items())
         action = entity(

@@ -1,21 +1,18 @@
 """Grad-CAM, equations 6 to 8: which places of the image speak for a class.
 
 The backbone runs once over a batch. The class score before softmax is differentiated only through the head, back to
-the feature maps of the last convolution, which are the backbone's output.
+the feature maps of the last convolution, which are the backbone's output. Keras is imported when maps are made: this
+package also serves 07_kmeans and the report, which need none.
 """
 
 import cv2
-import keras
 import numpy as np
 import pandas as pd
 
 from lib.data import predicted_class
-from lib.models import split_at_maps
 
 
-def maps(
-    model: keras.Model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False
-) -> np.ndarray:
+def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False) -> np.ndarray:
     """Grad-CAM maps L of equation 8 at the size of the images.
 
     Z of equation 7 is the number of positions (i, j), so the weight of a feature map is the mean of its gradients.
@@ -34,6 +31,10 @@ def maps(
     Raises:
         ValueError: images and classes differ in number, or a class is not one of the model's.
     """
+    import keras  # late, with TensorFlow: the report reads masks of this package and no network
+
+    from lib.models import split_at_maps
+
     classes = np.asarray(classes)
     count = model.output_shape[-1]
     if classes.shape != (len(images),) or (len(classes) and not (classes.min() >= 0 and classes.max() < count)):
@@ -139,8 +140,9 @@ def choose_images(predictions: pd.DataFrame, count: int, seed: int = 0) -> pd.Da
     return chosen.drop(columns=["wrong", "place"]).reset_index(drop=True)
 
 
-def _gradients(head: keras.Model, features, classes) -> np.ndarray:
+def _gradients(head, features, classes) -> np.ndarray:
     """Equation 6 for a batch: the gradient of each image's class score by its feature maps, float64 [n, h, w, c]."""
+    import keras
 
     def score(x):
         # every score depends on its own image only, so the gradient of their sum holds the gradient of each
@@ -161,4 +163,6 @@ def _gradients(head: keras.Model, features, classes) -> np.ndarray:
 
 
 def _double(tensor) -> np.ndarray:
+    import keras
+
     return keras.ops.convert_to_numpy(tensor).astype(np.float64)

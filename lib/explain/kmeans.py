@@ -6,7 +6,6 @@ cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel
 import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +13,13 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from lib.data import map_in_threads
+
 NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
 TEXTURE_WINDOW = 0.05  # of the shorter side: 9 px at 180 px
 CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how central a pixel is
+CYAN = (0, 230, 230)  # RGB, of outlines: no skin has it
 HAIR = 0.02  # of the shorter side: parts of a mask narrower than this are hair or grain
 
 
@@ -119,8 +121,7 @@ def segment_files(
         return {"source": file.source, "image_id": file.image_id, "class": file.label} | table_row(segmentation, truth)
 
     files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
-    with ThreadPoolExecutor(workers) as pool:
-        return pd.DataFrame(list(pool.map(work, files)))
+    return pd.DataFrame(map_in_threads(work, files, workers, "images segmented"))
 
 
 def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
@@ -313,10 +314,10 @@ def paint(segmentation: Segmentation) -> np.ndarray:
     return np.nan_to_num(segmentation.colours).round().astype(np.uint8)[segmentation.labels]
 
 
-def outline(image: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int] = (0, 230, 230)) -> np.ndarray:
+def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with the border of a bool mask drawn on it: uint8 [h, w, 3]."""
     borders, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(image.copy(), borders, -1, colour, max(1, round(min(mask.shape) / 150)))
+    return cv2.drawContours(image.copy(), borders, -1, CYAN, max(1, round(min(mask.shape) / 150)))
 
 
 def _fit(values, k, init, iterations, tolerance, attempts, seed) -> np.ndarray:

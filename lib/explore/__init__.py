@@ -1,5 +1,5 @@
 """How one looks at single images and models of a study in JupyterLab."""
 
-from lib.explore import widgets
+from lib.explore.widgets import Explorer
 
-__all__ = ["widgets"]
+__all__ = ["Explorer"]

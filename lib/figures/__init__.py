@@ -1,24 +1,14 @@
-"""How a table looks as a figure; nothing is computed here."""
+"""How a table looks as a figure."""
 
-from lib.figures.beyond import class_areas, decision_curves, input_ranges, label_error_precision, ranks, seeds
-from lib.figures.plots import (
-    accuracy_comparison,
-    class_counts,
-    confusion_matrix,
-    encode,
-    reliability,
-    roc,
-    sample_images,
-    scenario_summary,
-    styled,
-    training_curves,
-    waterfall,
-)
+from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary, waterfall
+from lib.figures.dataset import class_counts, sample_images, worst_cases
+from lib.figures.predictions import confusion_matrix, decision_curves, reliability, roc
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
+from lib.figures.style import encode, roman
+from lib.figures.training import training_curves
 
 __all__ = [
     "accuracy_comparison",
-    "class_areas",
     "class_counts",
     "confusion_matrix",
     "decision_curves",
@@ -26,15 +16,14 @@ __all__ = [
     "encode",
     "fitting_sizes",
     "input_ranges",
-    "label_error_precision",
     "ranks",
     "reliability",
     "roc",
+    "roman",
     "sample_images",
     "scenario_summary",
-    "seeds",
     "sizes_against_split",
-    "styled",
     "training_curves",
     "waterfall",
+    "worst_cases",
 ]

@@ -3,10 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.audit import VALUES
-from lib.figures.plots import COLOURS, INK, MUTED, styled
+from lib.figures.style import COLOURS, INK, MUTED, roman, styled
 
-ROMAN = {"1": "I", "2": "II", "3": "III", "4": "IV"}
 GROUP_COLOURS = (COLOURS["clean"], COLOURS["published"], COLOURS["grouped"], COLOURS["train"])
 
 
@@ -28,7 +26,7 @@ def fitting_sizes(tables: dict) -> Figure:
             inside = [i for i, row in enumerate(table["rows"]) if (row["phase"], row["backbone"]) in members]
             label = f"n = {group['test_n']}: {len(inside)} of {len(table['rows'])} rows"
             axis.plot([group["test_n"]] * len(inside), inside, "o", color=colour, markersize=5, label=label)
-        axis.set_title(f"Table {ROMAN.get(number, number)}")
+        axis.set_title(f"Table {roman(number)}")
         axis.set_yticks(
             range(len(table["rows"])), [f"{row['backbone']}, {row['phase']}" for row in table["rows"]], fontsize=5
         )
@@ -49,7 +47,7 @@ def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None) -> F
         tenths: table number -> a tenth of the images of the table's classes, as found in the data set.
     """
     bars = [(number, group) for number, groups in pool["tables"].items() for group in groups]
-    names = [f"Table {ROMAN.get(number, number)}\n{group['rows']} rows" for number, group in bars]
+    names = [f"Table {roman(number)}\n{group['rows']} rows" for number, group in bars]
     places = np.arange(len(bars))
     figure = Figure(figsize=(1.1 * len(bars) + 1.8, 3.2), layout="constrained")
     axis = figure.subplots()
@@ -61,8 +59,8 @@ def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None) -> F
         pool["test_n_expected"], color=INK, linewidth=1, linestyle="--", label=f"a tenth of {pool['images']:,} images"
     )
     if tenths:
-        found = [tenths.get(number, np.nan) for number, _ in bars]
-        axis.plot(places, found, "D", color=COLOURS["clean"], label="a tenth of the images found in these classes")
+        values = [tenths.get(number, np.nan) for number, _ in bars]
+        axis.plot(places, values, "D", color=COLOURS["clean"], label="a tenth of the images found in these classes")
     axis.set_xticks(places, names)
     axis.tick_params(axis="x", length=0)
     axis.set_ylabel("test images")
@@ -78,10 +76,10 @@ def detection(rates: dict) -> Figure:
     Args:
         rates: `detection` of lib.audit.printed_tables.published_audit.
     """
-    shares = [100 * rates["by_column"].get(column, np.nan) for column in VALUES]
+    shares = {column.replace("_", " "): 100 * share for column, share in rates["by_column"].items()}
     figure = Figure(figsize=(5.6, 2.2), layout="constrained")
     axis = figure.subplots()
-    bars = axis.barh([column.replace("_", " ") for column in VALUES], shares, color=COLOURS["clean"])
+    bars = axis.barh([*shares], [*shares.values()], color=COLOURS["clean"])
     axis.bar_label(bars, fmt="%.0f %%", padding=2, fontsize=8)
     axis.invert_yaxis()
     axis.tick_params(axis="y", length=0)

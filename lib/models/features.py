@@ -21,8 +21,6 @@ def extract_features(
     Images may be memory-mapped; a batch at a time is read. With a `path` the features are written there as they
     come, to a memory-mapped .npy file, so that memory does not grow with n.
     """
-    from lib.models.training import predict
-
     shape = (len(images), extractor.output_shape[-1])
     features = np.lib.format.open_memmap(path, "w+", np.float32, shape) if path else np.empty(shape, np.float32)
     for start in range(0, len(images), BLOCK * batch_size):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from lib.config import backbones
+from lib.config import backbones, run_record, run_weights
 
 
 class WeightsError(ValueError):
@@ -72,7 +72,7 @@ def input_range(backbone: str, preprocessing: str) -> layers.Layer:
 
 
 def build_backbone(name: str, image_size: int, weights: str = "imagenet", weights_dir: str = "") -> keras.Model:
-    """A backbone without its top; its output is the last convolution of params/backbones.yaml.
+    """A backbone without its top; its output is that of the layer `last_conv` in params/backbones.yaml.
 
     Args:
         name: a keras.applications name.
@@ -85,10 +85,10 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
     build = getattr(keras.applications, name)
     shape = (image_size, image_size, 3)
     if weights == "imagenet" and not weights_dir:
-        return _named(build(include_top=False, weights="imagenet", input_shape=shape), name)
+        return _up_to_maps(build(include_top=False, weights="imagenet", input_shape=shape), name)
     if weights == "none":
         keras.utils.set_random_seed(zlib.crc32(name.encode()))
-    model = _named(build(include_top=False, weights=None, input_shape=shape), name)
+    model = _up_to_maps(build(include_top=False, weights=None, input_shape=shape), name)
     if weights == "imagenet":
         load_weights(model, Path(weights_dir) / backbones()[name].weights)
     else:
@@ -196,7 +196,7 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     Raises:
         WeightsError: the files of weights do not fit, or the backbone was a random one of another backend.
     """
-    record = json.loads((run / "run.json").read_text())
+    record = json.loads(run_record(run).read_text(encoding="utf-8"))
     made, trained_on = record["model"], record.get("machine", {}).get("backend", keras.backend.backend())
     finetuned = phase == "finetune"
     weights = "none" if finetuned else made["weights"]
@@ -210,7 +210,7 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     head = {key: made[key] for key in ("units", "dropout_features", "dropout_hidden", "seed")}
     classifier = build_classifier(extractor.output_shape[-1], len(made["classes"]), **head)
     model = assemble(extractor, classifier)
-    load_weights(model if finetuned else classifier, run / f"{phase}.weights.h5")
+    load_weights(model if finetuned else classifier, run_weights(run, phase))
     return model
 
 
@@ -234,6 +234,6 @@ def _settle(model: keras.Model) -> None:
         layer.momentum = 0.9  # weights that start at random move fast, and their statistics with them
 
 
-def _named(model: keras.Model, name: str) -> keras.Model:
-    model.name = name
-    return model
+def _up_to_maps(model: keras.Model, name: str) -> keras.Model:
+    """A model of keras.applications up to its last convolution, whose output Grad-CAM explains."""
+    return keras.Model(model.input, model.get_layer(backbones()[name].last_conv).output, name=name)

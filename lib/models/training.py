@@ -1,6 +1,5 @@
 """Training in the paper's two phases: the head on cached features, then the whole network."""
 
-import sys
 import time
 from dataclasses import dataclass
 
@@ -38,9 +37,9 @@ class Schedule:
 class Progress(keras.callbacks.Callback):
     """One line an epoch: phase, loss, accuracy and the time left if no epoch is saved by early stopping."""
 
-    def __init__(self, schedule: Schedule, stream=None):
+    def __init__(self, schedule: Schedule):
         super().__init__()
-        self.schedule, self.stream = schedule, stream
+        self.schedule = schedule
 
     def on_train_begin(self, logs=None):
         self.started = time.monotonic()
@@ -50,7 +49,7 @@ class Progress(keras.callbacks.Callback):
         left = (time.monotonic() - self.started) / done * (total - done)
         scores = " ".join(f"{key} {logs[key]:.3f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy"))
         line = f"epoch {done}/{total} {self.schedule.phase} {scores}, {left:.0f} s left"
-        print(line, file=self.stream or sys.stdout, flush=True)
+        print(line, flush=True)
 
 
 class OnDevice(keras.Model):
@@ -131,7 +130,7 @@ def predictions(
     """Probabilities of the validation and test images.
 
     Args:
-        held_out: rows of lib.data.splits.select: row, label, source, image_id, group, view, part.
+        held_out: rows of lib.data.select: row, label, source, image_id, group, view, part.
 
     Returns:
         source, image_id, group, view, part, true_class, then a float32 column a class.

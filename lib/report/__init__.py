@@ -1,11 +1,28 @@
 """How the study is shown as pages."""
 
-from lib.report import accuracy, audits, compare, html, methods, notebooks, pages, paper_figures, summary, tables
+from lib.report import (
+    accuracy,
+    audits,
+    beyond_accuracy,
+    compare,
+    compare_page,
+    html,
+    methods,
+    notebooks,
+    pages,
+    paper_figures,
+    summary,
+    tables,
+)
+from lib.report.site import finish
 
 __all__ = [
     "accuracy",
     "audits",
+    "beyond_accuracy",
     "compare",
+    "compare_page",
+    "finish",
     "html",
     "methods",
     "notebooks",

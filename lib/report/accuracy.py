@@ -1,4 +1,4 @@
-"""The printed tables beside ours, and what lies beyond them: tests, input ranges, calibration, operating points."""
+"""The printed tables beside ours: accuracies, the literature, tests of the models, input ranges."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,16 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
+from lib.config import Study, StudyPaths, backbones, published, scenarios
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records
-from lib.report.tables import MEASURES, proposed_first, scenario_table, stacked_tables, table_five
-from lib.verdicts import beyond, input_range_hypothesis
+from lib.report.tables import MEASURES, scenario_table, stacked_tables, table_files, table_five
+from lib.verdicts import input_range_hypothesis
 
-MEASURE_NAMES = ("Val acc", "Test acc", "Precision", "Recall", "F1")
+
+def table_title(scenario: str) -> str:
+    """`Table I: nine classes`."""
+    return f"Table {figures.roman(scenarios()[scenario].table)}: {scenarios()[scenario].title.lower()}"
 
 
 def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -53,7 +56,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     if len(study.preprocessings) > 1:
         columns.append(html.column("preprocessing", "Input"))
     columns.append(html.column("n", "n", "number_or_status"))
-    for measure, name in zip(MEASURES, MEASURE_NAMES):
+    for measure, name in MEASURES.items():
         columns += [
             html.column(f"{measure}_printed", "paper", "percent", group=name),
             html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name),
@@ -61,7 +64,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         ]
     seeds = f"mean over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     caption = (
-        f"Table {html.ROMAN.get(number, number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
+        f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
         f"and as reproduced, per cent; {seeds}. Differences in percentage points, ours minus printed. In square "
         "brackets the 95 % Wilson interval; n is the number of test images. Model names as the paper prints them."
     )
@@ -86,8 +89,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     if not table["test_accuracy"].notna().any():
         return html.missing(f"{scenarios()[scenario].title}: no run of this scenario has been evaluated.")
     caption = "Test accuracy of each model, printed (open diamonds) and under each protocol, with 95 % intervals."
-    alt = f"Test accuracies of table {html.ROMAN.get(number, number)} as points; every value is in the table beside it."
-    title = f"Table {html.ROMAN.get(number, number)} at a glance"
+    alt = f"Test accuracies of table {figures.roman(number)} as points; every value is in the table beside it."
+    title = f"Table {figures.roman(number)} at a glance"
     source = f"tables/table_{number}.csv"
     return html.figure(f"glance-{number}", figures.accuracy_comparison(results), title, caption, alt, source=source)
 
@@ -129,11 +132,8 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
         table = read_csv(paths.evaluation(*cell.values()) / "mcnemar.csv")
         run = f"evaluate-{'-'.join(cell.values())}"
         for record in to_records(table) if table is not None else []:
-            row = (
-                cell
-                | record
-                | {"_link": {"p_value": html.notebook(paths, run)}, "phase_name": html.PHASE_NAMES[record["phase"]]}
-            )
+            row = cell | record | {"_link": {"p_value": html.notebook(paths, run)}}
+            row |= {"phase_name": html.PHASE_NAMES[record["phase"]]}
             rows.append(row | {"scenario_title": scenarios()[cell["scenario"]].title})
     if not rows:
         return html.missing("No mcnemar.csv in evaluation/: no baseline was compared with the proposed model.")
@@ -161,107 +161,22 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
     if len(study.preprocessings) < 2:
         return html.missing(f"This study has one input range, {study.preprocessings[0]}: there is nothing to compare.")
     tables = stacked_tables(paths, study)
-    found = input_range_hypothesis(tables)
-    if found.empty:
+    errors = input_range_hypothesis(tables)
+    if errors.empty:
         return html.missing("No accuracy was measured: the input ranges cannot be compared.")
     caption = "Printed against reproduced accuracies under each input range: mean error in points, rank correlations."
-    parts = [html.records_table("input-ranges", caption, to_records(found), "tables/input_ranges.csv")]
-    shown = tables[(tables["protocol"] == study.protocols[0]) & (tables["phase"] == "transfer")].dropna(
-        subset="test_accuracy"
-    )
+    parts = [html.records_table("input-ranges", caption, to_records(errors), "tables/input_ranges.csv")]
+    shown = rows_where(tables, protocol=study.protocols[0], phase="transfer").dropna(subset="test_accuracy")
     if len(shown):
         caption = (
             f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
         )
-        figure = figures.input_ranges(shown, protocol=study.protocols[0])
+        figure = figures.input_ranges(shown)
         alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
         parts.append(
-            html.figure(
-                "input-ranges-figure", figure, "Input ranges", caption, alt, source="tables/table_1.csv to table_4.csv"
-            )
+            html.figure("input-ranges-figure", figure, "Input ranges", caption, alt, source=table_files(study))
         )
-    return HTML("".join(part.data for part in parts))
-
-
-def beyond_accuracy(paths: StudyPaths, study: Study, tables: Mapping[str, pd.DataFrame]) -> HTML:
-    """Calibration, malignant against benign, and the models compared, under the study's last protocol.
-
-    Args:
-        tables: what lib.verdicts.beyond.tables gives for that protocol.
-    """
-    protocol = study.protocols[-1]
-    cells = beyond.found(paths, study, protocol)
-    parts = []
-    for scenario, draw in (("nine_classes", _calibration_figure), ("benign_malignant", _malignant_figures)):
-        backbone = next(
-            (b for b in proposed_first(study.backbones) if any((scenario, b, p) in cells for p in PHASES)), ""
-        )
-        phase = next((p for p in reversed(PHASES) if (scenario, backbone, p) in cells), "")
-        if phase:
-            parts += draw(
-                cells[scenario, backbone, phase], f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}", study
-            )
-    for phase in PHASES:
-        ranks = rows_where(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
-        if len(ranks):
-            caption = (
-                f"Mean rank over scenarios, {html.PHASE_NAMES[phase].lower()}, {protocol}; lines are 95 % intervals."
-            )
-            alt = "; ".join(f"{row.backbone}: {row.mean_rank:.2f}" for row in ranks.itertuples())
-            figure = figures.ranks(ranks, tables["comparisons"], phase)
-            parts.append(
-                html.figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
-            )
-    drawn = HTML('<div class="pair">' + "".join(part.data for part in parts) + "</div>").data
-    captions = {
-        "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
-        "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
-        "class_auc": "Area under the ROC curve of each class against the rest.",
-        "seeds": "How far test accuracy moves with the seed, beside how far it moves with the choice of test images.",
-        "comparisons": "Every two models on the same test images; p-values corrected by Holm's method.",
-    }
-    parts = []
-    for name, caption in captions.items():
-        table = tables[name]
-        if table.empty:
-            parts.append(html.missing(f"{caption} {html.sentence(table.attrs.get('not_tested', 'not measured'))}."))
-        else:
-            file = f"tables/beyond_{name}.csv"
-            parts.append(
-                html.records_table(
-                    f"beyond-{name.replace('_', '-')}",
-                    f"{caption} Protocol {protocol}.",
-                    to_records(table),
-                    file,
-                    folded=True,
-                )
-            )
-    return HTML(drawn + "".join(part.data for part in parts))
-
-
-def _calibration_figure(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
-    figure = figures.reliability({label: beyond.confident(frame)})
-    table = beyond.reliability(frame)
-    alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
-    caption = (
-        f"Nine classes, {label}. On the dotted line a stated probability is the share that is right; "
-        "below it the model is too sure."
-    )
-    return [html.figure("reliability", figure, "Calibration", caption, alt, source="runs/*/predictions_*.parquet")]
-
-
-def _malignant_figures(frame: pd.DataFrame, label: str, study: Study) -> list[HTML]:
-    sides = beyond.malignancy(frame)
-    if sides is None:
-        return []
-    source = "runs/*/predictions_*.parquet"
-    curve = beyond.decision_curve(frame)
-    caption = f"Malignant against benign, {label}: true against false positive rate over all thresholds."
-    roc = html.figure("roc", figures.roc({label: sides}), "ROC", caption, f"ROC curve of {label}.", source=source)
-    caption = f"Malignant against benign, {label}: acting on the model is worth it where its line is above both others."
-    alt = f"Net benefit at threshold 0.1: {curve.set_index('threshold')['model'].get(0.1, np.nan):.3f}."
-    figure = figures.decision_curves({label: curve})
-    return [roc, html.figure("decision-curve", figure, "Decision curve", caption, alt, source=source)]
+    return html.joined(parts)
 
 
 def _status_of_cells(paths: StudyPaths) -> pd.DataFrame:

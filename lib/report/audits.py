@@ -11,6 +11,7 @@ from lib.config import Study, StudyPaths, read_json
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_prepared, to_records
 
+MOST_CONTRADICTORY, MOST_SUSPECTS = 5, 25  # pictures and labels that are shown; the files have all
 DATA_SET_CAPTIONS = {
     "contradictory_pairs": "Identical pictures filed under two classes.",
     "label_disagreements": "Folder (rows) against an official diagnosis that contradicts it (columns), in files.",
@@ -36,7 +37,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ]
         sizes.append(
             {
-                "table": f"Table {html.ROMAN.get(int(number), number)}",
+                "table": f"Table {figures.roman(number)}",
                 "val_n": html.shortened(table.get("val_n"), "none"),
                 "test_n": html.shortened(table.get("test_n"), "none"),
                 "groups": "; ".join(groups) or "none",
@@ -75,9 +76,9 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
         ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
     ):
-        found = audit.get(key, [])
-        if found:
-            parts.append(html.records_table(name, caption, found, source))
+        errors = audit.get(key, [])
+        if errors:
+            parts.append(html.records_table(name, caption, errors, source))
         else:
             parts.append(html.part("note", text=f"{caption} None was found."))
     if pool.get("sums"):
@@ -88,7 +89,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         text = f"Of all {rates['changes']:,} changes of one digit in the printed tables"
         text += f" this audit would catch {html.percent(rates['share'])}."
         parts.append(html.part("note", text=text))
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def dataset_audit(paths: StudyPaths) -> HTML:
@@ -105,10 +106,10 @@ def dataset_audit(paths: StudyPaths) -> HTML:
             parts.append(html.dict_table(name, caption, value, source))
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             parts.append(html.records_table(name, caption, value, source))
-    return HTML('<div class="side-by-side">' + "".join(part.data for part in parts) + "</div>")
+    return html.joined(parts, "side-by-side")
 
 
-def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
+def worst_cases(paths: StudyPaths, study: Study) -> HTML:
     """Pictures filed under more than one class, side by side with the classes they are filed under."""
     index, images = read_prepared(paths, study.protocols[0])
     files = read_parquet(paths.image_index)
@@ -119,7 +120,7 @@ def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
     if contradictory.empty:
         return html.part("note", text="No content is filed under more than one class.")
     shown = []
-    for content, names in contradictory.head(count).items():
+    for content, names in contradictory.head(MOST_CONTRADICTORY).items():
         sources = set(files.loc[files["content"] == content, "source"])
         rows = index[index["source"].isin(sources) & (index["view"] == 0)]
         if len(rows):
@@ -134,28 +135,29 @@ def worst_cases(paths: StudyPaths, study: Study, count: int = 5) -> HTML:
     return html.figure("worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs=behind)
 
 
-def label_errors(found: Mapping[str, Any], count: int = 25) -> HTML:
+def label_errors(suspects: Mapping[str, Any]) -> HTML:
     """The labels that look most wrong, and how many of them the official diagnosis confirms.
 
     Args:
-        found: what lib.audit.labels.label_errors gives.
-        count: how many to list; the file has all.
+        suspects: what lib.audit.labels.label_errors gives.
     """
-    if found["reason"] or found["ranked"].empty:
-        return html.missing(f"Label errors were not looked for: {found['reason'] or 'no image to rank'}.")
+    if suspects["reason"] or suspects["ranked"].empty:
+        return html.missing(f"Label errors were not looked for: {suspects['reason'] or 'no image to rank'}.")
     columns = ["rank", "image_id", "class", "suggested", "p_given", "p_suggested", "diagnosis", "kind"]
-    ranked = found["ranked"].sort_values("rank")
-    caption = f"The {min(count, len(ranked))} likeliest label errors of {len(ranked)} images, cross-validated."
+    ranked = suspects["ranked"].sort_values("rank")
+    caption = f"The {min(MOST_SUSPECTS, len(ranked))} likeliest label errors of {len(ranked)} images, cross-validated."
     parts = [
-        html.records_table("label-errors", caption, to_records(ranked[columns].head(count)), "tables/label_errors.csv")
+        html.records_table(
+            "label-errors", caption, to_records(ranked[columns].head(MOST_SUSPECTS)), "tables/label_errors.csv"
+        )
     ]
-    if len(found["precision"]):
+    if len(suspects["precision"]):
         caption = "How many of the k likeliest label errors the official diagnosis confirms, against drawing at random."
-        records = to_records(found["precision"][found["precision"]["class"] == "all"])
+        records = to_records(suspects["precision"][suspects["precision"]["class"] == "all"])
         parts.append(html.records_table("label-error-precision", caption, records, "tables/label_errors_precision.csv"))
     else:
         parts.append(html.part("note", text="No image has an official diagnosis, so none of them can be confirmed."))
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
@@ -199,7 +201,7 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
     if seen:
         caption = "Test images that were seen in training, as the same file or as another image of the same group."
         parts.append(html.records_table("seen-in-training", caption, seen, "prepared/*/seen_in_training.csv"))
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
@@ -244,4 +246,4 @@ def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
         parts.append(html.records_table("not-evaluable", caption, small, "prepared/*/not_evaluable.csv"))
     elif done:
         parts.append(html.part("note", text=f"Every class has enough test images under {', '.join(done)}."))
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)

@@ -3,28 +3,27 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
-from lib.config import PROTOCOLS, RESULTS, StudyPaths, comparison, read_json, scenarios
+from lib import figures
+from lib.config import PROTOCOLS, RESULTS, StudyPaths, read_json, scenarios
 from lib.report import html
-from lib.report.accuracy import MEASURE_NAMES
 from lib.report.tables import DIGITS, MEASURES
 from lib.verdicts import as_table
 
-KEYS = ("protocol", "preprocessing", "phase", "backbone")
-LITERATURE_KEYS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "phase")
-SHOWN = dict(zip((*MEASURES, "balanced_accuracy"), (*MEASURE_NAMES, "Balanced")))
+# what names a row: of Tables I to IV, of Table V; in this order in its text
+LABELS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "phase", "backbone")
+SHOWN = MEASURES | {"balanced_accuracy": "Balanced"}
 COUNTS = ("seeds", "n_test")
 # what a stamp says of a run: part -> what it is called; the last are written by other runs of the same study
 PARTS = {"parameters": "parameter", "external": "input", "cells": "notebook", "code": "code", "inputs": "file"}
 ORDER = ("parameter", "input", "package", "commit", "hardware", "environment", "notebook", "code", "file")
+ARROW = " \N{RIGHTWARDS ARROW} "
 
 
 class ResultsError(ValueError):
@@ -39,17 +38,48 @@ class Results:
     root: Path
 
     @cached_property
-    def tables(self) -> dict[int, pd.DataFrame]:
-        """tables/table_<n>.csv by number, every cell as the text that stands there."""
-        found = {}
-        for path in (self.root / "tables").glob("table_*.csv"):
-            if path.stem.removeprefix("table_").isdigit():
-                try:
-                    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-                except (ValueError, OSError) as error:
-                    raise ResultsError(f"{path} cannot be read as a table: {error}") from error
-                found[int(path.stem.removeprefix("table_"))] = table
-        return dict(sorted(found.items()))
+    def tables(self) -> dict[int, Path]:
+        """tables/table_<n>.csv by number."""
+        numbered = {path.stem.removeprefix("table_"): path for path in (self.root / "tables").glob("table_*.csv")}
+        return {int(number): path for number, path in sorted(numbered.items()) if number.isdigit()}
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows of all tables: `table`, LABELS, `row` (the labels as text, numbered where several are alike),
+        `accuracy_shown` (test accuracy as a fraction of 1), and every number of the tables, in their own units."""
+        read = [self._read(number) for number in self.tables]
+        rows = pd.concat(read, ignore_index=True)
+        return rows.assign(place=range(len(rows)))
+
+    def _read(self, number: int) -> pd.DataFrame:
+        path = self.tables[number]
+        try:
+            text = pd.read_csv(path, dtype=str, keep_default_na=False)
+            labels = text.reindex(columns=LABELS, fill_value="")
+            values = (
+                text.drop(columns=[*LABELS, "note"], errors="ignore").replace({"": None, "nan": None}).astype(float)
+            )
+        except (ValueError, OSError) as error:
+            raise ResultsError(f"{path} cannot be read as a table: {error}; make the report again") from error
+        row = labels.agg(lambda own: ", ".join(filter(None, own)), axis=1) if len(labels) else pd.Series(dtype=str)
+        count = row.groupby(row).cumcount() + 1
+        row = row.where(count == 1, row + " (" + count.astype(str) + ")")
+        shown = values.get("test_accuracy", values.get("accuracy", pd.Series(index=values.index, dtype=float)) / 100)
+        return pd.concat([labels.assign(table=number, row=row, accuracy_shown=shown), values], axis=1)
+
+    @cached_property
+    def numbers(self) -> pd.DataFrame:
+        """The rows' numbers, a row a number: `table`, `row`, `measure`, `value`, `scale` (what makes it percentage
+        points; none for counts), `low`, `high` (its 95 % interval, where it has one)."""
+        by_row = self.rows.set_index(["table", "row"])
+        values = by_row.drop(columns=[*LABELS, "accuracy_shown", "place"]).stack().rename("value").dropna()
+        values.index.names = ["table", "row", "measure"]
+        numbers = values.reset_index()
+        for end in ("low", "high"):
+            of_bound = zip(numbers["table"], numbers["row"], numbers["measure"] + f"_{end}")
+            numbers[end] = values.reindex(list(of_bound)).to_numpy()
+        is_percent = numbers["table"].map(self.rows.groupby("table")["ref"].agg(any))
+        return numbers.assign(scale=is_percent.map({True: 1.0, False: 100.0}).mask(numbers["measure"].isin(COUNTS)))
 
     @cached_property
     def claims(self) -> pd.DataFrame:
@@ -67,18 +97,22 @@ class Results:
     @cached_property
     def runs(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Run -> what it was made from, in PARTS: of its stamp, else of its run.json."""
-        found = {}
+        runs = {}
         for record in self.provenance:
-            found[record.get("run", "")] = {part: dict(record.get(part) or {}) for part in PARTS}
-        for path in sorted(StudyPaths(self.root).stamps.glob("[!.]*.json")):
-            stamp = read_json(path)
-            if isinstance(stamp, dict):
-                cells = hashlib.sha256("".join(stamp["cells"]).encode()).hexdigest()
-                cells = {path.stem.split("-")[0]: f"{len(stamp['cells'])} code cells, {cells[:12]}"}
-                found[path.stem] = {part: stamp[part] for part in PARTS if part != "cells"} | {"cells": cells}
-        if "report" in found:
-            found["report"]["inputs"] = {}  # it reads all that the others wrote
-        return found
+            runs[record.get("run", "")] = {part: dict(record.get(part) or {}) for part in PARTS}
+        for run, stamp in self.stamps.items():
+            cells = hashlib.sha256("".join(stamp["cells"]).encode()).hexdigest()
+            cells = {run.split("-")[0]: f"{len(stamp['cells'])} code cells, {cells[:12]}"}
+            runs[run] = {part: stamp[part] for part in PARTS if part != "cells"} | {"cells": cells}
+        if "report" in runs:
+            runs["report"]["inputs"] = {}  # it reads all that the others wrote
+        return runs
+
+    @cached_property
+    def stamps(self) -> dict[str, dict[str, Any]]:
+        """Run -> its stamp."""
+        read = {path.stem: read_json(path) for path in sorted(StudyPaths(self.root).stamps.glob("[!.]*.json"))}
+        return {run: stamp for run, stamp in read.items() if isinstance(stamp, dict)}
 
     @cached_property
     def provenance(self) -> list[dict[str, Any]]:
@@ -86,23 +120,30 @@ class Results:
         records = (read_json(path) for path in sorted((self.root / "runs").glob("*/*/*/*/*/run.json")))
         return [record["provenance"] for record in records if isinstance(record, dict) and record.get("provenance")]
 
-    @property
-    def circumstances(self) -> dict[tuple[str, str], set[str]]:
-        """(kind, name) -> every value that it had in some run: commit, packages, hardware, environment."""
-        found: dict[tuple[str, str], set[str]] = {}
-        for path in sorted(StudyPaths(self.root).stamps.glob("[!.]*.json")):
-            for name, version in ((read_json(path) or {}).get("packages") or {}).items():
-                found.setdefault(("package", name), set()).add(str(version))
+    def made_from(self, runs: set[str]) -> pd.DataFrame:
+        """`run`, `kind`, `name`, `exact` (JSON) and `text` of everything that these runs were made from."""
+        facts = [
+            (run, kind, name, json.dumps(value, sort_keys=True), _as_text(value))
+            for run in sorted(runs)
+            for part, kind in PARTS.items()
+            for name, value in self.runs[run][part].items()
+        ]
+        return pd.DataFrame(facts, columns=["run", "kind", "name", "exact", "text"], dtype=str)
+
+    def made_with(self) -> pd.DataFrame:
+        """`kind`, `name` and `text` of the commit, packages, hardware and environment that some run had, each once."""
+        facts = [
+            ("package", name, str(version))
+            for stamp in self.stamps.values()
+            for name, version in (stamp.get("packages") or {}).items()
+        ]
         for record in self.provenance:
             git = record.get("git") or {}
-            facts = {
-                ("commit", "of the code"): f"{git.get('commit')}{' with changes' if git.get('clean') is False else ''}"
-            }
+            changes = " with changes" if git.get("clean") is False else ""
+            facts.append(("commit", "of the code", f"{git.get('commit')}{changes}"))
             for kind, part in (("package", "packages"), ("hardware", "hardware"), ("environment", "environment")):
-                facts |= {(kind, name): html.in_words(value) for name, value in (record.get(part) or {}).items()}
-            for key, value in facts.items():
-                found.setdefault(key, set()).add(value)
-        return found
+                facts += [(kind, name, html.in_words(value)) for name, value in (record.get(part) or {}).items()]
+        return pd.DataFrame(facts, columns=["kind", "name", "text"], dtype=str).drop_duplicates()
 
 
 def results(given: str) -> Results:
@@ -121,77 +162,73 @@ def results(given: str) -> Results:
         )
     root = root.resolve()
     name = root.relative_to(RESULTS).as_posix() if root.is_relative_to(RESULTS) else root.name
-    found = Results(name, root)
-    if not found.tables:
+    chosen = Results(name, root)
+    if not chosen.tables:
         raise ResultsError(
             f"--compare {given!r}: {root} holds no tables/table_<n>.csv; name the folder of a finished study"
         )
-    return found
+    return chosen
 
 
-def write_page(a: Results, b: Results) -> Path:
-    """Write the comparison as one self-contained page; returns where it lies."""
-    target = comparison(a.name, b.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_suffix(".new")
-    new.write_text(page(a, b), encoding="utf-8")
-    new.replace(target)
-    return target
+def rows(a: Results, b: Results) -> pd.DataFrame:
+    """The rows of either, matched: `table`, `row`, LABELS, every number twice (as in `f1_a` and `f1_b`), `only`
+    (which one alone has the row, or has a result for it; empty where neither is alone), `accuracy` (fraction of 1)."""
+    columns = list(dict.fromkeys([*a.rows, *b.rows]))
+    sides = (own.rows.reindex(columns=columns) for own in (a, b))
+    both = pd.merge(*sides, how="outer", on=["table", "row", *LABELS], suffixes=("_a", "_b"), indicator="side")
+    both = both.sort_values(["table", "place_a", "place_b"], ignore_index=True)
+    of_a, of_b = both["accuracy_shown_a"], both["accuracy_shown_b"]
+    has_row = both["side"].astype(str).map({"left_only": a.name, "right_only": b.name, "both": ""})
+    has_result = pd.Series("", both.index).mask(of_b.isna(), a.name).mask(of_a.isna(), b.name)
+    has_result = has_result.mask(of_a.isna() == of_b.isna(), "")
+    only = ("measured only in " + has_result).where(has_result != "", "")
+    without = (of_a.isna() & of_b.isna()).map({True: ", without a result", False: ""})
+    only = only.where(has_row == "", "only in " + has_row + without)
+    return both.assign(only=only, accuracy=of_a.fillna(of_b))
 
 
 def numbers(a: Results, b: Results) -> pd.DataFrame:
     """Every number that stands in both: `table`, `row` (its key as text), `measure`, `a`, `b`, `moved`, `points`
     (b - a in percentage points; None for counts), `inside` (whether b lies in the 95 % interval of a; None where it has
     none). Numbers are the same if they agree to DIGITS digits after the point."""
-    found = []
-    for number, key, row_a, row_b in _rows(a, b):
-        if row_a is None or row_b is None or (_accuracy(key, row_a) is None) != (_accuracy(key, row_b) is None):
-            continue
-        for measure in row_a:
-            if row_a[measure] is None or row_b.get(measure) is None:
-                continue
-            x, y = row_a[measure], row_b[measure]
-            scale = None if measure in COUNTS else 1 if "ref" in key else 100
-            low, high = row_a.get(f"{measure}_low"), row_a.get(f"{measure}_high")
-            found.append(
-                {"table": number, "row": key["_text"], "measure": measure, "a": x, "b": y}
-                | {"moved": round(x, DIGITS) != round(y, DIGITS), "points": None if scale is None else scale * (y - x)}
-                | {"inside": None if low is None or high is None else low <= y <= high}
-            )
-    columns = ["table", "row", "measure", "a", "b", "moved", "points", "inside"]
-    return pd.DataFrame(found, columns=columns).astype({"moved": bool, "points": float})
+    shared = rows(a, b).query("only == ''")[["table", "row"]]
+    of_b = b.numbers[["table", "row", "measure", "value"]]
+    both = shared.merge(a.numbers).merge(of_b, on=["table", "row", "measure"], suffixes=("_a", "_b"))
+    of_a, of_b = both["value_a"], both["value_b"]
+    inside = of_b.between(both["low"], both["high"]).astype(object)
+    return pd.DataFrame(
+        {
+            **both[["table", "row", "measure"]],
+            **{"a": of_a, "b": of_b, "moved": of_a.round(DIGITS) != of_b.round(DIGITS)},
+            "points": both["scale"] * (of_b - of_a),
+            "inside": inside.where(both[["low", "high"]].notna().all(axis=1), None),
+        }
+    )
 
 
-def single_rows(a: Results, b: Results) -> list[dict[str, Any]]:
-    """The rows that only one of the two has, or has a result for: the key, `only` and `accuracy` (fraction of 1)."""
-    found = []
-    for number, key, row_a, row_b in _rows(a, b):
-        of_a, of_b = _accuracy(key, row_a), _accuracy(key, row_b)
-        if row_a is None or row_b is None:
-            only = a if row_b is None else b
-            what = f"only in {only.name}" + ("" if (of_a, of_b) != (None, None) else ", without a result")
-        elif (of_a is None) != (of_b is None):
-            what = f"measured only in {(a if of_b is None else b).name}"
-        else:
-            continue
-        found.append({"table": number, **key, "only": what, "accuracy": of_b if of_a is None else of_a})
-    return found
+def single_rows(a: Results, b: Results) -> pd.DataFrame:
+    """The rows that only one of the two has, or has a result for: `table`, LABELS, `only`, `accuracy`."""
+    return rows(a, b).query("only != ''")[["table", *LABELS, "only", "accuracy"]]
 
 
 def verdicts(a: Results, b: Results) -> pd.DataFrame:
     """Every claim that both have or one has: `quote`, `where`, `a`, `b` (None where it lacks the claim), `protocols`
     (what changed under which), `moved`."""
-    found = []
-    for claim in dict.fromkeys([*a.claims.index, *b.claims.index]):
-        of_a, of_b = (r.claims.loc[claim] if claim in r.claims.index else None for r in (a, b))
-        either = of_b if of_a is None else of_a
-        pair = [None if own is None else own["verdict"] for own in (of_a, of_b)]
-        changed = []
-        if of_a is not None and of_b is not None:
-            changed = [f"{p}: {of_a[p]} \N{RIGHTWARDS ARROW} {of_b[p]}" for p in PROTOCOLS if of_a[p] != of_b[p]]
-        row = {"id": claim, "quote": either["quote"], "where": either["where"], "a": pair[0], "b": pair[1]}
-        found.append(row | {"protocols": "; ".join(changed), "moved": pair[0] != pair[1] or bool(changed)})
-    return pd.DataFrame(found, columns=["id", "quote", "where", "a", "b", "protocols", "moved"])
+    sides = (own.claims.rename_axis("id").reset_index() for own in (a, b))
+    both = pd.merge(*sides, how="outer", on="id", suffixes=("_a", "_b"), indicator="side").set_index("id")
+    both = both.loc[list(dict.fromkeys([*a.claims.index, *b.claims.index]))].reset_index()
+    changed = pd.Series("", both.index)
+    for protocol in PROTOCOLS:
+        of_a, of_b = both[f"{protocol}_a"], both[f"{protocol}_b"]
+        differs = (both["side"] == "both") & (of_a != of_b)
+        text = f"; {protocol}: " + of_a.astype(str) + ARROW + of_b.astype(str)
+        changed += text.where(differs, "")
+    pair = {side: both[f"verdict_{side}"].astype(object).where(both[f"verdict_{side}"].notna(), None) for side in "ab"}
+    shown = {name: both[f"{name}_a"].fillna(both[f"{name}_b"]) for name in ("quote", "where")}
+    moved = (pair["a"] != pair["b"]) | (changed != "")
+    return pd.DataFrame(
+        {"id": both["id"], **shown, **pair, "protocols": changed.str.removeprefix("; "), "moved": moved}
+    )
 
 
 def origins(a: Results, b: Results) -> pd.DataFrame:
@@ -200,279 +237,75 @@ def origins(a: Results, b: Results) -> pd.DataFrame:
 
     Runs are matched by their id; where the two share none, each value is set against all that the other has.
     """
-    found: dict[tuple[str, str, str, str], int] = {}
     shared = a.runs.keys() & b.runs.keys()
-    for part, kind in PARTS.items():
-        pairs = [(a.runs[run][part], b.runs[run][part]) for run in shared] or [(_merged(a, part), _merged(b, part))]
-        for of_a, of_b in pairs:
-            for name in of_a.keys() | of_b.keys():
-                if of_a.get(name) != of_b.get(name) or (name in of_a) != (name in of_b):
-                    key = (kind, name, *(_said(own, name) for own in (of_a, of_b)))
-                    found[key] = found.get(key, 0) + bool(shared)
-    of_a, of_b = a.circumstances, b.circumstances
-    if of_a and of_b:
-        for key in of_a.keys() | of_b.keys():
-            if of_a.get(key) != of_b.get(key):
-                found[*key, *(html.shortened(sorted(own.get(key, [])), "") for own in (of_a, of_b))] = 0
-    rows = [dict(zip(("kind", "name", "a", "b"), key), runs=count or None) for key, count in found.items()]
-    table = pd.DataFrame(rows, columns=["kind", "name", "a", "b", "runs"])
-    table = table.sort_values(["name", "a", "b"])
+    if shared:
+        sides = (own.made_from(shared) for own in (a, b))
+        differing = _differing(*sides, ["run", "kind", "name"], "exact")
+        causes = differing.groupby(["kind", "name", "a", "b"]).size().rename("runs").reset_index()
+    else:
+        causes = _differing(*(_all_values(own.made_from({*own.runs})) for own in (a, b)), ["kind", "name"], "text")
+    with_a, with_b = a.made_with(), b.made_with()
+    if len(with_a) and len(with_b):
+        causes = pd.concat([causes, _differing(_all_values(with_a), _all_values(with_b), ["kind", "name"], "exact")])
+    table = causes.reindex(columns=["kind", "name", "a", "b", "runs"]).sort_values(["name", "a", "b"])
     return table.sort_values("kind", key=lambda kinds: kinds.map(ORDER.index), kind="stable", ignore_index=True)
 
 
 def summary(a: Results, b: Results) -> list[str]:
     """What moved, in a few sentences of plain text."""
-    found, claims = numbers(a, b), verdicts(a, b)
-    moved, turned = found[found["moved"]], claims[claims["moved"]]
+    both, claims = numbers(a, b), verdicts(a, b)
+    moved, turned = both[both["moved"]], claims[claims["moved"]]
     alone = len(single_rows(a, b))
-    rows, of = len(found.drop_duplicates(["table", "row"])), len(moved.drop_duplicates(["table", "row"]))
+    rows_of_both, rows_moved = (len(table.drop_duplicates(["table", "row"])) for table in (both, moved))
     if moved.empty and turned.empty and not alone:
         return [
-            f"Nothing moved: all {len(found):,} numbers of {rows} rows and all {len(claims)} verdicts are the same."
+            f"Nothing moved: all {len(both):,} numbers of {rows_of_both} rows and all {len(claims)} verdicts are the "
+            "same."
         ]
-    said = [f"{len(moved):,} of {len(found):,} numbers moved, in {of} of {rows} rows that both have."]
+    sentences = [
+        f"{len(moved):,} of {len(both):,} numbers moved, in {rows_moved} of {rows_of_both} rows that both have."
+    ]
     points = moved.dropna(subset="points")
     points = points[~points["measure"].str.endswith(("_low", "_high"))]
     if len(points):
-        far = points.loc[points["points"].astype(float).abs().idxmax()]
-        said.append(
-            f"The furthest is {SHOWN.get(far['measure'], far['measure'])} of {_table_name(far['table'])}, "
+        far = points.loc[points["points"].abs().idxmax()]
+        sentences.append(
+            f"The furthest is {SHOWN.get(far['measure'], far['measure'])} of {table_name(far['table'])}, "
             f"{far['row']}: by {html.fine(far['points'])} points."
         )
     tested = moved[moved["inside"].notna()]
     if len(tested):
         outside = int((~tested["inside"].astype(bool)).sum())
-        said.append(f"Test accuracies that moved: {len(tested)}; outside the 95 % interval of {a.name}: {outside}.")
-    said.append(f"{len(turned)} of {len(claims)} verdicts differ.")
+        sentences.append(
+            f"Test accuracies that moved: {len(tested)}; outside the 95 % interval of {a.name}: {outside}."
+        )
+    sentences.append(f"{len(turned)} of {len(claims)} verdicts differ.")
     if alone:
-        said.append(f"{alone} rows stand, or were measured, in one of the two alone.")
-    return said
+        sentences.append(f"{alone} rows stand, or were measured, in one of the two alone.")
+    return sentences
 
 
-def page(a: Results, b: Results) -> str:
-    """The comparison as a page in the look of the report: what moved, sorted by how far, then what changed between."""
-    found, claims = numbers(a, b), verdicts(a, b)
-    parts = {
-        "Numbers that moved": _moved_rows(a, b, found),
-        "Verdicts that differ": _moved_verdicts(a, b, claims),
-        "Rows of one alone": _single_rows(single_rows(a, b)),
-        "What changed between them": _origins(a, b),
-    }
-    sections = [(re.sub(r"\W+", "-", title.lower()), title, Markup(body)) for title, body in parts.items()]
-    contents = [{"level": 2, "id": name, "text": title} for name, title, _ in sections]
-    return html.part(
-        "comparison", a=a, b=b, sentences=summary(a, b), sections=sections, contents=contents,
-        resources=html.page_resources(f"{a.name} against {b.name}"),
-    ).data  # fmt: skip
-
-
-def _moved_rows(a: Results, b: Results, found: pd.DataFrame) -> str:
-    """A row of the printed tables a row, the furthest first; every number that moved is in the download."""
-    moved = found[found["moved"]]
-    rows, same = [], []
-    for number, key, row_a, row_b in _rows(a, b):
-        if row_a is None or row_b is None or (_accuracy(key, row_a) is None) != (_accuracy(key, row_b) is None):
-            continue
-        mine = moved[(moved["table"] == number) & (moved["row"] == key["_text"])]
-        (rows if len(mine) else same).append(_shown_row(number, key, row_a, row_b, mine))
-    rows.sort(key=lambda row: -row["_furthest"])
-    for row in rows:
-        row["table"] = row["table"].partition(",")[0]  # the row is wide
-    label = [("table", "Table"), ("model", "Model"), ("phase", "Phase"), ("protocol", "Protocol"), ("input", "Input")]
-    labels = [html.column(key, name, "head" if key == "model" else "text") for key, name in label]
-    columns = [
-        *labels, html.column("n", "n"),
-        *(html.column(side, own.name, "interval", group="Test acc") for side, own in (("a", a), ("b", b))),
-        html.column("test_accuracy", "moved", "move", group="Test acc"),
-        html.column("inside", "inside", group="Test acc"),
-        *(html.column(key, name, "move", group="Moved") for key, name in SHOWN.items() if key != "test_accuracy"),
-        *([html.column("rest", "Also moved", "small")] if any(row["rest"] for row in rows) else []),
-    ]  # fmt: skip
-    parts = []
-    if rows:
-        caption = (
-            f"{b.name} minus {a.name}, in percentage points, the row with the furthest number first. In square "
-            f"brackets the 95 % intervals; inside: whether the test accuracy of {b.name} lies in the one of {a.name}. "
-            "The CSV file has every number that moved, in full."
-        )
-        parts.append(
-            html.table("moved", caption, columns, rows, "tables/table_*.csv", data=moved.drop(columns="moved"),
-                       filters=["table", "phase", "protocol", "inside"], wide=True)
-        )  # fmt: skip
-    else:
-        parts.append(html.part("note", text="No number that both have moved."))
-    if same:
-        caption = f"{len(same)} rows are the same in every number."
-        columns = [*labels, html.column("a", "Test acc", "interval")]
-        parts.append(html.table("same", caption, columns, same, "tables/table_*.csv", filters=["table"], folded=True))
-    return "".join(part.data for part in parts)
-
-
-def _shown_row(number: int, key: Mapping[str, str], row_a: Mapping, row_b: Mapping, moved: pd.DataFrame) -> dict:
-    accuracy, scale = ("accuracy", 100) if "ref" in key else ("test_accuracy", 1)
-    row = _label(number, key) | {"_interval": {}, "inside": ""}
-    for name, own in (("a", row_a), ("b", row_b)):
-        row[name] = None if own.get(accuracy) is None else own[accuracy] / scale
-        ends = [own.get(f"{accuracy}_{end}") for end in ("low", "high")]
-        row["_interval"][name] = tuple(None if end is None else end / scale for end in ends)
-    counts = [f"{own['n_test']:g}" for own in (row_a, row_b) if own.get("n_test") is not None]
-    row["n"] = " \N{RIGHTWARDS ARROW} ".join(dict.fromkeys(counts))
-    by_measure = {record["measure"]: record for record in moved.to_dict("records")}
-    if accuracy in by_measure and by_measure[accuracy]["inside"] is not None:
-        row["inside"] = "yes" if by_measure[accuracy]["inside"] else "no"
-    for measure in SHOWN:
-        record = by_measure.pop(accuracy if measure == "test_accuracy" else measure, None)
-        row[measure] = record["points"] / 100 if record else None
-    points = [abs(value) for measure in SHOWN if (value := row[measure]) is not None]
-    row["_furthest"] = max(
-        [*points, *(abs(r["points"]) / 100 for r in by_measure.values() if pd.notna(r["points"]))], default=0
-    )
-    shown = ("n_test", f"{accuracy}_low", f"{accuracy}_high")
-    rest = [f"{name} {r['a']:g} \N{RIGHTWARDS ARROW} {r['b']:g}" for name, r in by_measure.items() if name not in shown]
-    return row | {"rest": "; ".join(rest)}
-
-
-def _moved_verdicts(a: Results, b: Results, claims: pd.DataFrame) -> str:
-    if claims.empty:
-        return html.part("note", text="Neither has a claims.json: no verdicts to compare.").data
-    moved = claims[claims["moved"]]
-    parts = []
-    if len(moved):
-        columns = [
-            *(html.column("quote", "The paper says", "quote"), html.column("where", "Where")),
-            *(html.column("a", a.name, "verdict"), html.column("b", b.name, "verdict")),
-            html.column("protocols", "Under which protocol", "small"),
-        ]
-        rows = [row | {"a": row["a"] or "no such claim", "b": row["b"] or "no such claim"} for row in _records(moved)]
-        caption = f"{len(moved)} of {len(claims)} claims whose verdict is another, as a whole or under a protocol."
-        parts.append(html.table("verdicts", caption, columns, rows, "claims.json", filters=["a", "b"], data=moved))
-    else:
-        parts.append(html.part("note", text=f"All {len(claims)} verdicts are the same."))
-    same = claims[~claims["moved"]]
-    if len(same) and len(moved):
-        columns = [html.column("quote", "The paper says", "quote"), html.column("a", "Verdict", "verdict")]
-        caption = f"{len(same)} verdicts are the same."
-        parts.append(html.table("same-verdicts", caption, columns, _records(same), "claims.json", folded=True))
-    return "".join(part.data for part in parts)
-
-
-def _single_rows(found: list[dict[str, Any]]) -> str:
-    if not found:
-        return html.part("note", text="Both have the same rows.").data
-    rows = [_label(row["table"], row) | {"only": row["only"], "accuracy": row["accuracy"]} for row in found]
-    label = [("table", "Table"), ("model", "Model"), ("phase", "Phase"), ("protocol", "Protocol"), ("input", "Input")]
-    columns = [html.column(key, name, "head" if key == "model" else "text") for key, name in label]
-    columns += [html.column("only", "Where"), html.column("accuracy", "Test acc", "percent")]
-    caption = f"{len(rows)} rows that only one has, or has a result for."
-    return html.table("single", caption, columns, rows, "tables/table_*.csv", filters=["table", "only"]).data
-
-
-def _origins(a: Results, b: Results) -> str:
-    parts = []
-    for own in (a, b):
-        if not own.runs:
-            text = f"{own.name} has neither stamps/ nor run.json files: what it was made with is not recorded there."
-            parts.append(html.part("note", text=text))
-    if a.runs and b.runs:
-        found = origins(a, b)
-        shared = len(a.runs.keys() & b.runs.keys())
-        alone = [f"{len(own.runs) - shared} in {own.name} alone" for own in (a, b) if len(own.runs) > shared]
-        text = f"{shared} runs are in both{''.join(f', {part}' for part in alone)}. "
-        parts.append(
-            html.part("note", text=text + ("" if len(found) else "They were made with the same of everything."))
-        )
-        causes, files = found[found["kind"] != "file"], found[found["kind"] == "file"]
-        columns = [
-            *(html.column("kind", "Kind"), html.column("name", "Name", "head"), html.column("a", a.name)),
-            *(html.column("b", b.name), html.column("runs", "Runs", "count")),
-        ]
-        source = "stamps/*.json and runs/*/run.json"
-        if len(causes):
-            caption = f"{len(causes)} things that differ; digests are cut to 12 characters. Runs: in how many of both."
-            parts.append(html.table("origins", caption, columns, _records(causes), source, filters=["kind"]))
-        if len(files):
-            caption = f"{len(files)} files that runs of the study pass to each other and that differ in consequence."
-            parts.append(html.table("files", caption, columns, _records(files), source, folded=True))
-    return "".join(part.data for part in parts)
-
-
-def _rows(a: Results, b: Results) -> Iterator[tuple[int, dict[str, str], dict | None, dict | None]]:
-    """Every row of the tables of either: number of the table, key (with `_text`), its numbers in a and in b."""
-    for number in sorted(a.tables.keys() | b.tables.keys()):
-        of_a, of_b = (_by_key(own, number) for own in (a, b))
-        for key in dict.fromkeys([*of_a, *of_b]):
-            names = dict(key[:-1])
-            words = [text for text in names.values() if text]
-            yield (
-                number,
-                names | {"_text": ", ".join(words) + (f" ({key[-1]})" if key[-1] > 1 else "")},
-                *(own.get(key) for own in (of_a, of_b)),
-            )
-
-
-def _by_key(own: Results, number: int) -> dict[tuple, dict[str, float | None]]:
-    """Rows by their key (name and value of each part, then which of several such rows) -> column -> number."""
-    table, found = own.tables.get(number), {}
-    for record in table.to_dict("records") if table is not None else []:
-        keys = LITERATURE_KEYS if "ref" in record else KEYS
-        key, count = tuple((name, record.get(name, "")) for name in keys), 1
-        while (*key, count) in found:
-            count += 1
-        values = {name: text for name, text in record.items() if name not in (*keys, "note")}
-        try:
-            found[*key, count] = {
-                name: float(text) if text not in ("", "nan") else None for name, text in values.items()
-            }
-        except ValueError as error:
-            raise ResultsError(
-                f"{own.root / 'tables' / f'table_{number}.csv'}: {error}; make the report again"
-            ) from error
-    return found
-
-
-def _accuracy(key: Mapping[str, str], row: Mapping[str, float | None] | None) -> float | None:
-    """Test accuracy of a row as a fraction of 1."""
-    if row is None:
-        return None
-    value = row.get("accuracy" if "ref" in key else "test_accuracy")
-    return value / 100 if value is not None and "ref" in key else value
-
-
-def _label(number: int, key: Mapping[str, str]) -> dict[str, str]:
-    """What names a row on the page."""
-    model = key.get("backbone") or ", ".join(text for text in (key.get("ref"), key.get("method")) if text)
-    phase = html.PHASE_NAMES.get(key["phase"], key["phase"])
-    protocol = key["protocol"] or "printed"
-    return {
-        "table": _table_name(number),
-        "model": model,
-        "phase": phase,
-        "protocol": protocol,
-        "input": key["preprocessing"],
-    }
-
-
-def _table_name(number: int) -> str:
+def table_name(number: int) -> str:
+    """`Table I, nine classes`."""
     title = next((scenario.title for scenario in scenarios().values() if scenario.table == number), "the literature")
-    return f"Table {html.ROMAN.get(number, number)}, {title.lower()}"
+    return f"Table {figures.roman(number)}, {title.lower()}"
 
 
-def _merged(own: Results, part: str) -> dict[str, str]:
-    """Name -> every value that it has in some run, as text."""
-    values: dict[str, set[str]] = {}
-    for run in own.runs.values():
-        for name in run[part]:
-            values.setdefault(name, set()).add(_said(run[part], name))
-    return {name: html.shortened(sorted(found), "") for name, found in values.items()}
+def _differing(of_a: pd.DataFrame, of_b: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
+    """The keys under which two tables hold another `value`, or one of them none, with their `text` as `a` and `b`."""
+    both = of_a.merge(of_b, how="outer", on=keys, suffixes=("_a", "_b"), indicator="side")
+    both = both[(both["side"] != "both") | (both[f"{value}_a"] != both[f"{value}_b"])]
+    return both.assign(a=both["text_a"].fillna(""), b=both["text_b"].fillna(""))[[*keys, "a", "b"]]
 
 
-def _said(own: Mapping[str, Any], name: str) -> str:
+def _all_values(facts: pd.DataFrame) -> pd.DataFrame:
+    """`kind`, `name`, and every value it has in some run: `exact` all of them, `text` cut short."""
+    values = facts.groupby(["kind", "name"])["text"].agg(lambda texts: sorted(set(texts)))
+    text = values.map(lambda texts: html.shortened(texts, ""))
+    return pd.DataFrame({"exact": values.map(str), "text": text}).reset_index()
+
+
+def _as_text(value: Any) -> str:
     """A value of a stamp as text; digests cut short."""
-    if name not in own:
-        return ""
-    text = html.in_words(own[name])
+    text = html.in_words(value)
     return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{key: None if pd.isna(value) else value for key, value in row.items()} for row in table.to_dict("records")]

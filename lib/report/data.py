@@ -57,8 +57,8 @@ def read_runs(paths: StudyPaths) -> pd.DataFrame:
 
 def executed_notebooks(paths: StudyPaths) -> dict[str, Path]:
     """Run -> its executed notebook, for every run of the study that has one."""
-    found = {run: paths.executed(run) for run in read_json(paths.state) or {} if Path(run).name == run}
-    return {run: path for run, path in found.items() if path.is_file()}
+    executed = {run: paths.executed(run) for run in read_json(paths.state) or {} if Path(run).name == run}
+    return {run: path for run, path in executed.items() if path.is_file()}
 
 
 def rows_where(table: pd.DataFrame | None, **values: Any) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -30,7 +30,6 @@ RECORD_HEADS = {  # of columns whose key does not read as words
     "printed_test_n": "Test set that the table implies",
     "times": "Times as large",
 }
-ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V"}
 
 
 @cache
@@ -47,6 +46,12 @@ def part(name: str, **values: Any) -> HTML:
     return HTML(templates().get_template(f"{name}.html.j2").render(**values))
 
 
+def joined(parts: Iterable[HTML], css_class: str = "") -> HTML:
+    """Parts one after the other, in a box of a class where one is given."""
+    content = "".join(part.data for part in parts)
+    return HTML(f'<div class="{css_class}">{content}</div>' if css_class else content)
+
+
 def page_resources(title: str) -> dict[str, Markup]:
     """What the head and the foot of a self-contained page hold: title, style and script."""
     files = {name: (TEMPLATE / file).read_text(encoding="utf-8") for name, file in FILES.items()}
@@ -55,7 +60,7 @@ def page_resources(title: str) -> dict[str, Markup]:
 
 def missing(text: str, figure: int = 0) -> HTML:
     """Say that something is not there, where it would have been; `figure` is the paper's figure it belongs to."""
-    return part("missing", text=text, paper=_paper_figures().get(figure), id=f"fig-{figure}" if figure else "")
+    return part("missing", text=text, paper=paper_figures().get(figure), id=f"fig-{figure}" if figure else "")
 
 
 def figure(
@@ -77,7 +82,7 @@ def figure(
     width, height = (round(96 * side) for side in figure.get_size_inches())
     return part(
         "figure", id=name, src=f"data:{mime};base64,{base64.b64encode(drawn).decode()}", width=width, height=height,
-        title=title, caption=caption, alt=alt, source=source, paper=_paper_figures().get(paper), number=paper,
+        title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
         drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip
 
@@ -167,8 +172,9 @@ def visible(value: Any, mark: str = "<U+{:04X}>") -> Any:
 
 
 @cache
-def _paper_figures() -> dict[int, dict[str, str]]:
-    """Number of a figure of the paper -> its caption as printed, and what the paper says that it shows."""
+def paper_figures() -> dict[int, dict[str, str]]:
+    """Number of a figure of the paper -> `caption` as printed, what the paper `says` of it, and of those of one
+    scenario its `scenario` and what it `shows` (accuracy, loss or confusion)."""
     return yaml.safe_load((TEMPLATE / "paper_figures.yaml").read_text(encoding="utf-8"))
 
 

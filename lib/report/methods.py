@@ -36,7 +36,7 @@ def open_choices(study: Study) -> HTML:
     if study.overrides:
         when = "; ".join(f"{html.in_words(o.when)}: {html.in_words(o.set)}" for o in study.overrides)
         parts.append(html.part("note", text=f"Other values hold in part of the matrix: {when}."))
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def methods() -> HTML:
@@ -48,8 +48,8 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
     """Versions, commit, and how long each step took."""
     runs = read_runs(paths)
     parts = [html.dict_table("versions", "What the report was made with.", versions, "this notebook")]
-    found = [record for path in sorted(paths.root.glob("runs/*/*/*/*/*/run.json")) if (record := read_json(path))]
-    whole = [record["provenance"] for record in found if record.get("provenance")]
+    records = (read_json(path) or {} for path in sorted(paths.root.glob("runs/*/*/*/*/*/run.json")))
+    whole = [record["provenance"] for record in records if record.get("provenance")]
     if whole:
         commits = [_commit(record.get("git") or {}) for record in whole]
         facts = {"training runs": len(whole), "commits of the code": ", ".join(sorted(set(commits)))}
@@ -66,13 +66,14 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
             caption = f"All {len(rows)} packages that the last training run had."
             parts.append(html.table("packages", caption, columns, rows, source="runs/*/run.json", folded=True))
     if len(runs):
-        times = runs.groupby("step", sort=False)["seconds"].agg(["count", "sum", "max"]).reset_index()
+        ran = runs[~runs["status"].isin(["left out", "not run"])]
+        times = ran.groupby("step", sort=False)["seconds"].agg(["count", "sum", "max"]).reset_index()
         times[["sum", "max"]] = times[["sum", "max"]] / 60
         columns = [
             *(html.column("step", "Step", "head"), html.column("count", "Runs", "count")),
             *(html.column("sum", "Minutes in all", "decimal"), html.column("max", "Longest", "decimal")),
         ]
-        rows = to_records(times.rename(columns={}))
+        rows = to_records(times)
         parts.append(html.table("times", "Run times by step.", columns, rows, source="state.json"))
         listed = to_records(runs[["run", "status", "seconds"]])
         for row in listed:
@@ -86,7 +87,7 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
             html.table("notebooks", "Every run with its executed notebook.", columns, listed, source="state.json",
                    filters=["status"], folded=True)
         )  # fmt: skip
-    return HTML("".join(part.data for part in parts))
+    return html.joined(parts)
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -16,8 +16,7 @@ from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML, strip_ansi
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 
-from lib.config import StudyPaths, read_json
-from lib.engine import duration
+from lib.config import StudyPaths, duration, read_json
 from lib.report.data import executed_notebooks
 from lib.report.html import EXECUTED, TEMPLATE, part, visible
 from lib.report.pages import linked_headings, page_exporter

@@ -1,9 +1,9 @@
 """The executed 08_report as a page.
 
-The parts of the page are made in modules of their own, in the order in which it shows them: report_summary,
-report_accuracy, report_audit, report_figures, report_methods. They read by report_data, count by report_tables and
-draw by report_html. Nothing is computed that a step before could have computed, and what is not there is said to be
-missing. Every name that comes from data passes through templates that escape it.
+The parts of the page are made in modules of their own, in the order in which it shows them: summary, accuracy, audits,
+paper_figures, methods. They read by lib.report.data, count by tables and draw by html. Nothing is computed that a step
+before could have computed, and what is not there is said to be missing. Every name that comes from data passes through
+templates that escape it.
 """
 
 import re

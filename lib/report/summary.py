@@ -68,15 +68,10 @@ def run_status(paths: StudyPaths) -> HTML:
         row["_link"] = {"run": html.notebook(paths, row["run"])}
     columns = [html.column("run", "Run"), html.column("status", "Status", "status"), html.column("why", "Why")]
     second = html.table(
-        "missing",
-        "Runs that are not done.",
-        columns,
-        rows,
-        source="tables/missing.csv",
-        filters=["status"],
+        "missing", "Runs that are not done.", columns, rows, source="tables/missing.csv", filters=["status"],
         folded=len(rows) > 8,
-    )
-    return HTML(first.data + second.data)
+    )  # fmt: skip
+    return html.joined([first, second])
 
 
 def claims(paths: StudyPaths) -> HTML:
@@ -91,10 +86,9 @@ def claims(paths: StudyPaths) -> HTML:
         row["_details"] = {
             "quote": [f"Rule: {row['rule']}.", *([f"Reason: {row['reason']}."] if row["reason"] else [])]
         }
-        for protocol, found in claim["protocols"].items():
-            row["_details"]["quote"] += (
-                [f"{protocol}: {html.in_words(found['numbers'])}."] if found.get("numbers") else []
-            )
+        for protocol, judged in claim["protocols"].items():
+            numbers = judged.get("numbers")
+            row["_details"]["quote"] += [f"{protocol}: {html.in_words(numbers)}."] if numbers else []
     columns = [
         *(html.column("quote", "The paper says", "quote"), html.column("where", "Where"), html.column("kind", "Kind")),
         html.column("verdict", "Verdict", "verdict"),
@@ -102,29 +96,20 @@ def claims(paths: StudyPaths) -> HTML:
     ]
     counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in VERDICTS]
     parts = [html.part("score", counts=counts, total=len(rows))]
-    told = [row for row in rows if row["place"] != "table"]
-    printed = [row for row in rows if row["place"] == "table"]
-    for name, found, what, folded in (
-        ("claims", told, "claims of the text", False),
-        ("claims-rows", printed, "claims of the printed tables", True),
+    of_text = [row for row in rows if row["place"] != "table"]
+    of_tables = [row for row in rows if row["place"] == "table"]
+    for name, shown, what in (
+        ("claims", of_text, "claims of the text"),
+        ("claims-rows", of_tables, "claims of the printed tables"),
     ):
-        if found:
-            caption = (
-                f"Verdicts on {len(found)} {what}: {_counted(found)}. Open a claim to see its rule and the numbers."
-            )
+        if shown:
+            caption = f"Verdicts on {len(shown)} {what}: {_counted(shown)}. "
+            caption += "Open a claim to see its rule and the numbers."
             parts.append(
-                html.table(
-                    name,
-                    caption,
-                    columns,
-                    found,
-                    source="claims.json",
-                    filters=["kind", "verdict"],
-                    data=table,
-                    folded=folded,
-                )
-            )
-    return HTML("".join(part.data for part in parts))
+                html.table(name, caption, columns, shown, source="claims.json", filters=["kind", "verdict"],
+                           data=table, folded=shown is of_tables)
+            )  # fmt: skip
+    return html.joined(parts)
 
 
 def waterfall(paths: StudyPaths, study: Study) -> HTML:
@@ -184,15 +169,10 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
 def _about_rank(paths: StudyPaths, study: Study) -> str:
     protocol, parts, best = study.protocols[-1], [], []
     for scenario in study.scenarios:
-        table = rows_where(
-            scenario_table(paths, study, scenario), protocol=protocol, preprocessing=study.preprocessings[0]
-        )
+        table = scenario_table(paths, study, scenario).set_index("backbone", drop=False)
+        table = rows_where(table, protocol=protocol, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
-            scores = (
-                rows_where(table, phase=phase)
-                .set_index("backbone")[["test_accuracy", "published_test_accuracy"]]
-                .dropna()
-            )
+            scores = rows_where(table, phase=phase)[["test_accuracy", "published_test_accuracy"]].dropna()
             title = scenarios()[scenario].title.lower()
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
@@ -217,7 +197,7 @@ def _about_printed_tables(paths: StudyPaths) -> str:
     audit = read_json(paths.published_audit)
     if audit is None:
         return "The printed tables were not audited: audit/published.json is not there."
-    sizes = [f"{_sizes_in_words(table)} (Table {html.ROMAN[int(number)]})" for number, table in audit["tables"].items()]
+    sizes = [f"{_sizes_in_words(table)} (Table {figures.roman(number)})" for number, table in audit["tables"].items()]
     pool = audit.get("pool", {})
     expected = f", where a tenth of the {pool['images']:,} images described is {pool['test_n_expected']:.0f}"
     rows, text = len(audit.get("row_errors", [])), len(audit.get("text_errors", []))

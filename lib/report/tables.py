@@ -11,7 +11,13 @@ from lib.config import AXES, PHASES, Study, StudyPaths, backbones, literature, p
 from lib.report.data import read_csv, read_runs, rows_where
 from lib.verdicts import input_range_hypothesis
 
-MEASURES = ("val_accuracy", "test_accuracy", "precision", "recall", "f1")
+MEASURES = {  # column of Tables I to IV -> its name on the page
+    "val_accuracy": "Val acc",
+    "test_accuracy": "Test acc",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+}
 TABLE_COLUMNS = [
     *("protocol", "preprocessing", "phase", "backbone", "seeds", "n_test", "val_accuracy", "test_accuracy"),
     *("test_accuracy_low", "test_accuracy_high", "precision", "recall", "f1", "balanced_accuracy"),
@@ -24,7 +30,9 @@ DIGITS = 6  # of the numbers in tables/*.csv, after the point
 def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
     """Write tables/table_1..5.csv, tables/missing.csv, tables/input_ranges.csv where the study has several, and
     gradcam/gradcam.csv; returns where they lie."""
-    tables = {paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in scenarios()}
+    tables = {
+        paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in shown_scenarios(study)
+    }
     if len(study.preprocessings) > 1:
         tables[paths.tables / "input_ranges.csv"] = input_range_hypothesis(stacked_tables(paths, study))
     tables[paths.table(5)] = table_five(paths, study)
@@ -122,6 +130,18 @@ def missing_table(paths: StudyPaths) -> pd.DataFrame:
     runs = read_runs(paths)
     table = runs[runs["status"] != "done"].drop(columns=["notebook", "seconds"])
     return table.assign(error=[str(text).strip().rpartition("\n")[2] for text in table["error"]])
+
+
+def shown_scenarios(study: Study) -> list[str]:
+    """The scenarios that the report has: those of the study, and those of which the paper prints a table."""
+    printed = set(published()["table"])
+    return [name for name, entry in scenarios().items() if name in study.scenarios or entry.table in printed]
+
+
+def table_files(study: Study) -> str:
+    """`tables/table_1.csv to table_4.csv`: the files of the scenarios' tables, as a source is named."""
+    numbers = sorted(scenarios()[name].table for name in shown_scenarios(study))
+    return f"tables/table_{numbers[0]}.csv to table_{numbers[-1]}.csv"
 
 
 def shown_model(study: Study, scenario: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from lib.config import (
-    PARAMS,
+    CLAIMS,
     PHASES,
     ParameterError,
     Strict,
@@ -16,6 +16,7 @@ from lib.config import (
     nearest,
     published,
     read_yaml,
+    roman,
     scenarios,
     validated,
 )
@@ -131,7 +132,7 @@ class Claims(Strict):
         return self
 
 
-def load_claims(path: Path = PARAMS / "claims.yaml") -> Claims:
+def load_claims(path: Path = CLAIMS) -> Claims:
     """The claims with their rules; `every_row` is expanded to one claim a printed row.
 
     Raises:
@@ -216,10 +217,6 @@ def printed_table() -> pd.DataFrame:
 def compared() -> tuple[str, ...]:
     """The backbones that the paper compares; a study may have others beside them."""
     return tuple(published()["backbone"].unique())
-
-
-def roman(table: int) -> str:
-    return ("", "I", "II", "III", "IV", "V")[table]
 
 
 def _table_claims(measure: str) -> list[Claim]:

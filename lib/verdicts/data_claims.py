@@ -115,12 +115,11 @@ def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:
 
 def _explained(paths: StudyPaths) -> pd.DataFrame:
     """The rows of every table that 06_gradcam left (share_in_lesion, lesion_area, group, ...); empty without one."""
-    files = sorted(paths.gradcam.glob("*/*/maps.csv")) or [paths.gradcam / "gradcam.csv"]
+    files = sorted(paths.gradcam.glob("*/*/maps.csv")) or [paths.gradcam_table]
     tables = [pd.read_csv(file) for file in files if file.is_file()]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _segmented(paths: StudyPaths) -> pd.DataFrame:
     """kmeans/segmentation.csv; empty where nothing was segmented."""
-    file = paths.kmeans / "segmentation.csv"
-    return pd.read_csv(file) if file.is_file() else pd.DataFrame()
+    return pd.read_csv(paths.segmentation) if paths.segmentation.is_file() else pd.DataFrame()

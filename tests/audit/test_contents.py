@@ -14,10 +14,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from lib import figures
 from lib.audit import contents
 from lib.config import CLASSES, MALIGNANT, params
-from lib.data import dataset, demo, splits
-from tests.data.test_dataset import picture, save
+from lib.data import DIAGNOSIS_CLASSES, build_index, demo, find_folder, splits
+from tests.fixtures.pictures import picture, save
 
 STUDY = params.Study()
 CODE = {"basal cell carcinoma": "BCC", "melanoma": "MEL", "nevus": "NV", "seborrheic keratosis": "BKL"}
@@ -50,7 +51,7 @@ class Planted:
         rows = [("isic_id", "isic2019_diagnosis", "lesion_id"), *((k, *v) for k, v in self.metadata.items())]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-        index, unreadable = dataset.read(self.root, path, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
+        index, unreadable = build_index(self.root, path, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
         audit = contents.dataset_audit(index, unreadable)
         assert json.loads(json.dumps(audit, allow_nan=False)) == audit
         return audit
@@ -167,7 +168,7 @@ def test_an_unreadable_file_is_counted_and_nothing_else(planted):
 @pytest.fixture(scope="module", params=[(12, 128, 0), (6, 64, 3)], ids=str)
 def demo_set(request, tmp_path_factory):
     drawn = demo.ensure(tmp_path_factory.mktemp("demo") / "set", *request.param)
-    index, unreadable = dataset.read(
+    index, unreadable = build_index(
         drawn.folder, drawn.metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
     )
     return drawn.planted, index.set_index("source"), contents.dataset_audit(index, unreadable)
@@ -228,7 +229,7 @@ PART, LABEL = st.sampled_from(["Train", "Test"]), st.sampled_from(CLASSES)
     filed=st.lists(st.lists(st.tuples(LABEL, PART), min_size=2, max_size=4), max_size=4),  # one picture, several files
     nearly=st.lists(st.tuples(LABEL, LABEL), max_size=3),
     lesions=st.lists(st.lists(LABEL, min_size=1, max_size=3), max_size=3),
-    diagnosed=st.lists(st.tuples(LABEL, st.sampled_from(sorted(dataset.DIAGNOSIS_CLASSES))), max_size=5),
+    diagnosed=st.lists(st.tuples(LABEL, st.sampled_from(sorted(DIAGNOSIS_CLASSES))), max_size=5),
     damaged=st.lists(LABEL, max_size=2),
 )
 def test_random_flaws_in_random_sets_are_recovered_exactly(
@@ -326,7 +327,7 @@ def test_the_ceiling_of_a_protocol_counts_its_test_part_only():
 
 
 def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
-    index, unreadable = dataset.read(planted.root, None, 8, 9.0)
+    index, unreadable = build_index(planted.root, None, 8, 9.0)
     many = pd.concat([index] * 25, ignore_index=True)  # 50 files a class
     many.loc[many.index[many["class"] == "nevus"][:9], "class"] = "melanoma"  # 59 and 41
     published = {"tables": {"1": {"test_n": [44, 901]}, "3": {"test_n": []}, "4": {"test_n": [], "groups": []}}}
@@ -345,16 +346,16 @@ def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
 
 @pytest.mark.parametrize("kind", ["contradictory", "near_duplicates", "disagreements"])
 def test_worst_cases_are_drawn_side_by_side_whatever_the_names(planted, kind):
-    index, _ = dataset.read(planted.root, None, 8, 9.0)
-    assert contents.worst_cases(index, planted.root, kind) is None
+    index, _ = build_index(planted.root, None, 8, 9.0)
+    assert contents.worst_cases(index, planted.root, kind) == []
     pixels = planted.fresh()
     names = (r"$\frac{", "<script>\n\u202e")
     for label, name in zip(("nevus", "melanoma"), names):
         shown = near(pixels) if kind == "near_duplicates" and label == "nevus" else pixels
         save(planted.root / "Train" / label / f"{name}.png", shown)
-    index, _ = dataset.read(planted.root, None, 8, 9.0)
+    index, _ = build_index(planted.root, None, 8, 9.0)
     index.loc[index["image_id"] == names[0], "diagnosis"] = "MEL"
-    figure = contents.worst_cases(index, planted.root, kind, note="synthetic $images")
+    figure = figures.worst_cases(contents.worst_cases(index, planted.root, kind), kind, "synthetic $images")
     figure.savefig(io.BytesIO(), format="svg")
     titles = sorted(axis.get_title("left") for axis in figure.axes)
     assert titles[0].startswith("$\\frac{\nnevus\n") and len(titles) == (1 if kind == "disagreements" else 2)
@@ -362,18 +363,18 @@ def test_worst_cases_are_drawn_side_by_side_whatever_the_names(planted, kind):
     assert "synthetic $images" in figure.get_suptitle()
     # a file that has gone since is a grey square, not a failed report
     (planted.root / "Train" / "nevus" / f"{names[0]}.png").unlink()
-    assert contents.worst_cases(index, planted.root, kind) is not None
+    assert len(contents.worst_cases(index, planted.root, kind)) == 1
 
 
 def test_worst_cases_refuse_an_unknown_kind(planted):
-    index, _ = dataset.read(planted.root, None, 8, 9.0)
+    index, _ = build_index(planted.root, None, 8, 9.0)
     with pytest.raises(ValueError, match="'pretty'; expected one of contradictory, near_duplicates, disagreements"):
         contents.worst_cases(index, planted.root, "pretty")
 
 
 def test_the_public_set_recounted_by_hand(real_data, real_metadata):
-    folder = dataset.find(str(real_data))
-    index, unreadable = dataset.read(folder, real_metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
+    folder = find_folder(str(real_data))
+    index, unreadable = build_index(folder, real_metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
     audit = contents.dataset_audit(index, unreadable)
     filed = defaultdict(list)  # digest of the file's bytes -> (part, class) of each copy
     for path in folder.rglob("*.jpg"):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lib.audit import dataset_audit
 from lib.config import CLASSES, Study
-from lib.data import dataset, splits
+from lib.data import duplicates, splits
 
 SMALL, LARGE, MEMORY_AT = 1_000, 50_000, 25_000
 
@@ -52,7 +52,7 @@ def measure() -> list[dict]:
 def audit_of(count: int) -> dict:
     """All that 01_audit does after the files are decoded, on a made-up index with one image in twenty near another."""
     index, thumbnails = _index(count)
-    index = dataset.add_groups(index, thumbnails, 8, 9.0)
+    index = duplicates.add_groups(index, thumbnails, 8, 9.0)
     study = Study()
     views, _ = splits.split(index, "clean", study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
     return dataset_audit(index, pd.DataFrame(), {"clean": views})

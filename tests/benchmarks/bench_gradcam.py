@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from lib.config import CLASSES
-from lib.data import dataset, preprocess
+from lib.data import decode, preprocess
 from lib.explain import gradcam
 from lib.models import networks
 
@@ -23,7 +23,7 @@ def measure() -> list[dict]:
     full = networks.assemble(networks.build_extractor(backbone, "native", frozen=True), head)
     with tempfile.TemporaryDirectory() as temporary:
         files = common.pictures(Path(temporary), IMAGES)
-        images = np.stack([preprocess.resize(dataset.decode(path), SIZE) for path, _ in files])
+        images = np.stack([preprocess.resize(decode(path), SIZE) for path, _ in files])
     labels = np.array([CLASSES.index(label) for _, label in files])
     _train_head(full, head, images, labels)
     classes = full.predict(images, verbose=0).argmax(axis=1)  # what 06_gradcam explains

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.data import dataset, preprocess
+from lib.data import decode, preprocess
 from lib.models import Batches, backend, networks
 
 IMAGES, SIZE, BATCH = 1280, 224, 32
@@ -106,5 +106,5 @@ def step(folder: Path, names: list[str]) -> dict:
 def _array(folder: Path, names: list[str], size: int) -> np.ndarray:
     path = folder / f"{size}.npy"
     views = pd.DataFrame({"source": names, "view": 0})
-    preprocess.write_images(views, dataset.decode, folder / "jpegs", path, size, 0, 0.0, 0.0)
+    preprocess.write_images(views, decode, folder / "jpegs", path, size, 0, 0.0, 0.0)
     return preprocess.open_images(path)

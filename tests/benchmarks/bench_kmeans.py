@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 
-from lib.data import dataset
+from lib.data import decode
 from lib.explain import kmeans
 
 IMAGES = 45
@@ -18,7 +18,7 @@ def measure() -> list[dict]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pictures = common.pictures(folder, IMAGES)
-        images = {path.name: dataset.decode(path) for path, _ in pictures}
+        images = {path.name: decode(path) for path, _ in pictures}
         index = pd.DataFrame({"source": list(images), "image_id": list(images), "class": [c for _, c in pictures]})
         with common.stopwatch() as ours_took:
             ours = kmeans.segment_files(index, images.__getitem__, {}, folder / "ours", {})["inertia"].to_numpy()

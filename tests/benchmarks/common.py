@@ -67,17 +67,17 @@ def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
     import numpy as np
 
     from lib.config import CLASSES
-    from lib.data import dataset, demo
+    from lib.data import check_folder, decode, demo, find_folder
 
     given = os.environ.get("SKINCAS_DATA", "")
-    root = dataset.find(given) if given else demo.ensure(folder / "drawn", 12, 256, 0).folder
-    by_class = {name: [path for _, label, path in dataset.check(root).files if label == name] for name in CLASSES}
+    root = find_folder(given) if given else demo.ensure(folder / "drawn", 12, 256, 0).folder
+    by_class = {name: [path for _, label, path in check_folder(root).files if label == name] for name in CLASSES}
     random = np.random.default_rng(0)
     chosen = []
     for number in range(count):
         label = CLASSES[number % len(CLASSES)]
         turn, files = number // len(CLASSES), by_class[label]
-        picture = dataset.decode(files[turn % len(files)])
+        picture = decode(files[turn % len(files)])
         if picture.shape[0] < HEIGHT or picture.shape[1] < WIDTH:
             enlarged = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(np.float32)
             noise = random.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.float32)

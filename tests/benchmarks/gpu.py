@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import common
+import devices
 
 from lib.config import backbones
 
@@ -72,7 +73,8 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     """The images at the size asked for, and seconds an image of the steps that need no network."""
     import pandas as pd
 
-    from lib.data import dataset, preprocess
+    from lib.data import decode, preprocess
+    from lib.data.index import look
     from lib.explain import kmeans
 
     (folder / "jpegs").mkdir()
@@ -85,16 +87,16 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     seconds = {}
     with common.stopwatch() as watch:
         preprocess.write_images(
-            views, dataset.decode, folder / "jpegs", path, options.image_size, 0, 180.0, 0.3, os.cpu_count() or 1
+            views, decode, folder / "jpegs", path, options.image_size, 0, 180.0, 0.3, os.cpu_count() or 1
         )
     seconds["prepare"] = watch() / len(views)
     some = files[:64]
     with common.stopwatch() as watch:
         for source in some["source"]:
-            dataset.look(folder / "jpegs" / source)
+            look(folder / "jpegs" / source)
     seconds["audit"] = watch() / len(some) / 2  # 01_audit has two threads
     with common.stopwatch() as watch:
-        kmeans.segment_files(some, lambda source: dataset.decode(folder / "jpegs" / source), {}, folder / "masks", {})
+        kmeans.segment_files(some, lambda source: decode(folder / "jpegs" / source), {}, folder / "masks", {})
     seconds["kmeans"] = watch() / len(some)
     kept = Path(tempfile.mkdtemp(dir=folder)) / "images.npy"
     path.rename(kept)
@@ -115,7 +117,6 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     import numpy as np
 
     from lib.data import preprocess
-    from lib.engine import estimate
     from lib.models import Batches, backend, networks, predict, training
 
     machine = backend.configure(0, deterministic=False, mixed_precision=not options.float32)
@@ -126,7 +127,7 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     if weights["weights"] == "imagenet" and not (Path(weights["weights_dir"]) / backbones()[name].weights).is_file():
         weights = {"weights": "none"}  # the speed is the same
     network = networks.build_backbone(name, images.shape[1], **weights)
-    adds = estimate.multiply_adds(network)
+    adds = devices.multiply_adds(network)
     extractor = networks.build_extractor(network, "native", frozen=False)
     head = networks.build_classifier(extractor.output_shape[-1], 9, 256, 0.15, 0.2, seed=0)
     full = fitted = networks.assemble(extractor, head)
@@ -148,7 +149,7 @@ def _one(name: str, options: argparse.Namespace) -> dict:
         steps_per_execution=training.HEAD_STEPS,
     )
     _, head_rate = _rate(lambda: head.fit(backend.feed(own), epochs=1, verbose=0), 1024, 3)
-    peak = estimate.peak_of(machine["device"])
+    peak = devices.peak_of(machine["device"])
     return machine | {
         "parameters": network.count_params(),
         "channels": extractor.output_shape[-1],
@@ -200,11 +201,11 @@ def _start_of_a_kernel() -> float:
 
 def _paper_hours(name: str, rates: dict) -> float:
     """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
-    from lib.config import StudyPaths, load_study
+    from lib.config import load_study
     from lib.engine import Inputs, estimate, plan
 
     study = load_study("paper").model_copy(update={"backbones": [name]})
-    runs = plan(study, "paper", StudyPaths(Path()), Inputs(data=Path()))
+    runs = plan(study, "paper", Inputs(data=Path()))
     mine = [run for run in runs if run.step in ("features", "train", "gradcam")]
     return estimate.estimate(mine, study, 2357, rates).seconds / 3600
 

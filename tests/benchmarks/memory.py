@@ -52,10 +52,10 @@ def draw(data: Path, count: int) -> None:
     import cv2
 
     from lib.config import CLASSES
-    from lib.data import dataset, demo, preprocess
+    from lib.data import check_folder, decode, demo, preprocess
 
     drawn = demo.ensure(data.parent / "drawn", 6, SIZE, 0)
-    originals = [dataset.decode(path) for _, _, path in dataset.check(drawn.folder).files]
+    originals = [decode(path) for _, _, path in check_folder(drawn.folder).files]
     for name in CLASSES:
         (data / name).mkdir(parents=True)
 
@@ -75,15 +75,15 @@ def prepare(folder: Path) -> None:
     """What 01_audit and 02_prepare_data do, each image in the pool once."""
     from lib.audit import dataset_audit
     from lib.config import CLASSES
-    from lib.data import dataset, preprocess, splits
+    from lib.data import build_index, decode, preprocess, splits
 
-    index, unreadable = dataset.read(folder / "data", None, 8, 9.0)
+    index, unreadable = build_index(folder / "data", None, 8, 9.0)
     counts = index["class"].value_counts()
     sizes = {name: int(counts[name]) for name in CLASSES}
     views, _ = splits.split(index, "grouped", sizes, 10, 2, 0)
     dataset_audit(index, unreadable, {"grouped": views})
     preprocess.write_images(
-        views, dataset.decode, folder / "data", folder / "images.npy", SIZE, 0, 180.0, 0.3, os.cpu_count() or 1
+        views, decode, folder / "data", folder / "images.npy", SIZE, 0, 180.0, 0.3, os.cpu_count() or 1
     )
     views.to_parquet(folder / "index.parquet")
 
@@ -98,7 +98,7 @@ def learn(folder: Path) -> None:
 
     images = preprocess.open_images(folder / "images.npy")
     task = scenarios()["nine_classes"]
-    chosen = select(pd.read_parquet(folder / "index.parquet"), "nine_classes", task)
+    chosen = select(pd.read_parquet(folder / "index.parquet"), task)
     inputs = keras.Input(images.shape[1:], dtype="uint8")
     maps = keras.layers.Conv2D(64, 32, strides=32)(keras.layers.Rescaling(1 / 255)(inputs))
     extractor = keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(maps))

@@ -44,7 +44,7 @@ def main() -> None:
         apart = np.linalg.norm(features - reference, axis=1) / np.linalg.norm(reference, axis=1)
         for name in options.scenario:
             scenario = scenarios()[name]
-            chosen = splits.select(views, name, scenario)
+            chosen = splits.select(views, scenario)
             scores = [accuracy(features, chosen, scenario.names, seed) for seed in SEEDS]
             rows.append(
                 {

@@ -1,17 +1,54 @@
-"""The transcription of the paper's numbers: complete by itself, and equal to the paper where its text is given."""
+"""What the paper says: its scenarios, and its numbers, which are those of its text where that is given."""
 
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lib.audit import VALUES
-from lib.config import PARAMS, PHASES, backbones, literature, published
+from lib.config import (
+    CLASSES,
+    MALIGNANT,
+    PARAMS,
+    PHASES,
+    ParameterError,
+    Scenario,
+    backbones,
+    literature,
+    published,
+    roman,
+    scenarios,
+    text_numbers,
+    validated,
+)
 
 
 @pytest.fixture(scope="module")
 def text() -> pd.DataFrame:
-    return pd.read_csv(PARAMS / "text_numbers.csv", dtype=str, keep_default_na=False)
+    return text_numbers()
+
+
+def test_scenarios_cover_the_classes_as_the_paper_lists_them():
+    found = scenarios()
+    assert [len(scenario.classes) for scenario in found.values()] == [9, 2, 6, 3]
+    assert [scenario.table for scenario in found.values()] == [1, 2, 3, 4]
+    assert set(found["nine_classes"].label_of()) == set(CLASSES)
+    benign, malignant = found["benign_malignant"].classes.values()
+    assert set(benign) == set(found["six_benign"].names)
+    assert set(malignant) == set(found["three_malignant"].names) == set(MALIGNANT)
+    # benign and malignant alone are drawn from a pool of their own: the printed test sets of Table II are larger
+    assert [name for name, scenario in found.items() if scenario.pool == "two_classes"] == ["benign_malignant"]
+
+
+def test_a_pool_that_does_not_exist_is_refused():
+    entry = {"table": 4, "title": "Three", "classes": {}, "pool": "three"}
+    with pytest.raises(ParameterError, match="mine.yaml: mine.pool.*two_classes"):
+        validated(Scenario, entry, Path("mine.yaml"), "mine")
+
+
+def test_tables_are_numbered_as_the_paper_does_it():
+    assert [roman(number) for number in range(1, 6)] == ["I", "II", "III", "IV", "V"] and roman("4") == "IV"
 
 
 def test_every_backbone_has_one_row_in_every_table_and_phase():

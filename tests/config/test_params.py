@@ -74,13 +74,3 @@ overrides: [{when: {backbone: MobileNet, scenario: [nine_classes, six_benign]}, 
     epochs = {tuple(cell.values()): study.settings(cell)["finetune_epochs"] for cell in cells}
     changed = {key for key, value in epochs.items() if value == 2}
     assert changed == {("nine_classes", "MobileNet"), ("six_benign", "MobileNet")}
-
-
-def test_scenarios_cover_the_classes_as_the_paper_lists_them():
-    scenarios = params.scenarios()
-    assert [len(scenario.classes) for scenario in scenarios.values()] == [9, 2, 6, 3]
-    assert [scenario.table for scenario in scenarios.values()] == [1, 2, 3, 4]
-    assert set(scenarios["nine_classes"].label_of()) == set(params.CLASSES)
-    benign, malignant = scenarios["benign_malignant"].classes.values()
-    assert set(benign) == set(scenarios["six_benign"].names)
-    assert set(malignant) == set(scenarios["three_malignant"].names) == set(params.MALIGNANT)

@@ -52,7 +52,8 @@ def test_the_default_set_here_is_the_one_that_the_demo_study_uses():
 
 def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
     here = demo.draw(tmp_path / "here", 6, 48, 5)
-    code = f"from lib import demo; import cv2; cv2.setNumThreads(1); demo.draw({str(tmp_path / 'there')!r}, 6, 48, 5)"
+    there = str(tmp_path / "there")
+    code = f"from lib.data import demo; import cv2; cv2.setNumThreads(1); demo.draw({there!r}, 6, 48, 5)"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
     assert _digests(here.folder) == _digests(tmp_path / "there")
     assert len(_digests(here.folder)) > 100
@@ -163,7 +164,7 @@ def test_the_classes_can_be_learned_but_colour_alone_does_not_settle_them(defaul
     assert 0.5 < (labels[distance.argmin(axis=1)] == labels).mean() < 0.9
 
 
-def test_ensure_draws_once_and_again_only_for_other_arguments(tmp_path):
+def test_ensure_draws_once_and_again_only_for_other_arguments_or_another_version(tmp_path, monkeypatch):
     first = demo.ensure(tmp_path / "data", 6, 32, 0)
     stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
     again = demo.ensure(tmp_path / "data", 6, 32, 0)
@@ -171,6 +172,9 @@ def test_ensure_draws_once_and_again_only_for_other_arguments(tmp_path):
     larger = demo.ensure(tmp_path / "data", 7, 32, 0)
     assert len(_files(larger)) == 7 * len(CLASSES)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    marker = (larger.folder / demo.MARKER).stat().st_ino
+    monkeypatch.setattr(demo, "VERSION", demo.VERSION + 1)
+    assert (demo.ensure(tmp_path / "data", 7, 32, 0).folder / demo.MARKER).stat().st_ino != marker
 
 
 def test_a_drawing_that_fails_leaves_nothing_and_keeps_the_set_that_was_there(tmp_path, monkeypatch):
@@ -222,7 +226,7 @@ def _metadata(demo_set: demo.DemoSet) -> pd.DataFrame:
 
 def _alike(demo_set: demo.DemoSet) -> tuple[set[frozenset], set[frozenset]]:
     """Pairs of files of equal pixels, and pairs of different pixels that the audit's measure takes for one picture:
-    every pair is compared, without lib.data.dataset."""
+    every pair is compared, without lib.data.duplicates."""
     names, pixels, hashes, small = [], [], [], []
     for path in _files(demo_set):
         with Image.open(path) as image:

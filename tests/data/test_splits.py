@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import params
-from lib.data import dataset, splits
+from lib.config import CLASSES, Study, scenarios
+from lib.data import build_index, find_folder, splits
 
-SIZES = dict.fromkeys(params.CLASSES, 100)
+SIZES = dict.fromkeys(CLASSES, 100)
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def index():
     """40 files a class, 12 of them in lesions of 2 to 4 images; two contents filed under two classes each."""
     random = np.random.default_rng(5)
     rows = []
-    for place, name in enumerate(params.CLASSES):
+    for place, name in enumerate(CLASSES):
         groups = [1000 * place + group for group in [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, *range(4, 32)]]
         rows += [{"source": f"{name}/{place}_{i}.jpg", "class": name, "group": group} for i, group in enumerate(groups)]
     table = pd.DataFrame(rows).assign(part="", diagnosis="", lesion_id="", width=10, height=10)
@@ -41,7 +41,7 @@ def test_published_brings_every_class_to_its_pool_and_splits_it_8_1_1(index):
 
 def test_published_mixes_views_of_one_file_across_parts_by_as_much_as_chance_predicts(index):
     """A file has 100/40 = 2.5 views on average; a test view is seen unless all its sisters miss the training part."""
-    chosen = splits.select(views_of(index, "published"), "nine_classes", params.scenarios()["nine_classes"])
+    chosen = splits.select(views_of(index, "published"), scenarios()["nine_classes"])
     sizes = chosen["source"].map(chosen["source"].value_counts())
     expected = (1 - 0.2 ** (sizes[chosen["part"] == "test"] - 1)).mean()  # each sister is in training 8 times of 10
     assert splits.mixed_share(chosen, "source") == pytest.approx(expected, abs=0.12)
@@ -107,7 +107,7 @@ def test_a_class_too_small_to_be_tested_is_trained_on_and_reported(index):
     small = index[(index["class"] != "dermatofibroma") | index["group"].isin(range(2004, 2014))]
     views = views_of(small, "clean", min_test_images=2)
     assert set(views.loc[(views["class"] == "dermatofibroma") & (views["part"] != ""), "part"]) == {"train"}
-    listed = splits.not_evaluable(views, params.scenarios(), 2)
+    listed = splits.not_evaluable(views, scenarios(), 2)
     assert set(zip(listed["scenario"], listed["class"])) >= {
         ("nine_classes", "dermatofibroma"),
         ("six_benign", "dermatofibroma"),
@@ -117,9 +117,9 @@ def test_a_class_too_small_to_be_tested_is_trained_on_and_reported(index):
 
 def test_scenarios_slice_one_split(index):
     views = views_of(index, "published")
-    nine = splits.select(views, "nine_classes", params.scenarios()["nine_classes"])
-    six = splits.select(views, "six_benign", params.scenarios()["six_benign"])
-    three = splits.select(views, "three_malignant", params.scenarios()["three_malignant"])
+    nine = splits.select(views, scenarios()["nine_classes"])
+    six = splits.select(views, scenarios()["six_benign"])
+    three = splits.select(views, scenarios()["three_malignant"])
     assert sorted([*six["row"], *three["row"]]) == nine["row"].tolist()
     assert nine.set_index("row")["part"][six["row"]].tolist() == six["part"].tolist()
 
@@ -131,18 +131,15 @@ def test_a_split_depends_on_its_seed_and_not_on_the_order_of_the_files(index):
 
 
 def test_default_pools_give_the_test_sets_that_the_printed_tables_imply(real_index):
-    study = params.Study()
+    study = Study()
     views, _ = splits.split(real_index, "published", study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
-    tests = {
-        name: (splits.select(views, name, scenario)["part"] == "test").sum()
-        for name, scenario in params.scenarios().items()
-    }
+    tests = {name: (splits.select(views, scenario)["part"] == "test").sum() for name, scenario in scenarios().items()}
     assert tests == {"nine_classes": 901, "benign_malignant": 500, "six_benign": 594, "three_malignant": 307}
 
 
 @pytest.mark.parametrize("protocol", ["grouped", "clean"])
 def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(real_index, protocol):
-    study = params.Study()
+    study = Study()
     views, _ = splits.split(real_index, protocol, study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
     views = views.merge(real_index[["source", "content", "lesion_id"]], on="source")
     for column in ("content", "lesion_id", "group"):
@@ -152,6 +149,6 @@ def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(rea
 
 @pytest.fixture(scope="module")
 def real_index(real_data, real_metadata):
-    study = params.Study()
+    study = Study()
     bits, difference = study.near_duplicate_bits, study.near_duplicate_difference
-    return dataset.read(dataset.find(str(real_data)), real_metadata, bits, difference)[0]
+    return build_index(find_folder(str(real_data)), real_metadata, bits, difference)[0]

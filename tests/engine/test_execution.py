@@ -17,7 +17,23 @@ import psutil
 import pytest
 
 from lib.config import REPOSITORY, StudyPaths, load_study, write_json
-from lib.engine import FORMAT, Freshness, Inputs, execution, kernel, plan
+from lib.engine import (
+    FORMAT,
+    CalledOff,
+    FolderError,
+    Freshness,
+    Inputs,
+    Options,
+    Result,
+    attempts,
+    kernel,
+    locked,
+    plan,
+    standings,
+    workers,
+)
+from lib.engine.locks import remove_leftovers, run_locked
+from lib.engine.results import blocked
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
@@ -48,8 +64,10 @@ def eventually(condition, patience: float = 120.0) -> bool:
 def test_a_notebook_gets_its_parameters_and_tells_how_it_goes(tmp_path):
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", "print('epoch', a)", "(a, __name__)")
     heard = []
-    result = kernel.execute(notebook, tmp_path / "out.ipynb", {"a": 7}, say=lambda **news: heard.append(news))
-    assert result["status"] == "done" and result["seconds"] > 0 and result["peak_memory"] > 2**20
+    result = kernel.execute(
+        notebook, tmp_path / "out.ipynb", {"a": 7}, report_progress=lambda **news: heard.append(news)
+    )
+    assert result.status == "done" and result.seconds > 0 and result.peak_memory > 2**20
     out = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert "(7, '__main__')" in str(out.cells[-1].outputs)
     assert {"line": "epoch 7"} in heard and {"cell": 2, "cells": 3} in heard
@@ -58,8 +76,8 @@ def test_a_notebook_gets_its_parameters_and_tells_how_it_goes(tmp_path):
 def test_a_notebook_that_raises_is_a_failure_with_its_cell_and_its_executed_notebook(tmp_path):
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", "b = a", "raise KeyError('here')", "b")
     result = kernel.execute(notebook, tmp_path / "out.ipynb", {})
-    assert (result["status"], result["cell"], result["killed"]) == ("failed", 3, False)
-    assert result["error"] == "KeyError: 'here'"
+    assert (result.status, result.cell, result.killed) == ("failed", 3, False)
+    assert result.error == "KeyError: 'here'"
     assert "KeyError" in (tmp_path / "out.ipynb").read_text()
 
 
@@ -74,8 +92,8 @@ def test_a_notebook_that_raises_is_a_failure_with_its_cell_and_its_executed_note
 def test_a_kernel_that_dies_even_in_its_last_cell_is_no_finished_run(tmp_path, last, words):
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", "b = bytearray(80_000_000)", last)
     result = kernel.execute(notebook, tmp_path / "out.ipynb", {})
-    assert (result["status"], result["cell"], result["killed"]) == ("failed", 3, True)
-    assert words in result["error"] and "peak memory was" in result["error"]
+    assert (result.status, result.cell, result.killed) == ("failed", 3, True)
+    assert words in result.error and "peak memory was" in result.error
 
 
 @pytest.mark.parametrize("busy", ["sum(iter(int, 1))", "import re; re.match(r'(a+)+b', 'a' * 60)"])
@@ -87,7 +105,7 @@ def test_no_kernel_and_no_subprocess_of_a_cell_outlives_a_killed_parent(tmp_path
     )
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
     code = (
-        "import sys; from pathlib import Path; from lib import kernel\n"
+        "import sys; from pathlib import Path; from lib.engine import kernel\n"
         f"kernel.execute(Path({str(notebook)!r}), Path({str(tmp_path / 'out.ipynb')!r}), {{}})"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=FIXTURES.parents[1])
@@ -104,7 +122,7 @@ def test_a_run_that_is_called_off_ends_its_kernel(tmp_path):
     pid = tmp_path / "pid"
     cell = f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getpid()}}.')\ntime.sleep(600)"
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
-    with pytest.raises(kernel.Unwanted):
+    with pytest.raises(CalledOff):
         kernel.execute(
             notebook, tmp_path / "o.ipynb", {}, wanted=lambda: not (pid.exists() and pid.read_text().endswith("."))
         )
@@ -119,21 +137,21 @@ def small(tmp_path):
     (data / "image.jpg").write_bytes(b"pixels")
     root = tmp_path / "results"
     study = load_study(str(FIXTURES / "small.yaml"))
-    runs = plan(study, "small", StudyPaths(root), Inputs(data=data), FIXTURES / "notebooks")
+    runs = plan(study, "small", Inputs(data=data), FIXTURES / "notebooks")
     return {run.id: run for run in runs}, root
 
 
 def perform(run, root, **kwargs):
-    return kernel.perform(run, root, Freshness(root).describe(run), **kwargs)
+    return attempts.perform(run, root, Freshness(root).describe(run), **kwargs)
 
 
 def test_outputs_appear_with_a_stamp_once_and_the_second_time_nothing_is_done(small):
     runs, root = small
-    assert perform(runs["audit"], root)["status"] == "done"
+    assert perform(runs["audit"], root).status == "done"
     stamp = json.loads(StudyPaths(root).stamp("audit").read_text())
     assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json"}
     assert (root / "notebooks/audit.ipynb").is_file()
-    assert perform(runs["audit"], root)["status"] == "fresh"
+    assert perform(runs["audit"], root).status == "fresh"
     assert Freshness(root).changes(runs["audit"]) == []
 
 
@@ -142,13 +160,13 @@ def test_a_killed_kernel_is_tried_once_more_and_a_notebook_that_raises_is_not(sm
     heard = []
     monkeypatch.setenv("FIXTURE_BREAK", "audit once")
     monkeypatch.setenv("FIXTURE_HOW", "kill")
-    result = perform(runs["audit"], root, say=lambda **news: heard.append(news.get("attempt")))
-    assert result["status"] == "done" and [a for a in heard if a] == [1, 2]
+    result = perform(runs["audit"], root, report_progress=lambda **news: heard.append(news.get("attempt")))
+    assert result.status == "done" and [a for a in heard if a] == [1, 2]
     monkeypatch.setenv("FIXTURE_BREAK", "kmeans")
     monkeypatch.setenv("FIXTURE_HOW", "raise")
     result = perform(runs["kmeans"], root)
-    assert (result["status"], result["attempts"], result["cell"]) == ("failed", 1, 4)
-    assert result["error"] == "ValueError: planted in kmeans"
+    assert (result.status, result.attempts, result.cell) == ("failed", 1, 4)
+    assert result.error == "ValueError: planted in kmeans"
     assert not (root / "kmeans").exists() and not StudyPaths(root).stamp("kmeans").exists()
     assert "planted in kmeans" in (root / "notebooks/kmeans.ipynb").read_text()
 
@@ -159,7 +177,7 @@ def test_a_failed_run_leaves_what_an_earlier_one_made(small, monkeypatch):
     before = (root / "audit/images.parquet").read_bytes()
     monkeypatch.setenv("FIXTURE_BREAK", "audit")
     monkeypatch.setenv("FIXTURE_HOW", "raise")
-    assert perform(runs["audit"], root, force=True)["status"] == "failed"
+    assert perform(runs["audit"], root, force=True).status == "failed"
     assert (root / "audit/images.parquet").read_bytes() == before
     assert Freshness(root).changes(runs["audit"]) == []
 
@@ -167,15 +185,15 @@ def test_a_failed_run_leaves_what_an_earlier_one_made(small, monkeypatch):
 def test_a_notebook_that_writes_less_or_more_than_planned_fails(small, tmp_path):
     runs, root = small
     notebook = write_notebook(tmp_path / "less.ipynb", 'attempt: str = ""', "attempt")
-    less = kernel.perform(_with(runs["audit"], notebook), root, {})
-    assert less["status"] == "failed" and "without writing audit" in less["error"]
+    less = attempts.perform(_with(runs["audit"], notebook), root, {})
+    assert less.status == "failed" and "without writing audit" in less.error
     more = (
         "from pathlib import Path\n"
         "for n in ('audit', 'x'):\n    Path(attempt, n).mkdir()\n    Path(attempt, n, 'b').touch()"
     )
     notebook = write_notebook(tmp_path / "more.ipynb", 'attempt: str = ""', more)
-    result = kernel.perform(_with(runs["audit"], notebook), root, {})
-    assert result["status"] == "failed" and "x/b, which is no output of step audit" in result["error"]
+    result = attempts.perform(_with(runs["audit"], notebook), root, {})
+    assert result.status == "failed" and "x/b, which is no output of step audit" in result.error
 
 
 def _with(run, notebook: Path):
@@ -186,7 +204,7 @@ def test_a_run_json_tells_where_its_numbers_are_from(small):
     runs, root = small
     train = "train-published-native-nine_classes-MobileNet-seed0"
     for name in ("audit", "prepare-published", "features-published-native-MobileNet", train):
-        assert perform(runs[name], root, facts={"git": {"commit": "abc", "clean": True}})["status"] == "done"
+        assert perform(runs[name], root, facts={"git": {"commit": "abc", "clean": True}}).status == "done"
     folder = root / "runs/published/native/nine_classes/MobileNet/seed0"
     record = json.loads((folder / "run.json").read_text())
     assert record["model"] == {}  # what the notebook wrote
@@ -208,20 +226,20 @@ def test_a_run_waits_for_the_one_who_holds_it_and_then_finds_it_done(small):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(result["status"] for result in results) == ["done", "fresh"]
+    assert sorted(result.status for result in results) == ["done", "fresh"]
 
 
 def test_what_cannot_start_names_the_first_cause_and_a_summary_goes_on_with_some(small):
     runs, _ = small
-    failed = {"features-clean-native-MobileNet": {"status": "failed"}, "prepare-clean": {"status": "done"}}
+    failed = {"features-clean-native-MobileNet": Result("failed"), "prepare-clean": Result("done")}
     train = runs["train-clean-native-nine_classes-MobileNet-seed0"]
-    assert kernel.blocked(train, failed) == "features-clean-native-MobileNet failed"
-    one = {train.id: {"status": "not run", "cause": "features-clean-native-MobileNet failed"}}
-    other = {"train-clean-native-nine_classes-MobileNetV2-seed0": {"status": "fresh"}}
+    assert blocked(train, failed) == "features-clean-native-MobileNet failed"
+    one = {train.id: Result("not run", cause="features-clean-native-MobileNet failed")}
+    other = {"train-clean-native-nine_classes-MobileNetV2-seed0": Result("fresh")}
     evaluate = runs["evaluate-clean-native-nine_classes"]
-    assert kernel.blocked(evaluate, one | other) == ""
-    assert kernel.blocked(evaluate, one) == "features-clean-native-MobileNet failed"
-    assert kernel.blocked(runs["gradcam-nine_classes-MobileNet"], one) == "features-clean-native-MobileNet failed"
+    assert blocked(evaluate, one | other) == ""
+    assert blocked(evaluate, one) == "features-clean-native-MobileNet failed"
+    assert blocked(runs["gradcam-nine_classes-MobileNet"], one) == "features-clean-native-MobileNet failed"
 
 
 def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(small):
@@ -236,22 +254,22 @@ def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(sma
     path = StudyPaths(root).stamp("audit")
     stamp = json.loads(path.read_text())
     path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.figures.plots.draw": "old"}}))
-    found = execution.standings(list(runs.values()), Freshness(root))
-    assert {name for name, standing in found.items() if standing.status == "stale"} == {"audit"}
-    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.dataset.read": "old"}}))
-    found = execution.standings(list(runs.values()), Freshness(root))
-    assert found["prepare-clean"].changes == ("audit will be made again first",)
-    assert {standing.status for standing in found.values()} == {"stale"}
+    standing = standings(list(runs.values()), Freshness(root))
+    assert {name for name, one in standing.items() if one.status == "stale"} == {"audit"}
+    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.index.build_index": "old"}}))
+    standing = standings(list(runs.values()), Freshness(root))
+    assert standing["prepare-clean"].changes == ("audit will be made again first",)
+    assert {one.status for one in standing.values()} == {"stale"}
 
 
 def test_a_second_engine_in_one_results_folder_is_refused(tmp_path):
-    code = f"from lib.runner import locked; from pathlib import Path\nwith locked(Path({str(tmp_path)!r})): pass"
-    with execution.locked(tmp_path):
+    code = f"from lib.engine import locked; from pathlib import Path\nwith locked(Path({str(tmp_path)!r})): pass"
+    with locked(tmp_path):
         second = subprocess.run(
             [sys.executable, "-c", code], cwd=FIXTURES.parents[1], capture_output=True, text=True, check=False
         )
     assert second.returncode == 1 and f"another run_all (process {os.getpid()}" in second.stderr
-    with execution.locked(tmp_path):  # and it is free again
+    with locked(tmp_path):  # and it is free again
         pass
 
 
@@ -262,21 +280,21 @@ def test_a_results_folder_of_another_version_is_refused_and_left_as_it_is(tmp_pa
     if written:
         write_json(paths.format, written)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
-    with pytest.raises(execution.EngineError, match="written by another version"), execution.locked(tmp_path):
+    with pytest.raises(FolderError, match="written by another version"), locked(tmp_path):
         pass
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
 
 def test_every_gpu_worker_sees_its_own_gpu_and_light_notebooks_see_none(monkeypatch):
-    monkeypatch.setattr(execution, "gpus", lambda: ["GPU 0: a", "GPU 1: b"])
+    monkeypatch.setattr(workers, "gpus", lambda: ["GPU 0: a", "GPU 1: b"])
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    workers = execution.local_workers(execution.Options(per_gpu=2))
-    heavy = [w["env"]["CUDA_VISIBLE_DEVICES"] for w in workers if "heavy" in w["resources"]]
-    light = [w["env"]["CUDA_VISIBLE_DEVICES"] for w in workers if "light" in w["resources"]]
+    given = workers.local_workers(Options(per_gpu=2))
+    heavy = [w["env"]["CUDA_VISIBLE_DEVICES"] for w in given if "heavy" in w["resources"]]
+    light = [w["env"]["CUDA_VISIBLE_DEVICES"] for w in given if "light" in w["resources"]]
     assert sorted(heavy) == ["0", "0", "1", "1"] and light and set(light) == {"-1"}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    workers = execution.local_workers(execution.Options())
-    assert [w["env"]["CUDA_VISIBLE_DEVICES"] for w in workers if "heavy" in w["resources"]] == ["1"]
+    given = workers.local_workers(Options())
+    assert [w["env"]["CUDA_VISIBLE_DEVICES"] for w in given if "heavy" in w["resources"]] == ["1"]
 
 
 def test_a_disk_that_is_full_fails_the_run_and_leaves_what_was_there(small, tmp_path):
@@ -289,17 +307,17 @@ def test_a_disk_that_is_full_fails_the_run_and_leaves_what_was_there(small, tmp_
         pytest.skip("mounting a tmpfs needs root")
     try:
         root = mount / "results"
-        assert perform(runs["audit"], root)["status"] == "done"
+        assert perform(runs["audit"], root).status == "done"
         before = {path: path.read_bytes() for path in (root / "audit").iterdir()}
         fill = (mount / "fill").open("wb", buffering=0)
         with fill, pytest.raises(OSError, match="No space left"):
             while fill.write(b"x" * 1024):
                 pass
         result = perform(runs["audit"], root, force=True)
-        assert result["status"] == "failed" and "No space left" in result["error"]
+        assert result.status == "failed" and "No space left" in result.error
         assert {path: path.read_bytes() for path in (root / "audit").iterdir()} == before
         (mount / "fill").unlink()
-        assert perform(runs["audit"], root, force=True)["status"] == "done"
+        assert perform(runs["audit"], root, force=True).status == "done"
     finally:
         subprocess.run(["umount", mount], check=True)
 
@@ -308,25 +326,25 @@ def test_leftovers_of_interrupted_runs_are_swept_unless_a_worker_still_holds_the
     paths = StudyPaths(tmp_path)
     for name in ("dead", "held"):
         (paths.attempts / name / "audit").mkdir(parents=True)
-    with kernel._only_one(paths, "held", lambda: True):
-        execution._sweep(paths)
+    with run_locked(paths, "held", lambda: True):
+        remove_leftovers(paths)
         assert not (paths.attempts / "dead").exists() and (paths.attempts / "held").exists()
     shutil.rmtree(paths.attempts)
 
 
 def test_a_worker_whose_nanny_gave_up_is_replaced():
-    with execution.cluster(execution.Options(jobs=1)) as pool:
+    with workers.cluster(Options(jobs=1)) as pool:
         (nanny,) = pool.local.workers.values()
         pool.local.sync(nanny.close)
         assert eventually(lambda: not pool.client.nthreads())
-        assert pool.mend() == ""
+        assert pool.replace_lost_workers() == ""
         assert eventually(lambda: len(pool.client.nthreads()) == 1)
         assert pool.client.submit(sum, [1, 2], resources={"heavy": 1}).result() == 3
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_dashboard_is_served_on_loopback_where_it_is_asked_for(wanted):
-    with execution.cluster(execution.Options(jobs=1, dashboard=wanted)) as pool:
+    with workers.cluster(Options(jobs=1, dashboard=wanted)) as pool:
         link = urllib.parse.urlsplit(pool.client.dashboard_link)
         assert link.hostname == "127.0.0.1"
         try:

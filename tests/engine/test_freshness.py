@@ -1,14 +1,17 @@
 """What makes a run stale: whatever can change its numbers, by name, and nothing else."""
 
+import ast
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from lib.config import LIB, NOTEBOOKS, REPOSITORY, StudyPaths, load_study, write_json
-from lib.engine import Freshness, Inputs, Library, outputs_of, plan
+from lib.config import LIB, NOTEBOOKS, REPOSITORY, Study, StudyPaths, load_study, write_json
+from lib.engine import CodeError, Freshness, Inputs, Library, outputs_of, plan, standings
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
@@ -38,7 +41,7 @@ def package(tmp_path):
 
 
 def code(package: Path, pictures: bool = False) -> dict[str, str]:
-    return Library(package).reached(package.parent / "n.ipynb", pictures)["code"]
+    return Library(package).reached(package.parent / "n.ipynb", pictures)[0]
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -79,11 +82,11 @@ def test_a_change_is_seen_where_it_can_change_numbers_and_nowhere_else(package, 
 
 
 def test_packages_count_when_reached_code_imports_them(package):
-    packages = Library(package).reached(package.parent / "n.ipynb", False)["packages"]
-    assert "numpy" in packages and not {"scipy", "scikit-learn"} & set(packages)
+    packages = Library(package).reached(package.parent / "n.ipynb", False)[1]
+    assert "numpy" in packages and not {"scipy", "sklearn"} & packages
     edit(package / "shapes.py", "helpers.cube(self.a)", "scipy.cbrt(self.colour())")
-    packages = Library(package).reached(package.parent / "n.ipynb", False)["packages"]
-    assert {"scipy", "scikit-learn"} <= set(packages)
+    packages = Library(package).reached(package.parent / "n.ipynb", False)[1]
+    assert {"scipy", "sklearn"} <= packages
 
 
 def test_a_parameter_file_counts_where_code_names_it_and_a_long_text_is_no_file_name(package):
@@ -92,21 +95,115 @@ def test_a_parameter_file_counts_where_code_names_it_and_a_long_text_is_no_file_
     assert set(code(package)) - set(before) == {"params/claims.yaml"}
 
 
-def test_a_change_to_figures_or_to_a_default_of_a_study_retrains_nothing(tmp_path):
-    shutil.copytree(LIB, tmp_path / "lib")
-    train = NOTEBOOKS / "04_train.ipynb"
-    before = Library(tmp_path / "lib").reached(train, False)
-    with (tmp_path / "lib" / "figures" / "plots.py").open("a") as module:
-        module.write("\n\ndef training_curves():\n    return None\n")
-    edit(tmp_path / "lib" / "config" / "params.py", "kmeans_k: int = Field(3", "kmeans_k: int = Field(4")
-    assert Library(tmp_path / "lib").reached(train, False) == before
-    with (tmp_path / "lib" / "models" / "training.py").open("a") as module:
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("from . import helpers", "shapes.py:1: `from . import helpers`: import by full names"),
+        ("from lib.helpers import *", "shapes.py:1: `from lib.helpers import *`: import by full names"),
+        ("import lib.nothing", "shapes.py:1: `import lib.nothing`: there is no lib.nothing"),
+        ("from lib import nothing", "shapes.py:1: `from lib import nothing`: there is no lib.nothing"),
+        ("from lib.helpers import nothing", "there is no lib.helpers.nothing"),
+        ("def late():\n    from lib.helpers import nothing", "shapes.py:2: `from lib.helpers import nothing`"),
+        ("import importlib\nimportlib.import_module('lib.helpers')", "shapes.py:2: import_module"),
+        ("from importlib import import_module as get", "shapes.py:1: `from importlib import import_module as get`"),
+        ("helpers = __import__('lib.helpers')", "shapes.py:1: __import__"),
+    ],
+)
+def test_an_import_that_cannot_be_followed_is_refused_with_its_line(package, code, message):
+    text = (package / "shapes.py").read_text()
+    (package / "shapes.py").write_text(f"{code}\n{text}")
+    with pytest.raises(CodeError, match=re.escape(message)):
+        Library(package)
+
+
+def test_a_name_that_its_module_lacks_is_refused_with_its_line(package):
+    edit(package / "shapes.py", "helpers.square(a)", "helpers.squared(a)")
+    with pytest.raises(CodeError, match=r"shapes\.py:10: lib\.helpers has no squared"):
+        code(package)
+
+
+def test_a_notebook_that_imports_what_is_not_there_is_refused_with_its_cell(package):
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1"), nbformat.v4.new_code_cell("import lib.no")])
+    nbformat.write(node, package.parent / "n.ipynb")
+    with pytest.raises(CodeError, match=r"n\.ipynb, code cell 2:1: `import lib\.no`: there is no lib\.no"):
+        code(package)
+
+
+def test_what_is_bound_by_other_statements_counts_with_them(package):
+    edit(package / "shapes.py", "SIDES = 4", "try:\n    SIDES = 4\nexcept ImportError:\n    SIDES = 0")
+    before = code(package)
+    edit(package / "shapes.py", "SIDES = 0", "SIDES = 1")
+    assert {name for name, value in code(package).items() if before[name] != value} == {"lib.shapes"}
+
+
+def stamp_all(root: Path, runs: list, lib: Path = LIB) -> None:
+    """Give every run outputs and a stamp."""
+    for run in runs:
+        for name in run.outputs:
+            path = root / name if Path(name).suffix else root / name / "images.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(run.id)
+        freshness = Freshness(root, lib)
+        stamp = freshness.describe(run) | {"inputs": freshness.inputs(run), "seconds": 1.0}
+        write_json(StudyPaths(root).stamp(run.id), stamp | {"outputs": outputs_of(root, run)})
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A study of the real notebooks with a stamp for every run; gives how they stand with an edited copy of lib."""
+    root = tmp_path_factory.mktemp("real")
+    small = Study(backbones=["MobileNet"], scenarios=["six_benign"], protocols=["published", "clean"], weights="none")
+    runs = plan(small, "real", Inputs(), NOTEBOOKS)
+    stamp_all(root, runs)
+
+    def stale(lib: Path) -> dict[str, tuple[str, ...]]:
+        standing = standings(runs, Freshness(root, lib))
+        assert all(one.status != "missing" for one in standing.values())
+        return {name: one.changes for name, one in standing.items() if one.status == "stale"}
+
+    return stale
+
+
+@pytest.fixture
+def lib(tmp_path):
+    shutil.copytree(LIB, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "lib"
+
+
+TRAININGS = [f"train-{protocol}-native-six_benign-MobileNet-seed0" for protocol in ("published", "clean")]
+READERS = [f"evaluate-{protocol}-native-six_benign" for protocol in ("published", "clean")]
+
+
+def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale_and_names_the_function(real, lib):
+    with (lib / "models" / "training.py").open("a") as module:
         module.write("\n\ndef fit():\n    return None\n")
-    assert "lib.models.training.fit" in before["code"]
-    assert (
-        Library(tmp_path / "lib").reached(train, False)["code"]["lib.models.training.fit"]
-        != before["code"]["lib.models.training.fit"]
-    )
+    stale = real(lib)
+    assert set(stale) == {*TRAININGS, *READERS, "gradcam-six_benign-MobileNet", "report"}
+    assert all(stale[name] == ("lib.models.training.fit",) for name in TRAININGS)
+    assert stale[READERS[0]] == (f"{TRAININGS[0]} will be made again first",)
+    assert stale["gradcam-six_benign-MobileNet"] == (f"{TRAININGS[1]} will be made again first",)
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [("figures/beyond.py", "ranks"), ("report/accuracy.py", "accuracy_table"), ("report/pages.py", "to_html")],
+)
+def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, module, function):
+    path = lib / module
+    assert f"def {function}(" in path.read_text()
+    path.write_text(path.read_text() + f"\n\ndef {function}():\n    return None\n")
+    assert real(lib) == {"report": (f"lib.{module.removesuffix('.py').replace('/', '.')}.{function}",)}
+
+
+def test_other_comments_docstrings_and_layout_or_another_default_of_a_study_make_nothing_stale(real, lib):
+    for path in lib.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node):
+                node.body[0] = ast.Expr(ast.Constant("Other words."))
+        path.write_text("# a comment\n" + ast.unparse(tree))
+    edit(lib / "config" / "params.py", "kmeans_k: int = Field(3", "kmeans_k: int = Field(4")
+    assert real(lib) == {}
 
 
 @pytest.fixture
@@ -121,16 +218,9 @@ def study(tmp_path):
 
     def again(**update):
         small = load_study(str(FIXTURES / "small.yaml")).model_copy(update=update)
-        return {run.id: run for run in plan(small, "small", StudyPaths(root), Inputs(data=data), notebooks)}
+        return {run.id: run for run in plan(small, "small", Inputs(data=data), notebooks)}
 
-    for run in again().values():
-        for name in run.outputs:
-            path = root / name if Path(name).suffix else root / name / "images.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(run.id)
-        freshness = Freshness(root)
-        stamp = freshness.describe(run) | {"inputs": freshness.inputs(run), "seconds": 1.0}
-        write_json(StudyPaths(root).stamp(run.id), stamp | {"outputs": outputs_of(root, run)})
+    stamp_all(root, list(again().values()))
     return root, again
 
 
@@ -155,10 +245,10 @@ def test_a_changed_parameter_is_named_with_both_values_and_touches_only_who_decl
 
 
 def test_the_report_knows_every_setting_by_its_own_name(tmp_path):
-    demo, paths = load_study("demo"), StudyPaths(tmp_path)
+    demo = load_study("demo")
     described = []
     for study in (demo, demo.model_copy(update={"units": 65})):
-        *_, report = plan(study, "demo", paths, Inputs(), NOTEBOOKS)
+        *_, report = plan(study, "demo", Inputs(), NOTEBOOKS)
         described.append(Freshness(tmp_path).describe(report)["parameters"])
     assert described[0].keys() == demo.model_dump().keys()
     assert {key for key, value in described[0].items() if value != described[1][key]} == {"units"}
@@ -238,6 +328,14 @@ def test_an_output_that_is_gone_or_was_edited_is_named_but_a_copied_folder_is_fr
     assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet was changed by hand"]
     (root / "kmeans/images.parquet").write_text("kmeans")  # as it was, at another time
     assert changes(root, again()) == {}
+
+
+def test_a_named_pipe_in_a_folder_outside_is_not_opened(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "one.png").write_bytes(b"one")
+    before = Freshness(tmp_path / "results").external(tmp_path / "images")
+    os.mkfifo(tmp_path / "images" / "pipe.png")
+    assert Freshness(tmp_path / "results").external(tmp_path / "images") == before
 
 
 def test_a_stamp_cut_short_counts_for_nothing(study):

@@ -1,13 +1,14 @@
 """The plan: the matrix expanded into runs, and notebooks whose parameters would not arrive refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from lib.config import AXES, NOTEBOOKS, REPOSITORY, ParameterError, Study, StudyPaths, load_study
-from lib.engine import PLAN, Inputs, NotebookError, left_out, plan, read_notebook, select
+from lib.config import AXES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Step, Study, load_study
+from lib.engine import Inputs, NotebookError, declared_parameters, left_out, plan, planning, select
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -25,7 +26,7 @@ DATA = Inputs(data=Path("/data"))
 
 
 def planned(study=TWO, inputs=DATA, notebooks=STAND_INS):
-    return plan(study, "two", StudyPaths(Path("results")), inputs, notebooks)
+    return plan(study, "two", inputs, notebooks)
 
 
 def notebook(folder: Path, *cells: str, tags=(None, "parameters")) -> Path:
@@ -117,7 +118,10 @@ def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_p
     ("cells", "message"),
     [
         (("x = 1", "units: int = 1", "print(x)"), "'units' is never read"),
-        (("x = 1", "units: int = 1", "units = 2\nprint(units)", "units = 5"), None),
+        (("x = 1", "units: int = 1", "units = int(units)\nprint(units)", "units = 5"), None),
+        (("x = 1", "units: int = 1", "units = 2\nprint(units)"), "code cell 3 sets parameter 'units' before"),
+        (("print(units)", "units: int = 1", "print(1)"), "'units' is never read"),
+        (("x = 1", "units: int = 1", "def f():\n    return units"), None),
         (("x = 1", "units: int = 1", "units = 2", "print(units)"), "sets parameter 'units' before"),
         (("x = 1", "units: int = 1", "[units for units in range(3)]"), "'units' is never read"),
         (("x = 1", "units: int = 1", "sorted([3], key=lambda v: v * units)"), None),
@@ -131,20 +135,20 @@ def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_p
 def test_a_parameter_that_would_be_lost_is_refused_by_name(tmp_path, cells, message):
     path = notebook(tmp_path, *cells)
     if message is None:
-        assert read_notebook(path).declared == ("units",)
+        assert declared_parameters(path) == ("units",)
     else:
         with pytest.raises(NotebookError, match=message):
-            read_notebook(path)
+            declared_parameters(path)
 
 
 @pytest.mark.parametrize(("tags", "count"), [((), 0), (("parameters", "parameters"), 2)])
 def test_a_notebook_without_exactly_one_parameters_cell_is_refused(tmp_path, tags, count):
     with pytest.raises(NotebookError, match=f"{count} cells have the tag"):
-        read_notebook(notebook(tmp_path, "a = 1", "b = 2", tags=tags))
+        declared_parameters(notebook(tmp_path, "a = 1", "b = 2", tags=tags))
 
 
 def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_could(tmp_path):
-    for step in PLAN:
+    for step in STEPS.values():
         content = json.loads((STAND_INS / f"{step.notebook}.ipynb").read_text())
         if step.name == "kmeans":
             cell = next(cell for cell in content["cells"] if "parameters" in cell["metadata"].get("tags", []))
@@ -155,10 +159,32 @@ def test_a_declared_parameter_that_nothing_fills_is_refused_with_the_names_that_
         planned(notebooks=tmp_path)
 
 
+def test_a_step_added_in_one_place_is_planned_with_its_files_and_read_by_the_report(tmp_path, monkeypatch):
+    shutil.copytree(STAND_INS, tmp_path, dirs_exist_ok=True)
+    shutil.copy(
+        notebook(tmp_path, "import os", "protocol: str = 'clean'", "print(protocol)"), tmp_path / "09_new.ipynb"
+    )
+    added = Step(
+        "new",
+        "09_new",
+        axes=("protocol",),
+        fixed=lambda study: {"seed": study.seeds[0]},
+        inputs=lambda at, protocol, seed: [at.images(protocol)],
+        outputs=lambda at, protocol, seed: [at.root / "new" / f"{protocol}{seed}"],
+        needs=("prepare",),
+    )
+    *first, report = STEPS.values()
+    monkeypatch.setattr(planning, "STEPS", {step.name: step for step in (*first, added, report)})
+    runs = {run.id: run for run in planned(notebooks=tmp_path)}
+    new, last = runs["new-clean"], runs["report"]
+    assert (new.inputs, new.outputs, new.needs) == (("prepared/clean/images.npy",), ("new/clean0",), ("prepare-clean",))
+    assert {"new-published", "new-clean"} <= set(last.after) and "new/clean0" in last.inputs
+
+
 @pytest.mark.parametrize("name", ["paper", "demo"])
 def test_the_studies_of_this_repository_can_be_planned(name):
-    runs = plan(load_study(name), name, StudyPaths(Path("results")), DATA, NOTEBOOKS)
-    assert {run.step for run in runs} == {step.name for step in PLAN}
+    runs = plan(load_study(name), name, DATA, NOTEBOOKS)
+    assert {run.step for run in runs} == set(STEPS)
     assert all(set(run.parameters) | {"results", "attempt"} >= set(run.injected) for run in runs)
 
 

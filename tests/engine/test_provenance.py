@@ -24,7 +24,7 @@ def crate(tmp_path_factory):
     data = root.parent / "data"
     data.mkdir()
     paths = StudyPaths(root)
-    runs = plan(load_study(str(FIXTURES / "small.yaml")), "small", paths, Inputs(data=data), FIXTURES / "notebooks")
+    runs = plan(load_study(str(FIXTURES / "small.yaml")), "small", Inputs(data=data), FIXTURES / "notebooks")
     for run in runs:
         for name in run.outputs:
             path = root / name

@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cv2
 import keras
 
-from lib.config import params
+from lib.config import backbones
 from lib.explain import gradcam
 from lib.models import networks
 
@@ -93,12 +93,12 @@ def test_batches_equal_a_model_rebuilt_for_each_image(mobilenet, images):
     assert sum(heat.max() > 0 for heat in expected) >= 3
 
 
-@pytest.mark.parametrize("name", params.backbones())
+@pytest.mark.parametrize("name", backbones())
 def test_every_backbone_gives_a_map_of_the_input_size_from_its_last_convolution(name, images):
     backbone = networks.build_backbone(name, 96, weights="none")
     full = full_model(backbone)
     network = full.get_layer("backbone").network
-    assert network.get_layer(params.backbones()[name].last_conv).output is network.outputs[0]
+    assert network.get_layer(backbones()[name].last_conv).output is network.outputs[0]
     assert networks.split_at_maps(full)[0].output_shape == (None, 3, 3, network.output_shape[-1])
     repeated = np.repeat(
         images[:2], 4, axis=0

@@ -1,5 +1,7 @@
 """k-means against scikit-learn, against discs whose truth is known, and on the synthetic set."""
 
+import subprocess
+import sys
 import threading
 
 import cv2
@@ -10,7 +12,8 @@ from scipy.ndimage import generic_filter
 from sklearn.cluster import KMeans
 from sklearn.metrics import f1_score, jaccard_score
 
-from lib.data import dataset, demo
+from lib.config import REPOSITORY
+from lib.data import decode, demo
 from lib.explain import kmeans
 
 SKIN, LESION, CORNER = (222, 178, 150), (110, 62, 48), (12, 10, 10)
@@ -231,9 +234,7 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     index = pd.DataFrame(files, columns=["source", "image_id", "class"])
     masks = kmeans.find_masks(folder / "masks", index["image_id"])
     tables = [
-        kmeans.segment_files(
-            rows, lambda s: dataset.decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers
-        )
+        kmeans.segment_files(rows, lambda s: decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers)
         for rows, workers in ((index, 2), (index[::-1], 1))
     ]
     assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.6
@@ -254,3 +255,8 @@ def test_an_equal_number_of_files_of_each_class_is_chosen_whatever_their_order()
     assert again["source"].tolist() == chosen["source"].tolist()
     assert kmeans.choose_files(index, 9, seed=1)["source"].tolist() != chosen["source"].tolist()
     assert len(kmeans.choose_files(index, 0)) == len(kmeans.choose_files(index, 100)) == 20
+
+
+def test_segmentation_and_the_report_that_reads_it_load_no_keras():
+    code = "import sys; from lib.explain import kmeans; assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

@@ -8,6 +8,7 @@ import os
 import re
 from datetime import UTC, datetime
 
+import ipywidgets
 import nbformat
 import numpy as np
 import pandas as pd
@@ -19,9 +20,10 @@ from scipy.spatial.distance import cdist
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lib.config import LIB, NOTEBOOKS, StudyPaths, params
-from lib.data import dataset, preprocess, splits
+from lib.data import build_index, decode, preprocess, splits
 from lib.explain import gradcam, kmeans
-from lib.explore import widgets
+from lib.explore import Explorer, results
+from lib.explore import html as look
 from lib.models import extract_features, networks, training
 
 SIZE = 64
@@ -32,7 +34,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e'\".jpg"
 def study(tmp_path_factory, demo_data):
     """A study of 54 synthetic images and two protocols; its heads are random, as nothing here asks if they are good."""
     paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
-    index, _ = dataset.read(demo_data.folder, demo_data.folder / "metadata.csv", bits=8, difference=9.0)
+    index, _ = build_index(demo_data.folder, demo_data.folder / "metadata.csv", bits=8, difference=9.0)
     paths.new(paths.image_index)
     index.to_parquet(paths.image_index)
     network = networks.build_backbone("MobileNet", SIZE, "none")
@@ -41,7 +43,7 @@ def study(tmp_path_factory, demo_data):
         views, _ = splits.split(index, protocol, dict.fromkeys(params.CLASSES, 12), 40, 1, 0)
         views.to_parquet(paths.new(paths.index(protocol)))
         images = paths.images(protocol)
-        preprocess.write_images(views, dataset.decode, demo_data.folder, images, SIZE, 0, 180.0, 0.3)
+        preprocess.write_images(views, decode, demo_data.folder, images, SIZE, 0, 180.0, 0.3)
         features = extract_features(extractor, preprocess.open_images(images))
         np.save(paths.new(paths.features(protocol, "native", "MobileNet")), features)
         for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "grouped" else 1]:
@@ -52,7 +54,7 @@ def study(tmp_path_factory, demo_data):
 
 def _train(paths, protocol, scenario, views, features):
     task = params.scenarios()[scenario]
-    chosen = splits.select(views, scenario, task)
+    chosen = splits.select(views, task)
     head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=3)
     classifier = networks.build_classifier(features.shape[1], len(task.names), **head)
     held_out = chosen[chosen["part"] != "train"]
@@ -68,7 +70,7 @@ def _train(paths, protocol, scenario, views, features):
 
 @pytest.fixture(scope="module")
 def opened(study):
-    explorer = widgets.Explorer(str(study.root))
+    explorer = Explorer(str(study.root))
     assert explorer.axes["protocol"].value == "grouped", "the honest protocol comes first"
     return explorer
 
@@ -82,7 +84,7 @@ def full(study):
 def explorer(opened):
     """As it opens, whatever the test before has set."""
     opened.axes["scenario"].value, opened.axes["protocol"].value = "nine_classes", "grouped"
-    opened.part.value, opened.label.value, opened.errors.value = "test", widgets.EVERY_CLASS, False
+    opened.part.value, opened.label.value, opened.errors.value = "test", results.EVERY_CLASS, False
     opened.chooser.index = 0
     opened.explained.value, opened.opacity.value, opened.k.value, opened.kind.value = -1, 0.6, 3, "colour"
     opened.painted.value, opened.metric.value, opened.among.value = "segments", "cosine", "train"
@@ -154,7 +156,7 @@ def test_filters_leave_the_class_the_part_and_the_worst_errors(explorer):
     assert {value for _, value in explorer.chooser.options} == set(
         test.loc[test["true_class"] == "nevus", ["source", "view"]].itertuples(index=False, name=None)
     )
-    explorer.label.value, explorer.errors.value = widgets.EVERY_CLASS, True
+    explorer.label.value, explorer.errors.value = results.EVERY_CLASS, True
     wrong = test[test[names].idxmax(axis=1) != test["true_class"]]
     of_truth = {(row["source"], row["view"]): row[row["true_class"]] for row in wrong.to_dict("records")}
     listed = [value for _, value in explorer.chooser.options]
@@ -192,7 +194,7 @@ def test_segments_follow_k_and_features(explorer):
     assert np.array_equal(pictures(explorer.segments)[0], kmeans.outline(explorer.image, expected.mask))
 
 
-@pytest.mark.parametrize("metric", widgets.METRICS)
+@pytest.mark.parametrize("metric", results.METRICS)
 def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, metric):
     explorer.metric.value = metric
     explorer.chooser.index = 4
@@ -203,7 +205,7 @@ def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, met
     pool = views[views["part"] == "train"].assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
     expected = pool.groupby("source")["d"].min()
     found, near = explorer.neighbours, dict(rtol=1e-6, atol=1e-14)  # planted copies tie, so their order is left open
-    assert np.allclose(found["distance"], expected.nsmallest(widgets.NEIGHBOURS), **near)
+    assert np.allclose(found["distance"], expected.nsmallest(results.NEIGHBOURS), **near)
     assert np.allclose(found["distance"], expected[found["source"]], **near) and found["source"].is_unique
     images = preprocess.open_images(study.images("grouped"))
     for picture, row in zip(pictures(explorer.near), explorer.neighbours["row"]):
@@ -255,7 +257,7 @@ def test_a_large_or_transparent_picture_is_read_as_the_study_reads_one(explorer,
     pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 4), dtype=np.uint8)
     (tmp_path / "one.png").write_bytes(png(pixels))
     upload(explorer, "one.png", png(pixels))
-    assert np.array_equal(explorer.image, preprocess.resize(dataset.decode(tmp_path / "one.png"), SIZE))
+    assert np.array_equal(explorer.image, preprocess.resize(decode(tmp_path / "one.png"), SIZE))
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", png(np.zeros((40, 40, 3), np.uint8))[:60], b"GIF89a" * 9])
@@ -267,18 +269,18 @@ def test_what_cannot_be_read_is_refused_with_a_message_and_changes_nothing(explo
 
 
 def test_a_picture_with_too_many_pixels_is_refused(explorer, monkeypatch):
-    monkeypatch.setattr(dataset, "MAX_PIXELS", 100)
+    monkeypatch.setattr("lib.data.folder.MAX_PIXELS", 100)
     upload(explorer, "large.png", png(np.zeros((11, 10, 3), np.uint8)))
     assert "100 pixels allowed" in text(explorer.message)
 
 
 def test_names_from_outside_stay_text(explorer):
     upload(explorer, HOSTILE, png(explorer.image))
-    made = [w.value for w in vars(explorer).values() if isinstance(w, widgets.widgets.HTML)]
+    made = [w.value for w in vars(explorer).values() if isinstance(w, ipywidgets.HTML)]
     assert any("&lt;img src=x onerror" in value for value in made)
     for value in made:
         assert "<img src=x" not in value and "\u202e" not in value
-    figure = widgets._figure(explorer.image, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    figure = look.figure(explorer.image, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
     assert figure.count("<img ") == 1 and figure.count("'") == 4
 
 
@@ -288,7 +290,7 @@ def test_it_says_what_it_is_and_that_images_are_synthetic(explorer, study, full,
     monkeypatch.setattr(networks, "load", lambda *_: full)
     study.demo_data.mkdir()
     try:
-        drawn = widgets.Explorer(str(study.root))
+        drawn = Explorer(str(study.root))
         assert "Synthetic study" in text(drawn.banner)
         for widget in (drawn.shown, drawn.overlaid, drawn.segments, drawn.near):
             assert all("synthetic" in words for words in re.findall(r"alt='([^']*)'", widget.value))
@@ -301,7 +303,7 @@ def test_without_the_weights_the_rest_is_still_shown(study, monkeypatch):
         raise networks.WeightsError("weights/x.h5: no such file")
 
     monkeypatch.setattr(networks, "load", missing)
-    alone = widgets.Explorer(str(study.root))
+    alone = Explorer(str(study.root))
     assert "x.h5: no such file" in text(alone.message) and "SKINCAS_WEIGHTS" in text(alone.message)
     assert alone.heat is None and pictures(alone.shown) and len(alone.neighbours) and alone.probabilities
     alone.opacity.value, alone.k.value = 0.1, 4  # nothing to lay over, segments still change
@@ -312,7 +314,7 @@ def test_models_and_maps_are_made_once(study, full, monkeypatch):
     made, maps = [], gradcam.maps
     monkeypatch.setattr(networks, "load", lambda *_: (made.append("load"), full)[1])
     monkeypatch.setattr(gradcam, "maps", lambda *given: (made.append("maps"), maps(*given))[1])
-    fresh = widgets.Explorer(str(study.root))
+    fresh = Explorer(str(study.root))
     seen = set()
     for index in (1, 0, 4, 1, 0, 4):
         fresh.chooser.index = index

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import NOTEBOOKS, REPOSITORY, StudyPaths
-from lib.engine import freshness
+from lib.config import NOTEBOOKS, REPOSITORY, StudyPaths, chosen_backend
+from lib.engine import Library
+from lib.engine.freshness import deciding_packages
 
 SMALL_TRAINING = REPOSITORY / "tests" / "fixtures" / "small_training.py"
 
@@ -164,10 +165,10 @@ def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(
 @pytest.mark.parametrize("name", ["tensorflow", "jax"])
 def test_a_stamp_holds_the_versions_of_the_chosen_backend_and_not_of_the_other(name, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", name)
-    packages = freshness.Library().reached(NOTEBOOKS / "06_gradcam.ipynb", True)["packages"]  # names both of them
+    packages = deciding_packages(Library().reached(NOTEBOOKS / "06_gradcam.ipynb", True)[1])  # names both of them
     assert packages["backend"] == name and packages[name] == version(name)
     assert {"tensorflow", "jax"} & set(packages) == {name}
-    assert "backend" not in freshness.Library().reached(NOTEBOOKS / "01_audit.ipynb", True)["packages"]
+    assert "backend" not in deciding_packages(Library().reached(NOTEBOOKS / "01_audit.ipynb", True)[1])
 
 
 def test_without_a_choice_the_backend_is_tensorflow_as_for_keras(monkeypatch):
@@ -176,7 +177,7 @@ def test_without_a_choice_the_backend_is_tensorflow_as_for_keras(monkeypatch):
         lambda: monkeypatch.setenv("KERAS_BACKEND", ""),
     ):
         unset()
-        assert freshness.chosen() == "tensorflow"
+        assert chosen_backend() == "tensorflow"
 
 
 @pytest.mark.parametrize(

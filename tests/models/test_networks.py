@@ -9,8 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from lib.config import params
-from lib.data import preprocess
+from lib.config import backbones
 from lib.models import Batches, extract_features, networks
 
 SIZE = 64
@@ -21,7 +20,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", params.backbones())
+@pytest.mark.parametrize("name", backbones())
 def test_every_backbone_builds_and_trains_a_step_of_all_its_weights(name, images):
     backbone = networks.build_backbone(name, SIZE, weights="none")
     extractor = networks.build_extractor(backbone, "native", frozen=False, batch_norm="train")
@@ -33,10 +32,17 @@ def test_every_backbone_builds_and_trains_a_step_of_all_its_weights(name, images
     assert np.isfinite(loss)
     assert not np.array_equal(first, backbone.trainable_weights[0].numpy())
     assert backbone.name == name
-    assert backbone.get_layer(params.backbones()[name].last_conv).output is backbone.output
+    assert backbone.get_layer(backbones()[name].last_conv).output is backbone.output
 
 
-@pytest.mark.parametrize("name", params.backbones())
+def test_a_backbone_ends_at_the_layer_that_backbones_yaml_names(images, monkeypatch):
+    earlier = {"MobileNet": backbones()["MobileNet"].model_copy(update={"last_conv": "conv_pw_11_relu"})}
+    monkeypatch.setattr(networks, "backbones", lambda: earlier)
+    backbone = networks.build_backbone("MobileNet", SIZE, weights="none")
+    assert backbone.layers[-1].name == "conv_pw_11_relu" and backbone(images).shape == (4, 4, 4, 512)
+
+
+@pytest.mark.parametrize("name", backbones())
 def test_native_input_is_what_keras_says_the_weights_expect(name, images):
     """EfficientNets rescale inside the model; for the others keras.applications has a function."""
     module = {
@@ -53,12 +59,16 @@ def test_native_input_is_what_keras_says_the_weights_expect(name, images):
 
 
 def test_minmax_layer_is_equation_2_for_each_image(images):
-    given = keras.ops.convert_to_numpy(networks.input_range("ResNet50", "minmax")(images // 2 + 5))
-    assert np.allclose(given, np.stack([preprocess.minmax(image // 2 + 5) for image in images]), atol=1e-6)
+    images = images // np.arange(1, 5, dtype=np.uint8)[:, None, None, None] + 5  # each with a range of its own
+    given = keras.ops.convert_to_numpy(networks.input_range("ResNet50", "minmax")(images))
+    for image, scaled in zip(images.astype(float), given):
+        assert np.allclose(scaled, (image - image.min()) / (image.max() - image.min()), atol=1e-6)
+    flat = networks.input_range("ResNet50", "minmax")(np.full((1, SIZE, SIZE, 3), 9, np.uint8))
+    assert not keras.ops.convert_to_numpy(flat).any()
 
 
 def test_raw_is_0_to_255_whatever_the_backbone(images):
-    for name in params.backbones():
+    for name in backbones():
         assert (keras.ops.convert_to_numpy(networks.input_range(name, "raw")(images)) == images).all()
 
 

@@ -234,6 +234,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
+@pytest.mark.slow
 def test_training_on_9000_images_at_224_px_takes_at_most_1_gib_more_than_on_100(tmp_path):
     """The network is small, so that what is measured is what the images cost; 9,000 of them are 1.35 GB."""
     peak = {}

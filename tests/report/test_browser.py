@@ -27,11 +27,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lib.config import CLASSES, LIB, NOTEBOOKS, PARAMS, StudyPaths, backbones, published
-from lib.report import compare
+from lib.report import compare, compare_page
 from tests.explore import test_widgets
-from tests.report import test_report
+from tests.report.made_study import FAILED
 
-results, page = test_report.results, test_report.page  # a study of made-up numbers with runs that failed; its report
 study = test_widgets.study  # a small study with trained models
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
@@ -282,7 +281,7 @@ def test_the_report_prints_to_several_pages(opened):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_page_of_a_failed_notebook_is_whole_and_can_be_read(browser, page, results, view):
-    failed = StudyPaths(results).notebook_page(test_report.FAILED)  # it has code, tables and a traceback
+    failed = StudyPaths(results).notebook_page(FAILED)  # it has code, tables and a traceback
     sound(visit(browser, failed.as_uri(), view))
     readable(browser, failed.as_uri(), view)
     browser.find_element(By.LINK_TEXT, "To the traceback").click()
@@ -302,7 +301,7 @@ def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results
         claim["verdict"] = "impossible as printed"
     (other / "claims.json").write_text(json.dumps(verdicts))
     compared = tmp_path / "compared.html"
-    compared.write_text(compare.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
+    compared.write_text(compare_page.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
     sound(visit(browser, compared.as_uri(), view))
     readable(browser, compared.as_uri(), view)
     assert {row[9] for row in cells(browser, "moved")} <= {"yes", "no", ""} and len(cells(browser, "verdicts")) > 9

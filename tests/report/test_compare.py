@@ -14,8 +14,8 @@ import pytest
 
 import run_all
 from lib.config import REPOSITORY, ParameterError, paths
-from lib.report import compare
-from tests.report.test_report import Page
+from lib.report import compare, compare_page
+from tests.report.made_study import Page
 
 HOSTILE = '<img src=x onerror=alert(1)> "x" \u202eevil & \''
 HEAD = (
@@ -98,8 +98,8 @@ def test_a_study_against_itself_says_that_nothing_moved(two):
     a, _ = both()
     # three measured rows of 11 numbers, one of two (no seed, the printed one), Table V: one, and one of four
     assert compare.summary(a, a) == ["Nothing moved: all 40 numbers of 6 rows and all 2 verdicts are the same."]
-    assert compare.origins(a, a).empty and not compare.single_rows(a, a)
-    page = compare.page(a, a)
+    assert compare.origins(a, a).empty and compare.single_rows(a, a).empty
+    page = compare_page.page(a, a)
     assert "Nothing moved" in page and 'id="moved"' not in page and "They were made with the same of everything" in page
 
 
@@ -131,7 +131,7 @@ def test_the_page_shows_the_furthest_first_and_holds_every_number_that_moved(two
     edit(table, "100,0.91,0.9,", "100,0.91,0.91,")
     edit(table, "0.61,0.6,0.44", "0.61,0.75,0.44")
     edit(table, "0.8,0.71,0.87,0.79,0.8,0.78", "0.8,0.71,0.87,0.79,0.8,0.71")
-    page = Page(compare.page(*both()))
+    page = Page(compare_page.page(*both()))
     rows = page.tables["moved"][2:]
     expected = [("Transfer", "clean"), ("Transfer", "published"), ("Fine-tuned", "published")]
     assert [(row[2], row[3]) for row in rows] == expected
@@ -153,7 +153,9 @@ def test_rows_and_results_of_one_alone_are_told_apart_and_are_no_moves(two):
     edit(two[1] / "tables" / "table_1.csv", ROWS[1] + "\n", "")
     edit(two[1] / "tables" / "table_1.csv", "MobileNet,0,,,,,,,,,,", "MobileNet,1,40,0.7,0.65,0.5,0.78,,,,,")
     edit(two[0] / "tables" / "table_1.csv", ROWS[2] + "\n", "")
-    found = [(r["protocol"], r["phase"], r["only"], r["accuracy"]) for r in compare.single_rows(*both())]
+    found = [
+        (r["protocol"], r["phase"], r["only"], r["accuracy"]) for r in compare.single_rows(*both()).to_dict("records")
+    ]
     assert sorted(found) == [
         ("clean", "finetune", "measured only in second", 0.65),
         ("clean", "transfer", "only in second", 0.6),
@@ -172,7 +174,7 @@ def test_verdicts_that_turned_are_named_as_a_whole_and_under_each_protocol(two):
     assert (turned.at["accuracy", "a"], turned.at["accuracy", "b"]) == ("not reproduced", "reproduced")
     assert turned.at["accuracy", "protocols"].endswith("clean: not reproduced \N{RIGHTWARDS ARROW} reproduced")
     assert pd.isna(turned.at["new", "a"]) and turned.at["new", "b"] == "not tested"
-    assert "no such claim" in compare.page(*both())
+    assert "no such claim" in compare_page.page(*both())
 
 
 def test_what_the_two_were_made_with_is_compared_run_by_run(two):
@@ -205,7 +207,7 @@ def test_tables_alone_are_enough_and_the_page_says_what_is_not_recorded(two):
     for name in ("stamps", "runs"):
         shutil.rmtree(two[0] / name)
     (two[0] / "claims.json").unlink()
-    page = compare.page(*both())
+    page = compare_page.page(*both())
     assert "first has neither stamps/ nor run.json files" in page and "no such claim" in page
 
 
@@ -219,7 +221,7 @@ def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
     claims = json.loads((hostile / "claims.json").read_text())
     claims[0] |= {"quote": HOSTILE, "verdict": HOSTILE}
     (hostile / "claims.json").write_text(json.dumps(claims))
-    target = compare.write_page(compare.results("first"), compare.results(str(hostile)))
+    target = compare_page.write_page(compare.results("first"), compare.results(str(hostile)))
     assert target.parent == tmp_path / "compare" and re.fullmatch(r"first-[\w.-]+\.html", target.name)
     text = target.read_text(encoding="utf-8")
     page = Page(text)
@@ -257,4 +259,4 @@ def test_a_third_name_is_refused_rather_than_left_unread(two):
 def test_results_that_cannot_be_read_are_named(two, file, content):
     (two[1] / file).write_text(content)
     with pytest.raises(compare.ResultsError, match=re.escape(str(two[1] / file))):
-        compare.page(*both())
+        compare_page.page(*both())

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from lib.config import StudyPaths, scenarios
+from lib.config import StudyPaths, run_predictions, scenarios
 from lib.data.pool import pool_views
 from lib.data.protocols import FOLDS, NO_PART, deal, parts_of_fold
 
@@ -71,7 +71,7 @@ def write_predictions(
     table = held_out.assign(**dict(zip(names, probability.astype(np.float32).T)))
     folder = paths.run(protocol, "native", scenario, backbone, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(folder / f"predictions_{phase}.parquet")
+    table.to_parquet(run_predictions(folder, phase))
     return table
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib.config import PARAMS, ParameterError, Study, StudyPaths, literature, published, scenarios
+from lib.config import CLAIMS, PARAMS, ParameterError, Study, StudyPaths, literature, published, scenarios
 from lib.verdicts import IMPOSSIBLE, NOT_TESTED, REPRODUCED, Claims, judge, load_claims
 from lib.verdicts.claims import rule_in_words
 
@@ -174,4 +174,4 @@ def test_every_claim_is_judged_by_a_rule_that_says_its_own_numbers():
             assert f"{value:g}" in rule
     numbers = {rule_in_words(c.test, claims.rules) for c in claims.claims if c.kind == "number"}
     assert any("20 points" in rule and "within 5 points" in rule for rule in numbers)
-    assert f"{claims.rules.margin:g}" in Path(PARAMS / "claims.yaml").read_text(encoding="utf-8")
+    assert f"{claims.rules.margin:g}" in CLAIMS.read_text(encoding="utf-8")

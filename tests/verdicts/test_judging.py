@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-from lib.config import Study, StudyPaths, backbones, published, scenarios
+from lib.config import Study, StudyPaths, backbones, published, run_predictions, scenarios
 from lib.verdicts import (
     IMPOSSIBLE,
     LEAKAGE,
@@ -75,7 +75,7 @@ def test_a_number_is_judged_by_both_questions(tmp_path: Path, published, clean, 
 def test_the_repetition_interval_is_that_of_the_folds_and_the_mean_that_of_all(tmp_path: Path):
     paths = study_of(tmp_path, 0.93, 0.93)
     folder = paths.run("published", "native", "three_malignant", OURS, 0)
-    table = pd.read_parquet(folder / "predictions_finetune.parquet")
+    table = pd.read_parquet(run_predictions(folder, "finetune"))
     test = table[table["part"] == "test"]
     names = scenarios()["three_malignant"].names
     right = np.array(names)[test[names].to_numpy().argmax(axis=1)] == test["true_class"]
@@ -368,7 +368,7 @@ def test_claims_about_the_data_set_are_counted_on_it(tmp_path: Path):
 def segmented(paths: StudyPaths, dice: np.ndarray) -> None:
     table = pd.DataFrame({"source": [f"{k}.jpg" for k in range(len(dice))], "dice": dice})
     paths.kmeans.mkdir(parents=True, exist_ok=True)
-    table.assign(dice_best=dice + 0.02, dice_union=dice + 0.1).to_csv(paths.kmeans / "segmentation.csv", index=False)
+    table.assign(dice_best=dice + 0.02, dice_union=dice + 0.1).to_csv(paths.segmentation, index=False)
 
 
 def test_the_named_clusters_dice_judges_and_the_best_clusters_bound_it(tmp_path: Path):
@@ -393,7 +393,7 @@ def explained(paths: StudyPaths, excess: float, images: int = 100, scenario: str
     table["group"] = np.arange(images) // 2
     noise = generator.normal(0, 0.1, images)
     table = table.assign(lesion_area=area, share_in_lesion=area + excess + noise - noise.mean())
-    file = paths.gradcam_maps(scenario, OURS) / "maps.csv"
+    file = paths.gradcam_shares(scenario, OURS)
     file.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(file, index=False)
 

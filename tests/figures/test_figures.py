@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from lib import figures
+from lib.figures.style import _smaller_png
 
 HISTORY = pd.DataFrame(
     {
@@ -48,7 +49,7 @@ def test_a_drawing_keeps_its_colours_when_the_file_is_made_smaller():
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.06)
     full = np.asarray(Image.open(buffer).convert("RGB"), int)
-    small = figures._smaller_png(buffer.getvalue())
+    small = _smaller_png(buffer.getvalue())
     assert len(small) < 0.7 * len(buffer.getvalue())
     assert np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), int) - full).mean() < 0.5
 
@@ -113,9 +114,8 @@ def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_r
     assert f"clean, area {roc_auc_score(truth, score):.3f}" in [
         line.get_label() for line in figures.roc({"clean": (truth, score)}).axes[0].lines
     ]
-    confidence = np.repeat([0.25, 0.75], 100)
-    right = np.r_[np.ones(10), np.zeros(90), np.ones(80), np.zeros(20)]
-    curve = figures.reliability({"clean": (confidence, right)}).axes[0].lines[-1]
+    table = pd.DataFrame({"confidence": [0.25, 0.75], "accuracy": [0.1, 0.8]})
+    curve = figures.reliability({"clean": table}).axes[0].lines[-1]
     np.testing.assert_allclose(curve.get_xydata(), [[0.25, 0.1], [0.75, 0.8]])
 
 
@@ -131,3 +131,8 @@ def test_the_style_ends_with_the_figure():
     before = dict(matplotlib.rcParams)
     figures.class_counts(pd.DataFrame({"files": [3, 4]}, index=["nevus", "melanoma"]))
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(("number", "roman"), [(1, "I"), ("3", "III"), (4, "IV"), (5, "V"), (9, "IX"), (16, "XVI")])
+def test_tables_are_numbered_as_the_paper_numbers_them(number, roman):
+    assert figures.roman(number) == roman

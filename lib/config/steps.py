@@ -1,0 +1,158 @@
+"""The steps of the study. To add a step: its notebook in notebooks/, its files in lib.config.paths, its entry here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lib.config import costs
+from lib.config.params import AXES, Study
+from lib.config.paths import StudyPaths
+
+
+def _no_files(at: StudyPaths, **cell: Any) -> list[Path]:
+    return []
+
+
+def _nothing(study: Study) -> dict[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the paper: one notebook, executed once for each cell of its axes.
+
+    Attributes:
+        axes: those of the matrix over which it runs; `fixed` gives others one value for the whole study. Both reach
+            the functions below by name.
+        inputs: the files of the results folder that a run reads; a `*` in a name stands for any.
+        outputs: files or folders that a run must write; `may_write` those that it may.
+        needs: steps of whose runs for this cell every one must have ended well; `some_of`: at least one must.
+        last: comes after all other steps, whatever failed, and reads all that they wrote and `StudyPaths.state`.
+        finish: `module:function` called with the attempt's StudyPaths and the executed notebook once that has ended.
+        reads_lib: folders of lib, beside code, that decide what is written.
+        heavy: trains or predicts, on a GPU where there is one.
+        pictures: figures are among the outputs. Those of other steps live in the executed notebook alone, so a
+            change to lib.figures leaves their numbers as they are.
+        cost: seconds and bytes, as long as no run has told better.
+    """
+
+    name: str
+    notebook: str
+    axes: tuple[str, ...] = ()
+    fixed: Callable[[Study], dict[str, Any]] = _nothing
+    inputs: Callable[..., list[Path]] = _no_files
+    outputs: Callable[..., list[Path]] = _no_files
+    may_write: Callable[..., list[Path]] = _no_files
+    needs: tuple[str, ...] = ()
+    some_of: tuple[str, ...] = ()
+    last: bool = False
+    finish: str = ""
+    reads_lib: tuple[str, ...] = ()
+    heavy: bool = False
+    pictures: bool = False
+    cost: Callable[[costs.Work], costs.Cost] = costs.unmeasured
+
+
+def _explained_models(study: Study) -> dict[str, Any]:
+    """Grad-CAM explains the models of the best protocol at hand, and of the first seed."""
+    return dict(protocol=study.protocols[-1], preprocessing=study.preprocessings[0], seed=study.seeds[0])
+
+
+def _prepared(at: StudyPaths, protocol: str, **cell: Any) -> list[Path]:
+    return [at.images(protocol), at.index(protocol)]
+
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step(
+            "audit",
+            "01_audit",
+            outputs=lambda at: [at.audit],
+            pictures=True,
+            cost=costs.audit,
+        ),
+        Step(
+            "prepare",
+            "02_prepare_data",
+            axes=("protocol",),
+            inputs=lambda at, protocol: [at.image_index],
+            outputs=lambda at, protocol: [at.prepared(protocol)],
+            needs=("audit",),
+            cost=costs.prepare,
+        ),
+        Step(
+            "features",
+            "03_extract_features",
+            axes=("protocol", "preprocessing", "backbone"),
+            inputs=_prepared,
+            outputs=lambda at, **cell: [at.feature_folder(**cell)],
+            needs=("prepare",),
+            heavy=True,
+            cost=costs.features,
+        ),
+        Step(
+            "train",
+            "04_train",
+            axes=AXES,
+            inputs=lambda at, protocol, preprocessing, backbone, **cell: [
+                *_prepared(at, protocol),
+                at.features(protocol, preprocessing, backbone),
+            ],
+            outputs=lambda at, **cell: [at.run(**cell)],
+            needs=("prepare", "features"),
+            heavy=True,
+            cost=costs.train,
+        ),
+        Step(
+            "evaluate",
+            "05_evaluate",
+            axes=("protocol", "preprocessing", "scenario"),
+            inputs=lambda at, protocol, **cell: [
+                at.run(protocol, **cell, backbone="*", seed="*") / "predictions_*.parquet",
+                at.index(protocol),
+                at.prepared(protocol) / "*.csv",
+            ],
+            outputs=lambda at, **cell: [at.evaluation(**cell)],
+            needs=("prepare",),
+            some_of=("train",),
+        ),
+        Step(
+            "gradcam",
+            "06_gradcam",
+            axes=("scenario", "backbone"),
+            fixed=_explained_models,
+            inputs=lambda at, **cell: [
+                *_prepared(at, cell["protocol"]),
+                at.run(**cell) / "*.h5",
+                at.run(**cell) / "predictions_*.parquet",
+            ],
+            outputs=lambda at, scenario, backbone, **cell: [at.gradcam_maps(scenario, backbone)],
+            needs=("train",),
+            heavy=True,
+            pictures=True,
+            cost=costs.gradcam,
+        ),
+        Step(
+            "kmeans",
+            "07_kmeans",
+            inputs=lambda at: [at.image_index],
+            outputs=lambda at: [at.kmeans],
+            needs=("audit",),
+            pictures=True,
+            cost=costs.kmeans,
+        ),
+        Step(
+            "report",
+            "08_report",
+            outputs=lambda at: [at.report.parent, at.tables, at.claims],
+            may_write=lambda at: [at.gradcam / "gradcam.csv"],
+            last=True,
+            finish="lib.report:finish",
+            reads_lib=("report/template",),
+            pictures=True,
+            cost=costs.report,
+        ),
+    )
+}

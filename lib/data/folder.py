@@ -1,0 +1,223 @@
+"""The folder of a data set: found, checked by names alone, and its files decoded.
+
+A file is data, never trusted: only common picture formats are opened, an image larger than MAX_PIXELS is refused by
+its header, and what cannot be decoded is refused with its reason.
+"""
+
+import os
+import re
+import stat
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from lib.config import CLASSES, nearest
+
+KAGGLE = "nodoubttome/skin-cancer9-classesisic"  # the set the paper used, on kaggle.com/datasets
+PARTS = ("Train", "Test")
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
+MAX_PIXELS = 64_000_000  # the largest ISIC images have about 25 million
+
+EXPECTED = (
+    f"expected DIR/Train/<class>/ and DIR/Test/<class>/, or DIR/<class>/, with images ({', '.join(ENDINGS)}) "
+    f"of the nine classes ({', '.join(CLASSES)})"
+)
+
+
+class DataError(ValueError):
+    """A data set or metadata file that cannot be used; the message names the path, what was expected and what to do."""
+
+
+class UnreadableImage(ValueError):
+    """A single image file that cannot be used; the message is the reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The image files of a data set by name only; nothing has been opened.
+
+    `files` holds (part, class, path) in the order of the paths, part "" where the set has no Train and Test folders;
+    `ignored` the folders that are no class.
+    """
+
+    root: Path
+    files: tuple[tuple[str, str, Path], ...]
+    ignored: tuple[Path, ...] = field(default=())
+
+    def counts(self) -> pd.DataFrame:
+        """Files, a row a class and a column a part."""
+        parts = list(dict.fromkeys(part for part, _, _ in self.files))
+        table = pd.DataFrame(0, index=pd.Index(CLASSES, name="class"), columns=parts)
+        for part, label, _ in self.files:
+            table.loc[label, part] += 1
+        return table
+
+
+def find_folder(data: str = "") -> Path:
+    """The folder that holds Train and Test, or the class folders: `data`, else $SKINCAS_DATA, else a download.
+
+    The folder may lie a few levels below the one given, as in the zip file from Kaggle.
+
+    Raises:
+        DataError: no such folder, nothing like the data set in it, or the download failed.
+    """
+    if given := data or os.environ.get("SKINCAS_DATA", ""):
+        name = "--data" if data else "$SKINCAS_DATA"
+        folder = Path(given).expanduser()
+        if not folder.is_dir():
+            what = "is a file, not a folder: unpack it first" if folder.exists() else "does not exist"
+            raise DataError(f"{name} {given!r} {what}; {EXPECTED}")
+    else:
+        folder = _download()
+    waiting = deque([(folder, 0)])
+    while waiting:
+        candidate, depth = waiting.popleft()
+        folders = _folders(candidate)
+        if _parts(folders) or any(class_of(path.name) for path in folders):
+            return candidate
+        if depth < 3:
+            waiting.extend((path, depth + 1) for path in folders[:100])
+    raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
+
+
+def check_folder(folder: Path) -> Layout:
+    """Check a data set by names alone, before anything runs.
+
+    Every class needs a folder with at least one image file, in Train and in Test where the set has those. Folder names
+    match whatever their case, spaces, `_` and `-`. Files with other endings, hidden ones, and what is no
+    regular file, such as a named pipe, are not images. Files of
+    one name in two folders, or of one stem with two endings, are different sources and all kept.
+
+    Raises:
+        DataError: no such folder, a class missing or without images, or a folder of something else.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"no data folder {str(folder)!r}; {EXPECTED}")
+    folders = _folders(folder)
+    parts = _parts(folders)
+    if not parts and not any(class_of(path.name) for path in folders):
+        raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
+    files, ignored = [], []
+    for part, holder in parts or [("", folder)]:
+        found: dict[str, int] = dict.fromkeys(CLASSES, 0)
+        others = []
+        for path in _folders(holder):
+            label = class_of(path.name)
+            if label is None:
+                others.append(path)
+                continue
+            images = _images(path)
+            if not images:
+                raise DataError(f"class folder {str(path)!r} holds no image; {EXPECTED}")
+            found[label] += len(images)
+            files.extend((part, label, image) for image in images)
+        missing = [label for label, count in found.items() if count == 0]
+        if missing:
+            hint = nearest(missing[0], [path.name for path in others]).replace("; did you mean", "; is it in")
+            raise DataError(f"{str(holder)!r} has no folder for {', '.join(missing)}{hint}; {EXPECTED}")
+        ignored.extend(others)
+    # sources sort alike on every machine, whatever order the file system lists them in
+    files.sort(key=lambda entry: entry[2].as_posix())
+    return Layout(folder, tuple(files), tuple(ignored))
+
+
+def class_of(name: str) -> str | None:
+    """The class that a folder name means, or None: case, spaces, `_` and `-` do not matter."""
+    return {_plain(label): label for label in CLASSES}.get(_plain(name))
+
+
+def decode(path: Path) -> np.ndarray:
+    """Decode an image file to 8-bit RGB, upright by its EXIF orientation.
+
+    16-bit images keep their high byte, transparent ones are laid on white, grey and CMYK become RGB; embedded colour
+    profiles are not applied.
+
+    Returns:
+        uint8 [height, width, 3], 0 to 255.
+
+    Raises:
+        UnreadableImage: not a regular file, not a picture, truncated, or larger than MAX_PIXELS.
+    """
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise UnreadableImage("not a regular file")
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableImage(f"{width} x {height} px is more than the {MAX_PIXELS:,} pixels allowed")
+            return _rgb(ImageOps.exif_transpose(image))
+    except UnreadableImage:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableImage("not an image, or of a kind that is not read") from error
+    # Pillow's readers raise many kinds of errors on damaged files (OSError, SyntaxError, struct.error, zlib.error, ...)
+    except Exception as error:
+        # a message of the operating system ends in the path, which the caller names itself
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise UnreadableImage(f"cannot be decoded: {text}") from error
+
+
+def _download() -> Path:
+    advice = (
+        f"download https://www.kaggle.com/datasets/{KAGGLE} by hand, unpack it and pass its folder with --data "
+        "(or set SKINCAS_DATA)"
+    )
+    try:
+        import kagglehub
+
+        return Path(kagglehub.dataset_download(KAGGLE))
+    # no network, no credentials, no package, no space: whatever went wrong, the way out is the same
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"no --data folder was given and the public data set {KAGGLE!r} could not be downloaded "
+            f"({type(error).__name__}: {reason[0]}); {advice}"
+        ) from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Subfolders by name, without hidden ones and those that macOS adds to zip files."""
+    return [path for path in _listing(folder) if path.is_dir() and path.name != "__MACOSX"]
+
+
+def _images(folder: Path) -> list[Path]:
+    """Regular files that end like pictures; also links to nowhere, which are named when they cannot be read."""
+    named = [path for path in _listing(folder) if path.suffix.lower() in ENDINGS]
+    return [path for path in named if path.is_file() or not path.exists()]
+
+
+def _listing(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); make it readable") from error
+
+
+def _parts(folders: list[Path]) -> list[tuple[str, Path]]:
+    """(part, folder) of Train and Test, both or none."""
+    named = {_plain(path.name): path for path in folders}
+    return [(part, named[part.lower()]) for part in PARTS] if {"train", "test"} <= set(named) else []
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image.convert("I") if image.mode != "I;16" else image)
+        return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise UnreadableImage(f"32-bit pixels (mode {image.mode}) have no known white")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,127 @@
+"""One run: its notebook executed at most twice, its outputs put in place as a whole, its stamp written last."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from lib.config import StudyPaths, write_json
+from lib.engine import provenance
+from lib.engine.freshness import Freshness, outputs_of
+from lib.engine.kernel import execute
+from lib.engine.locks import CalledOff, run_locked
+from lib.engine.planning import Run
+from lib.engine.results import Result
+
+
+def perform(
+    run: Run,
+    root: Path,
+    described: dict[str, Any],
+    force: bool = False,
+    environment: dict[str, str] | None = None,
+    facts: dict[str, Any] | None = None,
+    report_progress: Callable[..., None] = lambda **news: None,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Result:
+    """Execute a run unless it is fresh, put its outputs in place and write its stamp.
+
+    A kernel that is killed is tried once more, a notebook that raises is not.
+
+    Args:
+        root: results folder of the study.
+        described: what `Freshness.describe` says of the run.
+        force: run it though fresh.
+        environment: variables for the kernel, beside those of this process.
+        facts: what is known of the study as a whole, for the provenance of the run.
+        report_progress: told of progress by keywords: `attempt`, `cell`, `cells`, `line`.
+        wanted: asked now and then; once it says no, the kernel is killed.
+    """
+    paths = StudyPaths(root)
+    try:
+        with run_locked(paths, run.id, wanted):
+            if not force and Freshness(root).changes(run, described) == []:
+                return Result("fresh")
+            for attempt in (1, 2):
+                report_progress(attempt=attempt)
+                result = _attempt(run, paths, described, environment or {}, facts or {}, report_progress, wanted)
+                if not result.killed:
+                    break
+            return replace(result, attempts=attempt)
+    except CalledOff:
+        return Result("cancelled")
+    except OSError as error:
+        error = f"{type(error).__name__}: {error}; free space or mend the folder, then run it again"
+        return Result("failed", error=error)
+
+
+def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_progress, wanted) -> Result:
+    folder = paths.attempts / run.id
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    attempt = StudyPaths(paths.root, folder)
+    executed = attempt.new(paths.executed(run.id))
+    parameters = dict(run.parameters)
+    for name, value in (("results", paths.root), ("attempt", folder)):
+        if name in run.injected:
+            parameters[name] = str(value)
+    read = Freshness(paths.root).inputs(run)  # before the notebook reads them
+    result = execute(run.notebook, executed, parameters, environment, report_progress, wanted)
+    if result.status == "done":
+        try:
+            if run.declared.finish:
+                resolve_name(run.declared.finish)(attempt, executed)
+            _check_outputs(run, folder)
+        except OSError:
+            raise
+        except Exception as error:  # a report that cannot be made, or outputs that are not as planned
+            result = replace(result, status="failed", error=f"{type(error).__name__}: {error}")
+    if not wanted():
+        raise CalledOff
+    final = paths.executed(run.id)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    final.with_suffix(".log").unlink(missing_ok=True)
+    if result.status == "failed" and executed.with_suffix(".log").is_file():
+        executed.with_suffix(".log").replace(final.with_suffix(".log"))  # may hold the last words of a killed kernel
+    if executed.is_file():
+        executed.replace(final)
+    if result.status == "done":
+        stamp = described | {"inputs": read, "seconds": result.seconds, "peak_memory": result.peak_memory}
+        provenance.complete(run, folder, stamp, facts, environment)
+        new = folder / "stamp.json"  # written before anything is renamed: a full disk ends the run here
+        write_json(new, stamp | {"outputs": outputs_of(folder, run)})
+        paths.stamps.mkdir(exist_ok=True)
+        paths.stamp(run.id).unlink(missing_ok=True)
+        _put_in_place(run, folder, paths.root)
+        new.replace(paths.stamp(run.id))
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _check_outputs(run: Run, folder: Path) -> None:
+    missing = [name for name in run.outputs if not (folder / name).exists()]
+    if missing:
+        raise RuntimeError(f"the notebook ended without writing {missing[0]}; see its last cells")
+    allowed = [Path(name) for name in (*run.outputs, *run.may_write, "notebooks")]
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(relative.is_relative_to(name) for name in allowed):
+            raise RuntimeError(
+                f"the notebook wrote {relative}, which is no output of step {run.step}; see lib.config.steps"
+            )
+
+
+def _put_in_place(run: Run, folder: Path, root: Path) -> None:
+    """Rename outputs into the results folder. Without a stamp they count for nothing until the last one is there."""
+    for name in (*run.outputs, *run.may_write):
+        new, final = folder / name, root / name
+        if not new.exists():
+            continue
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.is_dir():
+            old = folder / ".old"
+            shutil.rmtree(old, ignore_errors=True)
+            final.rename(old)
+        new.replace(final)

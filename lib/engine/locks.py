@@ -1,0 +1,104 @@
+"""Who may write where: one run_all a results folder, one worker a run. A lock goes with its process."""
+
+import fcntl
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lib.config import StudyPaths, read_json, write_json
+from lib.engine.freshness import FORMAT
+
+EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
+
+
+class FolderError(RuntimeError):
+    """A results folder that cannot be used; the message says why and what to do."""
+
+
+class CalledOff(Exception):
+    """A run that is no longer wanted."""
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold a results folder for this process alone.
+
+    Raises:
+        FolderError: another run_all works there, the folder cannot be written, or its stamps have another format.
+    """
+    paths = StudyPaths(root)
+    try:
+        paths.stamps.mkdir(parents=True, exist_ok=True)
+        lock = paths.lock.open("a+")
+        (paths.stamps / ".writable").write_text("")
+        (paths.stamps / ".writable").unlink()
+    except OSError as error:
+        raise FolderError(
+            f"results folder {root} cannot be written ({error.strerror}); nothing was started: "
+            "make it writable, free space or give another --results"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, EXCLUSIVE)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderError(
+                f"another run_all ({lock.read().strip() or 'unknown process'}) works in {root}; "
+                "wait for it, end it, or give another --results"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        check_format(paths)
+        if not paths.format.exists():
+            write_json(paths.format, {"format": FORMAT})
+        yield
+
+
+def check_format(paths: StudyPaths) -> None:
+    """Refuse a results folder whose stamps another version of the engine wrote."""
+    written = (read_json(paths.format) or {}).get("format", None if not paths.format.exists() else "unknown")
+    if written is None and any(paths.stamps.glob("[!.]*.json")):
+        written = "unknown"
+    if written not in (None, FORMAT):
+        raise FolderError(
+            f"results folder {paths.root} was written by another version of this software (format {written}, "
+            f"expected {FORMAT}); it is left as it is: move it away or give another --results"
+        )
+
+
+@contextmanager
+def run_locked(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]) -> Iterator[None]:
+    """Hold a run: a worker left over from an interrupted run_all may still be ending the same one.
+
+    Raises:
+        CalledOff: the run was called off before it could be held.
+    """
+    paths.attempts.mkdir(parents=True, exist_ok=True)
+    with (paths.attempts / f"{run_id}.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, EXCLUSIVE)
+                break
+            except BlockingIOError:
+                if not wanted():
+                    raise CalledOff from None
+                time.sleep(0.1)
+        yield
+
+
+def remove_leftovers(paths: StudyPaths) -> None:
+    """Remove what interrupted runs left, unless a worker that is about to end still holds it."""
+    for folder in paths.attempts.glob("*"):
+        if not folder.is_dir():
+            continue
+        with (paths.attempts / f"{folder.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, EXCLUSIVE)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(folder, ignore_errors=True)

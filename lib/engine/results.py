@@ -1,0 +1,82 @@
+"""How runs end, what follows from it for those that need them, and state.json, which tells the report."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lib.config import StudyPaths, read_json, write_json
+from lib.engine.planning import Run
+
+Status = Literal["done", "fresh", "failed", "not run", "cancelled"]
+ENTRY = {"status": "", "cause": "", "error": "", "notebook": "", "seconds": 0.0}  # of state.json
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        seconds, peak_memory: of its notebook; bytes.
+        error, cell: of a failure, with the number of the code cell, 0 where it was in none.
+        killed: the kernel, or its worker, died.
+        cause: why a run was not started.
+    """
+
+    status: Status
+    seconds: float = 0.0
+    peak_memory: int = 0
+    error: str = ""
+    cell: int = 0
+    killed: bool = False
+    attempts: int = 0
+    cause: str = ""
+
+    @property
+    def well(self) -> bool:
+        return self.status in ("done", "fresh")
+
+
+def blocked(run: Run, results: dict[str, Result]) -> str:
+    """Why a run cannot start, given how those before it ended; "" if it can.
+
+    A run that sums up several others (`some_of`) starts as long as one of them ended well.
+    """
+    causes = {name: end.cause or f"{name} {end.status}" for name, end in results.items() if not end.well}
+    for name in run.needs:
+        if name in causes:
+            return causes[name]
+    summed = [name for name in run.some_of if name in results]
+    return causes[summed[0]] if summed and all(name in causes for name in summed) else ""
+
+
+def write_state(
+    planned: list[Run], skipped: list[dict[str, Any]], results: dict[str, Result], paths: StudyPaths
+) -> None:
+    """Write how every run of the study stands, but for the report itself.
+
+    Args:
+        skipped: cells that the study leaves out.
+    """
+    before = read_json(paths.state) or {}
+    state: dict[str, dict[str, Any]] = {}
+    for run in planned:
+        if run.declared.last:
+            continue
+        stamp, result = read_json(paths.stamp(run.id)), results.get(run.id)
+        entry = {"step": run.step, "axes": run.axes} | ENTRY
+        if result and result.status in ("failed", "not run"):
+            entry |= dict(status=result.status, cause=result.cause, error=result.error, seconds=result.seconds)
+        elif stamp and (result is None or result.status != "cancelled"):
+            entry |= dict(status="done", seconds=stamp["seconds"])
+        elif result is None and before.get(run.id, {}).get("status") == "failed":
+            entry |= {key: before[run.id][key] for key in ("status", "cause", "error", "seconds")}
+        else:
+            entry |= dict(status="not run", cause="called off" if result else "not asked for")
+        executed = paths.executed(run.id)
+        if executed.is_file():
+            entry["notebook"] = executed.relative_to(paths.root).as_posix()
+        state[run.id] = entry
+    for cell in skipped:
+        ends = {"status": "left out", "cause": "left out by the study file"}
+        state[cell["id"]] = {"step": cell["step"], "axes": cell["axes"]} | ENTRY | ends
+    if state != before:
+        write_json(paths.state, state)

@@ -1,0 +1,163 @@
+"""Where runs are carried out: Dask workers of this machine or of an existing cluster, their GPUs and their threads."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lib.engine.provenance import gpus
+
+GIB = 2**30
+
+
+class ClusterError(RuntimeError):
+    """Workers cannot be had; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run: see `run_all.py --help`.
+
+    `force` names the steps to run again, all where it has "all". With `same_numbers` a notebook gets as many threads
+    whatever `jobs` is: TensorFlow splits sums by threads, so their number changes the last digits.
+    """
+
+    jobs: int = 0
+    per_gpu: int = 1
+    scheduler: str = ""
+    force: frozenset[str] = frozenset()
+    fail_fast: bool = False
+    dashboard: bool = False
+    same_numbers: bool = True
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Workers to send runs to: a Dask client, how many notebooks run at once, and the cluster if it is our own."""
+
+    client: Any
+    jobs: int
+    local: Any = None
+
+    def replace_lost_workers(self) -> str:
+        """Replace workers of our own that died while they were starting; what to tell where a cluster has none left."""
+        if self.local:
+            lost = [
+                name for name, nanny in list(self.local.workers.items()) if nanny.status.name in ("closed", "failed")
+            ]
+            for name in lost:
+                del self.local.workers[name]
+            if lost:
+                self.local.scale(len(self.local.worker_spec))
+        elif not self.client.scheduler_info(n_workers=-1)["workers"]:
+            return "the cluster has no worker left; waiting for one"
+        return ""
+
+
+@contextmanager
+def cluster(options: Options) -> Iterator[Pool]:
+    """Dask workers: those of the given scheduler, or some on this machine that end with the context.
+
+    Raises:
+        ClusterError: no scheduler answers at the address, or it has no worker.
+    """
+    import dask
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 3,
+            # Dask gives up a worker that is not back in time, on a busy machine for good; Pool replaces it
+            "distributed.deploy.lost-worker-timeout": "1 day",
+        }
+    )
+    if options.scheduler:
+        try:
+            client = Client(options.scheduler, timeout=20, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {options.scheduler!r} ({error}); start one with `dask scheduler`"
+            ) from error
+        with client:
+            threads = sum(client.nthreads().values())
+            if not threads:
+                raise ClusterError(
+                    f"the scheduler at {options.scheduler!r} has no worker; start some: `dask worker ADDR`"
+                )
+            yield Pool(client, threads)
+        return
+    workers = {
+        i: {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker}}
+        for i, worker in enumerate(local_workers(options))
+    }
+    address = f"127.0.0.1:{8787 if options.dashboard else 0}"
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard": options.dashboard, "dashboard_address": address, "host": "127.0.0.1", "port": 0},
+    }
+    with (
+        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50, name="skincas") as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        yield Pool(client, len(workers), local)
+
+
+def local_workers(options: Options) -> list[dict[str, Any]]:
+    """What each worker of this machine is given: one thread, what it may run, and its own GPU."""
+    mine = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # run_all alone answers Ctrl-C
+    common = {"preload": [mine], "env": {"TF_CPP_MIN_LOG_LEVEL": "3"}}
+    devices = visible_gpus()
+    if not devices:
+        jobs = options.jobs or default_jobs()
+        return [common | {"resources": {"heavy": 1, "light": 1}} for _ in range(jobs)]
+    workers = []
+    for i in range(heavy_workers(options)):
+        env = common["env"] | {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)]}
+        workers.append(common | {"resources": {"heavy": 1}, "env": env})
+    for _ in range(min(2, default_jobs())):
+        env = common["env"] | {"CUDA_VISIBLE_DEVICES": "-1"}
+        workers.append(common | {"resources": {"light": 1}, "env": env})
+    return workers
+
+
+def heavy_workers(options: Options) -> int:
+    return options.jobs or len(visible_gpus()) * options.per_gpu
+
+
+def visible_gpus() -> list[str]:
+    """Numbers or names of the GPUs that this process may use."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [name for name in allowed.split(",") if name.strip() not in ("", "-1")] if gpus() else []
+    return [str(i) for i in range(len(gpus()))]
+
+
+def default_jobs() -> int:
+    """Notebooks at once without GPUs: one a core, as long as each has 4 GiB."""
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(cores(), MEMORY_LIMIT // (4 * GIB)))
+
+
+def kernel_environment(threads: int, backend: str) -> dict[str, str]:
+    """Variables of a kernel: the backend of Keras, and threads for TensorFlow, JAX (NPROC), BLAS and OpenCV, so that
+    notebooks side by side do not fight for cores."""
+    counted = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+        "NPROC",
+        "OPENCV_FOR_THREADS_NUM",
+    )
+    fixed = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
+    return dict.fromkeys(counted, str(threads)) | fixed
+
+
+def cores() -> int:
+    from dask.system import CPU_COUNT
+
+    return CPU_COUNT

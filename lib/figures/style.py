@@ -1,0 +1,149 @@
+"""The one style of the study's figures, and what they are built of: panels, a legend, names that fit.
+
+Nothing is drawn through pyplot's global state, so a notebook that draws fifty figures keeps none of them open.
+Colours are the Okabe-Ito set, which colour-blind readers can tell apart; every series also has a marker of its own.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from functools import wraps
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from PIL import Image
+
+INK, MUTED, RULE = "#1f2328", "#6b7280", "#d7dbe0"
+COLOURS = {
+    "printed": "#5f6670",
+    "published": "#d55e00",
+    "grouped": "#b8860b",
+    "clean": "#0072b2",
+    "train": "#009e73",
+    "validation": "#0072b2",
+}
+SERIES_MARKERS = {"printed": "D", "published": "o", "grouped": "s", "clean": "^"}
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")  # Okabe-Ito, safe for colour-blind readers
+MARKERS = ("o", "s", "^", "D", "v", "P")
+percent = FuncFormatter(lambda value, _: f"{100 * value:g}")
+
+
+def roman(number: int | str) -> str:
+    """The number of a table as the paper writes it: `III` for 3."""
+    digits = ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
+    rest, text = int(number), ""
+    for value, letters in digits:
+        text += letters * (rest // value)
+        rest %= value
+    return text
+
+
+def encode(figure: Figure, dpi: int = 200) -> tuple[str, bytes]:
+    """A figure as (mime type, bytes): SVG or PNG, whichever is smaller. The same figure gives the same bytes."""
+    drawn = {}
+    with matplotlib.rc_context({"svg.hashsalt": "skincas", "svg.fonttype": "path"}):
+        for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, bbox_inches="tight", pad_inches=0.06)
+            drawn[kind] = buffer.getvalue()
+    drawn["png"] = _smaller_png(drawn["png"])
+    kind = min(drawn, key=lambda name: len(drawn[name]))
+    return {"svg": "image/svg+xml", "png": "image/png"}[kind], drawn[kind]
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Let a drawing function use the study's style without changing anybody else's."""
+
+    @wraps(draw)
+    def in_style(*args, **kwargs) -> Figure:
+        style = sns.axes_style("ticks") | sns.plotting_context("paper", font_scale=1.05)
+        own = {
+            "font.family": "DejaVu Sans",
+            "text.color": INK,
+            "axes.edgecolor": MUTED,
+            "axes.labelcolor": INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 10,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.linewidth": 0.7,
+            "axes.axisbelow": True,
+            "grid.color": RULE,
+            "grid.linewidth": 0.6,
+            "xtick.color": MUTED,
+            "ytick.color": MUTED,
+            "xtick.labelcolor": INK,
+            "ytick.labelcolor": INK,
+            "xtick.major.width": 0.7,
+            "ytick.major.width": 0.7,
+            "legend.frameon": False,
+            "lines.linewidth": 1.6,
+            # names come from data: a $ in a file name is a $, not mathematics
+            "text.parse_math": False,
+        }
+        with matplotlib.rc_context(style | own):
+            return draw(*args, **kwargs)
+
+    return in_style
+
+
+def panels(
+    count: int, width: float, height: float, sharey: bool = False, columns: int = 3
+) -> tuple[Figure, list[Axes]]:
+    columns = max(1, min(columns, count))
+    rows = max(1, -(-count // columns))
+    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel())
+    for unused in axes[max(count, 1) :]:
+        unused.set_axis_off()
+    return figure, axes[: max(count, 1)]
+
+
+def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axis = figure.subplots()
+    sns.despine(ax=axis)
+    return figure, axis
+
+
+def legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels, above them, where it covers no data."""
+    entries = {}
+    for axis in axes:
+        entries |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels()) if label not in entries}
+    if len(entries) > 1:
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside upper left", ncols=min(len(entries), 4), fontsize=8
+        )
+
+
+def empty_panel(axis: Axes, text: str) -> None:
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=MUTED)
+    axis.set_xticks([])
+    axis.tick_params(labelleft=False, length=0)
+    axis.spines[:].set_visible(False)
+
+
+def colour_of(name: str) -> str:
+    return COLOURS.get(name) or sns.color_palette("colorblind").as_hex()[sum(map(ord, name)) % 10]
+
+
+def one_line(name: object, mark: str = "·") -> str:
+    """A name on one line without control characters, which fonts draw as boxes; cut where it would fill the picture."""
+    text = "".join(character if character.isprintable() else mark for character in str(name))
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _smaller_png(png: bytes) -> bytes:
+    """The same picture in 256 colours where that is lossless to the eye (drawings, not photographs) and smaller."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    difference = np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(picture, np.int16))
+    buffer = io.BytesIO()
+    # a palette shows in photographs long before it shows in drawings
+    (few if difference.mean() < 0.5 else picture).save(buffer, "PNG", optimize=True)
+    return min(buffer.getvalue(), png, key=len)

@@ -1,0 +1,52 @@
+"""Figures of one training: its curves."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lib.figures.style import COLOURS, MUTED, empty_panel, legend, one_line, panels, percent, styled
+
+
+@styled
+def training_curves(
+    histories: Mapping[str, pd.DataFrame], quantity: str = "accuracy", printed: float | None = None
+) -> Figure:
+    """Training and validation accuracy or loss over the epochs, a panel a history (Figs. 8-9, 11-12, 14-15, 17-18).
+
+    Args:
+        histories: panel title -> the rows of history.csv (epoch, phase, loss, accuracy, val_loss, val_accuracy),
+            transfer epochs first; an empty table gives a panel that says so.
+        quantity: `accuracy` (fractions of 1) or `loss`.
+        printed: the value that the paper prints for the validation curve's end, drawn as a dotted line.
+    """
+    figure, axes = panels(len(histories), width=3.3, height=2.5, sharey=True)
+    for axis, (title, history) in zip(axes, histories.items()):
+        axis.set_title(one_line(title))
+        if history is None or history.empty:
+            empty_panel(axis, "no run")
+            continue
+        epochs = np.arange(1, len(history) + 1)
+        axis.plot(epochs, history[quantity], color=COLOURS["train"], ls="--", label="training")
+        axis.plot(epochs, history[f"val_{quantity}"], color=COLOURS["validation"], label="validation")
+        start = int((history["phase"] == "transfer").sum())
+        if 0 < start < len(history):
+            axis.axvline(start + 0.5, color=MUTED, lw=0.8, ls=":")
+            # where the curves are not: accuracy ends high, loss ends low
+            edge, shift, side = (0, 3, "bottom") if quantity == "accuracy" else (1, -2, "top")
+            axis.annotate(
+                "fine-tuning", (start + 0.5, edge), xycoords=("data", "axes fraction"), xytext=(3, shift),
+                textcoords="offset points", va=side, fontsize=7.5, color=MUTED,
+            )  # fmt: skip
+        if printed is not None:
+            axis.axhline(printed, color=COLOURS["printed"], lw=1, ls=(0, (1, 2)), label="printed (validation)")
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axis.grid(axis="y")
+    axes[0].set_ylabel(quantity if quantity == "loss" else "accuracy, %")
+    if quantity == "accuracy":
+        axes[0].yaxis.set_major_formatter(percent)
+    legend(figure, axes)
+    return figure

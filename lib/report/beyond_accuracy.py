@@ -1,0 +1,93 @@
+"""What accuracy does not say: calibration, malignant against benign, and the models compared."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from lib import figures
+from lib.config import PHASES, Study, StudyPaths, scenarios
+from lib.report import html
+from lib.report.data import rows_where, to_records
+from lib.report.tables import proposed_first
+from lib.verdicts import beyond
+
+CAPTIONS = {
+    "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
+    "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
+    "class_auc": "Area under the ROC curve of each class against the rest.",
+    "seeds": "How far test accuracy moves with the seed, beside how far it moves with the choice of test images.",
+    "comparisons": "Every two models on the same test images; p-values corrected by Holm's method.",
+}
+
+
+def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.DataFrame]) -> HTML:
+    """Calibration, malignant against benign, and the models compared, under the study's last protocol.
+
+    Args:
+        tables: what lib.verdicts.beyond.tables gives for that protocol.
+    """
+    protocol = study.protocols[-1]
+    cells = beyond.found(paths, study, protocol)
+    parts = []
+    for scenario, draw in _drawn_scenarios(study):
+        backbone = next(
+            (b for b in proposed_first(study.backbones) if any((scenario, b, p) in cells for p in PHASES)), ""
+        )
+        phase = next((p for p in reversed(PHASES) if (scenario, backbone, p) in cells), "")
+        if phase:
+            label = f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}"
+            parts += draw(cells[scenario, backbone, phase], label, scenarios()[scenario].title)
+    for phase in PHASES:
+        ranks = rows_where(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
+        if len(ranks):
+            words = f"{html.PHASE_NAMES[phase].lower()}, {protocol}"
+            caption = f"Mean rank over scenarios, {words}; lines are 95 % intervals."
+            alt = "; ".join(f"{row.backbone}: {row.mean_rank:.2f}" for row in ranks.itertuples())
+            figure, source = figures.ranks(ranks, tables["comparisons"], phase), "tables/beyond_ranks.csv"
+            parts.append(html.figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source=source))
+    drawn = html.joined(parts, "pair")
+    parts = []
+    for name, caption in CAPTIONS.items():
+        table = tables[name]
+        if table.empty:
+            parts.append(html.missing(f"{caption} {html.sentence(table.attrs.get('not_tested', 'not measured'))}."))
+        else:
+            caption, file = f"{caption} Protocol {protocol}.", f"tables/beyond_{name}.csv"
+            where = f"beyond-{name.replace('_', '-')}"
+            parts.append(html.records_table(where, caption, to_records(table), file, folded=True))
+    return html.joined([drawn, *parts])
+
+
+def _drawn_scenarios(study: Study) -> list[tuple[str, Callable[[pd.DataFrame, str, str], list[HTML]]]]:
+    """The scenario with the most classes and its drawing, and the one that asks for malignancy alone and its."""
+    classes = {name: scenarios()[name].names for name in scenarios() if name in study.scenarios}
+    most = max(classes, key=lambda name: len(classes[name]))
+    asked = [name for name, names in classes.items() if "malignant" in names]
+    return [(most, _calibration_figure), *((name, _malignant_figures) for name in asked[:1])]
+
+
+def _calibration_figure(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
+    table = beyond.reliability(frame)
+    figure = figures.reliability({label: table})
+    alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
+    caption = (
+        f"{title}, {label}. On the dotted line a stated probability is the share that is right; "
+        "below it the model is too sure."
+    )
+    return [html.figure("reliability", figure, "Calibration", caption, alt, source="runs/*/predictions_*.parquet")]
+
+
+def _malignant_figures(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
+    sides = beyond.malignancy(frame)
+    if sides is None:
+        return []
+    source = "runs/*/predictions_*.parquet"
+    curve = beyond.decision_curve(frame)
+    caption = f"Malignant against benign, {label}: true against false positive rate over all thresholds."
+    roc = html.figure("roc", figures.roc({label: sides}), "ROC", caption, f"ROC curve of {label}.", source=source)
+    caption = f"Malignant against benign, {label}: acting on the model is worth it where its line is above both others."
+    alt = f"Net benefit at threshold 0.1: {curve.set_index('threshold')['model'].get(0.1, np.nan):.3f}."
+    figure = figures.decision_curves({label: curve})
+    return [roc, html.figure("decision-curve", figure, "Decision curve", caption, alt, source=source)]

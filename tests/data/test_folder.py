@@ -1,0 +1,197 @@
+"""The data set's folder is found and checked, its files decoded; bad input is refused by name."""
+
+import os
+import struct
+import sys
+import types
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lib.config import CLASSES
+from lib.data import DataError, UnreadableImage, check_folder, decode, find_folder
+from tests.fixtures.pictures import picture, read, save
+
+
+def test_the_folder_is_found_where_it_was_unpacked(folder, tmp_path, monkeypatch):
+    nested = tmp_path / "zip" / "Skin cancer ISIC The International Skin Imaging Collaboration"
+    nested.parent.mkdir()
+    folder.rename(nested)
+    (nested.parent / "__MACOSX" / "Train").mkdir(parents=True)
+    monkeypatch.setenv("SKINCAS_DATA", str(tmp_path / "zip"))
+    assert find_folder() == find_folder(str(tmp_path)) == find_folder(str(nested)) == nested
+    # class folders alone are a data set too
+    assert find_folder(str(nested / "Train")) == nested / "Train"
+    assert set(check_folder(nested / "Train").counts().columns) == {""}
+
+
+def test_without_a_folder_the_public_set_is_downloaded_or_the_user_told_what_to_do(folder, monkeypatch):
+    monkeypatch.delenv("SKINCAS_DATA", raising=False)
+    asked = []
+    hub = types.SimpleNamespace(dataset_download=lambda handle: asked.append(handle) or str(folder.parent))
+    monkeypatch.setitem(sys.modules, "kagglehub", hub)
+    assert find_folder("") == folder and asked == ["nodoubttome/skin-cancer9-classesisic"]
+
+    def offline(handle):
+        raise ConnectionError("no route to host")
+
+    hub.dataset_download = offline
+    with pytest.raises(DataError, match=r"no route to host.*download https://www.kaggle.com/.*--data"):
+        find_folder("")
+
+
+def test_given_paths_that_are_no_folder_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKINCAS_DATA", "unused")
+    with pytest.raises(DataError, match=r"--data .*absent.* does not exist.*DIR/Train/<class>/"):
+        find_folder(str(tmp_path / "absent"))
+    archive = tmp_path / "set.zip"
+    archive.write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"set\.zip.* is a file, not a folder"):
+        find_folder(str(archive))
+
+
+def test_a_folder_of_something_else_is_refused_with_its_path_and_the_expected_layout(tmp_path):
+    other = tmp_path / "holiday"
+    (other / "beach").mkdir(parents=True)
+    save(other / "beach" / "a.png", picture(0))
+    for call in (check_folder, lambda path: find_folder(str(path)), read):
+        for path in (other, other / "beach"):
+            with pytest.raises(DataError, match="holiday.*DIR/Train/<class>/.*DIR/<class>/.*melanoma"):
+                call(path)
+    with pytest.raises(DataError, match="absent.*DIR/Train/<class>/"):
+        check_folder(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("part", ["Train", "Test"])
+def test_a_missing_class_is_named_with_the_folder_that_may_be_meant(folder, part):
+    (folder / part / "nevus").rename(folder / part / "naevus")
+    with pytest.raises(DataError, match=f"{part}' has no folder for nevus; is it in 'naevus'.*expected DIR/Train"):
+        check_folder(folder)
+
+
+def test_an_empty_class_folder_is_refused_whatever_else_lies_in_it(folder):
+    for image in (folder / "Test" / "melanoma").iterdir():
+        image.rename(image.with_suffix(".txt"))
+    (folder / "Test" / "melanoma" / "._hidden.png").write_bytes(b"")
+    with pytest.raises(DataError, match="Test/melanoma' holds no image; expected"):
+        check_folder(folder)
+
+
+def test_class_folders_match_without_regard_to_case_spaces_underscores_and_hyphens(folder):
+    spellings = {
+        "actinic keratosis": "Actinic_Keratosis",
+        "basal cell carcinoma": "BASAL-CELL-CARCINOMA",
+        "pigmented benign keratosis": "pigmentedbenignkeratosis",
+        "vascular lesion": " vascular  lesion ",
+    }
+    (folder / "Train").rename(folder / "TRAIN")
+    for label, spelling in spellings.items():
+        (folder / "TRAIN" / label).rename(folder / "TRAIN" / spelling)
+    layout = check_folder(folder)
+    assert layout.counts().eq({"Train": 2, "Test": 1}).all(axis=None) and layout.ignored == ()
+    index, _ = read(folder)
+    assert set(index["class"]) == set(CLASSES) and set(index["part"]) == {"Train", "Test"}
+
+
+def test_a_named_pipe_is_no_image_and_a_link_to_nowhere_is_named(folder):
+    """To open a pipe is to wait for its writer."""
+    before = check_folder(folder).files
+    os.mkfifo(folder / "Train" / "nevus" / "pipe.png")
+    assert check_folder(folder).files == before
+    (folder / "Train" / "nevus" / "link.png").symlink_to(folder / "absent.png")
+    index, unreadable = read(folder)
+    assert len(index) == len(before)
+    assert unreadable[["source", "reason"]].values.tolist() == [
+        ["Train/nevus/link.png", "cannot be decoded: No such file or directory"]
+    ]
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_pixel_format_becomes_the_same_8_bit_rgb(tmp_path):
+    rgb, grey = picture(1), picture(1)[..., 0]
+    as_grey = np.repeat(grey[..., None], 3, axis=2)
+    opaque = np.dstack([rgb, np.full(grey.shape, 255, np.uint8)])
+    files = {
+        save(tmp_path / "rgb.png", rgb): rgb,
+        save(tmp_path / "grey.png", grey): as_grey,
+        save(tmp_path / "grey_16_bit.png", grey.astype(np.uint16) * 256 + 77): as_grey,
+        save(tmp_path / "grey_16_bit.tif", grey.astype(np.uint16) * 256 + 77): as_grey,
+        save(tmp_path / "rgba.png", opaque): rgb,
+        save(tmp_path / "black_and_white.png", grey > 127): (as_grey > 127) * np.uint8(255),
+    }
+    cv2.imwrite(str(tmp_path / "rgb_16_bit.png"), rgb[..., ::-1].astype(np.uint16) * 256 + 77)
+    files[tmp_path / "rgb_16_bit.png"] = rgb
+    for path, expected in files.items():
+        pixels = decode(path)
+        assert pixels.dtype == np.uint8 and pixels.shape == rgb.shape, path
+        np.testing.assert_array_equal(pixels, expected, err_msg=path.name)
+
+
+def test_cmyk_photographs_keep_their_colours(tmp_path):
+    rgb = picture(2, side=64)
+    path = tmp_path / "cmyk.jpg"
+    Image.fromarray(rgb).convert("CMYK").save(path, quality=100, subsampling=0)
+    assert np.abs(decode(path).astype(int) - rgb).mean() < 3
+
+
+def test_transparent_pixels_are_white_and_pictures_stand_upright(tmp_path):
+    rgb = picture(3)
+    clear = save(tmp_path / "clear.png", np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)]))
+    assert (decode(clear) == 255).all()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it turned by a quarter, clockwise
+    Image.fromarray(rgb[:20]).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(decode(tmp_path / "turned.png"), np.rot90(rgb[:20], -1))
+
+
+@pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (8_001, 8_000)])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, width, height):
+    # were it decoded, it would fail for another reason: there are no pixels behind the header
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    body = [struct.pack(">I", len(b)) + kind + b + struct.pack(">I", zlib.crc32(kind + b)) for kind, b in chunks]
+    path = tmp_path / "bomb.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(body))
+    with pytest.raises(UnreadableImage, match="64,000,000 pixels allowed"):
+        decode(path)
+
+
+def test_only_pictures_are_opened(tmp_path):
+    (tmp_path / "postscript.jpg").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "absent.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    Image.fromarray(np.zeros((9, 9), np.float32)).save(tmp_path / "float.tif")
+    reasons = {"postscript.jpg": "not an image", "empty.jpg": "not an image", "link.jpg": "No such file or directory"}
+    reasons |= {"folder.jpg": "not a regular file", "float.tif": "no known white"}
+    for name, reason in reasons.items():
+        with pytest.raises(UnreadableImage, match=reason) as caught:
+            decode(tmp_path / name)
+        assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_damaged_file_is_decoded_or_refused_never_anything_else(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "damaged.jpg"
+    kind = data.draw(st.sampled_from(["JPEG", "PNG", "BMP", "TIFF", "WEBP"]))
+    Image.fromarray(picture(4)).save(path, format=kind)
+    content = bytearray(path.read_bytes())
+    for position in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=5)):
+        content[position] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        pixels = decode(path)
+    except UnreadableImage as error:
+        assert str(error)
+    else:
+        assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3

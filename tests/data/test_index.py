@@ -1,0 +1,132 @@
+"""Every image is read and indexed once; what cannot be read is left out, by name."""
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lib.config import CLASSES
+from lib.data import DataError, find_folder, isic_id, read_metadata
+from tests.fixtures.pictures import picture, read, save
+
+
+def test_files_of_one_name_in_one_class_are_different_sources(folder):
+    name = "ISIC_0000000"
+    save(folder / "Test" / CLASSES[0] / f"{name}.png", picture(100))
+    save(folder / "Train" / CLASSES[0] / f"{name}.bmp", picture(101))
+    save(folder / "Train" / CLASSES[0] / f"{name}(1).png", picture(102))
+    index, unreadable = read(folder)
+    assert len(index) == 30 and index["source"].is_unique and unreadable.empty
+    assert (index["image_id"] == name).sum() == 3
+    assert [isic_id(text) for text in (name, f"{name}(1)", f"{name} (12)")] == [name] * 3
+
+
+def test_unreadable_images_are_named_counted_and_left_out(folder):
+    melanoma = folder / "Train" / "melanoma"
+    Image.fromarray(picture(50, side=128)).save(melanoma / "whole.jpg")
+    (melanoma / "truncated.jpg").write_bytes((melanoma / "whole.jpg").read_bytes()[:-500])
+    (melanoma / "text.jpg").write_text("not a picture")
+    index, unreadable = read(folder)
+    assert len(index) == 28
+    reasons = unreadable.set_index("source")["reason"]
+    assert list(reasons.index) == ["Train/melanoma/text.jpg", "Train/melanoma/truncated.jpg"]
+    assert "not an image" in reasons.iloc[0] and "truncated" in reasons.iloc[1]
+    assert set(unreadable["class"]) == {"melanoma"} and set(unreadable["part"]) == {"Train"}
+
+
+def test_a_class_without_one_readable_image_stops(folder):
+    for image in folder.glob("*/melanoma/*"):
+        image.write_text("not a picture")
+    with pytest.raises(DataError, match="no readable image of melanoma .*not an image"):
+        read(folder)
+
+
+def test_the_index_is_the_same_whatever_the_number_of_threads_and_can_be_stored(folder, tmp_path):
+    index, _ = read(folder, workers=1)
+    pd.testing.assert_frame_equal(index, read(folder, workers=4)[0])
+    index.to_parquet(tmp_path / "images.parquet")
+    pd.testing.assert_frame_equal(index, pd.read_parquet(tmp_path / "images.parquet"))
+    assert index["source"].is_monotonic_increasing and index["group"].nunique() == 27
+    assert index["phash"].str.fullmatch("[0-9a-f]{16}").all() and index["content"].str.fullmatch("[0-9a-f]{64}").all()
+    assert (index[["width", "height"]] == 32).all(axis=None) and (index[["diagnosis", "lesion_id"]] == "").all(
+        axis=None
+    )
+
+
+def test_content_is_the_pixels_and_their_shape_not_the_file(folder):
+    nevus = folder / "Train" / "nevus"
+    save(nevus / "a.png", picture(60))
+    save(nevus / "b.bmp", picture(60))
+    save(nevus / "c.png", picture(60).reshape(16, 64, 3))
+    content = read(folder)[0].set_index("image_id")["content"]
+    assert content["a"] == content["b"] != content["c"]
+
+
+def test_hostile_file_names_are_data(folder, tmp_path):
+    names = [
+        "<script>alert(1)<／script>",
+        "a'b\"c`d",
+        "new\nline",
+        "\u202egnp.drawkcab",
+        "$(touch x)",
+        "%s{0}\\n",
+        "=1+1",
+    ]
+    for number, name in enumerate(names):
+        save(folder / "Train" / "nevus" / f"{name}.png", picture(70 + number))
+    bytes_only = bytes(folder / "Train" / "nevus") + b"/\xff\xfe.png"
+    with open(bytes_only, "wb") as file:  # noqa: PTH123 - a name that is no text
+        file.write((folder / "Train" / "nevus" / "=1+1.png").read_bytes())
+    index, unreadable = read(folder)
+    assert set(names) <= set(index["image_id"]) and len(index) == 27 + len(names)
+    assert unreadable[["source", "reason"]].values.tolist() == [
+        [r"Train/nevus/\xff\xfe.png", "its name is not valid UTF-8"]
+    ]
+    index.to_parquet(tmp_path / "index.parquet")
+    unreadable.to_csv(tmp_path / "unreadable.csv")
+    assert set(pd.read_parquet(tmp_path / "index.parquet")["source"]) == set(index["source"])
+
+
+# --- metadata ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("isic_id,diagnosis\nA,NV\n", "no column isic2019_diagnosis, lesion_id, only 'isic_id', 'diagnosis'"),
+        ("isic_id,isic2019_diagnosis,lesion_id\nA,NV,\nA,MEL,\n", "the id 'A' more than once"),
+        ("isic_id,isic2019_diagnosis,lesion_id\n,NV,\n", "an empty id"),
+        ("isic_id,isic2019_diagnosis,lesion_id\nA,MELL,\n", "'A' the diagnosis 'MELL'; did you mean 'MEL'"),
+        ("isic_id,isic2019_diagnosis,lesion_id\nB,NV,\n", "lists none of the 27 images"),
+        ("", "cannot be read as CSV"),
+        (None, "cannot be read as CSV"),
+    ],
+)
+def test_metadata_that_cannot_be_used_is_refused_by_name(folder, tmp_path, text, message):
+    path = tmp_path / "metadata.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read(folder, path)
+    assert "metadata.csv" in str(caught.value)
+
+
+def test_metadata_that_is_not_text_is_refused(folder, tmp_path):
+    path = save(tmp_path / "metadata.png", picture(0))
+    with pytest.raises(DataError, match="cannot be read as CSV"):
+        read_metadata(path)
+
+
+# --- the public data set ----------------------------------------------------------------------------------------------
+
+
+def test_the_public_set_is_read_whole(real_data, real_metadata):
+    folder = find_folder(str(real_data))
+    index, unreadable = read(folder, real_metadata)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
+    assert index["source"].tolist() == files and len(files) == 2359 and unreadable.empty
+    assert index["image_id"].nunique() == 2204
+    official = pd.read_csv(real_metadata, dtype=str, keep_default_na=False).set_index("isic_id")
+    for row in index.to_dict("records"):
+        assert [row["part"], row["class"]] == row["source"].split("/")[:2]
+        expected = official.loc[row["image_id"].split("(")[0]]
+        assert [row["diagnosis"], row["lesion_id"]] == expected.tolist()
