@@ -1,7 +1,9 @@
 """What accuracy does not say: calibration, operating points, decision curves, spread of seeds, models compared.
 
-Everything comes from saved predictions, under `clean` unless told otherwise. Intervals resample groups; where a study
-has several seeds a measure is the mean of the seeds', each resampled with the same groups.
+Everything comes from the saved out-of-fold predictions, under `clean` on the originals unless told otherwise: with ten
+folds each image is scored once, by a model that saw no image of its group. Intervals resample groups; differences of
+accuracy heed the spread of the folds too. Where a study has several seeds a measure is the mean of the seeds', each
+resampled with the same groups. Areas and curves pool the folds' probabilities, and hold their differences in scale.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,17 +15,9 @@ from scipy.stats import friedmanchisquare, studentized_range
 from statsmodels.stats.multitest import multipletests
 
 from lib.config import MALIGNANT, PHASES, Study, StudyPaths
-from lib.data import class_columns, predicted_class
+from lib.data import class_columns, out_of_fold, predicted_class
 from lib.verdicts import scores
-from lib.verdicts.ladder import (
-    LEVEL,
-    RESAMPLES,
-    group_weights,
-    image_correctness,
-    percentile_interval,
-    predictions,
-    resampled_means,
-)
+from lib.verdicts.resampling import LEVEL, RESAMPLES, group_weights, mean_estimate, resampled_means
 
 BINS = 15  # of equal width, as in Guo et al., On calibration of modern neural networks, ICML 2017
 SPECIFICITIES = (0.90, 0.95)
@@ -55,7 +49,9 @@ def tables(paths: StudyPaths, study: Study, protocol: str = "clean") -> dict[str
 def found(
     paths: StudyPaths, study: Study, protocol: str = "clean", preprocessing: str = ""
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """(scenario, backbone, phase) -> test predictions of all seeds, of the cells that were run.
+    """(scenario, backbone, phase) -> test predictions of all folds and seeds, of the cells that were run.
+
+    Originals alone, but under `published`, whose test sets are of views.
 
     Args:
         preprocessing: the study's first if empty.
@@ -64,8 +60,8 @@ def found(
     for scenario in study.scenarios:
         for backbone in study.backbones:
             for phase in PHASES:
-                axes = (protocol, preprocessing or study.preprocessings[0], scenario, backbone, phase)
-                frame = predictions(paths, *axes, seeds=study.seeds)
+                cell = (protocol, preprocessing or study.preprocessings[0], scenario, backbone, phase)
+                frame = out_of_fold(paths, *cell, study.seeds, originals=protocol != "published")
                 if len(frame):
                     cells[scenario, backbone, phase] = frame
     return cells
@@ -193,25 +189,28 @@ def class_auc(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
 
 
 def seed_spread(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
-    """How far test accuracy moves with the seed, beside how far it moves with the choice of test images.
+    """How far test accuracy moves with the seed and with the fold, beside the choice of test images.
 
     Returns:
-        scenario, backbone, phase, seeds, mean, lowest, highest, seed_sd (missing with one seed), sampling_sd (of one
-        seed's accuracy over resampled groups).
+        scenario, backbone, phase, seeds, folds, mean, lowest, highest (of the seeds), seed_sd, fold_sd (missing with
+        one), sampling_sd (of one seed's accuracy over resampled groups).
     """
     rows = []
     for key, frame in cells.items():
-        correct = pd.Series(confident(frame)[1]).groupby(frame["seed"].to_numpy()).mean()
-        one = image_correctness(frame[frame["seed"] == frame["seed"].iloc[0]])
+        right = pd.Series(confident(frame)[1])
+        correct = right.groupby(frame["seed"].to_numpy()).mean()
+        folds = right.groupby(frame["fold"].to_numpy()).mean()
+        one = scores.image_correctness(frame[frame["seed"] == frame["seed"].iloc[0]])
         resampled = resampled_means(one["correct"].to_numpy(), one["group"].to_numpy())
-        row = dict(zip(CELL, key)) | {"seeds": len(correct), "mean": correct.mean()}
-        row |= {"lowest": correct.min(), "highest": correct.max(), "seed_sd": correct.std()}
+        row = dict(zip(CELL, key)) | {"seeds": len(correct), "folds": len(folds), "mean": correct.mean()}
+        row |= {"lowest": correct.min(), "highest": correct.max(), "seed_sd": correct.std(), "fold_sd": folds.std()}
         rows.append(row | {"sampling_sd": resampled.std()})
-    return pd.DataFrame(rows, columns=[*CELL, "seeds", "mean", "lowest", "highest", "seed_sd", "sampling_sd"])
+    spreads = ["seed_sd", "fold_sd", "sampling_sd"]
+    return pd.DataFrame(rows, columns=[*CELL, "seeds", "folds", "mean", "lowest", "highest", *spreads])
 
 
 def compare_backbones(cells: dict[tuple, pd.DataFrame], alpha: float = 0.05, seed: int = 0) -> pd.DataFrame:
-    """Every two backbones of a scenario and phase on the same test images, p-values corrected by Holm's method.
+    """Every two backbones of a scenario and phase on the folds of both, p-values corrected by Holm's method.
 
     Two tests of "equally accurate": McNemar's exact test (the first seed of each; it takes images as independent), and
     a permutation test that swaps the two models' outcomes group by group (all seeds averaged; it respects groups, and
@@ -374,25 +373,30 @@ def _compared(first: pd.DataFrame, second: pd.DataFrame, seed: int) -> dict:
     by_group = np.bincount(codes, difference)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(PERMUTATIONS, len(groups)))
     as_large = np.abs(signs @ by_group) >= abs(by_group.sum()) - 1e-9
-    low, high = percentile_interval(resampled_means(difference, one["group"].to_numpy(), seed=seed)[:, 0])
-    pair = [frame[frame["seed"] == frame["seed"].min()].drop(columns="seed") for frame in (first, second)]
+    resampled = resampled_means(difference, one["group"].to_numpy(), seed=seed)[:, 0]
+    of_folds = pd.Series(difference).groupby(one["fold"].to_numpy()).mean().to_numpy()
+    found = mean_estimate(float(difference.mean()), resampled, of_folds)
+    pair = [
+        frame[(frame["seed"] == frame["seed"].min()) & frame["fold"].isin(one["fold"])] for frame in (first, second)
+    ]
     test = scores.compare(*pair)
     return {
-        "images": len(one), "groups": len(groups), "difference": difference.mean(), "low": low, "high": high,
+        "images": len(one), "groups": len(groups), "difference": found.value, "low": found.low, "high": found.high,
         "only_first": test["only_proposed"], "only_second": test["only_baseline"], "p_mcnemar": test["p_value"],
         "p_groups": (1 + as_large.sum()) / (1 + PERMUTATIONS),
     }  # fmt: skip
 
 
 def _side_by_side(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row a test image: group, and for each model how often it is right (0..1, over seeds)."""
+    """A row a test image of the folds that all models trained: fold, group, and how often each is right (0..1)."""
+    common = set.intersection(*(set(frame["fold"]) for frame in models.values()))
     table = None
     for name, frame in models.items():
-        correct = image_correctness(frame).set_index(["source", "view"])
+        correct = scores.image_correctness(frame[frame["fold"].isin(common)]).set_index(["source", "view"])
         if table is None:
-            table = correct[["group"]]
-        if not correct.index.equals(table.index):
-            raise ValueError(f"{name} was not tested on the same images as {next(iter(models))}; use one split")
+            table = correct[["fold", "group"]]
+        if not len(correct) or not correct.index.equals(table.index):
+            raise ValueError(f"{name} was not tested on the same images as {next(iter(models))}; use one protocol")
         table = table.assign(**{name: correct["correct"]})
     return table.reset_index()
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from lib.config import (
-    PARAMS,
+    CLAIMS,
     PHASES,
     ParameterError,
     Strict,
@@ -16,21 +16,21 @@ from lib.config import (
     nearest,
     published,
     read_yaml,
+    roman,
     scenarios,
     validated,
 )
 
 SCORES = ("test_accuracy", "val_accuracy", "precision", "recall", "f1")
-DATA_SET = ("images", "classes", "contradictory_contents", "label_disagreements", "benign_share")
+OF_MODELS = (*SCORES, "val_loss", "gain")  # measures of trained models: both questions are asked
+COUNTS = ("images", "classes", "contradictory_contents", "label_disagreements", "benign_share")
 COMPARISONS = ("equals", "rank", "order", "above", "at_least", "at_most", "better_than", "worse_than")
 
 
 class Check(Strict):
     """How a claim is tested: one measure, where it is taken, and one comparison."""
 
-    measure: Literal[
-        *SCORES, "val_loss", "gain", *DATA_SET, "test_images", "segmentation_dice", "gradcam_focus", "none"
-    ]
+    measure: Literal[*OF_MODELS, *COUNTS, "test_images", "segmentation_dice", "gradcam_focus", "none"]
     scenario: str | None = None
     backbone: str | list[str] | None = None  # of a list each must pass
     phase: Literal[PHASES] | None = None
@@ -59,10 +59,14 @@ class Check(Strict):
             "val_loss": {"equals"},
             "gain": {"equals", "above"},
             "test_images": {"at_most"},
+            "segmentation_dice": {"at_least"},
+            "gradcam_focus": {"above"},
         }.get(self.measure, {"equals", "at_least", "at_most"})
         if given[0] not in valid:
             raise ValueError(f"measure {self.measure!r} cannot be compared by {given[0]!r}, only by {sorted(valid)}")
-        model = self.measure in (*SCORES, "val_loss", "gain")
+        if given[0] == "equals" and len(self.own) > 1:
+            raise ValueError("a number is one backbone's; give each backbone a claim of its own")
+        model = self.measure in OF_MODELS
         needs = ["scenario"] * (model or self.measure == "test_images")
         needs += ["backbone"] * (model and self.order is None) + ["phase"] * (model and self.measure != "gain")
         for name in ("scenario", "backbone", "phase"):
@@ -107,7 +111,9 @@ class Rows(Strict):
 class Rules(Strict):
     level: float = Field(0.95, gt=0.5, lt=1)  # of every interval
     alpha: float = Field(0.05, gt=0, lt=0.5)  # of the rank correlation and, corrected, of comparisons with rivals
-    widest: float = Field(20.0, gt=0)  # points: a wider interval of (ours - printed) cannot confirm a number
+    widest: float = Field(20.0, gt=0)  # points: a wider repetition interval cannot confirm a number
+    margin: float = Field(5.0, gt=0)  # points: differences that lie within it are none
+    apart: float = Field(0.99, gt=0.5, lt=1)  # of the intervals that do not overlap where the leak makes a claim
     resamples: int = Field(2000, ge=100)
     seed: int = Field(0, ge=0)
 
@@ -126,7 +132,7 @@ class Claims(Strict):
         return self
 
 
-def load_claims(path: Path = PARAMS / "claims.yaml") -> Claims:
+def load_claims(path: Path = CLAIMS) -> Claims:
     """The claims with their rules; `every_row` is expanded to one claim a printed row.
 
     Raises:
@@ -144,42 +150,55 @@ def load_claims(path: Path = PARAMS / "claims.yaml") -> Claims:
 
 
 def rule_in_words(test: Check, rules: Rules) -> str:
-    """The rule of a test, with its interval, test and margin, in one sentence."""
-    interval = f"{100 * rules.level:g} % interval (groups resampled {rules.resamples} times)"
+    """The rule of a test, with its intervals and margins, as claims.yaml says it."""
+    interval, margin = f"{100 * rules.level:g} % interval", f"{rules.margin:g} points"
     name, value = test.comparison
     if test.measure == "none":
         return "none: the study has nothing to test it with"
     if test.measure == "test_images":
-        return f"holds if one test set of at most {value:g} images gives every printed accuracy of the table"
-    if test.measure == "gradcam_focus":
-        return "holds if the lesion's share of the Grad-CAM map is larger than its share of the image, on average"
-    if test.measure in (*DATA_SET, "segmentation_dice"):
+        return f"yes if one test set of at most {value:g} images gives every printed accuracy of the table"
+    if test.measure in COUNTS:
         what = {"equals": "equals", "at_least": "is at least", "at_most": "is at most"}[name]
-        return f"holds if {test.measure.replace('_', ' ')} {what} {value:g}"
-    measure = test.measure.replace("_", " ")
-    if test.measure == "gain":
-        measure = "test accuracy gained by fine-tuning"
-    if name == "equals" and test.measure == "val_loss":
-        return f"holds if the {interval} of our validation loss covers the printed {value:g}"
+        return f"yes if the count of {test.measure.replace('_', ' ')} {what} {value:g}"
+    if test.measure == "segmentation_dice":
+        return f"yes if the {interval} of the named cluster's mean Dice lies above {value:g}, no if it lies below"
     if name == "equals":
+        protocol = "clean" if test.measure != "val_loss" else "clean, a loss in hundredths"
         return (
-            f"holds if the {100 * rules.level:g} % interval of ({measure}, ours - printed) covers 0: groups resampled "
-            f"{rules.resamples} times for ours, Wilson at the inferred test-set size for the printed; not tested if it "
-            f"covers 0 but is wider than {rules.widest:g} points"
+            f"procedure: yes if the printed number lies inside the repetition interval under published "
+            f"({100 * rules.level:g} %, one more run: one split, one seed) and that is at most {rules.widest:g} points "
+            f"wide, no if it lies outside; unseen lesions: agrees if the {interval} of ({protocol} - printed) holds 0 "
+            f"and lies within {margin}, higher or lower if it excludes 0"
         )
-    if name == "above":
-        return f"holds if the whole {interval} of our {measure} is above {value:g}"
-    if name == "rank":
-        also = f"also in more than half of {rules.resamples} resamples"
-        return f"holds if its {measure} has rank {value} of the six models, {also}"
+    one = {
+        "above": f"({_subject(test)} - {value:g})" if name == "above" else "",
+        "better_than": "the difference from each rival",
+        "worse_than": "each rival's lead",
+        "rank": "the difference from each of the other five",
+        "order": "",
+    }[name]
+    both = "" if test.measure == "gradcam_focus" else "each under published and under clean: "
     if name == "order":
         return (
-            "holds if Kendall's tau between our order of the six models and the printed one is positive "
-            f"with p < {rules.alpha:g} (exact, one-sided)"
+            f"{both}yes if Kendall's tau between our order of the six models and the printed one is positive with "
+            f"p < {rules.alpha:g} (exact, one-sided), no if it is negative with such a p or all six lie within {margin}"
         )
-    side = "above" if name == "better_than" else "below"
-    corrected = f"Bonferroni-corrected for {len(value)} rivals" if len(value) > 1 else "one rival"
-    return f"holds if its {measure} is {side} that of {', '.join(value)}: paired {interval}, {corrected}, excludes 0"
+    if name == "rank":
+        return (
+            f"{both}yes if the {interval} of {one}, Bonferroni-corrected, puts {value - 1} above and {6 - value} "
+            f"below, no if more, or if one lies within {margin}"
+        )
+    corrected = ", Bonferroni-corrected," if isinstance(value, list) and len(value) > 1 else ""
+    return (
+        f"{both}yes if the {interval} of {one}{corrected} lies above 0, no if it lies below 0 or holds 0 and lies "
+        f"within {margin}"
+    )
+
+
+def _subject(test: Check) -> str:
+    if test.measure == "gradcam_focus":
+        return "share of the Grad-CAM map inside the lesion - the lesion's share of the image"
+    return "test accuracy gained by fine-tuning" if test.measure == "gain" else test.measure.replace("_", " ")
 
 
 def claimed_value(test: Check, backbone: str) -> float:
@@ -194,13 +213,10 @@ def printed_table() -> pd.DataFrame:
     return published().set_index(["table", "phase", "backbone"])
 
 
-def compared() -> list[str]:
+@cache
+def compared() -> tuple[str, ...]:
     """The backbones that the paper compares; a study may have others beside them."""
-    return list(published()["backbone"].unique())
-
-
-def roman(table: int) -> str:
-    return ("", "I", "II", "III", "IV", "V")[table]
+    return tuple(published()["backbone"].unique())
 
 
 def _table_claims(measure: str) -> list[Claim]:

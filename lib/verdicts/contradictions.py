@@ -4,8 +4,8 @@ import re
 
 import pandas as pd
 
-from lib.config import PHASES, scenarios
-from lib.verdicts.claims import SCORES, Check, claimed_value, compared, printed_table, roman
+from lib.config import PHASES, roman, scenarios
+from lib.verdicts.claims import SCORES, Check, compared, printed_table
 from lib.verdicts.evidence import Evidence
 
 
@@ -58,7 +58,7 @@ def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) 
 
 def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measure: str) -> str:
     """What the audit has against a printed row: values that contradict each other, or that no test set gives."""
-    for error in (evidence.published_audit or {}).get("row_errors") or []:
+    for error in evidence.published_audit.get("row_errors") or []:
         same_row = (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone)
         if same_row and measure in _scores_named(error["what"]):
             return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"
@@ -77,20 +77,6 @@ def _scores_named(what: str) -> set[str]:
         zip(SCORES, (r"\b(test_)?accuracy\b", r"\bval_accuracy\b", r"\bprecision\b", r"\brecall\b", r"\bf1\b"))
     )
     return {score for score, pattern in names.items() if re.search(pattern, what, re.IGNORECASE)} or set(SCORES)
-
-
-def ceiling(test: Check, evidence: Evidence, protocol: str) -> str:
-    """The printed accuracy is above what any classifier can reach on this data set's contradictory contents."""
-    if test.measure != "test_accuracy" or test.comparison[0] != "equals" or evidence.study.synthetic:
-        return ""
-    ceilings = (evidence.dataset_audit or {}).get("accuracy_ceiling") or {}
-    ceiling = (ceilings.get(protocol) or {}).get(test.scenario) if isinstance(ceilings.get(protocol), dict) else None
-    claimed = max(claimed_value(test, backbone) for backbone in test.own)
-    if ceiling is not None and claimed > 100 * ceiling + 0.005:
-        return (
-            f"contradictory labels: no classifier reaches more than {100 * ceiling:.2f} % on the test set of {protocol}"
-        )
-    return ""
 
 
 def sizes_of_table(test: Check, evidence: Evidence) -> tuple[bool | None, str, dict]:

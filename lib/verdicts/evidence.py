@@ -1,99 +1,185 @@
-"""What a study measured, as the rules of the verdicts need it: samples of scores, and counts of the data set."""
+"""What a study measured, as the two questions of a verdict need it.
 
+The procedure is judged on what `published` tests: all views. Unseen lesions are judged on the originals under `clean`,
+by the labels that hold. Both take the out-of-fold predictions of all folds and seeds that were trained.
+"""
+
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from lib.config import MALIGNANT, PHASES, Study, StudyPaths, read_json, scenarios
-from lib.data import DIAGNOSIS_CLASSES, class_columns
+from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
+from lib.data import class_columns, out_of_fold
 from lib.verdicts.claims import Rules, compared, printed_table
-from lib.verdicts.ladder import group_weights, percentile_interval, predictions
+from lib.verdicts.resampling import Estimate, group_weights, mean_estimate, wilson
+
+PROCEDURE, UNSEEN = "procedure", "unseen"  # the two questions
+PROTOCOL_OF = {PROCEDURE: "published", UNSEEN: "clean"}
+AXES_OF_STUDY = {"protocol": "protocols", "scenario": "scenarios", "backbone": "backbones"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A measure of one cell: its value over all images, over resampled groups, and of each training run alone."""
+
+    value: float
+    resampled: np.ndarray  # [resamples]
+    runs: np.ndarray  # [folds, seeds], NaN where a run is missing
+    images: int
+    groups: int
+
+    def estimate(self, level: float, share: bool = True) -> Estimate:
+        """The value with the interval of its mean.
+
+        Args:
+            share: a share of images. One of 0 or 1 leaves nothing to resample: Wilson then, a group as one image.
+        """
+        if share and self.value in (0.0, 1.0):
+            hits = self.value * self.groups
+            low, high = proportion_confint(hits, self.groups, alpha=1 - level, method="wilson")
+            return Estimate(self.value, float(low), float(high))
+        return mean_estimate(self.value, self.resampled, self.runs, level)
+
+    def less(self, other: "Sample") -> "Sample":
+        """The paired difference self - other, of two samples of the same images."""
+        value, resampled, runs = self.value - other.value, self.resampled - other.resampled, self.runs - other.runs
+        return Sample(value, resampled, runs, self.images, self.groups)
+
+    def turned(self) -> "Sample":
+        """The same with the other sign."""
+        return Sample(-self.value, -self.resampled, -self.runs, self.images, self.groups)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        seeds = int((~np.isnan(self.runs)).any(axis=0).sum())
+        return {"folds": len(self.runs), "seeds": seeds, "images": self.images, "groups": self.groups}
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The predictions of one cell as arrays, a row an image, view and seed."""
+
+    group: np.ndarray  # int [n], the place of the group among those of the question
+    fold: np.ndarray
+    seed: np.ndarray
+    truth: np.ndarray  # int [n], the place of the true class
+    probability: np.ndarray  # float [n, classes]
+
+    def of_folds(self, folds: list[int]) -> "Outcomes":
+        kept = np.isin(self.fold, folds)
+        parts = (self.group, self.fold, self.seed, self.truth, self.probability)
+        return Outcomes(*(part[kept] for part in parts))
 
 
 class Evidence:
-    """What the study measured, read once; samples of one test set share their resamples, so differences are paired."""
+    """Everything that a study measured, each file read once.
 
-    def __init__(self, paths: StudyPaths, study: Study, rules: Rules, preprocessing: str):
-        self.paths, self.study, self.rules, self.preprocessing = paths, study, rules, preprocessing
-        self.published_audit = read_json(paths.published_audit)
-        self.dataset_audit = read_json(paths.dataset_audit)
+    Samples of one question and scenario share their resamples, so their differences are paired.
+    """
+
+    def __init__(self, paths: StudyPaths, study: Study, rules: Rules, preprocessing: str = ""):
+        self.paths, self.study, self.rules = paths, study, rules
+        self.preprocessing = preprocessing or study.preprocessings[0]
+        self.published_audit = read_json(paths.published_audit) or {}
+        self.dataset_audit = read_json(paths.dataset_audit) or {}
         self.state = read_json(paths.state) or {}
+        self.outcomes = cache(self._outcomes)
         self.sample = cache(self._sample)
-        self.weights = cache(self._weights)
-        self.frames = cache(self._frames)
 
-    def _frames(self, protocol: str, scenario: str, part: str) -> dict[tuple[str, str], pd.DataFrame]:
+    def predictions(self, question: str, scenario: str, backbone: str, phase: str, part: str) -> pd.DataFrame:
+        """The out-of-fold predictions of a cell that a question is judged on."""
+        cell = (PROTOCOL_OF[question], self.preprocessing, scenario, backbone, phase, self.study.seeds)
+        return out_of_fold(self.paths, *cell, part=part, originals=question == UNSEEN)
+
+    def _outcomes(self, question: str, scenario: str, part: str) -> tuple[dict[tuple[str, str], Outcomes], int]:
+        """(backbone, phase) -> Outcomes, and the number of groups among them."""
+        frames = {(b, p): self.predictions(question, scenario, b, p, part) for b in compared() for p in PHASES}
+        frames = {key: frame for key, frame in frames.items() if len(frame)}
+        groups = np.unique(np.concatenate([frame["group"].to_numpy() for frame in frames.values()] or [[]]))
         found = {}
-        for backbone in compared():
-            for phase in PHASES:
-                seeds = self.study.seeds
-                frame = predictions(
-                    self.paths, protocol, self.preprocessing, scenario, backbone, phase, seeds=seeds, part=part
-                )
-                if len(frame):
-                    found[backbone, phase] = frame
-        return found
+        for key, frame in frames.items():
+            classes = class_columns(frame)
+            found[key] = Outcomes(
+                group=np.searchsorted(groups, frame["group"].to_numpy()),
+                fold=frame["fold"].to_numpy(),
+                seed=frame["seed"].to_numpy(),
+                truth=pd.Categorical(frame["true_class"], categories=classes).codes.astype(int),
+                probability=frame[classes].to_numpy(float),
+            )
+        return found, len(groups)
 
-    def _weights(self, protocol: str, scenario: str, part: str) -> tuple[np.ndarray, pd.Series]:
-        groups = pd.concat([frame["group"] for frame in self.frames(protocol, scenario, part).values()]).unique()
-        weights, codes = group_weights(groups, self.rules.resamples, self.rules.seed)
-        return weights, pd.Series(codes, index=groups)
+    def folds(self, question: str, scenario: str, backbone: str, phase: str, measure: str) -> set[int]:
+        """The folds that were trained."""
+        found = self.outcomes(question, scenario, _part(measure))[0].get((backbone, phase))
+        return set() if found is None else set(found.fold.tolist())
 
-    def _sample(self, protocol: str, scenario: str, backbone: str, phase: str, measure: str) -> "Sample | None":
-        part = "val" if measure.startswith("val_") else "test"
-        frame = self.frames(protocol, scenario, part).get((backbone, phase))
-        if frame is None:
+    def _sample(
+        self, question: str, scenario: str, backbone: str, phase: str, measure: str, folds: frozenset[int] | None = None
+    ) -> Sample | None:
+        """A measure of a cell; None where the cell was not run, or in none of `folds`.
+
+        Args:
+            measure: test_accuracy, val_accuracy, precision, recall, f1 (weighted by support) or val_loss
+                (cross-entropy); validation measures on the validation part of each fold.
+            folds: only these; all that were trained if None.
+        """
+        cells, groups = self.outcomes(question, scenario, _part(measure))
+        found = cells.get((backbone, phase))
+        if found is not None and folds is not None:
+            found = found.of_folds(sorted(folds))
+        if found is None or not len(found.group):
             return None
-        weights, code_of = self.weights(protocol, scenario, part)
-        codes = frame["group"].map(code_of).to_numpy()
-        classes = class_columns(frame)
-        images = len(frame) // frame["seed"].nunique()
-        probability = frame[classes].to_numpy(float)
-        truth = pd.Categorical(frame["true_class"], categories=classes).codes
-        if measure in ("precision", "recall", "f1"):
-            size = len(classes)
-            cells = truth * size + probability.argmax(axis=1)
-            counts = np.zeros((weights.shape[1], size * size))
-            np.add.at(counts, (codes, cells), 1)
-            score = weighted_scores((weights @ counts).reshape(-1, size, size))[measure]
-            value = weighted_scores(counts.sum(axis=0).reshape(1, size, size))[measure][0]
-            return Sample(value, score, images, frame["group"].nunique())
-        if measure == "val_loss":
-            own = probability[np.arange(len(frame)), truth]
-            values = -np.log(np.clip(own, np.finfo(np.float32).eps, 1))
-        else:
-            values = (probability.argmax(axis=1) == truth).astype(float)
-        sums, counts = (
-            np.bincount(codes, weights=w, minlength=weights.shape[1]) for w in (values, np.ones(len(values)))
+        weights = group_weights(np.arange(groups), self.rules.resamples, self.rules.seed)[0]
+        # what a resample adds up is a sum a group: of hits and images, or of confusion matrices
+        sums, score = _sums(found, measure)
+        per_group = np.zeros((groups, sums.shape[1]))
+        np.add.at(per_group, found.group, sums)
+        folds_run, fold_codes = np.unique(found.fold, return_inverse=True)
+        seeds = sorted(self.study.seeds)
+        seed_codes = np.searchsorted(seeds, found.seed)
+        per_run = np.zeros((len(folds_run) * len(seeds), sums.shape[1]))
+        np.add.at(per_run, fold_codes * len(seeds) + seed_codes, sums)
+        return Sample(
+            value=float(score(sums.sum(axis=0, keepdims=True))[0]),
+            resampled=score(weights @ per_group),
+            runs=score(per_run).reshape(len(folds_run), len(seeds)),
+            images=len(found.group) // len(np.unique(found.seed)),
+            groups=len(np.unique(found.group)),
         )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return Sample(values.mean(), (weights @ sums) / (weights @ counts), images, frame["group"].nunique())
 
-    def printed(self, scenario: str, phase: str, backbone: str, measure: str) -> tuple[float, float, float]:
-        """A printed score with Wilson's interval at the smallest test-set size that fits, as fractions of 1; without
-        an audit the printed number stands alone."""
-        table = scenarios()[scenario].table
-        value = float(printed_table().loc[(table, phase, backbone), measure]) / 100
-        return value, *self.wilson(value, table, phase, backbone, measure)
+    def gain(self, question: str, scenario: str, backbone: str) -> Sample | None:
+        """Test accuracy gained by fine-tuning, image by image, on the folds that both phases trained."""
+        both = [self.folds(question, scenario, backbone, phase, "test_accuracy") for phase in PHASES]
+        common = frozenset(both[0] & both[1])
+        pair = [self.sample(question, scenario, backbone, phase, "test_accuracy", common) for phase in PHASES]
+        return None if None in pair else pair[1].less(pair[0])
 
-    def wilson(self, value: float, table: int, phase: str, backbone: str, measure: str) -> tuple[float, float]:
-        size = self.printed_size(table, phase, backbone, "val_n" if measure == "val_accuracy" else "test_n")
-        if size is None:
-            return value, value
-        low, high = proportion_confint(value * size, size, alpha=1 - self.rules.level, method="wilson")
-        return float(low), float(high)
+    def printed(self, value: float, scenario: str, phase: str, backbone: str, measure: str) -> tuple[Estimate, int]:
+        """A printed score with Wilson's interval at the test-set size that the audit infers, and that size.
 
-    def printed_size(self, table: int, phase: str, backbone: str, key: str) -> int | None:
-        """The size that the audit infers for a row, else the smallest that fits the whole table; None without one."""
-        table_sizes = self.table(table).get(key) or [None]
-        return self.row(table, phase, backbone).get(f"inferred_{key}") or min(table_sizes)
+        Without an audit the number stands alone, at size 0.
+        """
+        size = self.printed_size(scenarios()[scenario].table, phase, backbone, measure)
+        return wilson(value, size, self.rules.level), size
+
+    def printed_gain(self, scenario: str, backbone: str) -> tuple[Estimate, Estimate, int]:
+        """The two printed accuracies whose difference a printed gain is (fine-tuned, transfer), and their size."""
+        accuracies = printed_table().loc[scenarios()[scenario].table]["test_accuracy"] / 100
+        ends = [self.printed(accuracies[p, backbone], scenario, p, backbone, "test_accuracy") for p in PHASES]
+        return ends[1][0], ends[0][0], ends[1][1]
+
+    def printed_size(self, table: int, phase: str, backbone: str, measure: str) -> int:
+        """The size that the audit infers for a row, else the smallest that fits the whole table; 0 without one."""
+        key = "val_n" if measure.startswith("val_") else "test_n"
+        sizes = self.table(table).get(key) or [0]
+        return self.row(table, phase, backbone).get(f"inferred_{key}") or min(sizes)
 
     def table(self, number: int) -> dict:
         """The audit of one printed table; empty where there is none."""
-        return ((self.published_audit or {}).get("tables") or {}).get(str(number)) or {}
+        return (self.published_audit.get("tables") or {}).get(str(number)) or {}
 
     def row(self, table: int, phase: str, backbone: str) -> dict:
         """The audit of one printed row; empty where there is none."""
@@ -102,44 +188,21 @@ class Evidence:
                 return row
         return {}
 
-    def why_missing(self, protocol: str, scenario: str, backbone: str, phase: str) -> str:
+    def why_missing(self, question: str, scenario: str, backbone: str, phase: str) -> str:
         """Why a cell has no predictions, from the runner's state where it says so."""
+        protocol = PROTOCOL_OF[question]
+        for axis, value in (("protocol", protocol), ("scenario", scenario), ("backbone", backbone)):
+            if value not in getattr(self.study, AXES_OF_STUDY[axis]):
+                return f"{axis} {value} is not in this study"
         cell = f"{backbone}, {phase} phase, {scenario}, protocol {protocol}"
-        for axis, values in (
-            ("protocol", self.study.protocols),
-            ("scenario", self.study.scenarios),
-            ("backbone", self.study.backbones),
-        ):
-            value = {"protocol": protocol, "scenario": scenario, "backbone": backbone}[axis]
-            if value not in values:
-                return f"{value} is not in this study"
-        run = self.state.get(
-            f"train-{protocol}-{self.preprocessing}-{scenario}-{backbone}-seed{self.study.seeds[0]}", {}
-        )
+        seed = self.study.seeds[0]
+        run = self.state.get(f"train-{protocol}-{self.preprocessing}-{scenario}-{backbone}-seed{seed}", {})
         if run.get("status") in ("failed", "not run", "left out"):
             why = run.get("cause") or run.get("error")
             return f"{cell}: {run['status']}" + (f" ({why})" if why else "")
-        if (self.paths.run(protocol, self.preprocessing, scenario, backbone, self.study.seeds[0])).is_dir():
+        if self.paths.run(protocol, self.preprocessing, scenario, backbone, seed).is_dir():
             return f"{cell}: this phase was not run"
         return f"{cell}: not run"
-
-
-class Sample:
-    """A measure of one cell: its value, its resampled values [resamples], and on how many images and groups."""
-
-    def __init__(self, value: float, resampled: np.ndarray, images: int, groups: int):
-        self.value, self.resampled, self.images, self.groups = float(value), resampled, images, groups
-
-    def interval(self, rules: Rules, proportion: bool = True) -> tuple[float, float]:
-        if proportion and self.value in (0.0, 1.0):  # nothing varies: Wilson with a group as one image
-            hits = self.value * self.groups
-            low, high = proportion_confint(hits, self.groups, alpha=1 - rules.level, method="wilson")
-            return float(low), float(high)
-        return percentile_interval(self.resampled, rules.level)
-
-    def less(self, other: "Sample") -> "Sample":
-        """The paired difference self - other."""
-        return Sample(self.value - other.value, self.resampled - other.resampled, self.images, self.groups)
 
 
 def weighted_scores(confusions: np.ndarray) -> dict[str, np.ndarray]:
@@ -157,70 +220,31 @@ def weighted_scores(confusions: np.ndarray) -> dict[str, np.ndarray]:
     recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
     both = precision + recall
     f1 = np.divide(2 * precision * recall, both, out=np.zeros_like(hits), where=both > 0)
-    share = support / support.sum(axis=1, keepdims=True)
-    return {
-        "precision": (share * precision).sum(axis=1),
-        "recall": (share * recall).sum(axis=1),
-        "f1": (share * f1).sum(axis=1),
-    }
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = support / support.sum(axis=1, keepdims=True)
+    scores = {"precision": precision, "recall": recall, "f1": f1}
+    return {name: (share * score).sum(axis=1) for name, score in scores.items()}
 
 
-def data_measure(measure: str, evidence: Evidence) -> tuple[float | None, str]:
-    """The value and what it is; or None and why there is none."""
-    paths, audit = evidence.paths, evidence.dataset_audit or {}
-    if measure == "segmentation_dice":
-        table = _csv(paths.kmeans / "segmentation.csv")
-        dice = table["dice"].dropna() if table is not None and "dice" in table else []
-        return (
-            (float(np.mean(dice)), f"mean Dice over {len(dice)} masks")
-            if len(dice)
-            else (None, "no ground-truth masks")
-        )
-    if measure == "gradcam_focus":
-        return _gradcam_focus(paths)
-    if measure == "images":
-        if "files" not in audit:
-            return None, "the data set was not audited"
-        copies = audit.get("marked_copies", 0)
-        return audit["files"] - copies, "readable image files" + (
-            f", {copies} marked as copies left out" * bool(copies)
-        )
-    if measure == "contradictory_contents":
-        what = "contents filed under more than one class"
-        return (audit[measure], what) if measure in audit else (None, "the data set was not audited")
-    if not paths.image_index.is_file():
-        return None, "the data set was not audited"
-    index = pd.read_parquet(paths.image_index)
-    counts = index["class"].value_counts()
-    if measure == "classes":
-        return int((counts > 0).sum()), "classes with images"
-    if measure == "benign_share":
-        return float(1 - index["class"].isin(MALIGNANT).mean()), "share of benign images"
-    known = index[index["diagnosis"] != ""]
-    if known.empty:
-        return None, "no metadata with official diagnoses"
-    disagree = [label not in DIAGNOSIS_CLASSES[code] for label, code in zip(known["class"], known["diagnosis"])]
-    return int(np.sum(disagree)), f"labels that contradict the official diagnosis, of {len(known)} with one"
+def _part(measure: str) -> str:
+    return "val" if measure.startswith("val_") else "test"
 
 
-def _gradcam_focus(paths: StudyPaths) -> tuple[float | None, str]:
-    """Mean over maps of (share of the map inside the lesion - share of the image that the lesion covers)."""
-    maps = [pd.read_csv(file) for file in sorted(paths.gradcam.glob("*/*/maps.csv"))]
-    maps = pd.concat(maps, ignore_index=True) if maps else pd.DataFrame(columns=["share_in_lesion"])
-    if "lesion_share" not in maps and "source" in maps:
-        segments = _csv(paths.kmeans / "segmentation.csv")
-        if segments is not None and {"source", "abnormal_area"} <= set(segments.columns):
-            area = segments.drop_duplicates("source").set_index("source")["abnormal_area"]
-            maps = maps.assign(lesion_share=maps["source"].map(area))
-    if not {"share_in_lesion", "lesion_share"} <= set(maps.columns):
-        return None, "no Grad-CAM map with the lesion's share of map and image"
-    excess = (maps["share_in_lesion"] - maps["lesion_share"]).dropna()
-    if excess.empty:
-        return None, "no Grad-CAM map has a segmented lesion"
-    return float(
-        excess.mean()
-    ), f"share of the map inside the lesion minus the lesion's area, mean of {len(excess)} maps"
+def _sums(found: Outcomes, measure: str):
+    """What to add up a row, float [n, k], and the function that makes the measure of such sums [m, k]."""
+    classes = found.probability.shape[1]
+    predicted = found.probability.argmax(axis=1)
+    if measure in ("precision", "recall", "f1"):
+        cells = np.eye(classes * classes)[found.truth * classes + predicted]
+        return cells, lambda sums: weighted_scores(sums.reshape(-1, classes, classes))[measure]
+    if measure == "val_loss":
+        own = found.probability[np.arange(len(predicted)), found.truth]
+        values = -np.log(np.clip(own, np.finfo(np.float32).eps, 1))
+    else:
+        values = (predicted == found.truth).astype(float)
+    return np.stack([values, np.ones(len(values))], axis=1), _mean_of_sums
 
 
-def _csv(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path) if path.is_file() else None
+def _mean_of_sums(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[:, 0] / sums[:, 1]

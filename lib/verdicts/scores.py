@@ -71,6 +71,14 @@ def correctness(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions[["row", "group", "fold", "seed"]].assign(correct=right)
 
 
+def image_correctness(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a test image and view: source, view, fold, group, seeds, correct (0..1, the share of seeds)."""
+    right = frame.assign(correct=(predicted_class(frame) == frame["true_class"].to_numpy()).astype(float))
+    return right.groupby(["source", "view"], as_index=False).agg(
+        fold=("fold", "first"), group=("group", "first"), seeds=("seed", "nunique"), correct=("correct", "mean")
+    )
+
+
 def per_class(predictions: pd.DataFrame) -> pd.DataFrame:
     """class, precision, recall, f1, support and one-against-the-rest roc_auc of the test images."""
     test, classes = predictions, class_columns(predictions)

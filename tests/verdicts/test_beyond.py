@@ -13,7 +13,7 @@ from statsmodels.stats.multitest import multipletests
 from lib import figures
 from lib.config import CLASSES, MALIGNANT, Study, StudyPaths, backbones, scenarios
 from lib.verdicts import beyond
-from tests.verdicts.test_ladder import write_predictions
+from tests.verdicts.studies import write_predictions
 
 
 def frame(n: int = 400, scenario: str = "benign_malignant", seed: int = 0, skill: float = 1.5, groups=None):
@@ -23,7 +23,7 @@ def frame(n: int = 400, scenario: str = "benign_malignant", seed: int = 0, skill
     logits = generator.normal(0, skill, (n, len(names)))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     table = pd.DataFrame({"seed": 0, "source": [f"{k:05}.jpg" for k in range(n)], "image_id": "x"})
-    table = table.assign(group=np.arange(n) if groups is None else groups, view=0, part="test")
+    table = table.assign(fold=np.arange(n) % 10, group=np.arange(n) if groups is None else groups, view=0, part="test")
     table["true_class"] = [names[generator.choice(len(names), p=p)] for p in probabilities]
     return table.assign(**{name: probabilities[:, k] for k, name in enumerate(names)})
 
@@ -144,8 +144,10 @@ def study_of(tmp_path: Path, shares: dict[str, float], scenario_names=("three_ma
     paths = StudyPaths(tmp_path)
     for number, scenario in enumerate(scenario_names):
         for backbone, share in shares.items():
-            generator = np.random.default_rng([number, list(backbones()).index(backbone)])
-            write_predictions(paths, "clean", backbone, "finetune", share, n, scenario=scenario, generator=generator)
+            files = n // len(scenarios()[scenario].label_of())
+            order = 10 * number + list(backbones()).index(backbone)
+            cell = {"files": files, "views": files + 5, "scenario": scenario, "order": order}
+            write_predictions(paths, "clean", backbone, "finetune", share, **cell)
     return beyond.found(paths, Study(scenarios=list(scenario_names)))
 
 
@@ -210,12 +212,24 @@ def test_tied_models_share_their_rank():
 def test_seeds_spread_beside_sampling(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     for seed, share in enumerate((0.80, 0.82, 0.87)):
-        write_predictions(paths, "clean", "MobileNet", "transfer", share, 500, seed=seed)
+        write_predictions(paths, "clean", "MobileNet", "transfer", share, seed=seed)
     cells = beyond.found(paths, Study(seeds=[0, 1, 2], scenarios=["three_malignant"]))
     row = beyond.seed_spread(cells).iloc[0]
     assert (row["seeds"], row["lowest"], row["highest"]) == (3, 0.80, 0.87)
     assert row["seed_sd"] == pytest.approx(np.std([0.80, 0.82, 0.87], ddof=1))
-    assert row["sampling_sd"] == pytest.approx(np.sqrt(0.8 * 0.2 / 500), rel=0.1)
+    assert row["sampling_sd"] == pytest.approx(np.sqrt(0.8 * 0.2 / 600), rel=0.1)
+    assert row["folds"] == 10 and row["fold_sd"] == pytest.approx(np.sqrt(0.83 * 0.17 / 60), rel=0.6)
+
+
+def test_models_are_compared_on_the_folds_that_both_trained(tmp_path: Path):
+    paths = StudyPaths(tmp_path)
+    write_predictions(paths, "clean", "MobileNet", "finetune", 0.8, folds=[0, 3])
+    write_predictions(paths, "clean", "ResNet50", "finetune", 0.9)
+    cells = beyond.found(paths, Study(scenarios=["three_malignant"]))
+    assert all((frame["view"] == 0).all() for frame in cells.values())
+    row = beyond.compare_backbones(cells).iloc[0]
+    assert row["images"] == (cells["three_malignant", "ResNet50", "finetune"]["fold"].isin([0, 3])).sum()
+    assert row["difference"] > 0
 
 
 def test_a_study_without_runs_says_so_in_every_table(tmp_path: Path):

@@ -1,0 +1,125 @@
+"""Claims that need no trained model: counts of the data set, the printed test sets, k-means, Grad-CAM.
+
+A count is compared as it is. Dice is judged by the interval of its mean: yes above the claimed value, no below it.
+Grad-CAM's claim is a direction (lib.verdicts.model_claims): is the lesion's share of the map larger than its share of
+the image? Intervals resample groups.
+"""
+
+import numpy as np
+import pandas as pd
+
+from lib.config import MALIGNANT, StudyPaths
+from lib.data import DIAGNOSIS_CLASSES
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, numbers_of, points, shifted, side, why
+from lib.verdicts.claims import COUNTS, Check, Rules
+from lib.verdicts.contradictions import sizes_of_table
+from lib.verdicts.evidence import Evidence
+from lib.verdicts.resampling import Estimate, mean_estimate, resampled_means
+
+
+def answer_of_data(test: Check, evidence: Evidence) -> Answer:
+    """The answer to a claim about the data set, the printed tables, k-means or Grad-CAM."""
+    if test.measure == "none":
+        return Answer(NOT_TESTED, test.reason)
+    if test.measure == "test_images":
+        holds, said, numbers = sizes_of_table(test, evidence)
+        return Answer({True: YES, False: NO, None: NOT_TESTED}[holds], said, numbers)
+    if test.measure == "segmentation_dice":
+        return _segmentation(test, evidence)
+    if test.measure == "gradcam_focus":
+        return _focus(test, evidence)
+    assert test.measure in COUNTS
+    value, unit = _count(test.measure, evidence)
+    if value is None:
+        return Answer(NOT_TESTED, unit)
+    name, target = test.comparison
+    holds = {"equals": value == target, "at_least": value >= target, "at_most": value <= target}[name]
+    return Answer(YES if holds else NO, f"{unit}: {value:g}", {"value": float(value), "claimed": target})
+
+
+def _segmentation(test: Check, evidence: Evidence) -> Answer:
+    table = _segmented(evidence.paths)
+    if "dice" not in table or table["dice"].isna().all():
+        return Answer(NOT_TESTED, "no ground-truth masks")
+    known = table[table["dice"].notna()]
+    groups = known["group"] if "group" in known else known["source"]
+    found = _mean_over_groups(known["dice"].to_numpy(), groups.to_numpy(), evidence.rules)
+    outcome = YES if found.low >= test.at_least else NO if found.high < test.at_least else UNDECIDED
+    numbers = {"dice": found.value, "low": found.low, "high": found.high, "at_least": test.at_least}
+    numbers |= {name: float(known[name].mean()) for name in ("dice_best", "dice_union") if name in known}
+    said = (
+        f"mean Dice of the named cluster {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {len(known)} masks"
+    )
+    if "dice_union" in numbers:
+        said += f"; no naming reaches more than {numbers['dice_union']:.2f} (best union of clusters)"
+    if outcome == UNDECIDED:
+        said += ": more masks would decide"
+    return Answer(outcome, said, numbers | {"masks": len(known)})
+
+
+def _focus(test: Check, evidence: Evidence) -> Answer:
+    table = _explained(evidence.paths)
+    if not {"share_in_lesion", "lesion_area"} <= set(table.columns):
+        return Answer(NOT_TESTED, "no Grad-CAM map with the lesion's share of map and image")
+    table = table.dropna(subset=["share_in_lesion", "lesion_area"])
+    if table.empty:
+        return Answer(NOT_TESTED, "no Grad-CAM map has a segmented lesion")
+    groups = (table["group"] if "group" in table else table["source"]).to_numpy()
+    excess = (table["share_in_lesion"] - table["lesion_area"]).to_numpy()
+    rules = evidence.rules
+    found = _mean_over_groups(excess, groups, rules)
+    lead = shifted(found, -test.above / 100)
+    outcome = side(lead, rules)
+    numbers = numbers_of(found, "excess")
+    numbers |= {name: 100 * float(table[name].mean()) for name in ("share_in_lesion", "lesion_area")}
+    numbers |= {"maps": len(table), "groups": len(np.unique(groups))}
+    said = "the lesion holds {share_in_lesion:.1f} % of the map and {lesion_area:.1f} % of the image".format(**numbers)
+    said += f": {points(found)} over {len(table)} maps{why(outcome, lead, rules)}"
+    return Answer(outcome, said + (": more maps would decide" if outcome == UNDECIDED else ""), numbers)
+
+
+def _mean_over_groups(values: np.ndarray, groups: np.ndarray, rules: Rules) -> Estimate:
+    resampled = resampled_means(values, groups, rules.resamples, rules.seed)[:, 0]
+    return mean_estimate(float(values.mean()), resampled, level=rules.level)
+
+
+def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:
+    """A count of the data set and what it counts; or None and why there is none.
+
+    Args:
+        measure: images, classes, contradictory_contents, label_disagreements or benign_share.
+    """
+    audit, index_file = evidence.dataset_audit, evidence.paths.image_index
+    if measure == "images":
+        if "files" not in audit:
+            return None, "the data set was not audited"
+        copies = audit.get("marked_copies", 0)
+        left_out = f", {copies} marked as copies left out" if copies else ""
+        return audit["files"] - copies, f"readable image files{left_out}"
+    if measure == "contradictory_contents":
+        what = "contents filed under more than one class"
+        return (audit[measure], what) if measure in audit else (None, "the data set was not audited")
+    if not index_file.is_file():
+        return None, "the data set was not audited"
+    index = pd.read_parquet(index_file)
+    if measure == "classes":
+        return int(index["class"].nunique()), "classes with images"
+    if measure == "benign_share":
+        return float(1 - index["class"].isin(MALIGNANT).mean()), "share of benign images"
+    known = index[index["diagnosis"] != ""]
+    if known.empty:
+        return None, "no metadata with official diagnoses"
+    disagree = [label not in DIAGNOSIS_CLASSES[code] for label, code in zip(known["class"], known["diagnosis"])]
+    return int(np.sum(disagree)), f"labels that contradict the official diagnosis, of {len(known)} with one"
+
+
+def _explained(paths: StudyPaths) -> pd.DataFrame:
+    """The rows of every table that 06_gradcam left (share_in_lesion, lesion_area, group, ...); empty without one."""
+    files = sorted(paths.gradcam.glob("*/*/maps.csv")) or [paths.gradcam_table]
+    tables = [pd.read_csv(file) for file in files if file.is_file()]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _segmented(paths: StudyPaths) -> pd.DataFrame:
+    """kmeans/segmentation.csv; empty where nothing was segmented."""
+    return pd.read_csv(paths.segmentation) if paths.segmentation.is_file() else pd.DataFrame()

@@ -1,0 +1,85 @@
+"""Predictions of studies whose truth is planted: pool, protocols and folds are made by the code that a study runs."""
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from lib.config import StudyPaths, run_predictions, scenarios
+from lib.data.pool import pool_views
+from lib.data.protocols import FOLDS, NO_PART, deal, parts_of_fold
+
+
+@cache
+def views_of(scenario: str, protocol: str, files: int, views: int, files_a_group: int) -> pd.DataFrame:
+    """The views that take part in a scenario under a protocol, with their tenth.
+
+    Args:
+        files, views: of each class of the data set that the scenario covers.
+    """
+    classes = [name for names in scenarios()[scenario].classes.values() for name in names]
+    rows = [(name, number) for name in classes for number in range(files)]
+    index = pd.DataFrame(rows, columns=["class", "number"])
+    index["image_id"] = [f"{name[:3]}{number:05}" for name, number in rows]
+    index["source"] = "Train/" + index["class"] + "/" + index["image_id"] + ".jpg"
+    index["group"] = np.arange(len(index)) // files_a_group
+    index = index.assign(near_group=np.arange(len(index)), diagnosis="")
+    both = files * len(classes)  # no view of the second pool beyond the files themselves
+    pool = pool_views(index, dict.fromkeys(classes, views), both, seed=0)
+    table, _ = deal(index, pool, protocol, seed=0)
+    rows = table[["row", "group"]].join(pool[["source", "image_id", "view"]])
+    rows = rows.assign(label=table["class"].map(scenarios()[scenario].label_of()))
+    rows["tenth"] = table["tenth_two" if scenario == "benign_malignant" else "tenth_nine"]
+    return rows[rows["tenth"] != NO_PART].reset_index(drop=True)
+
+
+def write_predictions(
+    paths: StudyPaths,
+    protocol: str,
+    backbone: str,
+    phase: str,
+    share: float,
+    files: int = 200,
+    views: int = 300,
+    files_a_group: int = 1,
+    scenario: str = "three_malignant",
+    seed: int = 0,
+    folds: Iterable[int] = range(FOLDS),
+    order: int = 0,
+) -> pd.DataFrame:
+    """Save predictions where a training run would, of which exactly the share of `share` is right.
+
+    Under `clean` that is the share of the originals, under the other protocols that of all views.
+
+    Args:
+        order: which images are right. Cells of the same order are right on the same images as far as their shares
+            allow; cells of different orders err independently.
+
+    Returns:
+        All rows of the file.
+    """
+    chosen, held_out = parts_of(scenario, protocol, files, views, files_a_group, tuple(folds))
+    names = scenarios()[scenario].names
+    scored = chosen["view"].to_numpy() == 0 if protocol == "clean" else np.ones(len(chosen), bool)
+    place = np.random.default_rng(order).permutation(len(chosen))
+    place = np.searchsorted(np.sort(place[scored]), place)  # its place among those that are scored
+    right = pd.Series(place < round(share * scored.sum()), index=chosen["row"])[held_out["row"]].to_numpy()
+    truth = held_out["true_class"].map(names.index).to_numpy()
+    predicted = np.where(right, truth, (truth + 1) % len(names))
+    probability = np.where(np.arange(len(names)) == predicted[:, None], 0.8, 0.2 / (len(names) - 1))
+    table = held_out.assign(**dict(zip(names, probability.astype(np.float32).T)))
+    folder = paths.run(protocol, "native", scenario, backbone, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(run_predictions(folder, phase))
+    return table
+
+
+@cache
+def parts_of(scenario: str, protocol: str, files: int, views: int, files_a_group: int, folds: tuple[int, ...]):
+    """The views of `views_of`, and what a run describes of those that each fold holds out."""
+    chosen = views_of(scenario, protocol, files, views, files_a_group)
+    parts = pd.concat([parts_of_fold(chosen, fold) for fold in folds], ignore_index=True)
+    held_out = parts[parts["part"] != "train"].rename(columns={"label": "true_class"})
+    columns = ["fold", "row", "source", "image_id", "group", "view", "part", "true_class"]
+    return chosen, held_out[columns].reset_index(drop=True)
