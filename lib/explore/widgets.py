@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config import StudyPaths, params
-from lib.data import UnreadableImage, class_columns, preprocess, read_predictions, splits
+from lib.data import UnreadableImage, class_columns, preprocess, read_predictions, select
 from lib.explain import gradcam, kmeans
 from lib.explore.html import STYLE, about_neighbours, bars, choice, figure, grid, headline, panel, paragraph, plain
 from lib.explore.results import (
@@ -116,7 +116,7 @@ class Explorer:
         if self.paths.image_index.is_file():
             lesions = pd.read_parquet(self.paths.image_index, columns=["source", "lesion_id"])
             views["lesion_id"] = views["source"].map(lesions.set_index("source")["lesion_id"]).fillna("")
-        self.pool = splits.select(views, params.scenarios()[chosen["scenario"]])
+        self.pool = select(views, params.scenarios()[chosen["scenario"]])
         added = self.pool[["source", "view", "row", "lesion_id", "folder_class", "class"]]
         self.names = class_columns(predictions)
         self.predictions = predictions
