@@ -22,7 +22,6 @@ PAPER_IMAGES = 2357  # abstract, sections III and IV.A
 def dataset_audit(
     index: pd.DataFrame,
     unreadable: pd.DataFrame,
-    views: Mapping[str, pd.DataFrame] | None = None,
     published: Mapping[str, Any] | None = None,
     scenarios: Mapping[str, Scenario] | None = None,
 ) -> dict[str, Any]:
@@ -30,7 +29,6 @@ def dataset_audit(
 
     Args:
         index, unreadable: what lib.data.build_index returns.
-        views: protocol -> the views that lib.data.splits.split makes of `index`; adds their ceilings.
         published: what lib.audit.printed_tables found in the printed tables; adds its test-set sizes to the comparison.
         scenarios: by name; the paper's four if None.
 
@@ -53,8 +51,8 @@ def dataset_audit(
         label_disagreements: the same as a cross table {class: {official code: files}}.
         official_diagnoses: the cross table of all files with a diagnosis, agreeing ones too.
         class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels}}.
-        accuracy_ceiling: {"raw" or protocol: {scenario: x}}, as `accuracy_ceiling` has it, over the files of the
-            scenario's classes, or over the test part of a protocol; None where there is none.
+        accuracy_ceiling: {"raw": {scenario: x}}, as `accuracy_ceiling` has it, over the files of the scenario's
+            classes; None where there is none. Those of the protocols: `protocol_ceilings`.
         paper: the number of images the paper gives against the number found.
         test_of_8_1_1: for each scenario, the images of its classes, a tenth of them (smallest, largest: each class's
             tenth rounded down or up), the test-set sizes that fit the printed table (one for each group of rows, none
@@ -93,8 +91,7 @@ def dataset_audit(
         "label_disagreements": _cross_table(disagreeing),
         "official_diagnoses": _cross_table(official),
         "class_counts": _class_counts(index, set(contradictory.index)),
-        "accuracy_ceiling": {"raw": _ceilings(index, scenarios)}
-        | {protocol: protocol_ceilings(index, table, scenarios) for protocol, table in (views or {}).items()},
+        "accuracy_ceiling": {"raw": _ceilings(index, scenarios)},
         "paper": _against_paper(index),
         "test_of_8_1_1": _tenths(index, published, scenarios),
     }
@@ -116,27 +113,21 @@ def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float:
     return float(counts.groupby(level="content").max().sum() / counts.sum()) if len(counts) else float("nan")
 
 
-def protocol_ceilings(
-    index: pd.DataFrame, views: pd.DataFrame, scenarios: Mapping[str, Scenario]
-) -> dict[str, float | None]:
-    """`accuracy_ceiling` of the test part of a protocol, for each scenario.
+def protocol_ceilings(index: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -> dict[str, float | None]:
+    """`accuracy_ceiling` of what a protocol tests over all folds, for each scenario.
 
     All views of a picture count as that picture: a classifier that gives a picture and its turned, mirrored or
     contrast-changed view different answers could in principle pass it, but not by looking at the lesion.
 
     Args:
         index: columns source and content.
-        views: what lib.data.splits.split returns.
+        chosen: scenario -> the views that take part (source, label), as lib.data.protocols.select gives them; those of
+            a scenario that is tested on originals alone without the others.
     """
-    from lib.data import select
-
     contents = index.set_index("source")["content"]
-    ceilings = {}
-    for name, scenario in scenarios.items():
-        chosen = select(views, scenario)
-        test = chosen[chosen["part"] == "test"]
-        ceilings[name] = _known(accuracy_ceiling(test["source"].map(contents), test["label"]))
-    return ceilings
+    return {
+        name: _known(accuracy_ceiling(views["source"].map(contents), views["label"])) for name, views in chosen.items()
+    }
 
 
 def disagrees(index: pd.DataFrame) -> np.ndarray:
