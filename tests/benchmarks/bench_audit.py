@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lib.audit import dataset_audit
-from lib.config import CLASSES, Study
-from lib.data import duplicates, splits
+from lib.config import CLASSES
+from lib.data import duplicates
 
 SMALL, LARGE, MEMORY_AT = 1_000, 50_000, 25_000
 
@@ -26,7 +26,7 @@ def measure() -> list[dict]:
     return [
         common.ratio(
             "audit_scaling",
-            f"audit of {LARGE:,} images (near-duplicates, groups, clean protocol, counts) / n log n from {SMALL:,}",
+            f"audit of {LARGE:,} images (near-duplicates, groups, counts) / n log n from {SMALL:,}",
             large,
             expected,
             "s",
@@ -53,9 +53,7 @@ def audit_of(count: int) -> dict:
     """All that 01_audit does after the files are decoded, on a made-up index with one image in twenty near another."""
     index, thumbnails = _index(count)
     index = duplicates.add_groups(index, thumbnails, 8, 9.0)
-    study = Study()
-    views, _ = splits.split(index, "clean", study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
-    return dataset_audit(index, pd.DataFrame(), {"clean": views})
+    return dataset_audit(index, pd.DataFrame())
 
 
 def _index(count: int) -> tuple[pd.DataFrame, np.ndarray]:

@@ -81,7 +81,7 @@ def prepare(folder: Path) -> None:
     counts = index["class"].value_counts()
     sizes = {name: int(counts[name]) for name in CLASSES}
     views, _ = splits.split(index, "grouped", sizes, 10, 2, 0)
-    dataset_audit(index, unreadable, {"grouped": views})
+    dataset_audit(index, unreadable)
     preprocess.write_images(
         views, decode, folder / "data", folder / "images.npy", SIZE, 0, 180.0, 0.3, os.cpu_count() or 1
     )

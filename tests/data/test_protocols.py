@@ -7,7 +7,7 @@ import pytest
 from lib.config import params
 from lib.data import (
     FOLDS,
-    dataset,
+    build_index,
     deal,
     labels_that_hold,
     not_evaluable,
@@ -200,4 +200,4 @@ def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(rea
 def real_index(real_data, real_metadata):
     study = params.Study()
     bits, difference = study.near_duplicate_bits, study.near_duplicate_difference
-    return dataset.read(dataset.find(str(real_data)), real_metadata, bits, difference)[0]
+    return build_index(dataset.find(str(real_data)), real_metadata, bits, difference)[0]
