@@ -205,6 +205,11 @@ class StudyPaths:
         return self.tables / f"table_{number}.csv"
 
     @property
+    def ladder(self) -> Path:
+        """From the printed accuracy to the honest one, a row a rung: lib.verdicts.ladder."""
+        return self.tables / "ladder.csv"
+
+    @property
     def claims(self) -> Path:
         return self.root / "claims.json"
 

@@ -14,12 +14,13 @@ from lib.data.predictions import (
     without,
 )
 from lib.data.preprocess import release
-from lib.data.protocols import FOLDS, deal, labels_that_hold, not_evaluable, parts_of_fold, select, share_seen
+from lib.data.protocols import FOLDS, NO_PART, deal, labels_that_hold, not_evaluable, parts_of_fold, select, share_seen
 from lib.data.threads import map_in_threads
 
 __all__ = [
     "DESCRIPTION",
     "FOLDS",
+    "NO_PART",
     "POOLS",
     "deal",
     "examples",

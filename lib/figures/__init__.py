@@ -1,15 +1,15 @@
 """How a table looks as a figure."""
 
-from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary, waterfall
+from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary
 from lib.figures.dataset import class_counts, sample_images, worst_cases
-from lib.figures.ladder import ladder
+from lib.figures.ladder import RUNG_NAMES, ladder
 from lib.figures.predictions import confusion_matrix, decision_curves, reliability, roc
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
 from lib.figures.style import encode, roman
 from lib.figures.training import training_curves
 
 __all__ = [
-    "ladder",
+    "RUNG_NAMES",
     "accuracy_comparison",
     "class_counts",
     "confusion_matrix",
@@ -18,6 +18,7 @@ __all__ = [
     "encode",
     "fitting_sizes",
     "input_ranges",
+    "ladder",
     "ranks",
     "reliability",
     "roc",
@@ -26,6 +27,5 @@ __all__ = [
     "scenario_summary",
     "sizes_against_split",
     "training_curves",
-    "waterfall",
     "worst_cases",
 ]

@@ -1,6 +1,6 @@
 """Figures of accuracies: printed beside ours, step by step, by input range, and the models ranked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import fill
 
 import numpy as np
@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib.figures.style import (
-    COLOURS,
     INK,
     MARKERS,
     MUTED,
@@ -16,9 +15,7 @@ from lib.figures.style import (
     RULE,
     SERIES_MARKERS,
     colour_of,
-    empty_panel,
     legend,
-    one_line,
     one_panel,
     panels,
     percent,
@@ -96,50 +93,6 @@ def scenario_summary(results: pd.DataFrame) -> Figure:
     axis.yaxis.set_major_formatter(percent)
     axis.grid(axis="y")
     legend(figure, [axis])
-    return figure
-
-
-@styled
-def waterfall(ways: Mapping[str, pd.DataFrame]) -> Figure:
-    """The way from the printed accuracy to the honest one: what each step adds or takes, a panel a scenario.
-
-    Args:
-        ways: panel title -> table with `stage` (printed, published, grouped, clean, in this order), `accuracy`,
-            `low`, `high` (fractions of 1, NaN where not measured). A step over a missing stage is one step.
-    """
-    figure, axes = panels(len(ways), width=2.75, height=3.1, sharey=True, columns=4)
-    for axis, (title, way) in zip(axes, ways.items()):
-        axis.set_title(fill(one_line(title), 24), fontsize=9)
-        known = way[np.isfinite(way["accuracy"])].reset_index(drop=True)
-        if len(known) < 2:
-            empty_panel(axis, "not measured")
-            continue
-        before = known["accuracy"][0]
-        axis.bar(0, before, 0.7, color=COLOURS["printed"])
-        axis.text(0, before + 0.015, f"{100 * before:.1f}", ha="center", va="bottom", fontsize=7.5)
-        for place, row in enumerate(known.iloc[1:].itertuples(), start=1):
-            step = row.accuracy - before
-            axis.plot([place - 1 + 0.35, place + 0.35], [before, before], color=MUTED, lw=0.8)
-            axis.bar(place, step, 0.7, bottom=before, color=colour_of(row.stage))
-            axis.plot([place, place], [row.low, row.high], color=INK, lw=1)
-            top = np.nanmax([row.accuracy, before, row.high])
-            axis.text(place, top + 0.015, f"{100 * step:+.1f}", ha="center", va="bottom", fontsize=7.5)
-            before = row.accuracy
-        last = known.iloc[-1]
-        axis.plot([len(known) - 1 + 0.35, len(known) + 0.35], [before, before], color=MUTED, lw=0.8)
-        axis.bar(len(known), before, 0.7, color=colour_of(last["stage"]))
-        axis.text(len(known), before + 0.015, f"{100 * before:.1f}", ha="center", va="bottom", fontsize=7.5)
-        names = {"published": "our run,\nleak kept", "grouped": "split by\nlesion", "clean": "labels\nright"}
-        if "grouped" not in set(known["stage"]):
-            names["clean"] = "leak gone,\nlabels right"
-        steps = [names.get(stage, stage) for stage in known["stage"][1:]]
-        axis.set_xticks(range(len(known) + 1), ["printed", *steps, last["stage"]], fontsize=6.5)
-        axis.tick_params(axis="x", length=0)
-        axis.set_ylim(0, 1.12)
-        axis.set_yticks(np.arange(0, 1.01, 0.25))
-        axis.yaxis.set_major_formatter(percent)
-        axis.grid(axis="y")
-    axes[0].set_ylabel("test accuracy, %")
     return figure
 
 

@@ -17,8 +17,9 @@ def training_curves(
     """Training and validation accuracy or loss over the epochs, a panel a history (Figs. 8-9, 11-12, 14-15, 17-18).
 
     Args:
-        histories: panel title -> the rows of history.csv (epoch, phase, loss, accuracy, val_loss, val_accuracy),
-            transfer epochs first; an empty table gives a panel that says so.
+        histories: panel title -> the rows of history.csv (fold, epoch, phase, loss, accuracy, val_loss, val_accuracy),
+            transfer epochs first; an empty table gives a panel that says so. Of the folds after the first, the
+            validation curve alone is drawn, thin.
         quantity: `accuracy` (fractions of 1) or `loss`.
         printed: the value that the paper prints for the validation curve's end, drawn as a dotted line.
     """
@@ -28,6 +29,11 @@ def training_curves(
         if history is None or history.empty:
             empty_panel(axis, "no run")
             continue
+        first, *others = [rows for _, rows in history.groupby("fold")]
+        for rows in others:
+            curve = rows[f"val_{quantity}"]
+            axis.plot(np.arange(1, len(curve) + 1), curve, color=COLOURS["validation"], lw=0.6, alpha=0.45)
+        history = first
         epochs = np.arange(1, len(history) + 1)
         axis.plot(epochs, history[quantity], color=COLOURS["train"], ls="--", label="training")
         axis.plot(epochs, history[f"val_{quantity}"], color=COLOURS["validation"], label="validation")

@@ -29,8 +29,8 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     transferred = table.groupby(["protocol", "preprocessing", "backbone"])["seeds"].max() > 0
     for record in to_records(table):
         cell = {axis: record[axis] for axis in ("protocol", "preprocessing", "backbone")} | {"scenario": scenario}
-        evaluated = f"evaluate-{cell['protocol']}-{cell['preprocessing']}-{scenario}"
-        folder = f"evaluation/{cell['protocol']}/{cell['preprocessing']}/{scenario}/metrics.csv"
+        evaluated = f"evaluate-{cell['preprocessing']}-{scenario}"
+        folder = f"evaluation/{cell['preprocessing']}/{scenario}/metrics.csv"
         row = {k: record[k] for k in ("protocol", "preprocessing", "phase", "seeds")} | {"_link": {}, "_title": {}}
         row |= {"model": backbones()[record["backbone"]].printed, "backbone": record["backbone"]}
         row["phase_name"] = html.PHASE_NAMES[record["phase"]]
@@ -62,11 +62,12 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name),
             html.column(f"{measure}_difference", "diff.", "difference", group=name),
         ]
-    seeds = f"mean over seeds {', '.join(map(str, study.seeds))}" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
+    seeds = f"seeds {', '.join(map(str, study.seeds))} together" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     caption = (
         f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
         f"and as reproduced, per cent; {seeds}. Differences in percentage points, ours minus printed. In square "
-        "brackets the 95 % Wilson interval; n is the number of test images. Model names as the paper prints them."
+        "brackets the 95 % interval of the mean, whole lesions resampled; n counts what was tested over all folds, "
+        "views under published, originals under the others. Model names as the paper prints them."
     )
     filters = ["protocol", "phase_name", "model", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
     return html.table(
@@ -128,8 +129,8 @@ def literature_table(paths: StudyPaths, study: Study) -> HTML:
 def mcnemar(paths: StudyPaths, study: Study) -> HTML:
     """McNemar's test of each baseline against the proposed model on the same test images."""
     rows = []
-    for cell in study.cells("protocol", "preprocessing", "scenario"):
-        table = read_csv(paths.evaluation(*cell.values()) / "mcnemar.csv")
+    for cell in study.cells("preprocessing", "scenario"):
+        table = read_csv(paths.evaluation(**cell) / "mcnemar.csv")
         run = f"evaluate-{'-'.join(cell.values())}"
         for record in to_records(table) if table is not None else []:
             row = cell | record | {"_link": {"p_value": html.notebook(paths, run)}}
@@ -152,7 +153,7 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
     filters = ["scenario_title", "protocol", "phase_name", "baseline"]
     data = pd.DataFrame([{k: v for k, v in row.items() if not k.startswith("_")} for row in rows])
     return html.table(
-        "mcnemar", caption, columns, rows, source="evaluation/*/*/*/mcnemar.csv", filters=filters, data=data
+        "mcnemar", caption, columns, rows, source="evaluation/*/*/mcnemar.csv", filters=filters, data=data
     )
 
 
@@ -194,8 +195,8 @@ def _why_empty(cell: Mapping[str, str], study: Study, runs: pd.DataFrame) -> str
             return status
     if not any(all(c[axis] == cell[axis] for axis in cell) for c in study.cells(*cell)):
         return "left out"
-    without_backbone = {axis: value for axis, value in cell.items() if axis != "backbone"}
-    evaluated = set(rows_where(runs, step="evaluate", **without_backbone)["status"])
+    evaluation = {axis: cell[axis] for axis in ("preprocessing", "scenario")}
+    evaluated = set(rows_where(runs, step="evaluate", **evaluation)["status"])
     return "failed" if "failed" in evaluated else "not run"
 
 

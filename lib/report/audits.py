@@ -1,6 +1,7 @@
 """What the report says of the printed tables, of the data set and its labels, and of the protocols."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,8 +9,9 @@ from IPython.display import HTML
 
 from lib import figures
 from lib.config import Study, StudyPaths, read_json
+from lib.data import NO_PART, POOLS
 from lib.report import html
-from lib.report.data import read_csv, read_parquet, read_prepared, to_records
+from lib.report.data import read_csv, read_parquet, read_pool, to_records
 
 MOST_CONTRADICTORY, MOST_SUSPECTS = 5, 25  # pictures and labels that are shown; the files have all
 DATA_SET_CAPTIONS = {
@@ -111,9 +113,9 @@ def dataset_audit(paths: StudyPaths) -> HTML:
 
 def worst_cases(paths: StudyPaths, study: Study) -> HTML:
     """Pictures filed under more than one class, side by side with the classes they are filed under."""
-    index, images = read_prepared(paths, study.protocols[0])
+    views, images = read_pool(paths)
     files = read_parquet(paths.image_index)
-    if index is None or files is None:
+    if views is None or files is None:
         return html.missing("No index of the data set's images: contradictory pictures cannot be shown.")
     classes = files.groupby("content")["class"].agg(lambda names: sorted(set(names)))
     contradictory = classes[classes.map(len) > 1]
@@ -122,7 +124,7 @@ def worst_cases(paths: StudyPaths, study: Study) -> HTML:
     shown = []
     for content, names in contradictory.head(MOST_CONTRADICTORY).items():
         sources = set(files.loc[files["content"] == content, "source"])
-        rows = index[index["source"].isin(sources) & (index["view"] == 0)]
+        rows = views[views["source"].isin(sources) & (views["view"] == 0)]
         if len(rows):
             shown.append((" = ".join(names), images[rows.index[0]]))
     if not shown:
@@ -161,89 +163,96 @@ def label_errors(suspects: Mapping[str, Any]) -> HTML:
 
 
 def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
-    """Images in each part under each protocol, and how many groups (lesions, duplicates) lie in more than one part."""
-    rows = []
+    """What takes part under each protocol, what of the test was seen in training, and the best accuracy possible."""
+    views, rows = read_parquet(paths.views), []
     for protocol in study.protocols:
-        index = read_parquet(paths.index(protocol))
-        if index is None:
+        table = read_parquet(paths.protocol(protocol))
+        if table is None or views is None:
             continue
-        for column, pool in (("part", "nine classes"), ("part_two_classes", "benign and malignant")):
-            if column in index:
-                used = index[index[column].fillna("") != ""]
-                parts = used[column].value_counts()
-                crossing = int((used.groupby("group")[column].nunique() > 1).sum())
-                row = {"protocol": protocol, "pool": pool} | {p: int(parts.get(p, 0)) for p in ("train", "val", "test")}
-                originals = int((used[used[column] == "test"]["view"] == 0).sum())
-                rows.append(row | {"originals": originals, "crossing": crossing, "groups": used["group"].nunique()})
+        for pool in POOLS:
+            used = table[table[f"tenth_{pool}"] != NO_PART]
+            tested = used.groupby(f"tenth_{pool}").size()
+            whole = used.groupby("group")[f"tenth_{pool}"].nunique()
+            row = {"protocol": protocol, "pool": pool.replace("_", " "), "views": len(used)}
+            row |= {"originals": int((views.loc[used["row"], "view"] == 0).sum()), "groups": len(whole)}
+            row |= {"least": tested.min(), "most": tested.max(), "crossing": int((whole > 1).sum())}
+            rows.append(row)
     if not rows:
         return html.missing("No prepared images: nothing to count.")
     columns = [
+        *(html.column("protocol", "Protocol", "head"), html.column("pool", "Pool")),
+        *(html.column("views", "Views", "count"), html.column("originals", "Of them originals", "count")),
         *(
-            html.column("protocol", "Protocol", "head"),
-            html.column("pool", "Pool"),
-            html.column("train", "Train", "count"),
+            html.column("least", "smallest", "count", "Tenth, views"),
+            html.column("most", "largest", "count", "Tenth, views"),
         ),
-        *(html.column("val", "Validation", "count"), html.column("test", "Test", "count")),
-        html.column("originals", "Test images that are originals", "count"),
-        *(html.column("groups", "Groups", "count"), html.column("crossing", "Groups in more than one part", "count")),
+        *(html.column("groups", "Groups", "count"), html.column("crossing", "Groups in several tenths", "count")),
     ]
     caption = (
-        "Images in each part. A group is a lesion with all its images, their duplicates and near-duplicates; a group "
-        "in more than one part is a leak."
+        "Views that take part. Each tenth is the test set of one fold. A group is a lesion with all its images, their "
+        "duplicates and near-duplicates; a group in several tenths is a leak."
     )
-    parts = [html.table("protocol-sizes", caption, columns, rows, source="prepared/*/index.parquet")]
-    seen = [
-        {"protocol": protocol} | record
-        for protocol in study.protocols
-        if (table := read_csv(paths.seen_in_training(protocol))) is not None
-        for record in to_records(table)
-    ]
-    if seen:
-        caption = "Test images that were seen in training, as the same file or as another image of the same group."
-        parts.append(html.records_table("seen-in-training", caption, seen, "prepared/*/seen_in_training.csv"))
+    parts = [html.table("protocol-sizes", caption, columns, rows, source="prepared/*.parquet")]
+    seen = _of_protocols(paths.seen_in_training, study)
+    if len(seen):
+        seen = seen.assign(scenario_title=seen["scenario"].map(html.named))
+        columns = [
+            *(html.column("protocol", "Protocol", "head"), html.column("scenario_title", "Scenario")),
+            html.column("test_views", "Test views, all folds", "count"),
+            html.column("file", "same file", "percent", "Also in training, per cent of them"),
+            html.column("group", "same group", "percent", "Also in training, per cent of them"),
+        ]
+        caption = "Test views that were seen in training: another view of the same file, or of the same group."
+        parts.append(
+            html.table("seen-in-training", caption, columns, to_records(seen), "prepared/seen_in_training.csv",
+                       filters=["protocol"])
+        )  # fmt: skip
+    best = _of_protocols(paths.ceilings, study)
+    if len(best):
+        best = best.pivot(index="scenario", columns="protocol", values="ceiling")[_known(study, best)].reset_index()
+        best = best.assign(scenario=best["scenario"].map(html.named))
+        columns = [html.column("scenario", "Scenario", "head")]
+        columns += [html.column(protocol, protocol, "percent") for protocol in best.columns[1:]]
+        caption = "The best accuracy that any classifier can reach, per cent: one picture has one answer, whatever its "
+        caption += "labels say."
+        parts.append(html.table("ceilings", caption, columns, to_records(best), "prepared/ceilings.csv"))
     return html.joined(parts)
 
 
 def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
-    """What each protocol changed: labels corrected or dropped, classes with too few images to test."""
-    changes, small, parts = [], [], []
-    for protocol in study.protocols:
-        for table, rows in (
-            (read_csv(paths.label_changes(protocol)), changes),
-            (read_csv(paths.not_evaluable(protocol)), small),
-        ):
-            if table is not None:
-                rows += [{"protocol": protocol} | record for record in to_records(table)]
-    done = [p for p in study.protocols if read_csv(paths.label_changes(p)) is not None]
-    undone = [p for p in study.protocols if p not in done]
-    if undone:
-        parts.append(html.missing(f"Not prepared: {', '.join(undone)}."))
-    if changes:
-        table = pd.DataFrame(changes)
-        table["class"] = table["class"].replace("", None).fillna("dropped")
-        # the file that it is a copy of is in the download; here it would make every row its own kind
-        kinds = table.assign(reason=table["reason"].str.replace(r"^copy of .*", "copy of another file", regex=True))
-        counts = kinds.groupby(["protocol", "folder_class", "class", "reason"]).size().rename("images").reset_index()
+    """What `clean` changed: labels corrected or dropped; and the classes with too few images to test."""
+    changes, parts = read_csv(paths.label_changes), []
+    if changes is None and not paths.label_changes.is_file():
+        return html.missing("No prepared/label_changes.csv: what clean changed is not known.")
+    if changes is not None and len(changes):
+        changes["class"] = changes["class"].fillna("dropped")
+        kinds = changes.groupby(["folder_class", "class", "reason"]).size().rename("images").reset_index()
         columns = [
-            *(
-                html.column("protocol", "Protocol"),
-                html.column("folder_class", "Label of the folder"),
-                html.column("class", "Label used"),
-            ),
-            *(html.column("reason", "Reason"), html.column("images", "Images", "count")),
+            *(html.column("folder_class", "Label of the folder"), html.column("class", "Label used")),
+            *(html.column("reason", "Reason"), html.column("images", "Files", "count")),
         ]
-        caption = f"Labels that a protocol changed or images that it dropped: {len(table)} files, by kind."
-        source = "prepared/*/label_changes.csv"
+        dropped = int((changes["class"] == "dropped").sum())
+        caption = f"What clean does with labels: {len(changes) - dropped} files corrected, {dropped} dropped, by kind."
         parts.append(
-            html.table(
-                "label-changes", caption, columns, to_records(counts), source=source, filters=["protocol"], data=table
-            )
-        )
-    elif done:
-        parts.append(html.part("note", text=f"No label was changed under {', '.join(done)}."))
-    if small:
-        caption = "Classes with too few original test images: not evaluable, and left out of the scores."
-        parts.append(html.records_table("not-evaluable", caption, small, "prepared/*/not_evaluable.csv"))
-    elif done:
-        parts.append(html.part("note", text=f"Every class has enough test images under {', '.join(done)}."))
+            html.table("label-changes", caption, columns, to_records(kinds), "prepared/label_changes.csv",
+                       filters=["folder_class", "class"], data=changes, folded=len(kinds) > 12)
+        )  # fmt: skip
+    else:
+        parts.append(html.part("note", text="clean changed no label and dropped no file."))
+    few = _of_protocols(paths.not_evaluable, study)
+    if len(few):
+        caption = "Classes with too few original images over all folds: not evaluable, and left out of the scores."
+        parts.append(html.records_table("not-evaluable", caption, to_records(few), "prepared/not_evaluable.csv"))
+    else:
+        parts.append(html.part("note", text="Every class has enough images to be scored."))
     return html.joined(parts)
+
+
+def _of_protocols(path: Path, study: Study) -> pd.DataFrame:
+    """The rows of a table of 02_prepare_data on the study's protocols; empty where it is not there."""
+    table = read_csv(path)
+    return pd.DataFrame() if table is None else table[table["protocol"].isin(study.protocols)]
+
+
+def _known(study: Study, table: pd.DataFrame) -> list[str]:
+    return [protocol for protocol in study.protocols if protocol in set(table["protocol"])]

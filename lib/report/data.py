@@ -27,11 +27,12 @@ def read_picture(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "P", "I;16", "I") else "RGB"))
 
 
-def read_prepared(paths: StudyPaths, protocol: str) -> tuple[pd.DataFrame | None, np.ndarray | None]:
-    index = read_parquet(paths.index(protocol))
-    if index is None or not paths.images(protocol).is_file():
+def read_pool(paths: StudyPaths) -> tuple[pd.DataFrame | None, np.ndarray | None]:
+    """The views of the pool and their images, row by row; None twice where there is no pool."""
+    views = read_parquet(paths.views)
+    if views is None or not paths.images.is_file():
         return None, None
-    return index.reset_index(drop=True), np.load(paths.images(protocol), mmap_mode="r", allow_pickle=False)
+    return views, np.load(paths.images, mmap_mode="r", allow_pickle=False)
 
 
 def written(paths: StudyPaths, path: Path) -> Path:

@@ -230,7 +230,10 @@ def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:
         # full colour at 40 points: what the largest leaks come to
         share = min(abs(number) / 0.4, 1)
         sign = "above" if number > 0 else "below"
+        low, high = row.get("_interval", {}).get(column["key"], (None, None))
+        ends = f"[{signed(100 * low)}, {signed(100 * high)}]" if low is not None and high is not None else ""
         return cell | {
+            "small": ends,
             "text": signed(100 * number) if kind == "difference" else fine(100 * number),
             "style": f"--share:{share:.2f}",
             "class": f"number difference {sign}",

@@ -11,7 +11,7 @@ from lib import figures
 from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
 from lib.explain import kmeans
 from lib.report import html
-from lib.report.data import read_csv, read_parquet, read_picture, read_prepared, rows_where, to_records
+from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where, to_records
 from lib.report.tables import PROPOSED, scenario_table, shown_model, shown_scenarios, table_files
 
 PICTURES = 10  # of Grad-CAM and of k-means that are shown
@@ -19,38 +19,30 @@ PICTURES = 10  # of Grad-CAM and of k-means that are shown
 
 def samples_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 6: a picture of each class."""
-    protocol = study.protocols[0]
-    index, images = read_prepared(paths, protocol)
-    if index is None:
-        return html.missing(f"Fig. 6: no images were prepared under {protocol}.", figure=6)
-    rows = index[index["view"] == 0].groupby("folder_class").head(1).sort_values("folder_class")
-    figure = figures.sample_images([(row.folder_class, images[i]) for i, row in zip(rows.index, rows.itertuples())])
+    views, images = read_pool(paths)
+    if views is None:
+        return html.missing("Fig. 6: no images were prepared.", figure=6)
+    rows = views[views["view"] == 0].groupby("class").head(1).sort_values("class")
+    figure = figures.sample_images([(name, images[row]) for row, name in rows["class"].items()])
     caption = f"The first image of each class, {study.image_size} px" + html.if_synthetic(study) + "."
-    alt = "One image a class: " + ", ".join(rows["folder_class"])
-    source, runs = f"prepared/{protocol}/images.npy", _prepared_by(paths, protocol)
+    alt = "One image a class: " + ", ".join(rows["class"])
+    source, runs = "prepared/images.npy", _prepared_by(paths)
     return html.figure("fig-6", figure, "Sample images", caption, alt, source=source, runs=runs, paper=6)
 
 
 def counts_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 7: images a class, as found and after the pool was filled up by augmentation."""
-    protocol = study.protocols[0]
-    index = read_parquet(paths.index(protocol))
-    if index is None:
+    views = read_parquet(paths.views)
+    if views is None:
         return html.missing("Fig. 7: no images were prepared.", figure=7)
-    counts = pd.DataFrame({"files": index[index["view"] == 0]["folder_class"].value_counts()})
-    if "part" in index:
-        pool = index[index["part"].fillna("") != ""]
-        counts[f"pool of {protocol}, augmented"] = pool["class"].value_counts()
+    counts = {"files": views[views["view"] == 0], "views in the pool": views[views["in_nine_classes"]]}
+    counts = pd.DataFrame({name: rows["class"].value_counts() for name, rows in counts.items()})
     counts = counts.fillna(0).astype(int).sort_index()
     caption = "Images a class: files of the data set, and the pool of nine classes after augmentation."
     alt = "Bars of " + "; ".join(
         f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
     )
-    figure, source, runs = (
-        figures.class_counts(counts),
-        f"prepared/{protocol}/index.parquet",
-        _prepared_by(paths, protocol),
-    )
+    figure, source, runs = figures.class_counts(counts), "prepared/views.parquet", _prepared_by(paths)
     return html.figure("fig-7", figure, "Class sizes", caption, alt, source=source, runs=runs, paper=7)
 
 
@@ -75,12 +67,13 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     for quantity, number in numbers.items():
         figure = figures.training_curves(histories, quantity, printed if quantity == "accuracy" else None)
         ends = "; ".join(
-            f"{p}: validation {quantity} {h[f'val_{quantity}'].iloc[-1]:.3f} after {len(h)} epochs"
-            for p, h in histories.items()
-            if h is not None and len(h)
+            f"{protocol}, fold {fold}: {len(own)} epochs, last validation {quantity} {own[f'val_{quantity}'].iloc[-1]:.3f}"
+            for protocol, history in histories.items()
+            if history is not None and len(history)
+            for fold, own in [next(iter(history.groupby("fold")))]
         )
         caption = f"{title}: training and validation {quantity} of {model}{html.instead_of_proposed(model)}, "
-        caption += f"seed {study.seeds[0]}."
+        caption += f"seed {study.seeds[0]}. Thick lines are the first fold, thin lines the validation of the others."
         if quantity == "accuracy" and printed is not None:
             caption += " Compare the end of the blue line with the dotted line, the validation accuracy printed for it."
         name, title_of_figure = _name(scenario, quantity), f"{quantity.capitalize()} while training"
@@ -93,10 +86,10 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     """Figs. 10, 13, 16, 19: confusion matrices of `shown_model`, fine-tuned if it was, a panel a protocol."""
     number, title = _number(scenario, "confusion"), scenarios()[scenario].title
     names = scenarios()[scenario].names
-    matrices, runs, alt, model = {}, {}, [], shown_model(study, scenario)
+    matrices, alt, model = {}, [], shown_model(study, scenario)
+    table = read_csv(paths.evaluation(study.preprocessings[0], scenario) / "confusion.csv")
     for protocol in study.protocols:
-        table = read_csv(paths.evaluation(protocol, study.preprocessings[0], scenario) / "confusion.csv")
-        rows = rows_where(table, backbone=model, seed=study.seeds[0])
+        rows = rows_where(table, backbone=model, protocol=protocol)
         phase = next((p for p in reversed(PHASES) if len(rows) and (rows["phase"] == p).any()), None)
         if phase is None:
             matrices[protocol] = None
@@ -104,18 +97,18 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         counts = rows_where(rows, phase=phase).pivot(index="true_class", columns="predicted_class", values="count")
         counts = counts.reindex(index=names, columns=names, fill_value=0).fillna(0).astype(int)
         matrices[f"{protocol}, {html.PHASE_NAMES[phase].lower()}"] = counts
-        run = f"evaluate-{protocol}-{study.preprocessings[0]}-{scenario}"
-        runs[f"05_evaluate, {protocol}"] = html.notebook(paths, run)
         alt.append(f"{protocol}: {np.trace(counts.to_numpy())} of {counts.to_numpy().sum()} right")
-    if not runs:
+    if not alt:
         name = f"Fig. {number}" if number else f"Confusion matrices, {title.lower()}"
         return html.missing(f"{name}: {model} was not evaluated on this scenario.", figure=number)
     caption = (
-        f"{title}, {model}{html.instead_of_proposed(model)}: test images, seed {study.seeds[0]}; "
+        f"{title}, {model}{html.instead_of_proposed(model)}: what was tested, over all folds"
+        f"{' and seeds' if len(study.seeds) > 1 else ''}, views under published, originals under the others; "
         "the shade is the share of the true class, so a dark diagonal is a good model."
     )
     figure = figures.confusion_matrix(matrices)
-    source = f"evaluation/*/{study.preprocessings[0]}/{scenario}/confusion.csv"
+    source = f"evaluation/{study.preprocessings[0]}/{scenario}/confusion.csv"
+    runs = {"05_evaluate": html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{scenario}")}
     name, alt = _name(scenario, "confusion"), "; ".join(alt)
     return html.figure(name, figure, "Confusion", caption, alt, source=source, runs=runs, paper=number)
 
@@ -172,19 +165,17 @@ def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
 def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 4: the lesions that k-means finds, outlined on the images."""
     table = read_csv(paths.kmeans / "segmentation.csv")
-    index, images = next(
-        (pool for p in study.protocols if (pool := read_prepared(paths, p))[0] is not None), (None, None)
-    )
-    if table is None or index is None:
+    views, images = read_pool(paths)
+    if table is None or views is None:
         return html.missing("Fig. 4: there is no segmentation.csv, or no prepared image to draw it on.", figure=4)
-    places = index[index["view"] == 0].drop_duplicates("source").reset_index().set_index("source")["index"]
+    places = pd.Series(views.index, views["source"])[(views["view"] == 0).to_numpy()]
     shown = []
     for source in table["source"].iloc[:: max(1, len(table) // PICTURES)]:
         mask = paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png"
         if source in places and mask.is_file() and len(shown) < PICTURES:
             image = images[places[source]]
             lesion = kmeans.read_mask(mask, image.shape[:2])
-            shown.append((index.loc[places[source], "folder_class"], kmeans.outline(image, lesion)))
+            shown.append((views.loc[places[source], "class"], kmeans.outline(image, lesion)))
     if not shown:
         return html.missing("Fig. 4: there are no k-means masks of the prepared images.", figure=4)
     caption = f"The cluster named abnormal, outlined; k = {study.kmeans_k}" + html.if_synthetic(study) + "."
@@ -210,8 +201,8 @@ def _name(scenario: str, shows: str) -> str:
     return f"fig-{number}" if number else f"{scenario}-{shows}"
 
 
-def _prepared_by(paths: StudyPaths, protocol: str) -> dict[str, str]:
-    return {f"02_prepare_data, {protocol}": html.notebook(paths, f"prepare-{protocol}")}
+def _prepared_by(paths: StudyPaths) -> dict[str, str]:
+    return {"02_prepare_data": html.notebook(paths, "prepare")}
 
 
 def _run_id(step: str, cell: Sequence[Any]) -> str:

@@ -1,4 +1,4 @@
-"""The first part of the report: what was asked, what did not run, the answer, the claims, from printed to clean."""
+"""The first part of the report: what was asked, what did not run, the answer, the claims."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from IPython.display import HTML
 
 from lib import figures
 from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
-from lib.report import html
-from lib.report.data import read_csv, read_runs, rows_where, to_records, written
+from lib.report import honest, html
+from lib.report.data import read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
 from lib.verdicts import QUESTIONS, VERDICTS, as_table
 
@@ -111,28 +111,6 @@ def claims(paths: StudyPaths) -> HTML:
     return html.joined(parts)
 
 
-def waterfall(paths: StudyPaths, study: Study) -> HTML:
-    """From the printed accuracy to the honest one in each scenario, for `shown_model` (tables/decomposition.csv)."""
-    table = read_csv(written(paths, paths.tables / "decomposition.csv"))
-    if table is None or table.empty:
-        return html.missing("tables/decomposition.csv is not there: the way from printed to clean was not worked out.")
-    ways = _ways(table, study)
-    if not ways:
-        return html.missing("tables/decomposition.csv has no row for the models that stand for the scenarios.")
-    figure = figures.waterfall({html.with_model(study, name): way for name, way in ways.items()})
-    alt = "; ".join(
-        f"{scenarios()[name].title}: " + ", ".join(f"{w.stage} {html.percent(w.accuracy)}" for w in way.itertuples())
-        for name, way in ways.items()
-    )
-    caption = (
-        f"Test accuracy of {PROPOSED} (or the model named) in per cent: as printed (left), what each step adds or "
-        "takes (middle, points), and what is left (right). Lines are 95 % intervals after the step, groups resampled. "
-        "Under grouped and clean the test images are also no longer augmented and balanced, so a step is not the leak "
-        "or the labels alone."
-    )
-    return html.figure("waterfall", figure, "From printed to clean", caption, alt, source="tables/decomposition.csv")
-
-
 def _about_claims(paths: StudyPaths) -> str:
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
@@ -148,21 +126,22 @@ def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _about_leakage(paths: StudyPaths, study: Study) -> str:
-    table = read_csv(written(paths, paths.tables / "decomposition.csv"))
-    ways = _ways(table, study) if table is not None else {}
+    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := honest.way(paths, study, scenario))}
     if not ways:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
-    stages = list(next(iter(ways.values()))["stage"])
+    stages = {"printed": "as printed", "published": "in our run with the leak kept", "no leak": "with the leak gone"}
+    stages["clean"] = "on unseen lesions by labels that hold"
     parts, steps = [], []
-    for scenario, way in ways.items():
-        numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in way["accuracy"]]
-        parts.append(f"{TO.join(numbers)} in {scenarios()[scenario].title.lower()} ({shown_model(study, scenario)})")
-        accuracy = way.set_index("stage")["accuracy"]
-        steps.append(accuracy.get("grouped", np.nan) - accuracy.get("published", np.nan))
-    sentence = f"Test accuracy, in per cent, {TO.join(stages)}, goes {'; '.join(parts)}"
-    known = [html.signed(100 * step) for step in steps if np.isfinite(step)]
-    change = "splitting by lesion before augmenting, which also leaves the test images unaugmented and unbalanced"
-    return sentence + (f": {change}, changes it by {', '.join(known)} points." if known else ".")
+    for scenario, rungs in ways.items():
+        accuracy = rungs["accuracy"].reindex(list(stages))
+        numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in accuracy]
+        title = scenarios()[scenario].title.lower()
+        model = f"{shown_model(study, scenario)}, {honest.FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
+        parts.append(f"{TO.join(numbers)} in {title} ({model})")
+        step = honest.step_in_words(rungs, "no leak")
+        steps += [f"{step} points in {title}"] if step else []
+    sentence = f"Test accuracy, in per cent, {TO.join(stages.values())}, goes {'; '.join(parts)}"
+    return sentence + (f": taking the leak away, and nothing else, changes it by {', '.join(steps)}." if steps else ".")
 
 
 def _about_rank(paths: StudyPaths, study: Study) -> str:
@@ -230,20 +209,3 @@ def _about_data(paths: StudyPaths) -> str:
     parts = [f"{audit[key]:,} {words}" for key, words in counted.items() if isinstance(audit.get(key), int)]
     parts += [f"{words} not measured" for key, words in counted.items() if not isinstance(audit.get(key), int)]
     return "The data set holds " + ", ".join(parts) + "."
-
-
-def _ways(table: pd.DataFrame, study: Study) -> dict[str, pd.DataFrame]:
-    """scenario -> stage, accuracy, low, high: of the last phase that was run, under the first preprocessing."""
-    ways = {}
-    for scenario in study.scenarios:
-        model = shown_model(study, scenario)
-        rows = rows_where(table, scenario=scenario, backbone=model, preprocessing=study.preprocessings[0])
-        for phase in reversed(PHASES):
-            row = rows_where(rows, phase=phase)
-            if len(row):
-                row, stages = row.iloc[0], ["printed", *study.protocols]
-                numbers = [(s, row.get(s), row.get(f"{s}_low"), row.get(f"{s}_high")) for s in stages]
-                way = pd.DataFrame(numbers, columns=["stage", "accuracy", "low", "high"])
-                ways[scenario] = way.astype({"accuracy": float, "low": float, "high": float})
-                break
-    return ways

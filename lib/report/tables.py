@@ -1,5 +1,6 @@
 """The numbers of the report: Tables I to V and those beside them, as DataFrames and as CSV files in tables/."""
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lib.config import AXES, PHASES, Study, StudyPaths, backbones, literature, published, scenarios
-from lib.report.data import read_csv, read_runs, rows_where
-from lib.verdicts import input_range_hypothesis
+from lib.report.data import read_csv, read_runs, rows_where, to_records
+from lib.verdicts import input_range_hypothesis, ladder
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
     "val_accuracy": "Val acc",
@@ -19,17 +20,19 @@ MEASURES = {  # column of Tables I to IV -> its name on the page
     "f1": "F1",
 }
 TABLE_COLUMNS = [
-    *("protocol", "preprocessing", "phase", "backbone", "seeds", "folds", "n_test", "val_accuracy", "test_accuracy"),
-    *("test_accuracy_low", "test_accuracy_high", "repetition_low", "repetition_high"),
+    *("protocol", "preprocessing", "variant", "phase", "backbone", "seeds", "folds", "n_test"),
+    *("val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "repetition_low", "repetition_high"),
     *("precision", "recall", "f1", "balanced_accuracy"),
     *(f"published_{measure}" for measure in MEASURES),
 ]
+VARIANT = "default"  # the settings as the study gives them
+NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
 PROPOSED = "EfficientNetV2B3"
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
 
 
 def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
-    """Write tables/table_1..5.csv, tables/missing.csv, tables/input_ranges.csv where the study has several, and
+    """Write tables/table_1..5.csv, ladder.csv, missing.csv, input_ranges.csv where the study has several, and
     gradcam/gradcam.csv; returns where they lie."""
     tables = {
         paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in shown_scenarios(study)
@@ -37,6 +40,7 @@ def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
     if len(study.preprocessings) > 1:
         tables[paths.tables / "input_ranges.csv"] = input_range_hypothesis(stacked_tables(paths, study))
     tables[paths.table(5)] = table_five(paths, study)
+    tables[paths.ladder] = ladder_table(paths, study)
     tables[paths.tables / "missing.csv"] = missing_table(paths)
     tables[paths.gradcam / "gradcam.csv"] = gradcam_table(paths)
     for path, table in tables.items():
@@ -73,21 +77,25 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
     """
     printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
     printed = printed.set_index(["phase", "backbone"])[list(MEASURES)] / 100
+    measured = {name: read_csv(paths.evaluation(name, scenario) / "metrics.csv") for name in study.preprocessings}
     rows = []
-    for protocol in study.protocols:
-        for preprocessing in study.preprocessings:
-            measured = read_csv(paths.evaluation(protocol, preprocessing, scenario) / "metrics.csv")
-            for phase in PHASES:
-                for backbone in in_paper_order(study.backbones):
-                    row = {"protocol": protocol, "preprocessing": preprocessing, "phase": phase, "backbone": backbone}
-                    done = rows_where(measured, phase=phase, backbone=backbone)
-                    row["seeds"] = 0
-                    if len(done):
-                        row |= done.iloc[0][[column for column in TABLE_COLUMNS if column in done]].to_dict()
-                    for measure in MEASURES:
-                        row[f"published_{measure}"] = printed[measure].get((phase, backbone), np.nan)
-                    rows.append(row)
-    return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS)
+    cells = itertools.product(study.protocols, study.preprocessings, PHASES, in_paper_order(study.backbones))
+    for protocol, preprocessing, phase, backbone in cells:
+        model = {"protocol": protocol, "phase": phase, "backbone": backbone}
+        row = model | {"preprocessing": preprocessing, "variant": VARIANT, "seeds": 0}
+        for record in to_records(rows_where(measured[preprocessing], **model)):
+            row |= record
+        row |= {f"published_{measure}": printed[measure].get((phase, backbone), np.nan) for measure in MEASURES}
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS).astype(dict.fromkeys(NUMBERS, float))
+
+
+def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """Every ladder.csv that 05_evaluate left, under each other: fractions of 1, the columns of lib.verdicts.ladder."""
+    cells = study.cells("preprocessing", "scenario")
+    tables = [read_csv(paths.evaluation(**cell) / "ladder.csv") for cell in cells]
+    tables = [table for table in tables if table is not None and len(table)]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ladder.COLUMNS)
 
 
 def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:

@@ -1,0 +1,114 @@
+"""From the printed accuracy to the honest one: the ladder, and each finding by its type of leakage."""
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+
+from lib import figures
+from lib.config import PHASES, Study, StudyPaths, scenarios
+from lib.report import html
+from lib.report.data import read_csv, rows_where, to_records, written
+from lib.report.tables import shown_model
+from lib.verdicts import ladder
+
+FROZEN_OR_NOT = {"transfer": "frozen", "finetune": "fine-tuned"}
+RUNG_COLUMNS = [
+    html.column("rung_name", "Rung", "head"),
+    html.column("accuracy", "Accuracy", "interval"),
+    html.column("step", "Step, points", "difference"),
+    html.column("images", "Scored", "count"),
+    html.column("groups", "Lesions", "count"),
+    html.column("folds", "Folds", "count"),
+]
+
+
+def rungs() -> HTML:
+    """What is trained and scored on each rung, and what the step to it changes."""
+    rows = [{"rung": figures.RUNG_NAMES["printed"], "step": "nothing: the paper's own number"}]
+    for rung in ladder.RUNGS:
+        row = {
+            "rung": figures.RUNG_NAMES[rung.name],
+            "trained": rung.protocol,
+            "labels": rung.labels,
+            "step": rung.step,
+        }
+        rows.append(row | {"scored": f"its {rung.scored_on}" if rung.name == "published" else rung.scored_on})
+    columns = [
+        *(html.column("rung", "Rung", "head"), html.column("step", "What the step to it isolates")),
+        *(html.column("trained", "Trained on"), html.column("scored", "Scored on"), html.column("labels", "Labels")),
+    ]
+    caption = "Each rung changes one thing, so a step is worth what that one thing is worth."
+    return html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
+
+
+def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
+    """The ladder of `shown_model` in each scenario, a row of panels a phase."""
+    shown = shown_ladder(paths, study)
+    if shown.empty:
+        return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
+    titles = {}
+    for phase in PHASES:
+        if (shown["phase"] == phase).any():
+            for scenario in study.scenarios:
+                key = (scenario, shown_model(study, scenario), phase, study.preprocessings[0])
+                titles[key] = f"{html.with_model(study, scenario)}\n{FROZEN_OR_NOT[phase]}"
+    alt = "; ".join(
+        f"{' '.join(titles[key].split())}: "
+        + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {html.percent(r.accuracy)}" for r in rows.itertuples())
+        for key, rows in shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
+    )
+    caption = (
+        "Test accuracy, per cent, from the printed number (hollow) down to the honest one, with 95 % intervals; beside "
+        "each rung the step to it in points, in colour where its interval leaves out 0. A step is paired image by "
+        "image. Where a rung was not run, the step after it is not known."
+    )
+    figure = figures.ladder(shown, titles, columns=min(4, len(study.scenarios)))
+    return html.figure("ladder", figure, "From printed to honest", caption, alt, source="tables/ladder.csv")
+
+
+def ladder_table(paths: StudyPaths, study: Study) -> HTML:
+    """Every rung of every model, as tables/ladder.csv has them."""
+    table = read_csv(written(paths, paths.ladder))
+    if table is None or table.empty:
+        return html.missing("tables/ladder.csv is not there or empty: no model was evaluated.")
+    rows = to_records(table)
+    for row in rows:
+        row["_interval"] = {"accuracy": (row["low"], row["high"]), "step": (row["step_low"], row["step_high"])}
+        row |= {"scenario_title": scenarios()[row["scenario"]].title, "phase_name": html.PHASE_NAMES[row["phase"]]}
+        row |= {"rung_name": figures.RUNG_NAMES[row["rung"]], "_block": row["rung"] == "printed"}
+    columns = [
+        *(html.column("scenario_title", "Scenario"), html.column("backbone", "Model")),
+        *(html.column("phase_name", "Phase"), *RUNG_COLUMNS),
+    ]
+    if len(study.preprocessings) > 1:
+        columns.insert(3, html.column("preprocessing", "Input"))
+    caption = "Every rung of every model: accuracy in per cent, steps in points, 95 % intervals in square brackets."
+    filters = ["scenario_title", "backbone", "phase_name", "rung_name"]
+    filters += ["preprocessing"] if len(study.preprocessings) > 1 else []
+    return html.table(
+        "ladder-table", caption, columns, rows, "tables/ladder.csv", filters, data=table, folded=len(rows) > 12
+    )
+
+
+def shown_ladder(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """The rows of tables/ladder.csv for `shown_model` of each scenario, under the study's first preprocessing."""
+    table = read_csv(written(paths, paths.ladder))
+    if table is None or table.empty:
+        return pd.DataFrame(columns=ladder.COLUMNS)
+    models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
+    return table[(table["backbone"] == models) & (table["preprocessing"] == study.preprocessings[0])]
+
+
+def way(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
+    """The rungs of a scenario's `shown_model` in the last phase that has some, by rung."""
+    rows = rows_where(shown_ladder(paths, study), scenario=scenario)
+    phase = next((phase for phase in reversed(PHASES) if (rows["phase"] == phase).any()), "")
+    return rows[rows["phase"] == phase].set_index("rung")
+
+
+def step_in_words(rungs: pd.DataFrame, rung: str) -> str:
+    """`-12.3 [-15.0, -9.5]` points; empty where the step is not known."""
+    if rung not in rungs.index or not np.isfinite(rungs.at[rung, "step"]):
+        return ""
+    low, high = (html.signed(100 * rungs.at[rung, end]) for end in ("step_low", "step_high"))
+    return f"{html.signed(100 * rungs.at[rung, 'step'])} [{low}, {high}]"

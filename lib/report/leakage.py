@@ -1,0 +1,179 @@
+"""Each finding by its type in the taxonomy of leakage of Kapoor & Narayanan, Patterns 4:100804, 2023."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from lib.config import Study, StudyPaths, read_json, scenarios
+from lib.report import html
+from lib.report.data import read_csv
+from lib.report.honest import step_in_words, way
+
+FOUND, NOT_FOUND, NOT_TESTABLE, NOT_MEASURED = "found", "not found", "not testable", "not measured"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the study found that speaks of leakage; empty where a file is not there."""
+
+    printed: dict[str, Any]
+    data: dict[str, Any]
+    seen: pd.DataFrame
+    changes: int | None
+    ladders: dict[str, pd.DataFrame]
+
+    @classmethod
+    def of(cls, paths: StudyPaths, study: Study) -> "Findings":
+        seen = read_csv(paths.seen_in_training)
+        changes = read_csv(paths.label_changes)
+        return cls(
+            printed=read_json(paths.published_audit) or {},
+            data=read_json(paths.dataset_audit) or {},
+            seen=pd.DataFrame(columns=["protocol", "scenario", "test_views", "file", "group"])
+            if seen is None
+            else seen,
+            changes=None if changes is None else len(changes),
+            ladders={scenarios()[name].title.lower(): way(paths, study, name) for name in study.scenarios},
+        )
+
+    def steps(self, rung: str) -> str:
+        """`the step "no leak" is -12.3 [-15.0, -9.5] points in nine classes, ...`; empty where it is not known."""
+        known = {title: words for title, rungs in self.ladders.items() if (words := step_in_words(rungs, rung))}
+        shown = ", ".join(f"{words} points in {title}" for title, words in known.items())
+        return f"the ladder's step to “{rung}” is {shown}" if shown else ""
+
+    def share_seen(self, by: str, protocol: str = "published") -> str:
+        """`12.3 % to 45.6 %` of test views over the scenarios; empty where it was not counted."""
+        shares = self.seen.loc[self.seen["protocol"] == protocol, by].dropna()
+        if shares.empty:
+            return ""
+        low, high = (f"{100 * share:.1f} %" for share in (shares.min(), shares.max()))
+        return low if low == high else f"{low} to {high}"
+
+
+def leakage_types(paths: StudyPaths, study: Study) -> HTML:
+    """A line for each type of the taxonomy, and for what is no leak: found or not, and the numbers that show it."""
+    findings = Findings.of(paths, study)
+    rows = []
+    for kind, name, judge in TYPES:
+        outcome, shown = judge(findings)
+        rows.append({"type": kind, "name": name, "outcome": outcome, "shown": shown})
+    columns = [
+        *(html.column("type", "Type", "head"), html.column("name", "What it is")),
+        *(html.column("outcome", "Here", "verdict"), html.column("shown", "What shows it", "small")),
+    ]
+    caption = (
+        "The findings by the taxonomy of leakage of Kapoor & Narayanan (Patterns 4:100804, 2023). “Found” rests on the "
+        "printed numbers, the data set, or a step of the ladder."
+    )
+    source = "audit/, prepared/ and tables/ladder.csv"
+    return html.table("leakage", caption, columns, rows, source=source)
+
+
+def _test_set(findings: Findings) -> tuple[str, str]:
+    sizes = _implied(findings)
+    if not sizes:
+        return NOT_MEASURED, "the printed tables were not audited"
+    return NOT_FOUND, f"the paper prints a test accuracy apart from validation; its numbers imply {sizes} test images"
+
+
+def _preprocessing(findings: Findings) -> tuple[str, str]:
+    pool = findings.printed.get("pool") or {}
+    tables = pool.get("tables") or {}
+    larger = sum(any(group.get("larger_than_images") for group in groups) for groups in tables.values())
+    if not tables:
+        return NOT_MEASURED, "the printed tables were not audited"
+    text = f"test sets of {_implied(findings)} images, where a tenth of the {pool.get('images', 0):,} images is "
+    text += (
+        f"{pool.get('test_n_expected', 0):.0f}: in {larger} of {len(tables)} tables the pool that was split is larger "
+    )
+    text += "than the data set, so the images were augmented before they were split"
+    return (FOUND if larger else NOT_FOUND), text
+
+
+def _feature_selection(findings: Findings) -> tuple[str, str]:
+    return NOT_TESTABLE, "the paper describes no selection of features, and gives no code that would show one"
+
+
+def _duplicates(findings: Findings) -> tuple[str, str]:
+    share = findings.share_seen("file")
+    copies = [
+        f"{findings.data[key]:,} {words}"
+        for key, words in (
+            ("same_label_duplicates", "copies under one label"),
+            ("contradictory_contents", "contents under two labels"),
+            ("near_duplicate_groups", "groups of near-duplicates"),
+            ("official_test_in_train", "official test images that also lie in Train"),
+        )
+        if isinstance(findings.data.get(key), int)
+    ]
+    if not share and not copies:
+        return NOT_MEASURED, "neither the data set nor the protocols were counted"
+    parts = [f"under published {share} of the test views are views of a file in training" if share else ""]
+    parts += [f"the data set holds {', '.join(copies)}" if copies else "", findings.steps("no leak")]
+    seen = findings.seen.loc[findings.seen["protocol"] == "published", "file"].max()
+    found = seen > 0 or any(not text.startswith("0 ") for text in copies)
+    return (FOUND if found else NOT_FOUND), "; ".join(filter(None, parts))
+
+
+def _illegitimate(findings: Findings) -> tuple[str, str]:
+    return NOT_TESTABLE, (
+        "the models see pixels alone; marks, rulers or dark corners may give a class away, and nothing takes them out"
+    )
+
+
+def _temporal(findings: Findings) -> tuple[str, str]:
+    return NOT_TESTABLE, "the images carry no dates, and the paper makes no claim about later ones"
+
+
+def _dependent(findings: Findings) -> tuple[str, str]:
+    share, lesions = findings.share_seen("group"), findings.data.get("lesions_with_several_images")
+    if not share:
+        return NOT_MEASURED, "no protocol was prepared"
+    parts = [f"under published {share} of the test views show a lesion, or a duplicate of it, that is in training"]
+    if isinstance(lesions, int):
+        parts.append(f"{lesions:,} lesions are known to have several images")
+    clean = {name: findings.share_seen("group", name) for name in ("grouped", "clean")}
+    parts += [f"{share} under {name}" for name, share in clean.items() if share]
+    seen = findings.seen.loc[findings.seen["protocol"] == "published", "group"].max()
+    return (FOUND if seen > 0 else NOT_FOUND), "; ".join([*parts, *filter(None, [findings.steps("no leak")])])
+
+
+def _biased(findings: Findings) -> tuple[str, str]:
+    tables = (findings.printed.get("pool") or {}).get("tables") or {}
+    if not tables:
+        return NOT_MEASURED, "the printed tables were not audited"
+    larger = any(group.get("larger_than_images") for groups in tables.values() for group in groups)
+    text = "a test set larger than a tenth of the images holds augmented views, and augmentation balances its classes"
+    return (FOUND if larger else NOT_FOUND), "; ".join(filter(None, [text, findings.steps("originals")]))
+
+
+def _labels(findings: Findings) -> tuple[str, str]:
+    if findings.changes is None:
+        return NOT_MEASURED, "no label was checked"
+    parts = [f"clean corrects or drops {findings.changes:,} files"]
+    parts += [findings.steps("right labels"), findings.steps("clean")]
+    return (FOUND if findings.changes else NOT_FOUND), "; ".join(filter(None, parts))
+
+
+def _implied(findings: Findings) -> str:
+    """`901, 401 and 500, 594`: the test sets that the printed tables imply, table by table."""
+    tables = (findings.printed.get("pool") or {}).get("tables") or {}
+    sizes = [" and ".join(str(group["test_n"]) for group in groups) for groups in tables.values()]
+    return ", ".join(sizes)
+
+
+TYPES: tuple[tuple[str, str, Callable[[Findings], tuple[str, str]]], ...] = (
+    ("L1.1", "no test set", _test_set),
+    ("L1.2", "pre-processing on training and test set together: augmented before the split", _preprocessing),
+    ("L1.3", "feature selection on training and test set together", _feature_selection),
+    ("L1.4", "duplicates on both sides", _duplicates),
+    ("L2", "features that are not legitimate", _illegitimate),
+    ("L3.1", "temporal leakage: trained on what came later", _temporal),
+    ("L3.2", "training and test samples that depend on each other: one lesion on both sides", _dependent),
+    ("L3.3", "sampling bias in the test distribution: a test set augmented and balanced", _biased),
+    ("no leak", "wrong labels: an error of the data that the taxonomy does not count as leakage", _labels),
+)
