@@ -66,12 +66,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     parts = []
     for quantity, number in numbers.items():
         figure = figures.training_curves(histories, quantity, printed if quantity == "accuracy" else None)
-        ends = "; ".join(
-            f"{protocol}, fold {fold}: {len(own)} epochs, last validation {quantity} {own[f'val_{quantity}'].iloc[-1]:.3f}"
-            for protocol, history in histories.items()
-            if history is not None and len(history)
-            for fold, own in [next(iter(history.groupby("fold")))]
-        )
+        ends = "; ".join(_end(protocol, own, quantity) for protocol, own in histories.items() if own is not None)
         caption = f"{title}: training and validation {quantity} of {model}{html.instead_of_proposed(model)}, "
         caption += f"seed {study.seeds[0]}. Thick lines are the first fold, thin lines the validation of the others."
         if quantity == "accuracy" and printed is not None:
@@ -187,6 +182,13 @@ def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
         "fig-4", figures.sample_images(shown), "Segments", caption, alt,
         source="kmeans/segmentation.csv", runs={"07_kmeans": html.notebook(paths, "kmeans")}, paper=4,
     )  # fmt: skip
+
+
+def _end(protocol: str, history: pd.DataFrame, quantity: str) -> str:
+    """Where the validation curve of the first fold ends."""
+    fold, rows = next(iter(history.groupby("fold")))
+    last = rows[f"val_{quantity}"].iloc[-1]
+    return f"{protocol}, fold {fold}: validation {quantity} {last:.3f} after {len(rows)} epochs"
 
 
 def _number(scenario: str, shows: str) -> int:

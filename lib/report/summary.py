@@ -12,7 +12,7 @@ from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
 from lib.report import honest, html
 from lib.report.data import read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
-from lib.verdicts import QUESTIONS, VERDICTS, as_table
+from lib.verdicts import QUESTIONS, VERDICTS, as_table, load_claims
 
 TO = " \N{RIGHTWARDS ARROW} "
 
@@ -82,19 +82,20 @@ def claims(paths: StudyPaths) -> HTML:
     table = as_table(verdicts)
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
-        row["_details"] = {
-            "quote": [f"Rule: {row['rule']}.", *([f"Reason: {row['reason']}."] if row["reason"] else [])]
-        }
+        row["_details"] = {"quote": [f"Rule: {row['rule']}."]}
         for question, shown in QUESTIONS.items():
-            numbers = claim.get(question, {}).get("numbers")
-            row["_details"]["quote"] += [f"{shown}: {html.in_words(numbers)}."] if numbers else []
+            if question in claim:
+                row["_details"]["quote"].append(_answer_in_words(shown, claim[question]))
     columns = [
         *(html.column("quote", "The paper says", "quote"), html.column("where", "Where"), html.column("kind", "Kind")),
         html.column("verdict", "Verdict", "verdict"),
-        *(html.column(question, shown, "verdict") for question, shown in QUESTIONS.items()),
+        *(html.column(question, shown, "verdict") for question, shown in QUESTIONS.items() if question != "data"),
+        html.column("reason", "Why", "small"),
     ]
+    rules = load_claims().rules
     counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in VERDICTS]
-    parts = [html.part("score", counts=counts, total=len(rows))]
+    words = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
+    parts = [html.part("note", text=words), html.part("score", counts=counts, total=len(rows))]
     of_text = [row for row in rows if row["place"] != "table"]
     of_tables = [row for row in rows if row["place"] == "table"]
     for name, shown, what in (
@@ -109,6 +110,13 @@ def claims(paths: StudyPaths) -> HTML:
                            data=table, folded=shown is of_tables)
             )  # fmt: skip
     return html.joined(parts)
+
+
+def _answer_in_words(question: str, answer: Mapping[str, Any]) -> str:
+    """What a question was answered, why, and the numbers behind it."""
+    words = f"{question}: {answer['outcome']}"
+    words += f", {answer['reason']}" if answer["reason"] else ""
+    return words + (f" ({html.in_words(answer['numbers'])})." if answer["numbers"] else ".")
 
 
 def _about_claims(paths: StudyPaths) -> str:

@@ -1,7 +1,6 @@
 """Figures show the numbers they are given, say what is missing, and come out small and the same each time."""
 
 import io
-import re
 
 import matplotlib
 import numpy as np
@@ -14,8 +13,20 @@ from sklearn.metrics import roc_auc_score
 from lib import figures
 from lib.figures.style import _smaller_png
 
+KEY = ("nine_classes", "MobileNet", "transfer", "native")
+LADDER = pd.DataFrame(
+    [
+        ("printed", 0.85, np.nan, np.nan, np.nan, np.nan, np.nan),
+        ("published", 0.95, 0.93, 0.97, 0.10, 0.07, 0.13),
+        ("no leak", 0.60, 0.55, 0.65, -0.35, -0.40, -0.30),
+        ("originals", 0.61, 0.56, 0.66, 0.01, -0.02, 0.04),
+        ("clean", 0.64, 0.59, 0.69, np.nan, np.nan, np.nan),
+    ],
+    columns=["rung", "accuracy", "low", "high", "step", "step_low", "step_high"],
+).assign(**dict(zip(("scenario", "backbone", "phase", "preprocessing"), KEY)))
 HISTORY = pd.DataFrame(
     {
+        "fold": 0,
         "epoch": [1, 2, 3, 1, 2],
         "phase": ["transfer"] * 3 + ["finetune"] * 2,
         "loss": [2.0, 1.5, 1.2, 1.0, 0.8],
@@ -68,8 +79,8 @@ def test_a_panel_without_a_run_says_so():
     figure = figures.training_curves({"published": HISTORY, "clean": None})
     assert len(figure.axes) == 2 and "no run" in texts(figure)
     assert "no run" in texts(figures.confusion_matrix({"clean": None}))
-    way = pd.DataFrame({"stage": ["printed", "clean"], "accuracy": [0.9, np.nan], "low": np.nan, "high": np.nan})
-    assert "not measured" in texts(figures.waterfall({"Nine classes": way}))
+    titles = {KEY: "Nine classes", ("six_benign", *KEY[1:]): "Six benign classes"}
+    assert texts(figures.ladder(LADDER, titles)).count("not measured") == 1
 
 
 def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
@@ -81,21 +92,22 @@ def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
 
 
-def test_the_steps_of_a_waterfall_lead_from_the_printed_accuracy_to_the_last_one():
-    way = pd.DataFrame(
-        {
-            "stage": ["printed", "published", "grouped", "clean"],
-            "accuracy": [0.85, 0.95, np.nan, 0.6],
-            "low": [np.nan, 0.9, np.nan, 0.5],
-            "high": [np.nan, 0.99, np.nan, 0.7],
-        }
-    )
-    figure = figures.waterfall({"Nine classes": way})
-    numbers = [text for text in texts(figure) if re.fullmatch(r"[-+]?\d+\.\d", text)]
-    assert numbers == ["85.0", "+10.0", "-35.0", "60.0"]
-    bars = [(round(p.get_y() + p.get_height(), 6), round(p.get_height(), 6)) for p in figure.axes[0].patches]
-    assert bars == [(0.85, 0.85), (0.95, 0.1), (0.6, -0.35), (0.6, 0.6)]
-    assert "leak gone,\nlabels right" in texts(figure)  # one step over the stage that was not measured
+def test_the_ladder_writes_every_step_and_colours_those_beyond_chance():
+    (axis,) = figures.ladder(LADDER).axes
+    steps = {text.get_text(): text.get_color() for text in axis.texts}
+    assert list(steps) == ["85.0", "+10.0", "\N{MINUS SIGN}35.0", "+1.0", ""]  # the step over a rung is not known
+    assert steps["+10.0"] != steps["\N{MINUS SIGN}35.0"] != steps["+1.0"] == steps["85.0"]
+    ends = {tuple(np.round(line.get_xdata(), 6)) for line in axis.lines}
+    assert {(93, 97), (55, 65), (56, 66), (59, 69)} <= ends
+
+
+def test_curves_draw_the_validation_of_further_folds_thin():
+    other = HISTORY[:3].assign(fold=1, val_accuracy=[0.2, 0.3, 0.4])
+    (axis,) = figures.training_curves({"clean": pd.concat([HISTORY, other])}, "accuracy").axes
+    lines = {line.get_label(): line for line in axis.lines}
+    np.testing.assert_array_equal(lines["validation"].get_ydata(), HISTORY["val_accuracy"])
+    (thin,) = [line for line in axis.lines if line.get_linewidth() < 0.7]
+    np.testing.assert_array_equal(thin.get_xydata(), np.c_[[1, 2, 3], other["val_accuracy"]])
 
 
 def test_the_summary_writes_accuracies_and_leaves_a_dash_where_there_is_none():

@@ -13,8 +13,20 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from lib.config import LIB, NOTEBOOKS, PARAMS, PHASES, Scenario, Study, StudyPaths, literature, published, scenarios
-from lib.report import accuracy, audits, html, notebooks, pages, paper_figures, summary, tables
+from lib.config import (
+    LIB,
+    NOTEBOOKS,
+    PARAMS,
+    PHASES,
+    Scenario,
+    Study,
+    StudyPaths,
+    literature,
+    published,
+    run_predictions,
+    scenarios,
+)
+from lib.report import accuracy, audits, honest, html, leakage, notebooks, pages, paper_figures, summary, tables
 from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, Page, make_report, write_study
 
 
@@ -23,46 +35,73 @@ def parsed(page) -> Page:
     return Page(page.read_text(encoding="utf-8"))
 
 
-def test_table_numbers_are_the_means_of_scikit_learn_on_the_saved_predictions(results):
+def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
+    paths = StudyPaths(results)
+    too_few = pd.read_csv(paths.not_evaluable).groupby(["protocol", "scenario"])["class"].agg(list)
+    measures = ["val_accuracy", "test_accuracy", "precision", "recall", "f1"]
     for scenario in STUDY.scenarios:
-        table = tables.scenario_table(StudyPaths(results), STUDY, scenario).set_index(["protocol", "phase", "backbone"])
+        table = tables.scenario_table(paths, STUDY, scenario).set_index(["protocol", "phase", "backbone"])
+        names = scenarios()[scenario].names
         for (protocol, phase, backbone), row in table.iterrows():
-            expected = []
-            for seed in STUDY.seeds:
-                folder = StudyPaths(results).run(protocol, "native", scenario, backbone, seed)
-                if not folder.is_dir():
-                    continue
-                predictions = pd.read_parquet(folder / f"predictions_{phase}.parquet")
-                names = scenarios()[scenario].names
-                val, test = (predictions[predictions["part"] == part] for part in ("val", "test"))
-                true, guess = test["true_class"], test[names].idxmax(axis=1)
-                weighted = {"average": "weighted", "zero_division": 0}
-                expected.append(
-                    [
-                        accuracy_score(val["true_class"], val[names].idxmax(axis=1)),
-                        accuracy_score(true, guess),
-                        precision_score(true, guess, **weighted),
-                        recall_score(true, guess, **weighted),
-                        f1_score(true, guess, **weighted),
-                    ]
-                )
-            assert row["seeds"] == len(expected)
-            if expected:
-                measures = row[["val_accuracy", "test_accuracy", "precision", "recall", "f1"]].to_numpy(float)
-                np.testing.assert_allclose(measures, np.mean(expected, axis=0), atol=1e-9)
-                assert row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"]
-            else:
-                assert (
-                    row.drop([c for c in row.index if c.startswith("published_")] + ["seeds", "preprocessing"])
-                    .isna()
-                    .all()
-                )
+            runs = [paths.run(protocol, "native", scenario, backbone, seed) for seed in STUDY.seeds]
+            found = [
+                pd.read_parquet(run_predictions(run, phase)) for run in runs if run_predictions(run, phase).is_file()
+            ]
+            assert row["seeds"] == len(found)
+            if not found:
+                measured = row.drop([c for c in row.index if c.startswith("published_")])
+                assert measured.drop(["seeds", "preprocessing", "variant"]).isna().all()
+                continue
+            told = pd.concat(found)
+            told = told[~told["true_class"].isin(too_few.get((protocol, scenario), []))]
+            told = told if protocol == "published" else told[told["view"] == 0]
+            val, test = (told[told["part"] == part] for part in ("val", "test"))
+            true, guess = test["true_class"], test[names].idxmax(axis=1)
+            weighted = {"average": "weighted", "zero_division": 0}
+            expected = [
+                accuracy_score(val["true_class"], val[names].idxmax(axis=1)),
+                accuracy_score(true, guess),
+                precision_score(true, guess, **weighted),
+                recall_score(true, guess, **weighted),
+                f1_score(true, guess, **weighted),
+            ]
+            np.testing.assert_allclose(row[measures].to_numpy(float), expected, atol=1e-9)
+            assert (row["folds"], row["n_test"]) == (test["fold"].nunique(), len(test) / len(found))
+            assert row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"]
+            # one run more: from the spread of folds, where there are at least five
+            assert np.isfinite(row["repetition_low"]) == (phase == "transfer")
+
+
+def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature(page, results):
+    paths = StudyPaths(results)
+    ladder, fifth = pd.read_csv(paths.ladder), pd.read_csv(paths.table(5))
+    rungs = {"published": "published", "grouped": "originals", "clean": "clean"}
+    ours = fifth[fifth["ref"] == "This study"].dropna(subset="accuracy")
+    assert len(ours) == len(STUDY.scenarios) * len(STUDY.protocols)
+    compared = 0
+    for scenario in STUDY.scenarios:
+        table = pd.read_csv(paths.table(scenarios()[scenario].table)).dropna(subset="test_accuracy")
+        of_ladder = ladder[ladder["scenario"] == scenario].set_index(["backbone", "phase", "rung"])
+        for row in table.itertuples():
+            rung = of_ladder.loc[(row.backbone, row.phase, rungs[row.protocol])]
+            numbers = (row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high)
+            assert numbers[0] == pytest.approx(rung["accuracy"], abs=1e-6)
+            assert (row.n_test, row.folds) == (rung["images"], rung["folds"])
+            # both resample groups, the ladder of this study fewer times
+            assert numbers[1:] == pytest.approx(tuple(rung[["low", "high"]]), abs=0.03)
+            same = ours[(ours["accuracy"] / 100).sub(row.test_accuracy).abs() < 1e-6]
+            same = same[(same["protocol"] == row.protocol) & (same["n_test"] == row.n_test)]
+            for shown in same.itertuples():
+                assert (shown.accuracy_low, shown.accuracy_high) == pytest.approx((100 * numbers[1], 100 * numbers[2]))
+                compared += 1
+    assert compared >= len(ours)
 
 
 def test_tables_hold_a_row_for_every_cell_in_the_order_and_columns_of_the_design(page, results):
     columns = (
-        "protocol, preprocessing, phase, backbone, seeds, folds, n_test, val_accuracy, test_accuracy, "
-        "test_accuracy_low, test_accuracy_high, repetition_low, repetition_high, precision, recall, f1, balanced_accuracy, published_val_accuracy, "
+        "protocol, preprocessing, variant, phase, backbone, seeds, folds, n_test, val_accuracy, test_accuracy, "
+        "test_accuracy_low, test_accuracy_high, repetition_low, repetition_high, precision, recall, f1, "
+        "balanced_accuracy, published_val_accuracy, "
         "published_test_accuracy, published_precision, published_recall, published_f1"
     )
     for number in (1, 2, 3, 4):
@@ -118,10 +157,10 @@ def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so_befor
                 shutil.rmtree(StudyPaths(root).run(*axes.values()), ignore_errors=True)
             case "evaluate":
                 shutil.rmtree(StudyPaths(root).evaluation(*axes.values()))
-            case "prepare":
-                shutil.rmtree(StudyPaths(root).prepared(*axes.values()))
             case "audit" | "kmeans" | "gradcam" as step:
                 shutil.rmtree(root / step)
+            case "prepare":
+                shutil.rmtree(StudyPaths(root).prepared)
     (root / "state.json").write_text(json.dumps(state))
     text = make_report(root).read_text(encoding="utf-8")
     main = text[text.index("<main") :]
@@ -271,7 +310,8 @@ def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
         *(
             summary.run_status(paths),
             summary.claims(paths),
-            summary.waterfall(paths, STUDY),
+            honest.ladder_figure(paths, STUDY),
+            honest.ladder_table(paths, STUDY),
             accuracy.mcnemar(paths, STUDY),
         ),
         *(audits.printed_audit(paths), audits.dataset_audit(paths), audits.worst_cases(paths, STUDY)),
@@ -298,10 +338,83 @@ def test_the_answer_is_made_from_the_files(page, results, tmp_path):
     paths.dataset_audit.write_text(json.dumps(audit | {"contradictory_contents": 4711}))
     sentences = summary.answer_sentences(paths, STUDY)
     assert f"1 is reproduced, {len(verdicts) - 1} are not reproduced" in sentences[0]
-    way = pd.read_csv(paths.tables / "decomposition.csv").query("scenario == 'nine_classes' and phase == 'finetune'")
-    way = way[way["backbone"] == "EfficientNetV2B3"].iloc[0]
-    assert f"84.9 → {100 * way['published']:.1f} → {100 * way['grouped']:.1f}" in sentences[1]
+    way = pd.read_csv(paths.ladder).query("scenario == 'nine_classes' and phase == 'finetune'")
+    way = way[way["backbone"] == "EfficientNetV2B3"].set_index("rung")
+    shown = [f"{100 * way.at[rung, 'accuracy']:.1f}" for rung in ("printed", "published", "no leak", "clean")]
+    assert shown[0] == "84.9" and " → ".join(shown) in sentences[1]
+    assert html.signed(100 * way.at["no leak", "step"]) in sentences[1]
     assert "4,711 contents filed under more than one class" in sentences[4]
+
+
+def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenario_and_phase(parsed, results):
+    table = pd.read_csv(StudyPaths(results).ladder)
+    assert list(table["rung"].unique()) == ["printed", "published", "no leak", "originals", "right labels", "clean"]
+    rows = parsed.tables["ladder-table"][1:]
+    assert len(rows) == len(table)
+    for shown, (_, row) in zip(rows, table.iterrows()):
+        assert shown[4].split()[0] == f"{100 * row['accuracy']:.2f}"
+        if np.isfinite(row["step"]):
+            ends = ", ".join(html.signed(100 * row[end]) for end in ("step_low", "step_high"))
+            assert shown[5].split(maxsplit=1) == [html.signed(100 * row["step"]), f"[{ends}]"]
+    (picture,) = [image for image in parsed.all("img") if "trained on right labels" in image["alt"]]
+    for scenario in STUDY.scenarios:
+        for phase in ("frozen", "fine-tuned"):
+            assert re.search(f"{scenarios()[scenario].title}(, MobileNet)? {phase}: printed", picture["alt"])
+
+
+def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_path):
+    rows = {row[0]: row[1:] for row in parsed.tables["leakage"][1:]}
+    assert list(rows) == ["L1.1", "L1.2", "L1.3", "L1.4", "L2", "L3.1", "L3.2", "L3.3", "no leak"]
+    outcomes = {kind: row[1] for kind, row in rows.items()}
+    assert [kind for kind, outcome in outcomes.items() if outcome == "found"] == [
+        "L1.2",
+        "L1.4",
+        "L3.2",
+        "L3.3",
+        "no leak",
+    ]
+    assert outcomes["L1.1"] == "not found" and outcomes["L2"] == outcomes["L3.1"] == "not testable"
+    seen = pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'published'")["group"]
+    assert f"{100 * seen.min():.1f} % to {100 * seen.max():.1f} % of the test views show a lesion" in rows["L3.2"][2]
+    step = pd.read_csv(StudyPaths(results).ladder).query(
+        "scenario == 'nine_classes' and backbone == 'EfficientNetV2B3' and phase == 'finetune' and rung == 'originals'"
+    )["step"]
+    assert f"{html.signed(100 * step.iloc[0])} [" in rows["L3.3"][2]
+    # numbers decide: without a view, a lesion or a duplicate on both sides nothing of it is found
+    shutil.copytree(results, tmp_path / "study")
+    paths = StudyPaths(tmp_path / "study")
+    pd.read_csv(paths.seen_in_training).assign(file=0.0, group=0.0).to_csv(paths.seen_in_training, index=False)
+    audit = json.loads(paths.dataset_audit.read_text())
+    none = dict.fromkeys(("contradictory_contents", "same_label_duplicates", "near_duplicate_groups"), 0)
+    paths.dataset_audit.write_text(json.dumps(audit | none | {"official_test_in_train": 0}))
+    again = {row[0]: row[2] for row in Page(leakage.leakage_types(paths, STUDY).data).tables["leakage"][1:]}
+    assert again["L1.4"] == again["L3.2"] == "not found"
+    nothing = {
+        row[0]: row[2] for row in Page(leakage.leakage_types(StudyPaths(tmp_path), STUDY).data).tables["leakage"][1:]
+    }
+    assert set(nothing.values()) == {"not measured", "not testable"}
+
+
+def test_claims_are_shown_with_both_questions_and_the_reason(parsed, results):
+    verdicts = json.loads(StudyPaths(results).claims.read_text())
+    shown = [row for name in ("claims", "claims-rows") for row in parsed.tables[name][1:]]
+    assert len(shown) == len(verdicts)
+    by_quote = {row[0].split("rule and numbers")[0].strip(): row for row in shown}
+    for claim in verdicts:
+        row = by_quote[claim["quote"]]
+        asked = [claim.get(question, {}).get("outcome", "") for question in ("procedure", "unseen")]
+        assert row[3] in {c["verdict"] for c in verdicts if c["quote"] == claim["quote"]}
+        assert len(row) == 7 and (row[4:6] == asked or row[0].count(claim["quote"]))
+
+
+def test_the_report_says_the_rule_of_the_verdicts_in_the_words_of_the_claims_file(parsed):
+    said = re.sub(r"[^a-z0-9%]+", " ", "".join(parsed.text).lower())
+    comments = [line.strip("# ") for line in (PARAMS / "claims.yaml").read_text().splitlines() if line.startswith("#")]
+    rule = comments[comments.index("Two questions are asked of a claim about trained models.") :]
+    rule = rule[: next(place for place, line in enumerate(rule) if line.startswith("The rules in full"))]
+    for sentence in re.split(r"[;:.?]\s| {2,}", " ".join(rule)):
+        words = re.sub(r"[^a-z0-9%]+", " ", sentence.lower().replace("_", " ")).strip()
+        assert words in said, sentence
 
 
 def test_a_notebook_that_was_not_executed_is_refused(tmp_path):
