@@ -16,14 +16,15 @@ RUNG_NAMES = {
     "right labels": "scored by right labels",
     "clean": "trained on right labels",
 }
+COLUMN = 128  # where the column of steps ends, in the units of the accuracy
 LOWER, HIGHER = COLOURS["published"], COLOURS["clean"]
 
 
 @styled
 def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, columns: int = 4) -> Figure:
-    """Every rung as a dot with its 95 % interval, from the top down; beside it the step in points.
+    """Every rung as a dot with its 95 % interval, from the top down; on the right the printed accuracy and the steps.
 
-    A step whose interval leaves out 0 is coloured, orange down and blue up; any other is grey.
+    A step whose interval leaves out 0 is bold and coloured, orange down and blue up; any other is grey.
 
     Args:
         table: rows of tables/ladder.csv.
@@ -46,7 +47,7 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     last = axes[-1, 0]
     last.set_yticks(range(len(RUNG_NAMES)), list(RUNG_NAMES.values()))
     last.set_ylim(len(RUNG_NAMES) - 0.5, -0.5)
-    last.set_xlim(0, 100)
+    last.set_xlim(-2, COLUMN)
     last.set_xticks([0, 25, 50, 75, 100])
     figure.supxlabel("test accuracy, %", fontsize=9)
     return figure
@@ -71,7 +72,6 @@ def _panel(axis, rungs: pd.DataFrame) -> None:
         beyond = row["step_low"] > 0 or row["step_high"] < 0
         step = "" if np.isnan(row["step"]) else f"{row['step']:+.1f}".replace("-", "\N{MINUS SIGN}")
         colour = (HIGHER if row["step"] > 0 else LOWER) if beyond else MUTED
-        right = row["accuracy"] < 72
-        edge = np.nanmax([row["accuracy"], row["high"]]) + 3 if right else np.nanmin([row["accuracy"], row["low"]]) - 3
-        side = dict(ha="left" if right else "right", va="center", fontsize=7.5)
-        axis.text(edge, place, f"{row['accuracy']:.1f}" if hollow else step, color=colour, **side)
+        text = f"{row['accuracy']:.1f}" if hollow else step
+        weight = "bold" if beyond else "normal"
+        axis.text(COLUMN, place, text, color=colour, weight=weight, ha="right", va="center", fontsize=7.5)

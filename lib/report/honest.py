@@ -1,5 +1,7 @@
 """From the printed accuracy to the honest one: the ladder, and each finding by its type of leakage."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
@@ -58,9 +60,9 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
         for key, rows in shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
     )
     caption = (
-        "Test accuracy, per cent, from the printed number (hollow) down to the honest one, with 95 % intervals; beside "
-        "each rung the step to it in points, in colour where its interval leaves out 0. A step is paired image by "
-        "image. Where a rung was not run, the step after it is not known."
+        "Test accuracy, per cent, from the printed number (hollow) down to the honest one, with 95 % intervals. On the "
+        "right the printed accuracy, then the step to each rung in points, in colour where its interval leaves out 0. "
+        "Steps are paired image by image. Where a rung was not run, the step after it is not known."
     )
     figure = figures.ladder(shown, titles, columns=min(4, len(study.scenarios)))
     return html.figure("ladder", figure, "From printed to honest", caption, alt, source="tables/ladder.csv")
@@ -99,10 +101,10 @@ def shown_ladder(paths: StudyPaths, study: Study) -> pd.DataFrame:
     return table[(table["backbone"] == models) & (table["preprocessing"] == study.preprocessings[0])]
 
 
-def way(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
-    """The rungs of a scenario's `shown_model` in the last phase that has some, by rung."""
+def way(paths: StudyPaths, study: Study, scenario: str, phases: Sequence[str] = PHASES[::-1]) -> pd.DataFrame:
+    """The rungs of a scenario's `shown_model` in the first of these phases that has some, by rung."""
     rows = rows_where(shown_ladder(paths, study), scenario=scenario)
-    phase = next((phase for phase in reversed(PHASES) if (rows["phase"] == phase).any()), "")
+    phase = next((phase for phase in phases if (rows["phase"] == phase).any()), "")
     return rows[rows["phase"] == phase].set_index("rung")
 
 

@@ -377,7 +377,7 @@ def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_p
     seen = pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'published'")["group"]
     assert f"{100 * seen.min():.1f} % to {100 * seen.max():.1f} % of the test views show a lesion" in rows["L3.2"][2]
     step = pd.read_csv(StudyPaths(results).ladder).query(
-        "scenario == 'nine_classes' and backbone == 'EfficientNetV2B3' and phase == 'finetune' and rung == 'originals'"
+        "scenario == 'nine_classes' and backbone == 'EfficientNetV2B3' and phase == 'transfer' and rung == 'originals'"
     )["step"]
     assert f"{html.signed(100 * step.iloc[0])} [" in rows["L3.3"][2]
     # numbers decide: without a view, a lesion or a duplicate on both sides nothing of it is found
