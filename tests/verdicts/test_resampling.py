@@ -121,14 +121,14 @@ def test_intervals_of_a_mean_and_of_a_repetition_cover_93_to_97_of_100_simulated
     truth = stats.logistic.cdf(0.4 + study[2] * np.random.default_rng(1).standard_normal(10**6)).mean()
     weights = group_weights(np.arange(study[0]), resamples=500)[0]
     covered = {"mean": 0, "repetition": 0}
-    for _ in range(600):
+    for _ in range(1500):
         value, resampled, runs = means_of(*simulate(random, *study), weights)
         covered["mean"] += mean_estimate(value, resampled, runs).holds(truth)
         groups, images, spread, fold_spread = study
         hits, size, _ = simulate(random, groups // 10, images, spread, fold_spread, folds=1)
         covered["repetition"] += repetition_interval(runs).holds(hits.sum() / size.sum())
-    # 600 studies leave a standard error of 0.9 points
-    assert all(0.93 - 0.009 <= count / 600 <= 0.97 + 0.009 for count in covered.values()), covered
+    # 1500 studies leave a standard error of 0.6 points
+    assert all(0.93 - 0.006 <= count / 1500 <= 0.97 + 0.006 for count in covered.values()), covered
 
 
 @pytest.mark.parametrize("fold_spread", [0.0, 0.03])
