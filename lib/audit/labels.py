@@ -49,7 +49,7 @@ def label_errors(paths: StudyPaths, study: Study) -> dict:
     images = together.groupby("source", as_index=False).agg(columns).rename(columns={"true_class": "class"})
     probabilities = images[classes].to_numpy(float)
     if paths.image_index.is_file():
-        known = pd.read_parquet(paths.image_index).set_index("source")["diagnosis"]
+        known = pd.read_parquet(paths.image_index).groupby("source")["diagnosis"].first()
         images["diagnosis"] = images["source"].map(known).fillna("")
     ranked = rank_label_errors(probabilities, classes, images)
     return {"ranked": ranked, "precision": precision_at_k(ranked), "backbones": list(frames), "reason": ""}
