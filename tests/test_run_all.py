@@ -55,7 +55,7 @@ def outputs(root: Path) -> dict[str, bytes]:
 def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path):
     root = tmp_path / "results"
     plan = run(data, root, "--dry-run")
-    assert plan.returncode == 0 and "15 runs: 0 fresh, 0 stale, 15 missing" in plan.stdout
+    assert plan.returncode == 0 and "12 runs: 0 fresh, 0 stale, 12 missing" in plan.stdout
     assert not root.exists()  # nothing was started
     first = run(data, root, "--jobs", "2")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -65,18 +65,18 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     assert {entry["status"] for entry in state.values()} == {"done", "left out"}
     assert all((root / entry["notebook"]).is_file() for entry in state.values() if entry["status"] == "done")
     log = (root / "run.log").read_text()
-    assert "train-clean-native-nine_classes-MobileNet-seed0: epoch 1/1 transfer loss 0.5 accuracy 0.50" in log
+    assert "train-clean-native-nine_classes-MobileNet-seed0: fold 0 transfer epoch 1/1 loss 0.5 accuracy 0.50" in log
     assert "train-clean-native-nine_classes-MobileNet-seed0 wrote its outputs" in log
 
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.name not in ("run.log", ".lock")}
     again = run(data, root)
-    assert again.returncode == 0 and "15 fresh" in again.stdout
+    assert again.returncode == 0 and "12 fresh" in again.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
     assert not [path for path in before if before[path] != after[path] and path.is_file()]
 
     _check_crate(root)
     forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
-    assert "13 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
+    assert "10 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
     assert "report: stale (kmeans will be made again first)" in forced
 
 
@@ -94,23 +94,23 @@ def _check_crate(root: Path) -> None:
                 if isinstance(item, dict) and not item["@id"].startswith("https://"):
                     assert item["@id"] in known, f"{entity['@id']} refers to {item['@id']}"
     actions = [entity for entity in graph if entity["@type"] == "CreateAction"]
-    assert len(actions) == 15 and all(action["result"] and action["instrument"] for action in actions)
+    assert len(actions) == 12 and all(action["result"] and action["instrument"] for action in actions)
 
 
 @pytest.mark.slow
 def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(data, tmp_path):
     root = tmp_path / "results"
-    broken = {"FIXTURE_BREAK": "features-clean-native-MobileNet", "FIXTURE_HOW": "raise"}
+    broken = {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "raise"}
     clean = ("--only", "protocol=clean")
     done = run(data, root, *clean, **broken)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "8 done, 1 failed, 2 not run" in done.stdout
-    assert "MobileNet failed in code cell 4: ValueError: planted in features-clean-native-MobileNet" in done.stdout
-    assert str(root / "notebooks/features-clean-native-MobileNet.ipynb") in done.stdout
-    assert "gradcam-nine_classes-MobileNet not run: features-clean-native-MobileNet failed" in done.stdout
+    assert "MobileNet failed in code cell 4: ValueError: planted in features-native-MobileNet" in done.stdout
+    assert str(root / "notebooks/features-native-MobileNet.ipynb") in done.stdout
+    assert "gradcam-nine_classes-MobileNet not run: features-native-MobileNet failed" in done.stdout
     page = (root / "report/index.html").read_text()
-    assert "features-clean-native-MobileNet,failed" in page and "nine_classes-MobileNet-seed0,not run" in page
-    assert (root / "evaluation/clean/native/nine_classes/metrics.csv").read_text().startswith("MobileNetV2,")
+    assert "features-native-MobileNet,failed" in page and "nine_classes-MobileNet-seed0,not run" in page
+    assert (root / "evaluation/native/nine_classes/metrics.csv").read_text().startswith("clean,MobileNetV2,")
 
     again = next(line for line in done.stdout.splitlines() if line.strip().startswith("again:")).split("run_all.py ")[1]
     just_that = subprocess.run(
@@ -122,20 +122,20 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
     assert just_that.returncode == 0 and "2 fresh, 1 done" in just_that.stdout, just_that.stdout
     rest = run(data, root, *clean)
     assert rest.returncode == 0 and ",failed" not in (root / "report/index.html").read_text()
-    assert len((root / "evaluation/clean/native/nine_classes/metrics.csv").read_text().splitlines()) == 2
+    assert len((root / "evaluation/native/nine_classes/metrics.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_on(data, tmp_path, number):
     root = tmp_path / "results"
-    waiting = os.environ | {"FIXTURE_BREAK": "prepare-clean", "FIXTURE_HOW": "wait"}
-    flags = ("--step", "prepare", "--jobs", "2")
+    waiting = os.environ | {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "wait"}
+    flags = ("--step", "features", "--jobs", "2")
     with subprocess.Popen(
         command(data, root, *flags), env=waiting, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         while process.poll() is None and not (root / "waits").exists():
             time.sleep(0.05)
-        while not (root / "stamps/prepare-published.json").exists() and process.poll() is None:
+        while not (root / "stamps/features-native-MobileNetV2.json").exists() and process.poll() is None:
             time.sleep(0.05)
         below = psutil.Process(process.pid).children(recursive=True)
         if number == signal.SIGINT:
@@ -148,7 +148,7 @@ def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_
     psutil.wait_procs(below, timeout=300)
     assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     rest = run(data, root, *flags)
-    assert rest.returncode == 0 and "2 fresh, 1 done" in rest.stdout, rest.stdout
+    assert rest.returncode == 0 and "3 fresh, 1 done" in rest.stdout, rest.stdout
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def test_two_workers_started_by_hand_give_the_same_outputs_and_one_killed_costs_
         while not address.exists() or not address.read_text().rstrip().endswith("}"):
             time.sleep(0.1)
         worker = [*dask, "worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard", "--no-nanny"]
-        broken = os.environ | {"FIXTURE_BREAK": "prepare-clean once", "FIXTURE_HOW": "wait"}
+        broken = os.environ | {"FIXTURE_BREAK": "prepare once", "FIXTURE_HOW": "wait"}
         started += [subprocess.Popen(worker, cwd=here, env=broken, stderr=subprocess.DEVNULL) for _ in range(2)]
         with subprocess.Popen(
             command(data, root, *flags, "--scheduler", json.loads(address.read_text())["address"]),
@@ -246,7 +246,7 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
 def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
     os.mkfifo(data / "nevus" / "pipe.jpg")
     done = subprocess.run(command(data, tmp_path / "r", "--dry-run"), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "15 missing" in done.stdout, done.stderr
+    assert done.returncode == 0 and "12 missing" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -34,7 +34,7 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     """
     keys = ["scenario", "backbone", "phase", "preprocessing"]
     found = dict(list(table.groupby(keys, sort=False)))
-    titles = titles or {key: "\n".join([key[0], ", ".join(key[1:])]).replace("_", " ") for key in found}
+    titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in found}
     columns = max(1, min(columns, len(titles)))
     rows = max(1, -(-len(titles) // columns))
     figure = Figure(figsize=(2.2 + 2.25 * columns, 2.45 * rows + 0.3), layout="constrained")

@@ -203,7 +203,7 @@ def _with(run, notebook: Path):
 def test_a_run_json_tells_where_its_numbers_are_from(small):
     runs, root = small
     train = "train-published-native-nine_classes-MobileNet-seed0"
-    for name in ("audit", "prepare-published", "features-published-native-MobileNet", train):
+    for name in ("audit", "prepare", "features-native-MobileNet", train):
         assert perform(runs[name], root, facts={"git": {"commit": "abc", "clean": True}}).status == "done"
     folder = root / "runs/published/native/nine_classes/MobileNet/seed0"
     record = json.loads((folder / "run.json").read_text())
@@ -214,7 +214,7 @@ def test_a_run_json_tells_where_its_numbers_are_from(small):
     assert set(told["outputs"]) == {"history.csv", "predictions_transfer.parquet", "transfer.weights.h5"}
     weights = subprocess.run(["sha256sum", folder / "transfer.weights.h5"], capture_output=True, text=True, check=True)
     assert told["outputs"]["transfer.weights.h5"] == weights.stdout.split()[0]
-    assert "features/published/native/MobileNet/features.npy" in told["inputs"]
+    assert "features/native/MobileNet/features.npy" in told["inputs"]
     assert told["seconds"] > 0 and told["peak_memory_bytes"] > 0 and told["hardware"]["cores"] == os.cpu_count()
 
 
@@ -231,15 +231,15 @@ def test_a_run_waits_for_the_one_who_holds_it_and_then_finds_it_done(small):
 
 def test_what_cannot_start_names_the_first_cause_and_a_summary_goes_on_with_some(small):
     runs, _ = small
-    failed = {"features-clean-native-MobileNet": Result("failed"), "prepare-clean": Result("done")}
+    failed = {"features-native-MobileNet": Result("failed"), "prepare": Result("done")}
     train = runs["train-clean-native-nine_classes-MobileNet-seed0"]
-    assert blocked(train, failed) == "features-clean-native-MobileNet failed"
-    one = {train.id: Result("not run", cause="features-clean-native-MobileNet failed")}
+    assert blocked(train, failed) == "features-native-MobileNet failed"
+    one = {train.id: Result("not run", cause="features-native-MobileNet failed")}
     other = {"train-clean-native-nine_classes-MobileNetV2-seed0": Result("fresh")}
-    evaluate = runs["evaluate-clean-native-nine_classes"]
+    evaluate = runs["evaluate-native-nine_classes"]
     assert blocked(evaluate, one | other) == ""
-    assert blocked(evaluate, one) == "features-clean-native-MobileNet failed"
-    assert blocked(runs["gradcam-nine_classes-MobileNet"], one) == "features-clean-native-MobileNet failed"
+    assert blocked(evaluate, one) == "features-native-MobileNet failed"
+    assert blocked(runs["gradcam-nine_classes-MobileNet"], one) == "features-native-MobileNet failed"
 
 
 def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(small):
@@ -258,7 +258,7 @@ def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(sma
     assert {name for name, one in standing.items() if one.status == "stale"} == {"audit"}
     path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.index.build_index": "old"}}))
     standing = standings(list(runs.values()), Freshness(root))
-    assert standing["prepare-clean"].changes == ("audit will be made again first",)
+    assert standing["prepare"].changes == ("audit will be made again first",)
     assert {one.status for one in standing.values()} == {"stale"}
 
 

@@ -171,22 +171,22 @@ def lib(tmp_path):
 
 
 TRAININGS = [f"train-{protocol}-native-six_benign-MobileNet-seed0" for protocol in ("published", "clean")]
-READERS = [f"evaluate-{protocol}-native-six_benign" for protocol in ("published", "clean")]
+READER = "evaluate-native-six_benign"
 
 
 def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale_and_names_the_function(real, lib):
     with (lib / "models" / "training.py").open("a") as module:
-        module.write("\n\ndef fit():\n    return None\n")
+        module.write("\n\ndef train_folds():\n    return None\n")
     stale = real(lib)
-    assert set(stale) == {*TRAININGS, *READERS, "gradcam-six_benign-MobileNet", "report"}
-    assert all(stale[name] == ("lib.models.training.fit",) for name in TRAININGS)
-    assert stale[READERS[0]] == (f"{TRAININGS[0]} will be made again first",)
+    assert set(stale) == {*TRAININGS, READER, "gradcam-six_benign-MobileNet", "report"}
+    assert all(stale[name] == ("lib.models.training.train_folds",) for name in TRAININGS)
+    assert stale[READER] == (f"{TRAININGS[0]} and 1 more will be made again first",)
     assert stale["gradcam-six_benign-MobileNet"] == (f"{TRAININGS[1]} will be made again first",)
 
 
 @pytest.mark.parametrize(
     ("module", "function"),
-    [("figures/beyond.py", "ranks"), ("report/accuracy.py", "accuracy_table"), ("report/pages.py", "to_html")],
+    [("figures/predictions.py", "roc"), ("report/accuracy.py", "accuracy_table"), ("report/pages.py", "to_html")],
 )
 def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, module, function):
     path = lib / module
@@ -281,10 +281,10 @@ def test_a_changed_default_of_a_notebook_makes_nothing_stale(study):
 
 def test_a_changed_input_is_named_for_those_who_read_it(study):
     root, again = study
-    (root / "prepared/clean/index.parquet").parent.mkdir(exist_ok=True, parents=True)
-    (root / "features/clean/native/MobileNet/features.npy").write_text("other")
+    (root / "prepared/clean.parquet").parent.mkdir(exist_ok=True, parents=True)
+    (root / "features/native/MobileNet/features.npy").write_text("other")
     assert changes(root, again())["train-clean-native-nine_classes-MobileNet-seed0"] == [
-        "input features/clean/native/MobileNet/features.npy (new)"
+        "input features/native/MobileNet/features.npy (new)"
     ]
     (root.parent / "data" / "image.jpg").write_bytes(b"other pixels")
     found = changes(root, again())

@@ -81,9 +81,9 @@ def test_an_override_holds_in_its_cells_and_nowhere_else():
 
 def test_evaluation_goes_on_with_some_of_its_models_and_gradcam_needs_its_own():
     by_id = {run.id: run for run in planned()}
-    evaluate = by_id["evaluate-clean-native-nine_classes"]
-    assert evaluate.needs == ("prepare-clean",)
-    assert len(evaluate.some_of) == 4 and all("clean-native-nine_classes" in name for name in evaluate.some_of)
+    evaluate = by_id["evaluate-native-nine_classes"]
+    assert evaluate.needs == ("prepare",)
+    assert len(evaluate.some_of) == 8 and all("native-nine_classes" in name for name in evaluate.some_of)
     # the best protocol at hand, the first seed
     assert by_id["gradcam-nine_classes-MobileNet"].needs == ("train-clean-native-nine_classes-MobileNet-seed0",)
     assert set(by_id["report"].after) == set(by_id) - {"report"} and not by_id["report"].needs
@@ -96,11 +96,11 @@ def test_only_and_step_keep_what_was_asked_for_and_what_it_needs():
     names = {run.id for run in select(planned(), ["evaluate"], {"scenario": ["six_benign"], "protocol": ["clean"]})}
     assert names == {
         "audit",
-        "prepare-clean",
-        "features-clean-native-MobileNet",
+        "prepare",
+        "features-native-MobileNet",
         "train-clean-native-six_benign-MobileNet-seed0",
         "train-clean-native-six_benign-MobileNet-seed7",
-        "evaluate-clean-native-six_benign",
+        "evaluate-native-six_benign",
     }
     with pytest.raises(NotebookError, match="no run"):
         select(planned(), ["gradcam"], {"scenario": ["three_malignant"]})
@@ -108,8 +108,8 @@ def test_only_and_step_keep_what_was_asked_for_and_what_it_needs():
 
 def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_path):
     weights = {run.id: run.external for run in planned(inputs=Inputs(data=Path("/data"), weights_dir=tmp_path))}
-    assert list(weights["features-clean-native-MobileNet"]) == ["weights of MobileNet"]
-    assert weights["features-clean-native-MobileNet"]["weights of MobileNet"].endswith("mobilenet_notop.weights.h5")
+    assert list(weights["features-native-MobileNet"]) == ["weights of MobileNet"]
+    assert weights["features-native-MobileNet"]["weights of MobileNet"].endswith("mobilenet_notop.weights.h5")
     random = TWO.model_copy(update={"weights": "none"})
     assert not any(run.external for run in planned(random, Inputs(weights_dir=tmp_path)))
 
@@ -169,7 +169,7 @@ def test_a_step_added_in_one_place_is_planned_with_its_files_and_read_by_the_rep
         "09_new",
         axes=("protocol",),
         fixed=lambda study: {"seed": study.seeds[0]},
-        inputs=lambda at, protocol, seed: [at.images(protocol)],
+        inputs=lambda at, protocol, seed: [at.protocol(protocol)],
         outputs=lambda at, protocol, seed: [at.root / "new" / f"{protocol}{seed}"],
         needs=("prepare",),
     )
@@ -177,7 +177,7 @@ def test_a_step_added_in_one_place_is_planned_with_its_files_and_read_by_the_rep
     monkeypatch.setattr(planning, "STEPS", {step.name: step for step in (*first, added, report)})
     runs = {run.id: run for run in planned(notebooks=tmp_path)}
     new, last = runs["new-clean"], runs["report"]
-    assert (new.inputs, new.outputs, new.needs) == (("prepared/clean/images.npy",), ("new/clean0",), ("prepare-clean",))
+    assert (new.inputs, new.outputs, new.needs) == (("prepared/clean.parquet",), ("new/clean0",), ("prepare",))
     assert {"new-published", "new-clean"} <= set(last.after) and "new/clean0" in last.inputs
 
 

@@ -28,7 +28,7 @@ def crate(tmp_path_factory):
     for run in runs:
         for name in run.outputs:
             path = root / name
-            files = [path] if path.suffix else [path / "index.parquet", path / "features.npy"]
+            files = [path] if path.suffix else [path / "clean.parquet", path / "features.npy"]
             for file in files:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(run.id)
@@ -112,7 +112,7 @@ def test_a_run_names_its_cell_its_notebook_its_parameters_and_what_it_read(crate
     )
     assert known[action["instrument"]["@id"]]["name"] == "04_train.ipynb"
     read = targets(action["object"])
-    assert {"features/clean/native/MobileNet/features.npy", "prepared/clean/index.parquet"} <= set(read)
+    assert {"features/native/MobileNet/features.npy", "prepared/clean.parquet"} <= set(read)
     values = {known[name]["name"]: known[name]["value"] for name in read if known[name]["@type"] == "PropertyValue"}
     assert values["units"] == "8" and values["backbone"] == "MobileNet"
 

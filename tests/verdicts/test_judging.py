@@ -336,9 +336,9 @@ def test_seeds_are_runs_of_their_own_and_images_count_once(tmp_path: Path):
 
 def test_a_class_that_is_not_evaluable_is_left_out(tmp_path: Path):
     paths = study_of(tmp_path, None, 0.9)
-    file = paths.not_evaluable("clean")
-    file.parent.mkdir(parents=True)
-    pd.DataFrame({"scenario": ["three_malignant"], "class": ["melanoma"]}).to_csv(file, index=False)
+    paths.not_evaluable.parent.mkdir(parents=True)
+    listed = {"protocol": ["clean"], "scenario": ["three_malignant"], "class": ["melanoma"]}
+    pd.DataFrame(listed).to_csv(paths.not_evaluable, index=False)
     assert one(paths, **NUMBER, equals=96.74)["unseen"]["numbers"]["images"] == 400
 
 
