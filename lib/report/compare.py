@@ -13,13 +13,13 @@ import pandas as pd
 from lib import figures
 from lib.config import RESULTS, StudyPaths, read_json, scenarios
 from lib.report import html
-from lib.report.tables import DIGITS, MEASURES
+from lib.report.tables import DIGITS, MEASURES, VARIANT
 from lib.verdicts import QUESTIONS, as_table
 
 # what names a row: of Tables I to IV, of Table V; in this order in its text
-LABELS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "phase", "backbone")
+LABELS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "variant", "phase", "backbone")
 SHOWN = MEASURES | {"balanced_accuracy": "Balanced"}
-COUNTS = ("seeds", "n_test")
+COUNTS = ("seeds", "folds", "n_test")
 # what a stamp says of a run: part -> what it is called; the last are written by other runs of the same study
 PARTS = {"parameters": "parameter", "external": "input", "cells": "notebook", "code": "code", "inputs": "file"}
 ORDER = ("parameter", "input", "package", "commit", "hardware", "environment", "notebook", "code", "file")
@@ -55,7 +55,7 @@ class Results:
         path = self.tables[number]
         try:
             text = pd.read_csv(path, dtype=str, keep_default_na=False)
-            labels = text.reindex(columns=LABELS, fill_value="")
+            labels = text.reindex(columns=LABELS, fill_value="").replace({"variant": VARIANT}, "")
             values = (
                 text.drop(columns=[*LABELS, "note"], errors="ignore").replace({"": None, "nan": None}).astype(float)
             )

@@ -103,7 +103,7 @@ def _shown_row(row: Mapping[str, Any], moved: list[dict[str, Any]]) -> dict[str,
     for measure in SHOWN:
         number = by_measure.pop(accuracy if measure == "test_accuracy" else measure, None)
         shown[measure] = number["points"] / 100 if number else None
-    elsewhere = ("n_test", f"{accuracy}_low", f"{accuracy}_high")
+    elsewhere = ("n_test", f"{accuracy}_low", f"{accuracy}_high", "repetition_low", "repetition_high")
     rest = [f"{name} {n['a']:g}{ARROW}{n['b']:g}" for name, n in by_measure.items() if name not in elsewhere]
     return shown | {"rest": "; ".join(rest)}
 

@@ -19,14 +19,14 @@ from tests.report.made_study import Page
 
 HOSTILE = '<img src=x onerror=alert(1)> "x" \u202eevil & \''
 HEAD = (
-    "protocol,preprocessing,phase,backbone,seeds,n_test,val_accuracy,test_accuracy,test_accuracy_low,"
+    "protocol,preprocessing,variant,phase,backbone,seeds,folds,n_test,val_accuracy,test_accuracy,test_accuracy_low,"
     "test_accuracy_high,precision,recall,f1,balanced_accuracy,published_test_accuracy"
 )
 ROWS = [
-    "published,native,transfer,MobileNet,1,100,0.81,0.8,0.71,0.87,0.79,0.8,0.78,0.77,0.5072",
-    "published,native,finetune,MobileNet,1,100,0.91,0.9,0.82,0.95,0.89,0.9,0.88,0.87,0.6093000000000001",
-    "clean,native,transfer,MobileNet,1,40,0.61,0.6,0.44,0.74,0.59,0.6,0.58,0.57,0.5072",
-    "clean,native,finetune,MobileNet,0,,,,,,,,,,0.6093",
+    "published,native,default,transfer,MobileNet,1,10,100,0.81,0.8,0.71,0.87,0.79,0.8,0.78,0.77,0.5072",
+    "published,native,default,finetune,MobileNet,1,10,100,0.91,0.9,0.82,0.95,0.89,0.9,0.88,0.87,0.6093000000000001",
+    "clean,native,default,transfer,MobileNet,1,10,40,0.61,0.6,0.44,0.74,0.59,0.6,0.58,0.57,0.5072",
+    "clean,native,default,finetune,MobileNet,0,,,,,,,,,,,0.6093",
 ]
 FIFTH = [
     "ref,method,year,classes,accuracy,note,protocol,preprocessing,phase,n_test,accuracy_low,accuracy_high",
@@ -41,7 +41,7 @@ def write_results(root: Path) -> Path:
     (root / "tables").mkdir(parents=True)
     (root / "tables" / "table_1.csv").write_text("\n".join([HEAD, *ROWS]) + "\n")
     (root / "tables" / "table_5.csv").write_text("\n".join(FIFTH) + "\n")
-    (root / "tables" / "decomposition.csv").write_text("scenario\n")  # no table of the paper
+    (root / "tables" / "ladder.csv").write_text("scenario\n")  # no table of the paper
     claims = [_claim("accuracy", "84.91 % in nine classes", "not reproduced"), _claim("best", "the best", "reproduced")]
     (root / "claims.json").write_text(json.dumps(claims))
     (root / "stamps").mkdir()
@@ -96,8 +96,8 @@ def moved(found) -> dict[tuple, tuple]:
 
 def test_a_study_against_itself_says_that_nothing_moved(two):
     a, _ = both()
-    # three measured rows of 11 numbers, one of two (no seed, the printed one), Table V: one, and one of four
-    assert compare.summary(a, a) == ["Nothing moved: all 40 numbers of 6 rows and all 2 verdicts are the same."]
+    # three measured rows of 12 numbers, one of two (no seed, the printed one), Table V: one, and one of four
+    assert compare.summary(a, a) == ["Nothing moved: all 43 numbers of 6 rows and all 2 verdicts are the same."]
     assert compare.origins(a, a).empty and compare.single_rows(a, a).empty
     page = compare_page.page(a, a)
     assert "Nothing moved" in page and 'id="moved"' not in page and "They were made with the same of everything" in page
@@ -121,7 +121,7 @@ def test_planted_numbers_are_found_exactly_with_their_size_and_whether_they_lie_
         assert found[key][:2] == (a, b) and found[key][3] is inside
         assert found[key][2] == pytest.approx(points) if points is not None else found[key][2] != found[key][2]
     said = compare.summary(*both())
-    assert said[0] == "5 of 40 numbers moved, in 3 of 6 rows that both have."
+    assert said[0] == "5 of 43 numbers moved, in 3 of 6 rows that both have."
     assert "F1 of Table I" in said[1] and "\N{MINUS SIGN}30.00 points" in said[1]
     assert said[2] == "Test accuracies that moved: 3; outside the 95 % interval of first: 2."
 
@@ -151,7 +151,7 @@ def test_numbers_that_agree_to_six_digits_are_the_same(two, value, is_other):
 
 def test_rows_and_results_of_one_alone_are_told_apart_and_are_no_moves(two):
     edit(two[1] / "tables" / "table_1.csv", ROWS[1] + "\n", "")
-    edit(two[1] / "tables" / "table_1.csv", "MobileNet,0,,,,,,,,,,", "MobileNet,1,40,0.7,0.65,0.5,0.78,,,,,")
+    edit(two[1] / "tables" / "table_1.csv", "MobileNet,0,,,,,,,,,,,", "MobileNet,1,10,40,0.7,0.65,0.5,0.78,,,,,")
     edit(two[0] / "tables" / "table_1.csv", ROWS[2] + "\n", "")
     found = [
         (r["protocol"], r["phase"], r["only"], r["accuracy"]) for r in compare.single_rows(*both()).to_dict("records")
@@ -214,7 +214,7 @@ def test_tables_alone_are_enough_and_the_page_says_what_is_not_recorded(two):
 def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
     hostile = tmp_path / HOSTILE.replace("/", "")
     shutil.copytree(two[1], hostile)
-    row = "native,transfer,MobileNet,1,40"
+    row = "native,default,transfer,MobileNet,1,10,40"
     quoted = HOSTILE.replace('"', '""')
     edit(hostile / "tables" / "table_1.csv", f"clean,{row}", f'"{quoted}",{row}')
     edit(hostile / "stamps" / "audit.json", '"units"', json.dumps(HOSTILE))
@@ -237,7 +237,7 @@ def test_the_flag_prints_what_moved_and_where_the_page_lies(two, capsys):
     edit(two[1] / "tables" / "table_1.csv", "100,0.91,0.9,", "100,0.91,0.91,")
     assert run_all._compare(run_all._parser().parse_args(["--compare", "first", str(two[1])])) == 0
     said = capsys.readouterr().out
-    assert "1 of 40 numbers moved" in said
+    assert "1 of 43 numbers moved" in said
     target = Path(re.search(r"comparison: (.+)", said)[1])
     assert target == two[0].parent / "compare" / "first-second.html" and target.is_file()
 
