@@ -159,7 +159,7 @@ def _biased(findings: Findings) -> tuple[str, str]:
 def _labels(findings: Findings) -> tuple[str, str]:
     if findings.changes is None:
         return NOT_MEASURED, "no label was checked"
-    parts = [f"clean corrects or drops {findings.changes:,} files"]
+    parts = [f"wrong labels are no type of leakage; clean corrects or drops {findings.changes:,} files"]
     parts += [findings.steps("right labels"), findings.steps("clean")]
     return (FOUND if findings.changes else NOT_FOUND), "; ".join(filter(None, parts))
 
@@ -173,12 +173,12 @@ def _implied(findings: Findings) -> str:
 
 TYPES: tuple[tuple[str, str, Callable[[Findings], tuple[str, str]]], ...] = (
     ("L1.1", "no test set", _test_set),
-    ("L1.2", "pre-processing on training and test set together: augmented before the split", _preprocessing),
+    ("L1.2", "pre-processing on training and test set together", _preprocessing),
     ("L1.3", "feature selection on training and test set together", _feature_selection),
     ("L1.4", "duplicates on both sides", _duplicates),
     ("L2", "features that are not legitimate", _illegitimate),
-    ("L3.1", "temporal leakage: trained on what came later", _temporal),
-    ("L3.2", "training and test samples that depend on each other: one lesion on both sides", _dependent),
-    ("L3.3", "sampling bias in the test distribution: a test set augmented and balanced", _biased),
-    ("no leak", "wrong labels: an error of the data that the taxonomy does not count as leakage", _labels),
+    ("L3.1", "temporal leakage", _temporal),
+    ("L3.2", "training and test samples that depend on each other", _dependent),
+    ("L3.3", "sampling bias in the test distribution", _biased),
+    ("no leak", "wrong labels", _labels),
 )

@@ -147,7 +147,8 @@ def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
         caption += "map is warm, the class score grows with the features" + html.if_synthetic(study) + "."
         if table is not None and {"share_in_lesion", "lesion_area"} <= set(table):
             share, area = (f"{100 * table[column].mean():.0f} %" for column in ("share_in_lesion", "lesion_area"))
-            caption += f" Of the map {share} lies in the segmented lesion, which covers {area} of the image."
+            caption += f" Over {len(table)} test images {share} of the map lies in the segmented lesion, which covers "
+            caption += f"{area} of the image."
         alt = "Heat maps laid over the images of: " + "; ".join(title for title, _ in shown)
         return html.figure(
             "fig-3", figures.sample_images(shown), "Where the model looks", caption, alt,
@@ -176,7 +177,12 @@ def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = f"The cluster named abnormal, outlined; k = {study.kmeans_k}" + html.if_synthetic(study) + "."
     known = table["dice"].dropna() if "dice" in table else []
     if len(known):
-        caption += f" Mean Dice against the true lesion masks: {known.mean():.2f} over {len(known)} images."
+        caption += f" Mean Dice against the true lesion masks: {known.mean():.2f} over {len(known)} images"
+        if {"dice_best", "dice_union"} <= set(table):
+            best, union = (table[column].mean() for column in ("dice_best", "dice_union"))
+            caption += f"; with the true mask known, the best single cluster reaches {best:.2f} and the best union of"
+            caption += f" clusters {union:.2f}, which bounds what any naming of clusters could"
+        caption += "."
     alt = "Images with the border of the segmented lesion: " + ", ".join(title for title, _ in shown)
     return html.figure(
         "fig-4", figures.sample_images(shown), "Segments", caption, alt,
