@@ -193,7 +193,7 @@ class StudyPaths:
 
     @property
     def segmentation_masks(self) -> Path:
-        """The abnormal cluster of each image, `lib.explain.kmeans.safe_name(source)`.png."""
+        """What is named abnormal in each image, `lib.explain.kmeans.safe_name(source)`.png."""
         return self.kmeans / "masks"
 
     # 08_report
