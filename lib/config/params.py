@@ -91,7 +91,7 @@ class Study(Strict):
     audit_max_n: int = Field(1500, ge=2)
 
     # explanation and segmentation (06_gradcam, 07_kmeans)
-    gradcam_images: int = Field(18, ge=1)  # test images a cell
+    gradcam_images: int = Field(18, ge=1)  # maps a cell that are shown; all test images of the fold are measured
     gradcam_phase: Literal["best", "transfer", "finetune"] = "best"
     kmeans_k: int = Field(3, ge=2, le=16)
     kmeans_features: Literal["colour", "colour_texture"] = "colour"
