@@ -3,13 +3,12 @@
 from lib.audit import contents, printed_tables
 from lib.audit.contents import dataset_audit, protocol_ceilings
 from lib.audit.fractions import VALUES
-from lib.audit.labels import cross_validated_probabilities, label_errors, precision_at_k, rank_label_errors
+from lib.audit.labels import label_errors, precision_at_k, rank_label_errors
 
 __all__ = [
     "protocol_ceilings",
     "VALUES",
     "contents",
-    "cross_validated_probabilities",
     "dataset_audit",
     "label_errors",
     "precision_at_k",

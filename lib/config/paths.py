@@ -170,11 +170,11 @@ class StudyPaths:
         return self.root / "gradcam"
 
     def gradcam_maps(self, scenario: str, backbone: str) -> Path:
-        """The explained images of a model, their maps laid over them, and `gradcam_shares`."""
+        """Some explained images of a model, their maps laid over them, and `gradcam_shares`."""
         return self.gradcam / scenario / backbone
 
     def gradcam_shares(self, scenario: str, backbone: str) -> Path:
-        """A row an explained image: what the model said, and the share of its map inside the lesion."""
+        """A row a test original of the explained fold: what the model said, how much of its map is in the lesion."""
         return self.gradcam_maps(scenario, backbone) / "maps.csv"
 
     @property
@@ -193,7 +193,7 @@ class StudyPaths:
 
     @property
     def segmentation_masks(self) -> Path:
-        """The abnormal cluster of each image, `lib.explain.kmeans.safe_name(source)`.png."""
+        """What is named abnormal in each image, `lib.explain.kmeans.safe_name(source)`.png."""
         return self.kmeans / "masks"
 
     # 08_report

@@ -182,12 +182,12 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
     cell = axes | step.fixed(study)
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
     outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
-    values = study.model_dump() | study.settings(cell) | axes | outside | {"settings": study.model_dump()}
+    values = study.model_dump() | study.settings(cell) | cell | outside | {"settings": study.model_dump()}
     unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
             f"{notebook.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
-            f"fields of lib.config.params.Study, {', '.join(step.axes) or 'no axis'}, settings, results, attempt, "
+            f"fields of lib.config.params.Study, {', '.join(cell) or 'no axis'}, settings, results, attempt, "
             f"{', '.join(outside)}"
         )
     external = {name: outside[name] for name in ("data", "metadata", "masks") if name in injected and outside[name]}

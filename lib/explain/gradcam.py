@@ -5,11 +5,15 @@ the feature maps of the last convolution, which are the backbone's output. Keras
 package also serves 07_kmeans and the report, which need none.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pandas as pd
 
-from lib.data import predicted_class
+from lib.data import class_columns, predicted_class
+
+CHUNK = 256  # images whose maps are in memory at a time: 51 MB at 224 px
 
 
 def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False) -> np.ndarray:
@@ -89,11 +93,43 @@ def share_in_lesion(heat: np.ndarray, lesion: np.ndarray) -> float:
     return float(heat[lesion].sum(dtype=np.float64)) / total if total > 0 else float("nan")
 
 
-def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> str:
-    """Which phase's model to explain.
+def measure_focus(
+    model,
+    images: np.ndarray,
+    rows: np.ndarray,
+    classes: np.ndarray,
+    lesion_of: Callable[[np.ndarray], np.ndarray],
+    batch_size: int = 32,
+) -> pd.DataFrame:
+    """How much of each image's map lies inside its lesion.
 
     Args:
-        predictions: phase -> predictions with `part` and `true_class`; phases that were not trained are missing.
+        images: uint8 [views, s, s, 3]; may be memory-mapped. Of these, and of the maps, CHUNK are in memory at a time.
+        rows: int [n], the images to explain.
+        classes: int [n], the class whose score is explained.
+        lesion_of: uint8 image [s, s, 3] -> bool mask [s, s].
+
+    Returns:
+        A row an image, in the order of `rows`: share_in_lesion, and lesion_area, the share of the image that the
+        lesion covers, which is what a map without preference has.
+    """
+    rows, classes = np.asarray(rows), np.asarray(classes)
+    found = []
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        pictures = np.asarray(images[rows[part]])
+        for picture, heat in zip(pictures, maps(model, pictures, classes[part], batch_size)):
+            lesion = lesion_of(picture)
+            found.append((share_in_lesion(heat, lesion), float(lesion.mean())))
+    return pd.DataFrame(found, columns=["share_in_lesion", "lesion_area"])
+
+
+def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> str:
+    """Which phase's model to explain. Of each phase only the fold counts whose weights were saved, its first.
+
+    Args:
+        predictions: phase -> predictions with `fold`, `part` and `true_class`; phases that were not trained are
+            missing.
         wanted: `transfer`, `finetune`, or `best`: finetune where it was trained and its validation accuracy is at
             least that of transfer.
 
@@ -108,36 +144,39 @@ def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> st
         raise ValueError("no phase of this model was trained; run 04_train for it first")
 
     def accuracy(phase: str) -> float:
-        table = predictions[phase][predictions[phase]["part"] == "val"]
+        table = of_saved_fold(predictions[phase])
+        table = table[table["part"] == "val"]
         return float((predicted_class(table) == table["true_class"].to_numpy()).mean()) if len(table) else 0.0
 
     return max(sorted(predictions), key=accuracy)  # `finetune` sorts first, so it wins a tie
 
 
-def choose_images(predictions: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
-    """Test images to explain: an equal number of each true class, by turns rightly and wrongly classified.
+def of_saved_fold(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of the fold whose weights 04_train saves: the first that was trained."""
+    return predictions[predictions["fold"] == predictions["fold"].iloc[0]]
 
-    Only original images (view 0), each once. Where a class has too few of a kind the other kind takes its place;
-    where it has too few images the other classes do.
+
+def choose_images(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """The test images to explain: all originals (view 0) that the fold of the saved weights tests.
+
+    They are in such an order that the first few show as much as they can: an equal number of each true class, by
+    turns rightly and wrongly classified. Where a class has too few of a kind the other kind takes its place; where it
+    has too few images the other classes do.
 
     Returns:
-        At most `count` rows of the predictions, a class after the other in rounds, with `predicted_class` and its
-        `probability`.
+        Rows of the predictions, a class after the other in rounds, with `predicted_class` and its `probability`.
     """
-    test = predictions[(predictions["part"] == "test") & (predictions["view"] == 0)]
-    test = test.drop_duplicates("source").sort_values("source", ignore_index=True)
-    predicted = predicted_class(test) if len(test) else []
-    test = test.assign(
-        predicted_class=predicted, probability=[row[c] for (_, row), c in zip(test.iterrows(), predicted)]
-    )
+    test = of_saved_fold(predictions)
+    test = test[(test["part"] == "test") & (test["view"] == 0)].sort_values("source", ignore_index=True)
+    test = test.assign(predicted_class=predicted_class(test), probability=test[class_columns(test)].max(axis=1))
     wrong = (test["predicted_class"] != test["true_class"]).to_numpy()
     shuffled = test.assign(wrong=wrong).iloc[np.random.default_rng(seed).permutation(len(test))]
     number = pd.factorize(shuffled["true_class"], sort=True)[0]
     # every other class begins with a wrong one, so that the first image of each class shows both kinds
     turn = 2 * shuffled.groupby(["true_class", "wrong"]).cumcount() + (shuffled["wrong"].to_numpy() ^ (number % 2 == 1))
     place = turn.groupby(shuffled["true_class"]).rank()
-    chosen = shuffled.assign(place=place).sort_values(["place", "true_class"]).head(count)
-    return chosen.drop(columns=["wrong", "place"]).reset_index(drop=True)
+    ordered = shuffled.assign(place=place).sort_values(["place", "true_class"])
+    return ordered.drop(columns=["wrong", "place"]).reset_index(drop=True)
 
 
 def _gradients(head, features, classes) -> np.ndarray:

@@ -19,8 +19,9 @@ NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
 TEXTURE_WINDOW = 0.05  # of the shorter side: 9 px at 180 px
 CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how central a pixel is
+SCORES = ("dice", "jaccard")
 CYAN = (0, 230, 230)  # RGB, of outlines: no skin has it
-HAIR = 0.02  # of the shorter side: parts of a mask narrower than this are hair or grain
+CORNER = 0.06  # of each side: the squares in which dark corners are looked for
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Segmentation:
         labels: uint8 [h, w], 0 to k-1, an index into the other fields.
         centroids: float32 [k, features], in the units of `features`.
         inertia: J of equation 9 over all pixels, squared units of `features`.
-        names: name of each cluster: normal, abnormal, background (k = 3; see `name_clusters` for others).
+        names: name of each cluster: normal, abnormal or background, by the rule of `name_clusters`. Several clusters
+            may have one name; they are one region.
         areas: float64 [k], share of the image's pixels.
         colours: float64 [k, 3], mean RGB colour, 0 to 255; NaN for a cluster without pixels.
     """
@@ -45,8 +47,8 @@ class Segmentation:
 
     @property
     def mask(self) -> np.ndarray:
-        """The lesion by the paper's reading, bool [h, w]: the cluster named abnormal, just as k-means leaves it."""
-        return self.labels == self.names.index(ABNORMAL)
+        """The lesion by the paper's reading, bool [h, w]: what is named abnormal, just as k-means leaves it."""
+        return np.array([name == ABNORMAL for name in self.names])[self.labels]
 
 
 def segment(
@@ -98,7 +100,7 @@ def segment_files(
     options: dict,
     workers: int = 2,
 ) -> pd.DataFrame:
-    """Segment the files of a data set, write each abnormal cluster as `<safe_name(source)>.png`, and tabulate them.
+    """Segment the files of a data set, write what is named abnormal as `<safe_name(source)>.png`, and tabulate them.
 
     Args:
         index: a row a file, with source, image_id and class.
@@ -172,23 +174,28 @@ def local_texture(image: np.ndarray) -> np.ndarray:
 def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     """Name the clusters of an image by how dark they are and where they lie.
 
-    Darkness is the difference of a cluster's lightness (mean of R, G, B) from that of the lightest cluster;
-    centrality, 0 to 1, the mean over its pixels of a Gaussian round the image's centre (standard deviation a fifth
-    of each side). The rule, in this order:
+    Darkness is the difference of a cluster's lightness (mean of R, G, B) from that of the lightest cluster, the clear
+    skin; centrality, 0 to 1, the mean over its pixels of a Gaussian round the image's centre (standard deviation a
+    fifth of each side). The rule, in this order:
     1. `abnormal`: the largest product of darkness and centrality. Dark corners are dark but not central, skin is
        central but not dark.
-    2. `background` (k >= 3): of the others the largest product of darkness and (1 - centrality): dark corners where
-       there are any; else what is neither lesion nor clear skin, as shading, hair or the rim of the lesion.
-    3. The rest is skin: `normal`; with k > 3, from the largest to the smallest, `normal`, `normal_2`, `normal_3`...
+    2. The clear skin is `normal`.
+    3. `background`: each other cluster that fills at least half of two of the image's corners (squares of 6 % of each
+       side) and has at least half of the darkness of the cluster of rule 1: dark corners, or deep shade along a side.
+    4. Where nothing is background there are no dark corners, and what is left is part of the lesion, its rim or its
+       core: `abnormal`, if it lies more centrally than an even spread over the image would, or is at least as dark
+       as the cluster of rule 1.
+    5. The rest is skin: `normal`.
 
-    The rule takes the lesion to be darker than the skin round it: a paler one is named wrongly.
+    The rule takes the lesion to be darker than the skin round it and to lie near the centre: another one is named
+    wrongly. It looks at the image alone, never at a true mask.
 
     Args:
         labels: uint8 [h, w].
         colours: [k, 3], mean RGB of each cluster, NaN for one without pixels.
 
     Returns:
-        The name of each cluster, every name once.
+        The name of each cluster. `abnormal` and `normal` are always among them, `background` where there is one.
     """
     k = len(colours)
     masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
@@ -197,35 +204,21 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     central = np.array([y @ mask.astype(np.float32) @ x for mask in masks]) / np.maximum(counts, 1)
     lightness = np.asarray(colours, float).mean(axis=1)
     darkness = np.where(counts > 0, np.nanmax(lightness) - lightness, -1.0)  # an empty cluster is chosen last
-    names = [""] * k
-    left = sorted(range(k), key=lambda cluster: -counts[cluster])
-    for name, place in ((ABNORMAL, central), (BACKGROUND, 1 - central))[: k - 1]:
-        chosen = max(left, key=lambda cluster: darkness[cluster] * place[cluster])
-        names[chosen] = name
-        left.remove(chosen)
-    for rank, cluster in enumerate(left, 1):
-        names[cluster] = NORMAL if rank == 1 else f"{NORMAL}_{rank}"
+    lesion = int(np.argmax(darkness * central))
+    lightest = np.where((counts > 0) & (np.arange(k) != lesion), lightness, -1.0)
+    skin = int(np.argmax(lightest))
+    others = [c for c in range(k) if c not in (lesion, skin) and counts[c]]
+    corners = (_corner_shares(labels, k) >= 0.5).sum(axis=0)
+    background = [c for c in others if corners[c] >= 2 and darkness[c] >= darkness[lesion] / 2]
+    even = y.mean() * x.mean()
+    names = [NORMAL] * k
+    names[lesion] = ABNORMAL
+    for cluster in others:
+        if cluster in background:
+            names[cluster] = BACKGROUND
+        elif not background and (central[cluster] > even or darkness[cluster] >= darkness[lesion]):
+            names[cluster] = ABNORMAL
     return tuple(names)
-
-
-def clean_mask(mask: np.ndarray) -> np.ndarray:
-    """One lesion out of a cluster: bool [h, w] to bool [h, w], not a part of the paper's method.
-
-    Parts narrower than 2 % of the shorter side go (hair, grain), then of the connected parts the one with the most
-    weight under the centre's Gaussian stays (dark corners and other spots go), and its holes are filled. Where
-    nothing is wide enough to stay, the mask is empty.
-    """
-    side = max(3, int(HAIR * min(mask.shape)) // 2 * 2 + 1)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc)
-    count, parts = cv2.connectedComponents(opened, connectivity=4)
-    if count == 1:
-        return np.zeros(mask.shape, bool)
-    y, x = _centre_weight(mask.shape)
-    weight = np.bincount(parts.ravel(), np.outer(y, x).ravel(), minlength=count)
-    part = (parts == 1 + int(np.argmax(weight[1:]))).astype(np.uint8)
-    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(part, outlines, -1, 1, cv2.FILLED).astype(bool)
 
 
 def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -238,6 +231,31 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
         raise ValueError(f"a mask of shape {mask.shape} cannot be compared with one of {truth.shape}; resize one")
     both, total = int(np.count_nonzero(mask & truth)), int(np.count_nonzero(mask)) + int(np.count_nonzero(truth))
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
+
+
+def best_clusters(labels: np.ndarray, truth: np.ndarray, k: int) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Dice and Jaccard of the single cluster, and of the union of clusters, that fit a true mask best.
+
+    Of all unions one is best that takes the clusters in the order of the share of them that lies inside the mask: Dice
+    is a ratio of two sums over the clusters, so the best union takes all whose own ratio is above some bound.
+
+    Args:
+        labels: uint8 [h, w], 0 to k-1.
+        truth: bool [h, w].
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if labels.shape != truth.shape:
+        raise ValueError(f"labels of shape {labels.shape} cannot be compared with a mask of {truth.shape}; resize one")
+    areas, inside = np.bincount(labels.ravel(), minlength=k), np.bincount(labels[truth], minlength=k)
+    filled = areas > 0
+    areas, inside = areas[filled], inside[filled]
+    order = np.argsort(-inside / areas, kind="stable")
+    whole = np.count_nonzero(truth)
+    single = float((2 * inside / (areas + whole)).max())
+    union = float((2 * inside[order].cumsum() / (areas[order].cumsum() + whole)).max())
+    return (single, single / (2 - single)), (union, union / (2 - union))
 
 
 def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
@@ -293,20 +311,25 @@ def safe_name(source: str) -> str:
 def table_row(segmentation: Segmentation, mask_truth: np.ndarray | None = None) -> dict[str, float]:
     """The numbers of an image in segmentation.csv.
 
-    For each named cluster `<name>_area` (share of the image) and `<name>_r`, `_g`, `_b` (mean colour, 0 to 255);
-    `inertia`; `dice` and `jaccard` of the abnormal cluster, `dice_cleaned` and `jaccard_cleaned` of its `clean_mask`
-    (NaN without a true mask).
+    For each of abnormal, normal and background: `<name>_clusters` (how many bear the name), `<name>_area` (share of
+    the image) and `<name>_r`, `_g`, `_b` (mean colour, 0 to 255; NaN where nothing has the name); `inertia`.
+    `dice` and `jaccard` are those of what is named abnormal. `dice_best` is that of the best single cluster and
+    `dice_union` that of the best union of clusters, chosen with the true mask: what no naming of single clusters, and
+    no naming at all, could exceed. All NaN without a true mask.
     """
     row: dict[str, float] = {}
-    for cluster in sorted(range(len(segmentation.names)), key=lambda c: segmentation.names[c]):
-        name = segmentation.names[cluster]
-        row[f"{name}_area"] = float(segmentation.areas[cluster])
-        row |= {f"{name}_{channel}": float(segmentation.colours[cluster][i]) for i, channel in enumerate("rgb")}
+    names = np.array(segmentation.names)
+    for name in (ABNORMAL, NORMAL, BACKGROUND):
+        areas = np.where(names == name, segmentation.areas, 0.0)
+        colour = areas @ np.nan_to_num(segmentation.colours) / areas.sum() if areas.any() else np.full(3, np.nan)
+        row |= {f"{name}_clusters": int(np.count_nonzero(names == name)), f"{name}_area": float(areas.sum())}
+        row |= {f"{name}_{channel}": float(value) for channel, value in zip("rgb", colour)}
     row["inertia"] = segmentation.inertia
-    for suffix, mask in (("", segmentation.mask), ("_cleaned", clean_mask(segmentation.mask))):
-        found = (np.nan, np.nan) if mask_truth is None else overlap(mask, mask_truth)
-        row[f"dice{suffix}"], row[f"jaccard{suffix}"] = found
-    return row
+    found = dict.fromkeys(("", "_best", "_union"), (np.nan, np.nan))
+    if mask_truth is not None:
+        single, union = best_clusters(segmentation.labels, mask_truth, len(names))
+        found = {"": overlap(segmentation.mask, mask_truth), "_best": single, "_union": union}
+    return row | {f"{score}{key}": pair[place] for key, pair in found.items() for place, score in enumerate(SCORES)}
 
 
 def paint(segmentation: Segmentation) -> np.ndarray:
@@ -356,6 +379,14 @@ def _assign(values: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, floa
 def _centre_weight(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """float32 [h] and [w], whose outer product is 1 in the middle of the image and near 0 at its border."""
     return tuple(np.exp(-0.5 * (np.linspace(-0.5, 0.5, n) / CENTRE) ** 2).astype(np.float32) for n in shape)
+
+
+def _corner_shares(labels: np.ndarray, k: int) -> np.ndarray:
+    """The share of each of the four corner squares that each cluster fills: [4, k]."""
+    height, width = (max(1, round(CORNER * n)) for n in labels.shape)
+    squares = [labels[rows, columns] for rows in (slice(height), slice(-height, None))
+               for columns in (slice(width), slice(-width, None))]  # fmt: skip
+    return np.array([np.bincount(square.ravel(), minlength=k) / square.size for square in squares])
 
 
 def _check(image: np.ndarray, k: int, features: str, init: str) -> None:

@@ -64,7 +64,7 @@ def headline(subject: dict, probabilities: dict[str, float]) -> str:
     """What the model says of an image of the study, and what that image is.
 
     Args:
-        subject: a row of lib.data.select with `true_class` and `lesion_id`.
+        subject: a saved prediction with `lesion_id`, `class` under the protocol and `folder_class`.
     """
     best = max(probabilities, key=probabilities.get)
     true = subject["true_class"]
@@ -74,7 +74,7 @@ def headline(subject: dict, probabilities: dict[str, float]) -> str:
     moved = "" if subject["folder_class"] == subject["class"] else f", filed under {subject['folder_class']}"
     return paragraph(
         f"{subject['image_id']}: the model says {best} ({probabilities[best]:.0%}), {right}", "title"
-    ) + paragraph(f"{subject['source']}{moved}; {view}, {subject['part']} part, {lesion}")
+    ) + paragraph(f"{subject['source']}{moved}; {view}, {subject['part']} part of fold {subject['fold']}, {lesion}")
 
 
 def about_neighbours(neighbours: pd.DataFrame, subject: dict | None) -> str:
@@ -82,10 +82,12 @@ def about_neighbours(neighbours: pd.DataFrame, subject: dict | None) -> str:
     n = len(neighbours)
     if not subject:
         return f"The {n} nearest. Whether one shows the lesion of your picture is not known."
-    linked = int((neighbours["relation"] != "").sum())
+    related = neighbours["relation"] != ""
+    linked, trained = int(related.sum()), int((related & (neighbours["part"] == "train")).sum())
     alike = int((neighbours["label"] == subject["true_class"]).sum())
     return (
-        f"Same picture, lesion or group of duplicates, as far as lesions are known: {linked} of the {n} nearest. "
+        f"Same picture, lesion or group of duplicates, as far as lesions are known: {linked} of the {n} nearest; "
+        f"{trained} of these the model of fold {subject['fold']} was trained on. "
         f"Same class: {alike} of {n}."
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config import StudyPaths, params
-from lib.data import UnreadableImage, class_columns, preprocess, read_predictions, splits
+from lib.data import UnreadableImage, class_columns, parts_of_fold, preprocess, read_predictions, select
 from lib.explain import gradcam, kmeans
 from lib.explore.html import STYLE, about_neighbours, bars, choice, figure, grid, headline, panel, paragraph, plain
 from lib.explore.results import (
@@ -38,7 +38,8 @@ NOTICE = (
 SYNTHETIC = "Synthetic study: its images are drawn, not photographs, and its numbers say nothing about skin lesions."
 KEPT = 3  # models and feature tables held in memory
 KEPT_MAPS = 64
-LIKELIEST = -1  # the class to explain: the one the model names  # the class to explain: the one the model names
+LIKELIEST = -1  # the class to explain: the one the model names
+EVERY_FOLD = -1
 
 
 class Explorer:
@@ -111,25 +112,35 @@ class Explorer:
     def _open_model(self, chosen: pd.Series) -> None:
         self.chosen = chosen
         predictions = read_predictions(chosen["folder"], chosen["phase"])
-        views = pd.read_parquet(self.paths.index(chosen["protocol"])).reset_index(drop=True)
-        views["lesion_id"] = ""
+        views, table = pd.read_parquet(self.paths.views), pd.read_parquet(self.paths.protocol(chosen["protocol"]))
+        pool = select(views, table, params.scenarios()[chosen["scenario"]])
+        pool["folder_class"], pool["class"] = (
+            views["class"].loc[pool["row"]].array,
+            table["class"].loc[pool["row"]].array,
+        )
+        pool["lesion_id"] = ""
         if self.paths.image_index.is_file():
             lesions = pd.read_parquet(self.paths.image_index, columns=["source", "lesion_id"])
-            views["lesion_id"] = views["source"].map(lesions.set_index("source")["lesion_id"]).fillna("")
-        self.pool = splits.select(views, params.scenarios()[chosen["scenario"]])
-        added = self.pool[["source", "view", "row", "lesion_id", "folder_class", "class"]]
+            pool["lesion_id"] = pool["source"].map(lesions.set_index("source")["lesion_id"]).fillna("")
+        self.pool = pool
         self.names = class_columns(predictions)
         self.predictions = predictions
-        self.described = predictions.merge(added, on=["source", "view"], how="inner")
-        self.images = preprocess.open_images(self.paths.images(chosen["protocol"]))
+        self.saved_fold = int(gradcam.of_saved_fold(predictions)["fold"].iloc[0])
+        self.described = predictions.merge(pool[["row", "lesion_id", "folder_class", "class"]], on="row", how="inner")
+        self.images = preprocess.open_images(self.paths.images)
         labels = [(plain(name), name) for name in self.names]
         self._fill(self.label, [("every class", EVERY_CLASS), *labels], self.label.value)
+        folds = [int(fold) for fold in predictions["fold"].unique()]
+        named = [(f"{fold} (its weights are saved)" if fold == self.saved_fold else str(fold), fold) for fold in folds]
+        self._fill(self.fold, [*named, ("all folds", EVERY_FOLD)], self.fold.value)
         explained = [(plain(name), place) for place, name in enumerate(self.names)]
         self._fill(self.explained, [("the class it names", LIKELIEST), *explained], LIKELIEST)
         self._list()
 
     def _list(self) -> None:
-        listed = list_images(self.predictions, self.part.value, self.label.value, self.errors.value)
+        of_fold = self.predictions["fold"] == self.fold.value
+        some = self.predictions if self.fold.value == EVERY_FOLD else self.predictions[of_fold]
+        listed = list_images(some, self.part.value, self.label.value, self.errors.value)
         options = []
         for place, row in enumerate(listed.itertuples(), 1):
             answer = "right" if row.predicted_class == row.true_class else f"says {plain(row.predicted_class)}"
@@ -157,6 +168,7 @@ class Explorer:
             else:
                 source, view = self.chooser.value
                 mine = (self.described["source"] == source) & (self.described["view"] == view)
+                mine &= self.described["part"] == self.part.value  # a view is tested in one fold, validated in another
                 self.subject = self.described[mine].iloc[0].to_dict()
                 self.image = np.array(self.images[self.subject["row"]])
                 self.probabilities = {name: float(self.subject[name]) for name in self.names}
@@ -201,14 +213,26 @@ class Explorer:
         else:
             caption = "Nothing in the image speaks for this class: the map is zero."
         picture = gradcam.overlay(self.image, self.heat, self.opacity.value)
-        self.overlaid.value = figure(picture, self._named("Grad-CAM map over the image"), f"For {label}. {caption}")
+        caption = f"For {label}. {caption}{self._whose_map()}"
+        self.overlaid.value = figure(picture, self._named("Grad-CAM map over the image"), caption)
+
+    def _whose_map(self) -> str:
+        """Says so where the map is not of the model whose probabilities are shown."""
+        if not self.subject or self.subject["fold"] == self.saved_fold:
+            return ""
+        parts = parts_of_fold(self.pool[self.pool["row"] == self.subject["row"]], self.saved_fold)["part"]
+        role = {"train": "was trained on this image", "val": "was validated on it", "test": "was tested on it"}
+        return (
+            f" The map is of the model of fold {self.saved_fold}, which {role[parts.iloc[0]]}; the probabilities are "
+            f"of fold {self.subject['fold']}, whose weights are not saved."
+        )
 
     def _show_segments(self) -> None:
         self.segmentation = kmeans.segment(self.image, self.k.value, self.kind.value)
         cut = self.segmentation
         picture = kmeans.paint(cut) if self.painted.value == "segments" else kmeans.outline(self.image, cut.mask)
-        order = np.argsort(-cut.areas)
-        caption = ", ".join(f"{cut.names[place].replace('_', ' ')} {cut.areas[place]:.0%}" for place in order)
+        areas = pd.Series(cut.areas).groupby(list(cut.names)).sum().sort_values(ascending=False)
+        caption = ", ".join(f"{name} {area:.0%}" for name, area in areas.items())
         self.segments.value = figure(picture, self._named("the segments"), caption)
 
     def _show_neighbours(self) -> None:
@@ -218,7 +242,9 @@ class Explorer:
             self.neighbours = None
             self.near.value = paragraph(f"The features cannot be read ({error}); run the step `features` again.")
             return
-        pool = self.pool[self.pool["part"] == "train"] if self.among.value == "train" else self.pool
+        fold = self.subject["fold"] if self.subject else self.saved_fold
+        pool = parts_of_fold(self.pool, fold)
+        pool = pool[pool["part"] == "train"] if self.among.value == "train" else pool
         row = self.subject["row"] if self.subject else -1
         query = features[row] if self.subject else self.query
         near = nearest(features, query, pool, self.metric.value, skip=row)
@@ -276,8 +302,7 @@ class Explorer:
         return networks.load(folder, phase, self.weights_dir)
 
     def _features(self) -> np.ndarray:
-        axes = self.chosen["protocol"], self.chosen["preprocessing"], self.chosen["backbone"]
-        path = self.paths.features(*axes)
+        path = self.paths.features(self.chosen["preprocessing"], self.chosen["backbone"])
         return self._load_features(path, path.stat().st_mtime_ns)
 
     def _make_map(self, model, place: int, shape: tuple[int, ...], pixels: bytes) -> np.ndarray:
@@ -357,6 +382,7 @@ class Explorer:
         self.study = choice("Study")
         self.axes = {axis: choice(axis.capitalize()) for axis in AXES}
         self.part = choice("Images", [("test", "test"), ("validation", "val")], "test")
+        self.fold = choice("Fold")
         self.label = choice("Class", [("every class", EVERY_CLASS)])
         self.errors = widgets.Checkbox(description="Only errors, the worst first", indent=False, layout=wide)
         self.chooser = widgets.Select(description="Image", rows=17, layout=wide)  # named for those who cannot see it
@@ -372,12 +398,12 @@ class Explorer:
         )
         self.painted = choice("Show", ["segments", "outline"], label_width="4.5em")
         self.metric = choice("Distance", METRICS)
-        self.among = choice("Among", [("the training images", "train"), ("all images", "all")])
+        self.among = choice("Among", [("the fold's training images", "train"), ("all images", "all")])
 
         for widget, act in (
             (self.study, self._open_study),
             *((widget, self._narrow) for widget in self.axes.values()),
-            *((widget, self._on_filter) for widget in (self.part, self.label, self.errors)),
+            *((widget, self._on_filter) for widget in (self.part, self.fold, self.label, self.errors)),
             (self.chooser, self._on_choice),
             (self.upload, self._on_upload),
             (self.explained, lambda: self._on_part_of_view(self._show_map)),
@@ -389,7 +415,7 @@ class Explorer:
         self.back.on_click(lambda _: self._on_choice())
 
         list_of_images = widgets.VBox(
-            [self.part, self.label, self.errors, self.count, self.chooser, self.upload, self.back],
+            [self.part, self.fold, self.label, self.errors, self.count, self.chooser, self.upload, self.back],
             layout=widgets.Layout(flex="1 1 340px", max_width="480px", min_width="0"),
         )
         pictures = [

@@ -145,7 +145,7 @@ def label_errors(suspects: Mapping[str, Any]) -> HTML:
         return html.missing(f"Label errors were not looked for: {suspects['reason'] or 'no image to rank'}.")
     columns = ["rank", "image_id", "class", "suggested", "p_given", "p_suggested", "diagnosis", "kind"]
     ranked = suspects["ranked"].sort_values("rank")
-    caption = f"The {min(MOST_SUSPECTS, len(ranked))} likeliest label errors of {len(ranked)} images, cross-validated."
+    caption = f"The {min(MOST_SUSPECTS, len(ranked))} likeliest label errors of {len(ranked)} images, out of fold."
     parts = [
         html.records_table(
             "label-errors", caption, to_records(ranked[columns].head(MOST_SUSPECTS)), "tables/label_errors.csv"

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from lib import figures
-from lib.config import PROTOCOLS, RESULTS, StudyPaths, read_json, scenarios
+from lib.config import RESULTS, StudyPaths, read_json, scenarios
 from lib.report import html
 from lib.report.tables import DIGITS, MEASURES
-from lib.verdicts import as_table
+from lib.verdicts import QUESTIONS, as_table
 
 # what names a row: of Tables I to IV, of Table V; in this order in its text
 LABELS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "phase", "backbone")
@@ -86,7 +86,7 @@ class Results:
         """claims.json as a table, by the id of the claim."""
         path = StudyPaths(self.root).claims
         if not path.is_file():
-            return pd.DataFrame(columns=["quote", "where", "verdict", *PROTOCOLS])
+            return pd.DataFrame(columns=["quote", "where", "verdict", *QUESTIONS])
         try:
             return as_table(json.loads(path.read_text(encoding="utf-8"))).set_index("id")
         except (ValueError, KeyError, TypeError) as error:
@@ -212,22 +212,22 @@ def single_rows(a: Results, b: Results) -> pd.DataFrame:
 
 
 def verdicts(a: Results, b: Results) -> pd.DataFrame:
-    """Every claim that both have or one has: `quote`, `where`, `a`, `b` (None where it lacks the claim), `protocols`
-    (what changed under which), `moved`."""
+    """Every claim that both have or one has: `quote`, `where`, `a`, `b` (None where it lacks the claim), `questions`
+    (which is answered otherwise), `moved`."""
     sides = (own.claims.rename_axis("id").reset_index() for own in (a, b))
     both = pd.merge(*sides, how="outer", on="id", suffixes=("_a", "_b"), indicator="side").set_index("id")
     both = both.loc[list(dict.fromkeys([*a.claims.index, *b.claims.index]))].reset_index()
     changed = pd.Series("", both.index)
-    for protocol in PROTOCOLS:
-        of_a, of_b = both[f"{protocol}_a"], both[f"{protocol}_b"]
+    for question, shown in QUESTIONS.items():
+        of_a, of_b = both[f"{question}_a"], both[f"{question}_b"]
         differs = (both["side"] == "both") & (of_a != of_b)
-        text = f"; {protocol}: " + of_a.astype(str) + ARROW + of_b.astype(str)
+        text = f"; {shown}: " + of_a.astype(str) + ARROW + of_b.astype(str)
         changed += text.where(differs, "")
     pair = {side: both[f"verdict_{side}"].astype(object).where(both[f"verdict_{side}"].notna(), None) for side in "ab"}
-    shown = {name: both[f"{name}_a"].fillna(both[f"{name}_b"]) for name in ("quote", "where")}
+    quoted = {name: both[f"{name}_a"].fillna(both[f"{name}_b"]) for name in ("quote", "where")}
     moved = (pair["a"] != pair["b"]) | (changed != "")
     return pd.DataFrame(
-        {"id": both["id"], **shown, **pair, "protocols": changed.str.removeprefix("; "), "moved": moved}
+        {"id": both["id"], **quoted, **pair, "questions": changed.str.removeprefix("; "), "moved": moved}
     )
 
 

@@ -118,10 +118,10 @@ def _moved_verdicts(a: Results, b: Results) -> str:
         columns = [
             *(html.column("quote", "The paper says", "quote"), html.column("where", "Where")),
             *(html.column("a", a.name, "verdict"), html.column("b", b.name, "verdict")),
-            html.column("protocols", "Under which protocol", "small"),
+            html.column("questions", "Which question", "small"),
         ]
         shown = to_records(moved.fillna({"a": "no such claim", "b": "no such claim"}))
-        caption = f"{len(moved)} of {len(claims)} claims whose verdict is another, as a whole or under a protocol."
+        caption = f"{len(moved)} of {len(claims)} claims whose verdict is another, or the answer to a question."
         parts.append(html.table("verdicts", caption, columns, shown, "claims.json", filters=["a", "b"], data=moved))
     else:
         parts.append(html.part("note", text=f"All {len(claims)} verdicts are the same."))

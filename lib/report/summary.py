@@ -8,11 +8,11 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.config import PHASES, PROTOCOLS, Study, StudyPaths, read_json, scenarios
+from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
-from lib.verdicts import VERDICTS, as_table
+from lib.verdicts import QUESTIONS, VERDICTS, as_table
 
 TO = " \N{RIGHTWARDS ARROW} "
 
@@ -75,24 +75,23 @@ def run_status(paths: StudyPaths) -> HTML:
 
 
 def claims(paths: StudyPaths) -> HTML:
-    """Every claim of params/claims.yaml with its verdict under each protocol, and the rule that was applied."""
+    """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied."""
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return html.missing("claims.json is not there: the claims were not judged.")
     table = as_table(verdicts)
-    protocols = [p for p in PROTOCOLS if any(p in claim["protocols"] for claim in verdicts)]
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
         row["_details"] = {
             "quote": [f"Rule: {row['rule']}.", *([f"Reason: {row['reason']}."] if row["reason"] else [])]
         }
-        for protocol, judged in claim["protocols"].items():
-            numbers = judged.get("numbers")
-            row["_details"]["quote"] += [f"{protocol}: {html.in_words(numbers)}."] if numbers else []
+        for question, shown in QUESTIONS.items():
+            numbers = claim.get(question, {}).get("numbers")
+            row["_details"]["quote"] += [f"{shown}: {html.in_words(numbers)}."] if numbers else []
     columns = [
         *(html.column("quote", "The paper says", "quote"), html.column("where", "Where"), html.column("kind", "Kind")),
         html.column("verdict", "Verdict", "verdict"),
-        *(html.column(protocol, protocol.capitalize(), "verdict") for protocol in protocols),
+        *(html.column(question, shown, "verdict") for question, shown in QUESTIONS.items()),
     ]
     counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in VERDICTS]
     parts = [html.part("score", counts=counts, total=len(rows))]

@@ -19,8 +19,9 @@ MEASURES = {  # column of Tables I to IV -> its name on the page
     "f1": "F1",
 }
 TABLE_COLUMNS = [
-    *("protocol", "preprocessing", "phase", "backbone", "seeds", "n_test", "val_accuracy", "test_accuracy"),
-    *("test_accuracy_low", "test_accuracy_high", "precision", "recall", "f1", "balanced_accuracy"),
+    *("protocol", "preprocessing", "phase", "backbone", "seeds", "folds", "n_test", "val_accuracy", "test_accuracy"),
+    *("test_accuracy_low", "test_accuracy_high", "repetition_low", "repetition_high"),
+    *("precision", "recall", "f1", "balanced_accuracy"),
     *(f"published_{measure}" for measure in MEASURES),
 ]
 PROPOSED = "EfficientNetV2B3"
@@ -67,8 +68,8 @@ def _in_digits(value: Any) -> Any:
 def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
     """One of Tables I-IV: a row for every protocol, preprocessing, phase and backbone of the study, in that order.
 
-    Fractions of 1; means over the seeds that were evaluated (`seeds` counts them), the bounds of the interval
-    likewise; cells without a result are empty. The columns are TABLE_COLUMNS.
+    Fractions of 1, as lib.verdicts.scores.metrics gives them over the folds and seeds that were evaluated; cells
+    without a result are empty. The columns are TABLE_COLUMNS.
     """
     printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
     printed = printed.set_index(["phase", "backbone"])[list(MEASURES)] / 100
@@ -79,10 +80,10 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
             for phase in PHASES:
                 for backbone in in_paper_order(study.backbones):
                     row = {"protocol": protocol, "preprocessing": preprocessing, "phase": phase, "backbone": backbone}
-                    seeds = rows_where(measured, phase=phase, backbone=backbone)
-                    row["seeds"] = len(seeds)
-                    if len(seeds):
-                        row |= seeds[[c for c in TABLE_COLUMNS if c in seeds and c not in row]].mean().to_dict()
+                    done = rows_where(measured, phase=phase, backbone=backbone)
+                    row["seeds"] = 0
+                    if len(done):
+                        row |= done.iloc[0][[column for column in TABLE_COLUMNS if column in done]].to_dict()
                     for measure in MEASURES:
                         row[f"published_{measure}"] = printed[measure].get((phase, backbone), np.nan)
                     rows.append(row)

@@ -30,6 +30,7 @@ NOT_REPRODUCED = "not reproduced"
 IMPOSSIBLE = "impossible as printed"
 VERDICTS = (REPRODUCED, LEAKAGE, NOT_REPRODUCED, IMPOSSIBLE, UNDECIDED, NOT_TESTED)
 DATA = "data"  # the one question of a claim that needs no model
+QUESTIONS = {PROCEDURE: "Procedure", UNSEEN: "Unseen lesions", DATA: "Data"}  # name in claims.json -> as shown
 
 
 def judge(paths: StudyPaths, study: Study, claims: Claims | None = None, preprocessing: str = "") -> list[dict]:
@@ -92,7 +93,7 @@ def as_table(verdicts: list[dict]) -> pd.DataFrame:
     rows = []
     for claim in verdicts:
         row = {key: claim[key] for key in ("id", "place", "where", "kind", "quote", "verdict", "reason", "rule")}
-        row |= {question: claim.get(question, {}).get("outcome", "") for question in (PROCEDURE, UNSEEN, DATA)}
+        row |= {question: claim.get(question, {}).get("outcome", "") for question in QUESTIONS}
         rows.append(row)
     return pd.DataFrame(rows)
 

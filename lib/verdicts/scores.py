@@ -111,10 +111,11 @@ def compare(proposed: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:
     Raises:
         ValueError: the two have no test image in common.
     """
-    common = proposed["row"][proposed["row"].isin(baseline["row"])]
+    places = [pd.MultiIndex.from_frame(p[["source", "view"]]) for p in (proposed, baseline)]
+    common = places[0].intersection(places[1]).sort_values()
     if common.empty:
-        raise ValueError("McNemar's test needs two models tested on the same images; evaluate both on one split")
-    pair = [p[p["row"].isin(common)].sort_values("row", ignore_index=True) for p in (proposed, baseline)]
+        raise ValueError("McNemar's test needs two models tested on the same images; evaluate both under one protocol")
+    pair = [p.set_axis(place)[place.isin(common)].sort_index() for p, place in zip((proposed, baseline), places)]
     right = [table["true_class"].to_numpy() == predicted_class(table) for table in pair]
     table = [[np.sum(a & b) for b in (right[1], ~right[1])] for a in (right[0], ~right[0])]
     result = mcnemar(table, exact=True)

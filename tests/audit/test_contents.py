@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lib import figures
 from lib.audit import contents
 from lib.config import CLASSES, MALIGNANT, params
-from lib.data import DIAGNOSIS_CLASSES, build_index, demo, find_folder, splits
+from lib.data import DIAGNOSIS_CLASSES, build_index, demo, find_folder
 from tests.fixtures.pictures import picture, save
 
 STUDY = params.Study()
@@ -309,21 +309,13 @@ def test_no_rule_from_pictures_to_labels_beats_the_ceiling_and_one_reaches_it(fi
     assert contents.accuracy_ceiling(pd.Series(content), pd.Series(label)) == pytest.approx(best)
 
 
-def test_the_ceiling_of_a_protocol_counts_its_test_part_only():
-    index = pd.DataFrame({"source": list("abcd"), "content": ["x", "x", "y", "y"]})
-    views = pd.DataFrame(columns=splits.COLUMNS).assign(source=list("abcdda"), view=[0, 0, 0, 0, 1, 1]).fillna("")
-    views["class"] = ["melanoma", "seborrheic keratosis", "nevus", "actinic keratosis", "actinic keratosis", "melanoma"]
-    views["part"] = ["test", "test", "train", "test", "test", "train"]
-    views["part_two_classes"] = ["test", "test", "test", "test", "test", ""]
-    ceilings = contents.protocol_ceilings(index, views, params.scenarios())
-    assert ceilings == {
-        "nine_classes": 3 / 4,  # a or b, and both views of d
-        "benign_malignant": 4 / 5,  # a or b; nevus and actinic keratosis are both benign
-        "six_benign": 1.0,  # b, and both views of d
-        "three_malignant": 1.0,  # a alone
-    }
-    nothing = contents.protocol_ceilings(index, views.assign(part="train"), params.scenarios())
-    assert nothing["nine_classes"] is None and nothing["benign_malignant"] == 4 / 5
+def test_the_ceiling_of_a_protocol_counts_its_views_under_its_own_labels():
+    index = pd.DataFrame({"source": list("abcd"), "content": [1, 1, 2, 3]})
+    chosen = pd.DataFrame({"source": list("abcdd"), "view": [0, 0, 0, 0, 1]})
+    chosen["label"] = ["melanoma", "seborrheic keratosis", "nevus", "actinic keratosis", "actinic keratosis"]
+    one_label = chosen.assign(label="melanoma")
+    ceilings = contents.protocol_ceilings(index, {"nine": chosen, "held": one_label, "none": chosen.iloc[:0]})
+    assert ceilings == {"nine": 4 / 5, "held": 1.0, "none": None}  # a or b
 
 
 def test_the_audit_says_how_the_set_compares_with_the_paper(planted):

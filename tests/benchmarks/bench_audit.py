@@ -11,7 +11,7 @@ import pandas as pd
 
 from lib.audit import dataset_audit
 from lib.config import CLASSES, Study
-from lib.data import duplicates, splits
+from lib.data import deal, duplicates, pool_views
 
 SMALL, LARGE, MEMORY_AT = 1_000, 50_000, 25_000
 
@@ -50,12 +50,13 @@ def measure() -> list[dict]:
 
 
 def audit_of(count: int) -> dict:
-    """All that 01_audit does after the files are decoded, on a made-up index with one image in twenty near another."""
+    """What 01_audit does after the files are decoded, and the pool and the clean protocol of 02_prepare_data, on a
+    made-up index with one image in twenty near another."""
     index, thumbnails = _index(count)
     index = duplicates.add_groups(index, thumbnails, 8, 9.0)
     study = Study()
-    views, _ = splits.split(index, "clean", study.pool_sizes, study.pool_size_benign_malignant, 2, 0)
-    return dataset_audit(index, pd.DataFrame(), {"clean": views})
+    deal(index, pool_views(index, study.pool_sizes, study.pool_size_benign_malignant, 0), "clean", 0)
+    return dataset_audit(index, pd.DataFrame())
 
 
 def _index(count: int) -> tuple[pd.DataFrame, np.ndarray]:

@@ -48,5 +48,5 @@ def _on_every_pixel(image: np.ndarray, mask: Path) -> float:
     found = KMeans(3, random_state=0).fit(image.reshape(-1, 3).astype(np.float32))
     labels = found.labels_.reshape(image.shape[:2]).astype(np.uint8)
     names = kmeans.name_clusters(labels, found.cluster_centers_)
-    kmeans.write_mask(mask, labels == names.index(kmeans.ABNORMAL))
+    kmeans.write_mask(mask, (np.array(names) == kmeans.ABNORMAL)[labels])
     return found.inertia_

@@ -1,8 +1,9 @@
 """Tracing of graphs: what a study pays, against one fit for each cell and phase; seconds on the demo's matrix.
 
-The study traces a frozen backbone once for each (protocol, preprocessing, backbone), to extract its features, and no
-more however many scenarios and seeds train their heads on these; a whole network only where it is fine-tuned, once a
-cell. Grad-CAM runs without a graph. The baseline traces the whole network in each phase of each cell.
+The study traces a frozen backbone once for each (preprocessing, backbone), to extract its features, and no more
+however many protocols, scenarios, folds and seeds train their heads on these; a whole network only where it is
+fine-tuned, once a cell, whatever its folds. Grad-CAM runs without a graph. The baseline traces the whole network in
+each phase of each cell.
 """
 
 import json
@@ -17,9 +18,9 @@ from lib.config import AXES, load_study
 
 def measure() -> list[dict]:
     study = load_study("demo")
-    cost = {name: _in_own_process(name, study.image_size, study.batch_size) for name in study.backbones}
+    cost = {name: _in_own_process(name, study.image_size, study.finetune_batch_size) for name in study.backbones}
     cells = study.cells(*AXES)
-    features = study.cells("protocol", "preprocessing", "backbone")
+    features = study.cells("preprocessing", "backbone")
     ours = sum(cost[cell["backbone"]]["predict"] for cell in features)
     ours += sum(cost[cell["backbone"]]["head"] for cell in cells)
     fine = sum(cost[cell["backbone"]]["finetune"] for cell in cells) if study.finetune_epochs else 0.0

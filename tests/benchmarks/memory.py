@@ -74,22 +74,25 @@ def draw(data: Path, count: int) -> None:
 def prepare(folder: Path) -> None:
     """What 01_audit and 02_prepare_data do, each image in the pool once."""
     from lib.audit import dataset_audit
-    from lib.config import CLASSES
-    from lib.data import build_index, decode, preprocess, splits
+    from lib.config import CLASSES, PROTOCOLS
+    from lib.data import build_index, deal, decode, pool_views, preprocess
 
     index, unreadable = build_index(folder / "data", None, 8, 9.0)
     counts = index["class"].value_counts()
     sizes = {name: int(counts[name]) for name in CLASSES}
-    views, _ = splits.split(index, "grouped", sizes, 10, 2, 0)
-    dataset_audit(index, unreadable, {"grouped": views})
+    views = pool_views(index, sizes, 10, 0)
+    dataset_audit(index, unreadable)
     preprocess.write_images(
         views, decode, folder / "data", folder / "images.npy", SIZE, 0, 180.0, 0.3, os.cpu_count() or 1
     )
-    views.to_parquet(folder / "index.parquet")
+    views.to_parquet(folder / "views.parquet")
+    for protocol in PROTOCOLS:
+        table, _ = deal(index, views, protocol, 0)
+        table.to_parquet(folder / f"{protocol}.parquet")
 
 
 def learn(folder: Path) -> None:
-    """What 03_extract_features and 04_train do with the arrays, on a network of one convolution."""
+    """What 03_extract_features and 04_train do with the arrays, on a network of one convolution and two folds."""
     import keras
 
     from lib.config import scenarios
@@ -98,19 +101,16 @@ def learn(folder: Path) -> None:
 
     images = preprocess.open_images(folder / "images.npy")
     task = scenarios()["nine_classes"]
-    chosen = select(pd.read_parquet(folder / "index.parquet"), task)
+    chosen = select(pd.read_parquet(folder / "views.parquet"), pd.read_parquet(folder / "grouped.parquet"), task)
     inputs = keras.Input(images.shape[1:], dtype="uint8")
     maps = keras.layers.Conv2D(64, 32, strides=32)(keras.layers.Rescaling(1 / 255)(inputs))
     extractor = keras.Model(inputs, keras.layers.GlobalMaxPooling2D()(maps))
     features = extract_features(extractor, images, BATCH, folder / "features.npy")
-    head = keras.Sequential([keras.Input((64,)), keras.layers.Dense(9, "softmax")])
+    inner = keras.Input((64,))
+    head = keras.Model(inner, keras.layers.Dense(9, "softmax")(inner), name="classifier")
     for network, array in ((head, features), (networks.assemble(extractor, head), images)):
-        parts = [
-            training.batches(array, chosen, part, task.names, BATCH, 0 if part == "train" else None)
-            for part in ("train", "val")
-        ]
-        training.fit(network, *parts, training.Schedule("finetune", 1, 1e-3, BATCH, 5))
-        training.predictions(network, array, chosen[chosen["part"] == "test"], task.names, BATCH)
+        trainer = training.Trainer(network, array, training.Schedule("finetune", 1, 1e-3, BATCH, 5))
+        training.train_folds(trainer, chosen, task.names, [0, 1])
 
 
 def _peak(step: str, folder: Path) -> float:

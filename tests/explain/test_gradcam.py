@@ -1,6 +1,7 @@
 """Grad-CAM against finite differences, against a rebuild one image at a time, and on all six backbones."""
 
 import os
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cv2
 import keras
 
-from lib.config import backbones
+from lib.config import CLASSES, StudyPaths, backbones
 from lib.explain import gradcam
 from lib.models import networks
+from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
 
 def full_model(backbone: keras.Model, preprocessing: str = "native", classes: int = 4) -> keras.Model:
@@ -143,40 +145,51 @@ def test_share_in_lesion_is_the_sum_inside_over_the_sum():
         gradcam.share_in_lesion(heat, np.ones((3, 3), bool))
 
 
+def test_focus_is_that_of_the_maps_of_the_rows_asked_for_whatever_the_chunk(tiny, images, monkeypatch):
+    rows, classes = np.array([4, 0, 0, 2]), np.array([1, 0, 3, 2])
+    found = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128, batch_size=3)
+    for row, number, one in zip(rows, classes, found.itertuples()):
+        heat, lesion = gradcam.maps(tiny, images[[row]], [number])[0], images[row][..., 0] > 128
+        assert one.share_in_lesion == pytest.approx(heat[lesion].sum() / heat.sum(), abs=1e-5, nan_ok=True)
+        assert one.lesion_area == pytest.approx(lesion.mean())
+    monkeypatch.setattr(gradcam, "CHUNK", 1)
+    again = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128)
+    pd.testing.assert_frame_equal(again, found, atol=1e-5)
+    assert gradcam.measure_focus(tiny, images, rows[:0], classes[:0], None).empty
+
+
 @pytest.fixture
-def predictions():
-    """30 test images of three classes; of each class every third is wrong. Augmented and validation rows beside."""
-    rows = []
-    for part, view in (("test", 0), ("test", 1), ("val", 0)):
-        for i in range(30):
-            true = "abc"[i % 3]
-            said = "abc"[(i % 3 + (i % 9 < 3)) % 3]
-            row = dict(source=f"{part}/{i}.jpg", image_id=str(i), group=i, view=view, part=part, true_class=true)
-            rows.append(row | {name: 0.8 if name == said else 0.1 for name in "abc"})
-    return pd.DataFrame(rows)
+def predictions(tmp_path):
+    """A made-up run of ten folds; a third of the files is told wrong."""
+    paths = StudyPaths(tmp_path)
+    write_prepared(paths, made_up_index(files=60))
+
+    def right(held_out: pd.DataFrame) -> np.ndarray:
+        return held_out["source"].map(lambda source: zlib.crc32(source.encode()) % 3 > 0).to_numpy()
+
+    return write_run(paths, "clean", "nine_classes", "MobileNet", "transfer", right)
 
 
-def test_chosen_images_are_originals_equal_a_class_right_and_wrong(predictions):
-    chosen = gradcam.choose_images(predictions, 12)
-    assert len(chosen) == chosen["source"].nunique() == 12
-    assert set(chosen["part"]) == {"test"} and set(chosen["view"]) == {0}
-    right = chosen["predicted_class"] == chosen["true_class"]
-    for name in "abc":
-        assert right[chosen["true_class"] == name].sum() == 2 == (~right[chosen["true_class"] == name]).sum()
-    assert sorted(chosen["true_class"][:3]) == ["a", "b", "c"] and 0 < right[:3].sum() < 3
-    assert (chosen["probability"] == 0.8).all()
-    shuffled = predictions.sample(frac=1, random_state=3)
-    pd.testing.assert_frame_equal(gradcam.choose_images(shuffled, 12), chosen)
-    all_right = predictions[predictions["a"].eq(0.8) & predictions["true_class"].eq("a")]
-    assert len(gradcam.choose_images(all_right, 4)) == 4
-    assert len(gradcam.choose_images(predictions, 500)) == 30
-    assert gradcam.choose_images(predictions[:0], 5).empty
+def test_all_test_originals_of_the_saved_fold_are_chosen_and_the_first_show_most(predictions):
+    chosen = gradcam.choose_images(predictions)
+    test = (predictions["fold"] == 0) & (predictions["part"] == "test") & (predictions["view"] == 0)
+    assert set(chosen["source"]) == set(predictions.loc[test, "source"]) and chosen["source"].is_unique
+    assert set(chosen["part"]) == {"test"} and set(chosen["view"]) == {0} and set(chosen["fold"]) == {0}
+    first = chosen[:18]
+    right = first["predicted_class"] == first["true_class"]
+    assert (first["true_class"].value_counts() == 2).all() and sorted(first["true_class"][:9]) == sorted(CLASSES)
+    assert 0 < right[:9].sum() < 9 and 0 < right[9:].sum() < 9
+    assert np.allclose(chosen["probability"], 0.8)
+    shuffled = pd.concat(part.sample(frac=1, random_state=3) for _, part in predictions.groupby("fold"))
+    pd.testing.assert_frame_equal(gradcam.choose_images(shuffled), chosen)
+    assert gradcam.choose_images(predictions[predictions["part"] == "val"]).empty
 
 
-def test_the_phase_with_the_better_validation_accuracy_is_explained(predictions):
+def test_the_phase_with_the_better_validation_accuracy_in_the_saved_fold_is_explained(predictions):
     better = predictions.copy()
-    for name in "abc":
-        better[name] = np.where(better["true_class"] == name, 0.8, 0.1)
+    for name in CLASSES:
+        told = (better["true_class"] == name).map({True: 0.8, False: 0.1})
+        better[name] = told.where(better["fold"] == 0, 1 / 9 - 0.01 * told)  # better in fold 0, worse in all others
     assert gradcam.best_phase({"transfer": predictions, "finetune": better}) == "finetune"
     assert gradcam.best_phase({"transfer": better, "finetune": predictions}) == "transfer"
     assert gradcam.best_phase({"transfer": better, "finetune": better}) == "finetune"

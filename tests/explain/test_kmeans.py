@@ -1,5 +1,6 @@
 """k-means against scikit-learn, against discs whose truth is known, and on the synthetic set."""
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -111,40 +112,58 @@ def test_the_planted_lesion_is_named_abnormal_and_dark_corners_background(disc, 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("radius", [0.1, 0.25])
-def test_without_dark_corners_the_lesion_is_still_the_abnormal_cluster(disc, radius, seed):
-    # the third cluster then takes half of the skin: skin and background are told from the lesion, not from each other
+def test_a_third_cluster_that_is_half_of_the_skin_stays_skin(disc, radius, seed):
     image, truth = disc(radius=radius, seed=seed)
     result = kmeans.segment(image, features="colour")
     assert kmeans.overlap(result.mask, truth)[0] > 0.97
+    assert sorted(result.names) == ["abnormal", "normal", "normal"]
+
+
+@pytest.mark.parametrize("core", [0.1, 0.2])
+@pytest.mark.parametrize("centre", [(0.5, 0.5), (0.42, 0.62)])
+def test_rim_and_core_are_one_lesion_where_there_are_no_dark_corners(disc, core, centre):
+    image, truth = disc(radius=0.28, centre=centre, lesion=(165, 120, 100))
+    inner, inside = disc(radius=core, centre=centre, lesion=(80, 40, 30))
+    image[inside] = inner[inside]
+    result = kmeans.segment(image)
+    assert sorted(result.names) == ["abnormal", "abnormal", "normal"]
+    assert kmeans.overlap(result.mask, truth)[0] > 0.97
+    row = kmeans.table_row(result, truth)
+    assert row["dice_best"] < row["dice"] == pytest.approx(row["dice_union"])
 
 
 def test_a_background_lighter_than_the_lesion_but_at_the_border_is_not_taken_for_it(disc):
     image, truth = disc(radius=0.2)
-    image[:, :25] = (150, 110, 95)  # shading along one side, darker than skin
+    image[:, :25] = (150, 110, 95)  # deep shade along one side
     result = kmeans.segment(image)
     assert kmeans.overlap(result.mask, truth)[0] > 0.97
     assert result.labels[60, 5] == result.names.index("background")
 
 
-def test_every_cluster_has_a_name_of_its_own_for_any_k(blotches, disc):
-    assert set(kmeans.segment(disc()[0], k=2).names) == {"abnormal", "normal"}
-    assert set(kmeans.segment(blotches, k=5).names) == {"abnormal", "background", "normal", "normal_2", "normal_3"}
+def test_every_cluster_has_a_name_for_any_k(blotches, disc):
+    assert sorted(kmeans.segment(disc()[0], k=2).names) == ["abnormal", "normal"]
+    names = kmeans.segment(blotches, k=5).names
+    assert len(names) == 5 and {"abnormal", "normal"} <= set(names) <= {"abnormal", "normal", "background"}
     flat = np.full((20, 30, 3), 128, np.uint8)
     result = kmeans.segment(flat, k=3, features="colour_texture")  # one colour: clusters without pixels
-    assert sorted(result.names) == ["abnormal", "background", "normal"]
+    assert sorted(result.names) == ["abnormal", "normal", "normal"]
     assert result.inertia == pytest.approx(0, abs=1)
 
 
-def test_cleaning_keeps_the_lesion_and_drops_hair_corners_and_holes(disc):
-    _, truth = disc(size=(180, 180))
-    dirty = truth.copy()
-    dirty[88:93, 88:93] = False  # a reflection on the lesion
-    dirty[:20, :20] = True  # a dark corner
-    dirty[30:32, :] = True  # a hair
-    cleaned = kmeans.clean_mask(dirty)
-    assert kmeans.overlap(cleaned, truth)[0] > 0.99
-    assert cleaned[90, 90] and not cleaned[5, 5] and not cleaned[31].any()
-    assert not kmeans.clean_mask(np.zeros((50, 50), bool)).any()
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_the_best_cluster_and_the_best_union_are_those_of_all_that_there_are(blotches, k):
+    result = kmeans.segment(blotches, k=k)
+    truth = np.hypot(*(np.indices(blotches.shape[:2]) - np.array([[[80]], [[130]]]))) < 50
+    unions = {
+        chosen: f1_score(truth.ravel(), np.isin(result.labels, chosen).ravel())
+        for size in range(1, k + 1)
+        for chosen in itertools.combinations(range(k), size)
+    }
+    row = kmeans.table_row(result, truth)
+    assert row["dice_best"] == pytest.approx(max(dice for chosen, dice in unions.items() if len(chosen) == 1))
+    assert row["dice_union"] == pytest.approx(max(unions.values()))
+    assert row["dice"] <= row["dice_union"] and row["dice_best"] <= row["dice_union"]
+    assert row["jaccard_union"] == pytest.approx(row["dice_union"] / (2 - row["dice_union"]))
 
 
 def test_texture_is_the_local_standard_deviation_and_counts_as_one_more_colour(blotches):
@@ -208,8 +227,12 @@ def test_a_row_of_the_table_holds_the_named_clusters_and_leaves_scores_empty_wit
     assert [row[f"abnormal_{channel}"] for channel in "rgb"] == pytest.approx(LESION, abs=3)
     assert [row[f"background_{channel}"] for channel in "rgb"] == pytest.approx(CORNER, abs=5)
     assert row["jaccard"] == pytest.approx(row["dice"] / (2 - row["dice"]))
+    assert [row[f"{name}_clusters"] for name in ("abnormal", "normal", "background")] == [1, 1, 1]
     without = kmeans.table_row(result)
-    assert list(without) == list(row) and np.isnan(without["dice"]) and np.isnan(without["jaccard_cleaned"])
+    assert list(without) == list(row) and np.isnan(without["dice"]) and np.isnan(without["jaccard_union"])
+    bare = kmeans.table_row(kmeans.segment(disc()[0]))
+    assert list(bare) == list(row) and bare["background_area"] == 0 and np.isnan(bare["background_r"])
+    assert bare["normal_clusters"] == 2 and bare["normal_area"] + bare["abnormal_area"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +251,7 @@ def test_impossible_arguments_are_named(arguments, message):
 
 
 def test_most_of_the_synthetic_lesions_are_found(tmp_path):
-    """Measured mean Dice 0.69; a wrong naming of one image in five would bring it below 0.6."""
+    """Measured mean Dice 0.77, the best union 0.79; a wrong naming of one image in five would bring it below 0.68."""
     folder = demo.ensure(tmp_path / "demo", 6, 128, 0).folder
     files = [(path.relative_to(folder).as_posix(), path.stem, path.parent.name) for path in folder.glob("T*/*/*.jpg")]
     index = pd.DataFrame(files, columns=["source", "image_id", "class"])
@@ -237,7 +260,8 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
         kmeans.segment_files(rows, lambda s: decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers)
         for rows, workers in ((index, 2), (index[::-1], 1))
     ]
-    assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.6
+    assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.68
+    assert tables[0]["dice"].mean() > tables[0]["dice_union"].mean() - 0.05
     assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order, no thread matters
     for row in tables[0].itertuples():

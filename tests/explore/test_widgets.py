@@ -19,11 +19,12 @@ from scipy.spatial.distance import cdist
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from lib.config import LIB, NOTEBOOKS, StudyPaths, params
-from lib.data import build_index, decode, preprocess, splits
+from lib.config import LIB, MALIGNANT, NOTEBOOKS, StudyPaths, params
+from lib.data import FOLDS, build_index, deal, decode, demo, parts_of_fold, pool_views, preprocess, select
 from lib.explain import gradcam, kmeans
 from lib.explore import Explorer, results
 from lib.explore import html as look
+from lib.explore.widgets import EVERY_FOLD
 from lib.models import extract_features, networks, training
 
 SIZE = 64
@@ -31,39 +32,48 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e'\".jpg"
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, demo_data):
-    """A study of 54 synthetic images and two protocols; its heads are random, as nothing here asks if they are good."""
+def drawn(tmp_path_factory):
+    """Twelve images a class, so that each of the ten folds tests some of each."""
+    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", images_per_class=12, size=SIZE, seed=0)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, drawn):
+    """A study of 108 synthetic images, two protocols; its heads are random: nothing here asks if they are good."""
     paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
-    index, _ = build_index(demo_data.folder, demo_data.folder / "metadata.csv", bits=8, difference=9.0)
+    index, _ = build_index(drawn.folder, drawn.folder / "metadata.csv", bits=8, difference=9.0)
     paths.new(paths.image_index)
     index.to_parquet(paths.image_index)
     network = networks.build_backbone("MobileNet", SIZE, "none")
     extractor = networks.build_extractor(network, "native", frozen=True)
+    views = pool_views(index, dict.fromkeys(params.CLASSES, 24), 80, 0)
+    preprocess.write_images(views, decode, drawn.folder, paths.new(paths.images), SIZE, 0, 180.0, 0.3)
+    views.to_parquet(paths.views)
+    features = extract_features(extractor, preprocess.open_images(paths.images))
+    np.save(paths.new(paths.features("native", "MobileNet")), features)
     for protocol in ("published", "grouped"):
-        views, _ = splits.split(index, protocol, dict.fromkeys(params.CLASSES, 12), 40, 1, 0)
-        views.to_parquet(paths.new(paths.index(protocol)))
-        images = paths.images(protocol)
-        preprocess.write_images(views, decode, demo_data.folder, images, SIZE, 0, 180.0, 0.3)
-        features = extract_features(extractor, preprocess.open_images(images))
-        np.save(paths.new(paths.features(protocol, "native", "MobileNet")), features)
+        table, _ = deal(index, views, protocol, 0)
+        table.to_parquet(paths.protocol(protocol))
         for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "grouped" else 1]:
-            _train(paths, protocol, scenario, views, features)
+            _train(paths, protocol, scenario, select(views, table, params.scenarios()[scenario]), features)
     (paths.root.parent / "empty" / "runs").mkdir(parents=True)  # a study that has not got so far
     return paths
 
 
-def _train(paths, protocol, scenario, views, features):
+def _train(paths, protocol, scenario, chosen, features):
     task = params.scenarios()[scenario]
-    chosen = splits.select(views, task)
     head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=3)
-    classifier = networks.build_classifier(features.shape[1], len(task.names), **head)
-    held_out = chosen[chosen["part"] != "train"]
     run = paths.run(protocol, "native", scenario, "MobileNet", 0)
     run.mkdir(parents=True)
-    training.predictions(classifier, features, held_out, task.names, 32).to_parquet(
-        run / "predictions_transfer.parquet"
-    )
-    classifier.save_weights(run / "transfer.weights.h5")
+    tables = []
+    for fold in range(FOLDS):  # another head a fold; the weights of the first are saved
+        classifier = networks.build_classifier(features.shape[1], len(task.names), **head | {"seed": 3 + fold})
+        parts = parts_of_fold(chosen, fold)
+        held_out = parts[parts["part"] != "train"]
+        tables.append(training.predictions(classifier, features, held_out, task.names, 32))
+        if not fold:
+            classifier.save_weights(run / "transfer.weights.h5")
+    pd.concat(tables, ignore_index=True).to_parquet(run / "predictions_transfer.parquet")
     made = dict(backbone="MobileNet", preprocessing="native", image_size=SIZE, weights="none", classes=task.names)
     (run / "run.json").write_text(json.dumps({"model": made | head}))
 
@@ -85,6 +95,7 @@ def explorer(opened):
     """As it opens, whatever the test before has set."""
     opened.axes["scenario"].value, opened.axes["protocol"].value = "nine_classes", "grouped"
     opened.part.value, opened.label.value, opened.errors.value = "test", results.EVERY_CLASS, False
+    opened.fold.value = 0
     opened.chooser.index = 0
     opened.explained.value, opened.opacity.value, opened.k.value, opened.kind.value = -1, 0.6, 3, "colour"
     opened.painted.value, opened.metric.value, opened.among.value = "segments", "cosine", "train"
@@ -96,7 +107,9 @@ def saved(explorer) -> pd.Series:
     """The saved prediction of the image that is chosen."""
     table = pd.read_parquet(explorer.chosen["folder"] / "predictions_transfer.parquet")
     source, view = explorer.chooser.value
-    return table[(table["source"] == source) & (table["view"] == view)].iloc[0]
+    mine = (table["source"] == source) & (table["view"] == view) & (table["part"] == explorer.part.value)
+    assert mine.sum() == 1, "a view is tested once and validated once"
+    return table[mine].iloc[0]
 
 
 def pictures(widget) -> list[np.ndarray]:
@@ -125,12 +138,12 @@ def test_only_what_was_trained_can_be_chosen(explorer):
     assert explorer.axes["protocol"].options == ("published", "grouped")
     explorer.axes["scenario"].value = "three_malignant"
     assert explorer.axes["protocol"].options == ("grouped",)
-    assert set(explorer.probabilities) == set(params.MALIGNANT)
+    assert set(explorer.probabilities) == set(MALIGNANT)
 
 
 def test_image_and_probabilities_are_those_of_the_chosen_image(explorer, study):
-    views = pd.read_parquet(study.index("grouped")).reset_index(drop=True)
-    images = preprocess.open_images(study.images("grouped"))
+    views = pd.read_parquet(study.views)
+    images = preprocess.open_images(study.images)
     shown = []
     for _, value in explorer.chooser.options[:3]:
         explorer.chooser.value = value
@@ -151,7 +164,7 @@ def test_image_and_probabilities_are_those_of_the_chosen_image(explorer, study):
 
 def test_filters_leave_the_class_the_part_and_the_worst_errors(explorer):
     table = pd.read_parquet(explorer.chosen["folder"] / "predictions_transfer.parquet")
-    test, names = table[table["part"] == "test"], list(params.CLASSES)
+    test, names = table[(table["part"] == "test") & (table["fold"] == 0)], list(params.CLASSES)
     explorer.label.value = "nevus"
     assert {value for _, value in explorer.chooser.options} == set(
         test.loc[test["true_class"] == "nevus", ["source", "view"]].itertuples(index=False, name=None)
@@ -164,7 +177,10 @@ def test_filters_leave_the_class_the_part_and_the_worst_errors(explorer):
     assert [of_truth[value] for value in listed] == sorted(of_truth.values())
     assert explorer.chooser.value == listed[0] and "wrong" in text(explorer.title)
     explorer.part.value = "val"
-    assert saved(explorer)["part"] == "val"
+    assert saved(explorer)["part"] == "val" and saved(explorer)["fold"] == 0
+    explorer.part.value, explorer.errors.value, explorer.fold.value = "test", False, EVERY_FOLD
+    chosen = pd.read_parquet(explorer.paths.protocol("grouped"))
+    assert len(explorer.chooser.options) == (chosen["tenth_nine_classes"] >= 0).sum(), "every view is tested once"
 
 
 def test_map_is_that_of_the_class_to_explain_and_opacity_lays_it_over(explorer, full):
@@ -183,6 +199,18 @@ def test_map_is_that_of_the_class_to_explain_and_opacity_lays_it_over(explorer, 
     assert np.array_equal(pictures(explorer.overlaid)[0], gradcam.overlay(image, explorer.heat, 1.0))
 
 
+def test_a_map_of_another_fold_than_the_one_that_tested_the_image_says_so(explorer, full, study):
+    assert "weights are not saved" not in text(explorer.overlaid) and "part of fold 0" in text(explorer.title)
+    for fold, role in ((4, "was trained on this image"), (1, "was validated on it")):
+        explorer.fold.value = fold
+        assert saved(explorer)["fold"] == fold and f"test part of fold {fold}" in text(explorer.title)
+        told = saved(explorer)[list(params.CLASSES)].astype(float)
+        assert explorer.probabilities == pytest.approx(dict(told))
+        expected = gradcam.maps(full, explorer.image[None], [int(np.argmax(told))])[0]
+        assert np.allclose(explorer.heat, expected, atol=1e-4)
+        assert f"of the model of fold 0, which {role}" in text(explorer.overlaid)
+
+
 def test_segments_follow_k_and_features(explorer):
     for k, kind in ((3, "colour"), (5, "colour"), (5, "colour_texture")):
         explorer.k.value, explorer.kind.value = k, kind
@@ -196,25 +224,25 @@ def test_segments_follow_k_and_features(explorer):
 
 @pytest.mark.parametrize("metric", results.METRICS)
 def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, metric):
-    explorer.metric.value = metric
+    explorer.metric.value, explorer.fold.value = metric, 3
     explorer.chooser.index = 4
-    source, view = explorer.chooser.value
-    views = pd.read_parquet(study.index("grouped")).reset_index(drop=True)
-    features = np.load(study.features("grouped", "native", "MobileNet")).astype(float)
-    me = views.index[(views["source"] == source) & (views["view"] == view)][0]
-    pool = views[views["part"] == "train"].assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
+    me = saved(explorer)["row"]
+    features = np.load(study.features("native", "MobileNet")).astype(float)
+    pool = pd.read_parquet(study.views).join(pd.read_parquet(study.protocol("grouped"))["tenth_nine_classes"])
+    pool = pool[pool["tenth_nine_classes"].between(0, 9) & ~pool["tenth_nine_classes"].isin([3, 4])]  # fold 3 trains on
+    pool = pool.assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
     expected = pool.groupby("source")["d"].min()
     found, near = explorer.neighbours, dict(rtol=1e-6, atol=1e-14)  # planted copies tie, so their order is left open
     assert np.allclose(found["distance"], expected.nsmallest(results.NEIGHBOURS), **near)
     assert np.allclose(found["distance"], expected[found["source"]], **near) and found["source"].is_unique
-    images = preprocess.open_images(study.images("grouped"))
+    images = preprocess.open_images(study.images)
     for picture, row in zip(pictures(explorer.near), explorer.neighbours["row"]):
         assert np.array_equal(picture, images[row])
 
 
-def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explorer, study, demo_data):
+def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explorer, study, drawn):
     explorer.among.value = "all"
-    lesion_of = {file: lesion["lesion_id"] for lesion in demo_data.planted["lesions"] for file in lesion["files"]}
+    lesion_of = {file: lesion["lesion_id"] for lesion in drawn.planted["lesions"] for file in lesion["files"]}
     group_of = pd.read_parquet(study.image_index).set_index("source")["group"]
     said = set()
     for protocol in ("grouped", "published"):
@@ -227,17 +255,18 @@ def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explo
                 assert (other.relation != "") == (group_of[other.source] == group_of[source])
                 if lesion_of.get(source) and lesion_of.get(source) == lesion_of.get(other.source):
                     assert other.relation in ("same lesion", "same picture")
-                said.add((protocol, other.relation))
+                said.add((protocol, other.relation, other.part))
             marks = re.findall(r"<figcaption><b>([^<]+)</b>", explorer.near.value)
             assert marks == [relation for relation in explorer.neighbours["relation"] if relation]
-    # the leak of `published`, and no view of a held-out image elsewhere under `grouped`
-    assert ("published", "same picture") in said and ("grouped", "same picture") not in said
+    # the leak of `published`; under `grouped` all views of a picture are held out together
+    assert ("published", "same picture", "train") in said
+    assert {part for protocol, relation, part in said if protocol == "grouped" and relation} == {"test"}
 
 
 def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
     known, row = saved(explorer), explorer.subject["row"]
     explorer.chooser.index = 5
-    picture = preprocess.open_images(study.images("grouped"))[row]
+    picture = preprocess.open_images(study.images)[row]
     upload(explorer, HOSTILE, png(picture))  # a picture of the study, so what must come out is known
     assert np.array_equal(pictures(explorer.shown)[0], picture)
     assert np.allclose(list(explorer.probabilities.values()), known[list(params.CLASSES)].astype(float), atol=1e-4)
@@ -248,7 +277,7 @@ def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
     assert explorer.neighbours.set_index("row")["distance"][row] < 1e-10  # itself, beside planted copies of it
     assert "own picture" in text(explorer.title) and "not known" in text(explorer.near)
     explorer.axes["scenario"].value = "three_malignant"  # another model says something of the same picture
-    assert explorer.own and set(explorer.probabilities) == set(params.MALIGNANT)
+    assert explorer.own and set(explorer.probabilities) == set(MALIGNANT)
     explorer.back.click()
     assert explorer.own is None and saved(explorer)["image_id"] in text(explorer.title)
 
@@ -290,9 +319,9 @@ def test_it_says_what_it_is_and_that_images_are_synthetic(explorer, study, full,
     monkeypatch.setattr(networks, "load", lambda *_: full)
     study.demo_data.mkdir()
     try:
-        drawn = Explorer(str(study.root))
-        assert "Synthetic study" in text(drawn.banner)
-        for widget in (drawn.shown, drawn.overlaid, drawn.segments, drawn.near):
+        synthetic = Explorer(str(study.root))
+        assert "Synthetic study" in text(synthetic.banner)
+        for widget in (synthetic.shown, synthetic.overlaid, synthetic.segments, synthetic.near):
             assert all("synthetic" in words for words in re.findall(r"alt='([^']*)'", widget.value))
     finally:
         study.demo_data.rmdir()

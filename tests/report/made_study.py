@@ -147,7 +147,7 @@ def _scenario(paths, protocol, scenario, study, index, state, generator):
             # repeated so that tests have some images; source and view stay unique
             table = pd.concat([pool.assign(view=pool["view"] + 2 * k) for k in range(4)], ignore_index=True)
             table = table[["source", "image_id", "group", "view", "part"]].assign(
-                true_class=[labels[name] for name in pd.concat([pool["class"]] * 4)]
+                fold=0, row=np.arange(len(table)), true_class=[labels[name] for name in pd.concat([pool["class"]] * 4)]
             )
             logits = generator.normal(0, 1, (len(table), len(names)))
             truth = table["true_class"].map(names.index).to_numpy()

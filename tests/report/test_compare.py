@@ -64,9 +64,9 @@ def write_results(root: Path) -> Path:
 
 
 def _claim(name: str, quote: str, verdict: str) -> dict:
-    own = {"verdict": verdict, "numbers": {}}
+    own = {"outcome": "yes" if verdict == "reproduced" else "no", "reason": "", "numbers": {}}
     said = {"id": name, "place": "abstract", "where": "abstract", "quote": quote, "kind": "number", "rule": "a rule"}
-    return said | {"verdict": verdict, "reason": "", "protocols": {"published": own, "clean": own}}
+    return said | {"verdict": verdict, "reason": "", "procedure": own, "unseen": own}
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -164,15 +164,15 @@ def test_rows_and_results_of_one_alone_are_told_apart_and_are_no_moves(two):
     assert not moved(compare.numbers(*both()))
 
 
-def test_verdicts_that_turned_are_named_as_a_whole_and_under_each_protocol(two):
+def test_verdicts_that_turned_are_named_with_the_question_that_is_answered_otherwise(two):
     claims = json.loads((two[1] / "claims.json").read_text())
-    claims[0]["protocols"]["clean"]["verdict"] = claims[0]["verdict"] = "reproduced"
+    claims[0]["verdict"], claims[0]["unseen"]["outcome"] = "reproduced", "yes"
     (two[1] / "claims.json").write_text(json.dumps([*claims, _claim("new", "a new claim", "not tested")]))
     found = compare.verdicts(*both())
     turned = found[found["moved"]].set_index("id")
     assert list(turned.index) == ["accuracy", "new"]
     assert (turned.at["accuracy", "a"], turned.at["accuracy", "b"]) == ("not reproduced", "reproduced")
-    assert turned.at["accuracy", "protocols"].endswith("clean: not reproduced \N{RIGHTWARDS ARROW} reproduced")
+    assert turned.at["accuracy", "questions"].endswith("Unseen lesions: no \N{RIGHTWARDS ARROW} yes")
     assert pd.isna(turned.at["new", "a"]) and turned.at["new", "b"] == "not tested"
     assert "no such claim" in compare_page.page(*both())
 

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config import StudyPaths, run_predictions, scenarios
-from lib.data.pool import pool_views
-from lib.data.protocols import FOLDS, NO_PART, deal, parts_of_fold
+from lib.data import FOLDS, deal, parts_of_fold, pool_views, select
 
 
 @cache
@@ -28,10 +27,7 @@ def views_of(scenario: str, protocol: str, files: int, views: int, files_a_group
     both = files * len(classes)  # no view of the second pool beyond the files themselves
     pool = pool_views(index, dict.fromkeys(classes, views), both, seed=0)
     table, _ = deal(index, pool, protocol, seed=0)
-    rows = table[["row", "group"]].join(pool[["source", "image_id", "view"]])
-    rows = rows.assign(label=table["class"].map(scenarios()[scenario].label_of()))
-    rows["tenth"] = table["tenth_two" if scenario == "benign_malignant" else "tenth_nine"]
-    return rows[rows["tenth"] != NO_PART].reset_index(drop=True)
+    return select(pool, table, scenarios()[scenario])
 
 
 def write_predictions(

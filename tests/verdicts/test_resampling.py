@@ -9,6 +9,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from lib.verdicts.resampling import (
     Estimate,
     difference_of_independent,
+    group_weights,
     mean_estimate,
     proportion_estimate,
     repetition_interval,
@@ -109,8 +110,7 @@ def simulate(random, groups, images, spread, fold_spread, folds=10):
     return random.binomial(size, skill), size, fold
 
 
-def means_of(hits, size, fold, random, resamples=300):
-    weights = random.multinomial(len(size), np.full(len(size), 1 / len(size)), resamples)
+def means_of(hits, size, fold, weights):
     runs = np.array([hits[fold == k].sum() / size[fold == k].sum() for k in range(fold.max() + 1)])
     return hits.sum() / size.sum(), (weights @ hits) / (weights @ size), runs
 
@@ -119,22 +119,24 @@ def means_of(hits, size, fold, random, resamples=300):
 def test_intervals_of_a_mean_and_of_a_repetition_cover_93_to_97_of_100_simulated_studies(study):
     random = np.random.default_rng(7)
     truth = stats.logistic.cdf(0.4 + study[2] * np.random.default_rng(1).standard_normal(10**6)).mean()
+    weights = group_weights(np.arange(study[0]), resamples=500)[0]
     covered = {"mean": 0, "repetition": 0}
-    for _ in range(600):
-        value, resampled, runs = means_of(*simulate(random, *study), random)
+    for _ in range(1500):
+        value, resampled, runs = means_of(*simulate(random, *study), weights)
         covered["mean"] += mean_estimate(value, resampled, runs).holds(truth)
         groups, images, spread, fold_spread = study
         hits, size, _ = simulate(random, groups // 10, images, spread, fold_spread, folds=1)
         covered["repetition"] += repetition_interval(runs).holds(hits.sum() / size.sum())
-    # 600 studies leave a standard error of 0.9 points
-    assert all(0.93 - 0.009 <= count / 600 <= 0.97 + 0.009 for count in covered.values()), covered
+    # 1500 studies leave a standard error of 0.6 points
+    assert all(0.93 - 0.006 <= count / 1500 <= 0.97 + 0.006 for count in covered.values()), covered
 
 
 @pytest.mark.parametrize("fold_spread", [0.0, 0.03])
 def test_the_interval_of_a_paired_step_covers_though_the_two_sides_deal_other_folds(fold_spread):
     random, covered, widths, apart = np.random.default_rng(8), 0, [], []
+    groups = 1200
+    weights = group_weights(np.arange(groups), resamples=500)[0]
     for _ in range(400):
-        groups = 1200
         size = random.geometric(0.6, groups)
         ease = 0.4 + 1.5 * random.standard_normal(groups)  # shared by both sides: this is what pairing takes out
         sides = []
@@ -142,7 +144,6 @@ def test_the_interval_of_a_paired_step_covers_though_the_two_sides_deal_other_fo
             fold = random.permutation(np.resize(np.arange(10), groups))
             chance = stats.logistic.cdf(ease + skill) + fold_spread * random.standard_normal(10)[fold]
             sides.append((random.binomial(size, np.clip(chance, 0, 1)), fold))
-        weights = random.multinomial(groups, np.full(groups, 1 / groups), 300)
         means = [(weights @ hits) / (weights @ size) for hits, _ in sides]
         runs = [np.array([h[f == k].sum() / size[f == k].sum() for k in range(10)]) for h, f in sides]
         step = (sides[1][0].sum() - sides[0][0].sum()) / size.sum()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from lib.data import read_all
 from lib.verdicts import scores
@@ -19,6 +19,7 @@ def predictions(counts, confidence=0.8, seed=0):
     probabilities[np.arange(len(pairs)), [p for _, p in pairs]] += confidence
     names = [f"{i}.jpg" for i in range(len(pairs))]
     table = pd.DataFrame({"source": names, "image_id": names, "group": range(len(pairs)), "view": 0, "part": "test"})
+    table = table.assign(seed=0, fold=random.permutation(len(pairs)) % 10)
     table["true_class"] = [CLASSES[t] for t, _ in pairs]
     return pd.concat([table, pd.DataFrame(probabilities, columns=CLASSES)], axis=1)
 
@@ -39,10 +40,34 @@ def test_metrics_are_equations_10_to_13_weighted_by_support():
     assert found["balanced_accuracy"] == pytest.approx(recall.mean())
 
 
-def test_the_interval_is_wilsons():
-    found = scores.metrics(predictions(COUNTS))
+def test_the_interval_of_the_mean_is_near_wilsons_and_the_repetitions_is_students():
+    table = predictions(COUNTS)
+    found = scores.metrics(table)
     wilson = binomtest(77, 100).proportion_ci(method="wilson")
-    assert (found["test_accuracy_low"], found["test_accuracy_high"]) == pytest.approx((wilson.low, wilson.high))
+    assert (found["test_accuracy_low"], found["test_accuracy_high"]) == pytest.approx(
+        (wilson.low, wilson.high), abs=0.05
+    )
+    right = pd.Series(table[CLASSES].to_numpy().argmax(axis=1) == table["true_class"].map(CLASSES.index))
+    folds = right.groupby(table["fold"].to_numpy()).mean()
+    half = t.ppf(0.975, 9) * folds.std() * np.sqrt(1.1)
+    expected = (folds.mean() - half, folds.mean() + half)
+    assert (found["repetition_low"], found["repetition_high"]) == pytest.approx(expected)
+
+
+def test_seeds_are_averaged_and_their_images_counted_once():
+    first, second = predictions(COUNTS), predictions(COUNTS, seed=1).assign(seed=1)
+    second.loc[second.index[:20], CLASSES] = [0.0, 0.0, 1.0]  # of class a
+    together = scores.metrics(pd.concat([first, second], ignore_index=True))
+    apart = [scores.metrics(one) for one in (first, second)]
+    assert (together["seeds"], together["folds"], together["n_test"]) == (2, 10, 100)
+    for measure in ("test_accuracy", "precision", "recall", "f1", "balanced_accuracy", "roc_auc"):
+        assert together[measure] == pytest.approx(np.mean([one[measure] for one in apart]))
+    assert together["test_accuracy_low"] < together["test_accuracy"] < together["test_accuracy_high"]
+
+
+def test_two_models_are_tested_on_the_folds_that_both_trained():
+    first, second = predictions(COUNTS), predictions(COUNTS)
+    assert scores.compare(first, second[second["fold"] < 3])["n"] == (first["fold"] < 3).sum()
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order():
@@ -75,6 +100,14 @@ def test_models_tested_on_different_images_are_not_compared():
     table = predictions(COUNTS)
     with pytest.raises(ValueError, match="same images"):
         scores.compare(table, table.iloc[1:])
+
+
+def test_augmented_views_are_scored_only_where_they_are_the_test_set():
+    table = predictions(COUNTS)
+    views = pd.concat([table, table.assign(view=1)], ignore_index=True)
+    for originals, count in ((False, 200), (True, 100)):
+        made = scores.evaluate({("transfer", "MobileNet", 0): views}, "EfficientNetV2B3", [], originals)
+        assert made["metrics"]["n_test"].tolist() == [count] == [made["confusion"]["count"].sum()]
 
 
 def test_a_class_that_cannot_be_evaluated_counts_in_no_score():
