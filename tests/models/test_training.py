@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,6 +18,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lib.models import Batches, backend, extract_features, networks, predict, training
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
+from small_training import tell_apart
+
 SIZE = 64
 
 
@@ -27,12 +31,12 @@ def seeded():
 
 @pytest.fixture(scope="module")
 def three_classes():
-    """90 images of three hues under noise, and their rows: two thirds for training."""
+    """90 images of three hues under noise, and their rows in tenths: nine images a tenth, three of each hue."""
     random = np.random.default_rng(1)
     labels = np.repeat(["red", "green", "blue"], 30)
     hue = np.eye(3)[pd.Categorical(labels, ["red", "green", "blue"]).codes] * 60
     images = np.clip(random.normal(110, 40, (90, SIZE, SIZE, 3)) + hue[:, None, None], 0, 255).astype(np.uint8)
-    rows = pd.DataFrame({"row": np.arange(90), "label": labels, "part": ["train", "train", "val"] * 30})
+    rows = pd.DataFrame({"row": np.arange(90), "label": labels, "tenth": np.arange(90) % 10})
     described = {"source": labels, "image_id": "ISIC_0", "group": np.arange(90), "view": 0}
     return images, rows.assign(**described), ["red", "green", "blue"]
 
@@ -41,75 +45,151 @@ def schedule(phase="transfer", epochs=4, rate=1e-3):
     return training.Schedule(phase, epochs, rate, batch_size=16, patience=10, seed=3)
 
 
+def head(channels=8, units=8, dropout=0.1, seed=0):
+    return networks.build_classifier(channels, 3, units, dropout, dropout, seed)
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Features of 90 images that say nothing of their classes."""
+    return np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
+
+
 @pytest.mark.parametrize("source", ["random", "imagenet"])
 def test_the_head_trained_on_cached_features_equals_the_head_trained_through_the_frozen_backbone(
     source, three_classes, request
 ):
+    """The backbone must tell the images apart: the head's BatchNormalization divides by how far features lie apart, and
+    so float32's rounding too. In float64 the two ways give the same bits whatever the backbone."""
     images, rows, classes = three_classes
     weights = {} if source == "random" else {"weights_dir": str(request.getfixturevalue("real_weights"))}
     backbone = networks.build_backbone("MobileNet", SIZE, "none" if source == "random" else "imagenet", **weights)
+    if source == "random":
+        tell_apart(backbone, images)
     extractor = networks.build_extractor(backbone, "native", frozen=True)
     features = extract_features(extractor, images)
     results = {}
     for way, array in (("cached", features), ("through", images)):
-        head = networks.build_classifier(features.shape[1], 3, 16, 0.15, 0.2, seed=7)
-        network = head if way == "cached" else networks.assemble(extractor, head)
-        batches = (
-            training.batches(array, rows, part, classes, 16, 3 if part == "train" else None)
-            for part in ("train", "val")
-        )
-        history = training.fit(network, *batches, schedule())
-        results[way] = history, training.predictions(network, array, rows[rows["part"] == "val"], classes, 16)
-    cached, through = (results[way][1][classes].to_numpy() for way in ("cached", "through"))
-    assert np.abs(cached - through).max() < 1e-4
+        classifier = networks.build_classifier(features.shape[1], 3, 16, 0.15, 0.2, seed=7)
+        network = classifier if way == "cached" else networks.assemble(extractor, classifier)
+        trainer = training.Trainer(network, array, schedule())
+        history, predictions, _ = training.train_folds(trainer, rows, classes, [0])
+        results[way] = history, predictions[classes].to_numpy()
+    assert np.abs(results["cached"][1] - results["through"][1]).max() < 1e-4
     assert np.allclose(results["cached"][0]["loss"], results["through"][0]["loss"], atol=1e-4)
     assert results["cached"][0]["accuracy"].iloc[-1] > 0.6  # it learned: the equality is not that of two idle models
 
 
-def test_finetuning_starts_from_the_trained_head_and_trains_the_backbone(three_classes):
+def test_finetuning_starts_from_the_trained_head_of_its_fold_and_trains_the_backbone(three_classes):
     images, rows, classes = three_classes
     backbone = networks.build_backbone("MobileNet", SIZE, "none")
-    head = networks.build_classifier(1024, 3, 16, 0.15, 0.2, seed=0)
     features = extract_features(networks.build_extractor(backbone, "native", frozen=True), images)
-    parts = [training.batches(features, rows, part, classes, 16, None) for part in ("train", "val")]
-    training.fit(head, *parts, schedule())
-    full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head)
-    held_out = rows[rows["part"] == "val"]
-    before = training.predictions(full, images, held_out, classes, 16)[classes].to_numpy()
-    assert np.allclose(before, head.predict(features[held_out["row"]], verbose=0), atol=1e-4)
+    trainer = training.Trainer(head(1024), features, schedule(epochs=2))
+    _, transfer, heads = training.train_folds(trainer, rows, classes, [4, 1])
+    full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), trainer.network)
     first = backbone.trainable_weights[0].numpy().copy()
-    moving = [w.numpy().copy() for w in backbone.non_trainable_weights]
-    parts = [training.batches(images, rows, part, classes, 16, None) for part in ("train", "val")]
-    history = training.fit(full, *parts, schedule("finetune", epochs=1, rate=1e-4))
-    assert history["phase"].tolist() == ["finetune"]
+    moving = [weight.numpy().copy() for weight in backbone.non_trainable_weights]
+
+    # a rate of nought: what fine-tuning starts from
+    idle = training.Trainer(full, images, schedule("finetune", epochs=1, rate=0.0))
+    history, still, _ = training.train_folds(idle, rows, classes, [1], heads)
+    assert history["phase"].tolist() == ["finetune"] and history["fold"].tolist() == [1]
+    assert np.allclose(still[classes], transfer.loc[transfer["fold"] == 1, classes], atol=1e-4)
+    assert not np.allclose(still[classes], transfer.loc[transfer["fold"] == 4, classes], atol=1e-4)
+
+    training.train_folds(
+        training.Trainer(full, images, schedule("finetune", epochs=1, rate=1e-4)), rows, classes, [1], heads
+    )
     assert not np.array_equal(first, backbone.trainable_weights[0].numpy())
     # inference mode: the statistics of BatchNormalization stay those of the pretrained backbone
     assert all(np.array_equal(w.numpy(), old) for w, old in zip(backbone.non_trainable_weights, moving))
 
 
-def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes):
-    random = np.random.default_rng(0)
-    features = random.normal(size=(90, 8)).astype(np.float32)  # nothing to learn: validation loss soon rises
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_fold_trained_after_others_equals_the_fold_trained_alone_bit_for_bit(three_classes, noise, optimizer):
     _, rows, classes = three_classes
-    head = networks.build_classifier(8, 3, 64, 0.0, 0.0, seed=0)
-    parts = [
-        training.batches(features, rows, part, classes, 16, 0 if part == "train" else None) for part in ("train", "val")
-    ]
-    history = training.fit(head, *parts, training.Schedule("transfer", 60, 1e-2, 16, patience=5))
+    falling = dataclasses.replace(schedule(epochs=12, rate=1e-2), patience=2, optimizer=optimizer)  # the rate falls
+    together = training.Trainer(head(dropout=0.3), noise, falling)
+    history, predictions, heads = training.train_folds(together, rows, classes, [5, 0, 9])
+    assert (history.groupby("fold")["learning_rate"].min() < 1e-2).any()
+    for fold in (0, 9):
+        alone = training.Trainer(head(dropout=0.3), noise, falling)
+        own, said, kept = training.train_folds(alone, rows, classes, [fold])
+        pd.testing.assert_frame_equal(own, history[history["fold"] == fold].reset_index(drop=True))
+        pd.testing.assert_frame_equal(said, predictions[predictions["fold"] == fold].reset_index(drop=True))
+        assert all(np.array_equal(one, other) for one, other in zip(kept[fold], heads[fold]))
+    assert not np.array_equal(heads[0][4], heads[9][4])  # folds differ, so that equality says something
+
+
+def test_the_network_is_left_as_the_first_fold_left_it(three_classes, noise):
+    _, rows, classes = three_classes
+    trainer = training.Trainer(head(), noise, schedule())
+    _, predictions, heads = training.train_folds(trainer, rows, classes, [7, 2])
+    assert all(np.array_equal(one, other) for one, other in zip(trainer.network.get_weights(), heads[7]))
+    first = predictions[predictions["fold"] == 7]
+    assert np.array_equal(predict(trainer.network, noise, first["row"], 16), first[classes])
+
+
+def test_every_row_held_back_by_a_fold_is_predicted_once_and_no_other(three_classes, noise):
+    _, rows, classes = three_classes
+    rows = rows.sample(frac=1, random_state=0)  # in no order
+    _, predictions, _ = training.train_folds(
+        training.Trainer(head(), noise, schedule(epochs=1)), rows, classes, list(range(10))
+    )
+    tenth = predictions["row"] % 10  # as the rows were dealt
+    distance = (tenth - predictions["fold"]) % 10
+    assert distance.map({0: "test", 1: "val"}).tolist() == predictions["part"].tolist()
+    assert len(predictions) == 180 and not predictions.duplicated(["fold", "row"]).any()
+    for part in ("val", "test"):  # over all folds every image stands in either part once
+        assert sorted(predictions.loc[predictions["part"] == part, "row"]) == list(range(90))
+    labels = rows.set_index("row").loc[predictions["row"], "label"]
+    assert predictions["true_class"].tolist() == labels.tolist()
+    assert np.allclose(predictions[classes].sum(axis=1), 1, atol=1e-5)
+
+
+def test_one_graph_serves_all_folds_though_they_differ_in_size(noise):
+    """As many passes through the network are traced for four folds as for one."""
+    traced = []
+
+    @keras.saving.register_keras_serializable("tests")
+    class Count(keras.layers.Layer):
+        def call(self, values):
+            traced.append(values.shape)
+            return values
+
+    def traces(folds):
+        features = keras.Input((8,), name="features")
+        network = keras.Model(features, keras.layers.Dense(3, "softmax")(Count()(features)), name="classifier")
+        before = len(traced)
+        training.train_folds(training.Trainer(network, noise, schedule(epochs=2)), uneven, ["a", "b", "c"], folds)
+        return len(traced) - before
+
+    sizes = np.repeat(np.arange(10), [3, 5, 7, 9, 11, 13, 17, 12, 8, 5])
+    uneven = pd.DataFrame({"row": np.arange(90), "label": np.array(["a", "b", "c"])[np.arange(90) % 3], "tenth": sizes})
+    uneven = uneven.assign(source="s", image_id="i", group=np.arange(90), view=0)
+    one = traces([0])
+    assert 0 < one == traces([0, 3, 5, 8])
+
+
+def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes, noise):
+    _, rows, classes = three_classes  # nothing to learn: validation loss soon rises
+    trainer = training.Trainer(head(units=64, dropout=0.0), noise, training.Schedule("transfer", 60, 1e-2, 16, 5))
+    history, predictions, _ = training.train_folds(trainer, rows, classes, [0])
     assert len(history) < 60
-    assert head.evaluate(parts[1], verbose=0)[0] == pytest.approx(history["val_loss"].min(), rel=1e-4)
+    val = predictions[predictions["part"] == "val"]
+    said = val[classes].to_numpy()[np.arange(len(val)), [classes.index(name) for name in val["true_class"]]]
+    assert -np.log(said).mean() == pytest.approx(history["val_loss"].min(), rel=1e-4)
     assert history["learning_rate"].iloc[-1] < 1e-2
     assert list(history.columns) == training.HISTORY
 
 
-def test_progress_says_phase_epoch_scores_and_time_left(three_classes, capsys):
-    features = np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
+def test_progress_says_fold_phase_epoch_scores_and_time_left(three_classes, noise, capsys):
     _, rows, classes = three_classes
-    parts = [training.batches(features, rows, part, classes, 16, None) for part in ("train", "val")]
-    training.fit(networks.build_classifier(8, 3, 8, 0.1, 0.1, seed=0), *parts, schedule("transfer", epochs=2))
+    training.train_folds(training.Trainer(head(), noise, schedule(epochs=2)), rows, classes, [3, 8])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("epoch 1/2 transfer loss ") and lines[0].endswith(" s left")
+    starts = [f"fold {fold} transfer epoch {epoch}/2 loss " for fold in (3, 8) for epoch in (1, 2)]
+    assert len(lines) == 4 and all(line.startswith(start) for line, start in zip(lines, starts))
+    assert all(line.endswith(" s left") for line in lines) and lines[1].endswith(", 0 s left")
 
 
 def test_every_epoch_shows_every_row_once_in_a_new_order():
@@ -149,18 +229,16 @@ def test_an_array_in_the_memory_of_the_device_trains_to_the_same_numbers(three_c
     for on_device in (False, True):
         monkeypatch.setattr(training, "fits_on_gpu", lambda *_, answer=on_device: answer)
         backbone = networks.build_backbone("MobileNet", SIZE, "none")
-        head = networks.build_classifier(1024, 3, 8, 0.1, 0.1, seed=0)
-        full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head)
-        parts = [
-            training.batches(images, rows, part, classes, 16, 0 if part == "train" else None)
-            for part in ("train", "val")
-        ]
-        histories.append(training.fit(full, *parts, schedule("finetune", epochs=2, rate=1e-4)))
-        predictions.append(predict(full, images, np.arange(90), 16))
+        full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head(1024))
+        trainer = training.Trainer(full, images, schedule("finetune", epochs=2, rate=1e-4))
+        assert isinstance(trainer.model, training.OnDevice) is on_device
+        history, said, _ = training.train_folds(trainer, rows, classes, [0, 1])
+        histories.append(history)
+        predictions.append(said)
         weights.append([values.shape for values in full.get_weights()])
     assert np.ptp(histories[0]["loss"]) > 0 and weights[0] == weights[1]
     pd.testing.assert_frame_equal(*histories)
-    assert np.array_equal(*predictions)
+    pd.testing.assert_frame_equal(*predictions)
 
 
 def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, monkeypatch):
@@ -186,19 +264,17 @@ def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, 
     assert not backend.fits_on_gpu(1, True)
 
 
-def test_steps_that_run_as_one_call_train_alike(three_classes):
-    features = np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
+def test_steps_that_run_as_one_call_train_alike(three_classes, noise):
     _, rows, classes = three_classes
     histories, predictions = [], []
-    for steps in (1, 3):  # of 4 an epoch: the last call has one
-        head = networks.build_classifier(8, 3, 8, 0.1, 0.1, seed=0)
-        parts = [training.batches(features, rows, part, classes, 16, 0) for part in ("train", "val")]
-        at_once = dataclasses.replace(schedule("transfer", epochs=3), steps_per_execution=steps)
-        histories.append(training.fit(head, *parts, at_once))
-        predictions.append(predict(head, features, np.arange(90), 16))
-    assert len(parts[0]) == 4 and np.ptp(histories[0]["loss"]) > 0
+    for steps in (1, 3):  # of 5 an epoch: the last call has two
+        at_once = dataclasses.replace(schedule(epochs=3), steps_per_execution=steps)
+        history, said, _ = training.train_folds(training.Trainer(head(), noise, at_once), rows, classes, [0, 1])
+        histories.append(history)
+        predictions.append(said)
+    assert np.ptp(histories[0]["loss"]) > 0
     pd.testing.assert_frame_equal(*histories)
-    assert np.array_equal(*predictions)
+    pd.testing.assert_frame_equal(*predictions)
 
 
 def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batch():
@@ -222,14 +298,17 @@ def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batc
 TRAIN = """
 import os, resource, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import keras, numpy as np
-from lib import preprocess, train
+import keras, numpy as np, pandas as pd
+from lib.data import preprocess
+from lib.models import training
 images = preprocess.open_images(sys.argv[1])
 model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), keras.layers.Rescaling(1 / 255),
     keras.layers.Conv2D(4, 32, strides=32), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2, "softmax")])
 rows = np.arange(len(images))
-parts = [train.Batches(images, rows, rows % 2, 32, seed, full=True) for seed in (0, None)]
-train.fit(model, *parts, train.Schedule("finetune", 2, 1e-3, 32, 5))
+chosen = pd.DataFrame({"row": rows, "label": np.array(["a", "b"])[rows % 2], "tenth": rows % 10, "group": rows})
+chosen = chosen.assign(source="s", image_id="i", view=0)
+trainer = training.Trainer(model, images, training.Schedule("finetune", 1, 1e-3, 32, 5))
+training.train_folds(trainer, chosen, ["a", "b"], [0, 1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
