@@ -7,7 +7,7 @@ import pytest
 
 import run_all
 from lib.config import AXES, REFERENCE_RATES, STEPS, Step, Study, StudyPaths, costs, read_json, scenarios, write_json
-from lib.data import build_index, splits
+from lib.data import FOLDS, build_index, deal, parts_of_fold, pool_views, select
 from lib.engine import Inputs, Run, estimate, plan
 
 RATES = {
@@ -33,31 +33,34 @@ RATES = {
 STUDY = Study(backbones=["MobileNet"], protocols=["published"], scenarios=["nine_classes"], weights="none")
 
 
-@pytest.mark.parametrize("protocol", ["published", "grouped"])
-def test_a_real_split_has_the_images_that_were_estimated(protocol, demo_data):
+def test_a_real_pool_and_its_folds_have_the_views_that_were_estimated(demo_data):
     study = Study(pool_sizes=dict.fromkeys(Study().pool_sizes, 40), pool_size_benign_malignant=120)
     index, _ = build_index(demo_data.folder, None, 8, 9.0)
-    views, _ = splits.split(index, protocol, study.pool_sizes, 120, 1, 0)
-    estimated = costs.images_of(study, protocol, len(index))
-    assert len(views) <= estimated <= 2 * len(views)  # views in both pools are counted twice
-    for name, scenario in scenarios().items():
-        counts = splits.select(views, scenario)["part"].value_counts()
-        for part, expected in zip(("train", "val", "test"), costs.parts_of(study, protocol, name, len(index))):
-            assert counts[part] == pytest.approx(expected, rel=0.1, abs=4), (name, part)
+    views = pool_views(index, study.pool_sizes, 120, 0)
+    assert len(views) <= costs.views_of(study, len(index)) <= 1.5 * len(views)
+    for protocol in ("published", "grouped"):
+        table, _ = deal(index, views, protocol, 0)
+        for name, scenario in scenarios().items():
+            chosen = select(views, table, scenario)
+            expected = costs.pool_of(study, name)
+            assert len(chosen) == pytest.approx(expected, rel=0.1, abs=4), name
+            trained = [(parts_of_fold(chosen, fold)["part"] == "train").sum() for fold in range(FOLDS)]
+            assert sum(trained) / FOLDS == pytest.approx(0.8 * expected, rel=0.1, abs=4), name
 
 
 def test_seconds_of_each_step_are_those_counted_by_hand():
-    pools = dict.fromkeys(STUDY.pool_sizes, 100)  # 900 images, and two pools of 50: 1,000 views
+    pools = dict.fromkeys(STUDY.pool_sizes, 100)  # 900 views; a tenth more for those of one pool alone: 990
     update = {"pool_sizes": pools, "pool_size_benign_malignant": 50, "transfer_epochs": 10, "finetune_epochs": 2}
+    update |= {"transfer_batch_size": 32, "transfer_folds": [0, 1, 2], "finetune_folds": [0, 2]}
     study = STUDY.model_copy(update=update)
     total = estimate.estimate(runs(study), study, 100, RATES)
     assert total.of_step["audit"] == pytest.approx(20)  # 10 to start, 100 files of 0.1 s
-    assert total.of_step["prepare"] == pytest.approx(210)  # 10 to start, 1,000 views of 0.2 s
+    assert total.of_step["prepare"] == pytest.approx(208)  # 10 to start, 990 views of 0.2 s
     assert total.of_step["kmeans"] == pytest.approx(40)  # 10 to start, 100 files of 0.3 s
-    assert total.of_step["features"] == pytest.approx(63)  # 10 to start, 3 to trace, 1,000 views at 20 a second
-    # 10 to start; 10 epochs of 23 steps (720 images by 32) of 0.01 s: 2.3; 7 to trace; 2 epochs of 720 images at 5 a
-    # second and 90 at 20: 297; at last 90 images of either part at 20 a second: 9
-    assert total.of_step["train"] == pytest.approx(325.3)
+    assert total.of_step["features"] == pytest.approx(62.5)  # 10 to start, 3 to trace, 990 views at 20 a second
+    # 10 to start; 3 folds of 10 epochs of 23 steps (720 images by 32) of 0.01 s: 6.9; 7 to trace; 2 folds, each of 2
+    # epochs of 720 images at 5 a second and 90 at 20 (297), and at last 90 images of either part at 20 a second (9)
+    assert total.of_step["train"] == pytest.approx(10 + 6.9 + 7 + 2 * (297 + 9))
     assert total.seconds == pytest.approx(sum(total.of_run.values())) == pytest.approx(sum(total.of_step.values()))
 
 
@@ -66,7 +69,8 @@ def test_images_of_twice_the_side_take_four_times_as_long_and_as_much_disk():
     seconds = [estimate.estimate(runs(study), study, 100, RATES).of_step["prepare"] - 10 for study in (small, large)]
     assert seconds[1] == pytest.approx(4 * seconds[0])
     disk = [estimate.estimate([runs(study)[1]], study, 100, RATES).disk for study in (small, large)]
-    pixels = costs.images_of(STUDY, "published", 100) * (224**2 - 112**2) * 3
+    pools = max(sum(STUDY.pool_sizes.values()), 2 * STUDY.pool_size_benign_malignant)
+    pixels = round(1.1 * pools) * (224**2 - 112**2) * 3
     assert disk[1] - disk[0] == pytest.approx(pixels)
 
 
@@ -131,7 +135,7 @@ def test_every_axis_of_the_matrix_has_its_share_of_the_estimate():
     cells = pd.DataFrame(study.cells(*AXES))
     one = estimate.estimate(runs(STUDY), STUDY, 2357, RATES | {"start": 0.0}).of_step["evaluate"]
     all_of_them = estimate.estimate(runs(study), study, 2357, RATES | {"start": 0.0}).of_step["evaluate"]
-    assert all_of_them == pytest.approx(one * len(cells[["protocol", "preprocessing", "scenario"]].drop_duplicates()))
+    assert all_of_them == pytest.approx(one * len(cells[["preprocessing", "scenario"]].drop_duplicates()))
 
 
 def test_a_step_without_a_cost_of_its_own_is_estimated_like_any_other(monkeypatch):

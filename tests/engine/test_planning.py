@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib.config import AXES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Step, Study, load_study
+import run_all
+from lib.config import AXES, CLASSES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Step, Study, load_study
 from lib.engine import Inputs, NotebookError, declared_parameters, left_out, plan, planning, select
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -186,6 +187,25 @@ def test_the_studies_of_this_repository_can_be_planned(name):
     runs = plan(load_study(name), name, DATA, NOTEBOOKS)
     assert {run.step for run in runs} == set(STEPS)
     assert all(set(run.parameters) | {"results", "attempt"} >= set(run.injected) for run in runs)
+
+
+def test_the_paper_study_passes_over_its_images_once_a_backbone(tmp_path, capsys, monkeypatch):
+    """Six runs of features for all protocols, folds and scenarios, in the plan and as --dry-run tells it."""
+    paper = load_study("paper")
+    expected = {f"features-{paper.preprocessings[0]}-{backbone}" for backbone in paper.backbones}
+    runs = plan(paper, "paper", DATA, NOTEBOOKS)
+    assert {run.id for run in runs if run.step == "features"} == expected and len(expected) == 6
+    assert [run.id for run in runs if run.step == "prepare"] == ["prepare"]
+
+    for name in CLASSES:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
+    monkeypatch.delenv("SKINCAS_WEIGHTS", raising=False)
+    monkeypatch.delenv("SKINCAS_METADATA", raising=False)
+    flags = ["--dry-run", "--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
+    assert run_all.main(["paper", *flags]) == 0
+    told = [line.split(":")[0].strip() for line in capsys.readouterr().out.splitlines()]
+    assert {name for name in told if name.startswith("features-")} == expected
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_name():
