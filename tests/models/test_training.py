@@ -4,7 +4,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,9 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 from lib.models import Batches, backend, extract_features, networks, predict, training
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures"))
-from small_training import tell_apart
+from tests.fixtures.small_training import tell_apart
 
 SIZE = 64
 
