@@ -1,4 +1,4 @@
-"""How a table looks as a figure."""
+"""How does a table look as a figure?"""
 
 from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary
 from lib.figures.dataset import class_counts, sample_images, worst_cases
