@@ -151,7 +151,7 @@ def _evaluate(paths, study, cell):
     found = scores.tested(paths, **cell, protocols=study.protocols, backbones=study.backbones, seeds=study.seeds)
     tables = scores.evaluate(found, "EfficientNetV2B3")
     models = [cell | {"backbone": backbone} for backbone in study.backbones]
-    tables["ladder"] = ladder.ladder(paths, models, study.seeds, resamples=200)
+    tables["ladder"] = ladder.ladder(paths, models, study.seeds)
     target = paths.evaluation(**cell)
     target.mkdir(parents=True)
     for name, table in tables.items():
