@@ -185,10 +185,13 @@ def test_git_keeps_the_code_and_the_reference_tables_and_leaves_results_out():
         assert ignored(path)
 
 
-def test_readme_names_every_flag_of_run_all_and_no_other():
+def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other():
     page = subprocess.run([sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
-    table = re.findall(r"^\| `(--[a-z-]+)", README, flags=re.MULTILINE)
-    assert sorted(table) == sorted(set(re.findall(r"--[a-z][a-z-]+", page.stdout)) - {"--help"})
+    explained = re.findall(r"^  (--[a-z-]+)(?: [^ ]+)*?(?:  +|\n +)(\S.*)$", page.stdout, flags=re.MULTILINE)
+    flags = set(re.findall(r"--[a-z][a-z-]+", page.stdout.split("options:")[1]))
+    assert {flag for flag, _ in explained} >= flags - {"--help"}
+    named = set(re.findall(r"run_all\.py[^`\n]*?(--[a-z-]+)|`(--[a-z-]+)", README + CONTRIBUTING))
+    assert {flag for pair in named for flag in pair if flag} <= flags | {"--nthreads", "--no-browser", "--upgrade"}
 
 
 def test_readme_tree_has_every_file_of_the_top_folder_every_study_notebook_and_package_and_no_other():
