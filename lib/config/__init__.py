@@ -1,4 +1,4 @@
-"""What a study is and where everything lies."""
+"""What is a study, and where does everything lie?"""
 
 from lib.config import costs, params, paths
 from lib.config.backends import BACKENDS, chosen_backend

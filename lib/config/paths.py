@@ -205,6 +205,10 @@ class StudyPaths:
         return self.tables / f"table_{number}.csv"
 
     @property
+    def ladder_picture(self) -> Path:
+        return self.tables / "ladder.svg"
+
+    @property
     def ladder(self) -> Path:
         """From the printed accuracy to the honest one, a row a rung: lib.verdicts.ladder."""
         return self.tables / "ladder.csv"

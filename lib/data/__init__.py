@@ -1,4 +1,4 @@
-"""Which images there are, what they look like to a network, and which part each of them plays."""
+"""Which images are there, what do they look like to a network, and in which fold is each tested?"""
 
 from lib.data import demo, preprocess
 from lib.data.folder import DataError, UnreadableImage, check_folder, decode, find_folder

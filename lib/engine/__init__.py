@@ -1,4 +1,4 @@
-"""What has to be run, in which order, and whether it ended well; knows notebooks and files, nothing of skin."""
+"""What has to be run, in which order, and how did it end, whatever the notebooks are about?"""
 
 # not here: attempts and kernel, which need papermill and are imported by workers alone
 

@@ -1,4 +1,4 @@
-"""Where in an image a network looks, and where the lesion lies."""
+"""Where in an image does a network look, and where does the lesion lie?"""
 
 from lib.explain import gradcam, kmeans
 

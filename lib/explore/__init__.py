@@ -1,4 +1,4 @@
-"""How one looks at single images and models of a study in JupyterLab."""
+"""How does one look at single images and models of a study in JupyterLab?"""
 
 from lib.explore.widgets import Explorer
 

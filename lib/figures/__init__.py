@@ -1,11 +1,11 @@
-"""How a table looks as a figure."""
+"""How does a table look as a figure?"""
 
 from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary
 from lib.figures.dataset import class_counts, sample_images, worst_cases
-from lib.figures.ladder import RUNG_NAMES, ladder
 from lib.figures.predictions import confusion_matrix, decision_curves, reliability, roc
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
-from lib.figures.style import encode, roman
+from lib.figures.rungs import RUNG_NAMES, ladder
+from lib.figures.style import encode, roman, save_svg
 from lib.figures.training import training_curves
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "reliability",
     "roc",
     "roman",
+    "save_svg",
     "sample_images",
     "scenario_summary",
     "sizes_against_split",

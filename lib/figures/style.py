@@ -7,6 +7,7 @@ Colours are the Okabe-Ito set, which colour-blind readers can tell apart; every 
 import io
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -28,6 +29,7 @@ COLOURS = {
 SERIES_MARKERS = {"printed": "D", "published": "o", "grouped": "s", "clean": "^"}
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")  # Okabe-Ito, safe for colour-blind readers
 MARKERS = ("o", "s", "^", "D", "v", "P")
+SVG = {"svg.hashsalt": "skincas", "svg.fonttype": "path"}  # the same figure gives the same bytes
 percent = FuncFormatter(lambda value, _: f"{100 * value:g}")
 
 
@@ -44,7 +46,7 @@ def roman(number: int | str) -> str:
 def encode(figure: Figure, dpi: int = 200) -> tuple[str, bytes]:
     """A figure as (mime type, bytes): SVG or PNG, whichever is smaller. The same figure gives the same bytes."""
     drawn = {}
-    with matplotlib.rc_context({"svg.hashsalt": "skincas", "svg.fonttype": "path"}):
+    with matplotlib.rc_context(SVG):
         for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, bbox_inches="tight", pad_inches=0.06)
@@ -52,6 +54,12 @@ def encode(figure: Figure, dpi: int = 200) -> tuple[str, bytes]:
     drawn["png"] = _smaller_png(drawn["png"])
     kind = min(drawn, key=lambda name: len(drawn[name]))
     return {"svg": "image/svg+xml", "png": "image/png"}[kind], drawn[kind]
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG; the same figure gives the same bytes."""
+    with matplotlib.rc_context(SVG):
+        figure.savefig(path, format="svg", metadata={"Date": None}, bbox_inches="tight", pad_inches=0.06)
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:

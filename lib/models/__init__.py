@@ -1,4 +1,4 @@
-"""How the networks of Fig. 2 are built, fed and trained."""
+"""How are the networks of Fig. 2 built, fed and trained?"""
 
 from lib.models import backend, networks, training
 from lib.models.features import Batches, extract_features, predict

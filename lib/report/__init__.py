@@ -1,4 +1,4 @@
-"""How the study is shown as pages."""
+"""How is the study shown as pages?"""
 
 from lib.report import (
     accuracy,

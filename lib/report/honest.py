@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.figure import Figure
 
 from lib import figures
 from lib.config import PHASES, Study, StudyPaths, scenarios
@@ -43,17 +44,28 @@ def rungs() -> HTML:
     return html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
 
 
-def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
-    """The ladder of `shown_model` in each scenario, a row of panels a phase."""
-    shown = shown_ladder(paths, study)
-    if shown.empty:
-        return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
-    titles = {}
+def draw_ladder(paths: StudyPaths, study: Study) -> tuple[Figure, dict[tuple, str]]:
+    """The ladder of `shown_model` in each scenario, a row of panels a phase; and the titles of its panels."""
+    shown, titles = shown_ladder(paths, study), {}
     for phase in PHASES:
         if (shown["phase"] == phase).any():
             for scenario in study.scenarios:
                 key = (scenario, shown_model(study, scenario), phase, study.preprocessings[0])
                 titles[key] = f"{html.with_model(study, scenario)}\n{FROZEN_OR_NOT[phase]}"
+    return figures.ladder(shown, titles, columns=min(4, len(study.scenarios))), titles
+
+
+def save_ladder(paths: StudyPaths, study: Study) -> None:
+    """Write `draw_ladder` as tables/ladder.svg."""
+    figures.save_svg(draw_ladder(paths, study)[0], paths.new(paths.ladder_picture))
+
+
+def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
+    """`draw_ladder` with its caption."""
+    shown = shown_ladder(paths, study)
+    if shown.empty:
+        return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
+    figure, titles = draw_ladder(paths, study)
     alt = "; ".join(
         f"{' '.join(titles[key].split())}: "
         + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {html.percent(r.accuracy)}" for r in rows.itertuples())
@@ -64,7 +76,6 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
         "right the printed accuracy, then the step to each rung in points, in colour where its interval leaves out 0. "
         "Steps are paired image by image. Where a rung was not run, the step after it is not known."
     )
-    figure = figures.ladder(shown, titles, columns=min(4, len(study.scenarios)))
     return html.figure("ladder", figure, "From printed to honest", caption, alt, source="tables/ladder.csv")
 
 
