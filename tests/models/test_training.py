@@ -87,16 +87,23 @@ def test_finetuning_starts_from_the_trained_head_of_its_fold_and_trains_the_back
     first = backbone.trainable_weights[0].numpy().copy()
     moving = [weight.numpy().copy() for weight in backbone.non_trainable_weights]
 
-    # a rate of nought: what fine-tuning starts from
-    idle = training.Trainer(full, images, schedule("finetune", epochs=1, rate=0.0))
-    history, still, _ = training.train_folds(idle, rows, classes, [1], heads)
-    assert history["phase"].tolist() == ["finetune"] and history["fold"].tolist() == [1]
-    assert np.allclose(still[classes], transfer.loc[transfer["fold"] == 1, classes], atol=1e-4)
-    assert not np.allclose(still[classes], transfer.loc[transfer["fold"] == 4, classes], atol=1e-4)
+    started = []
 
-    training.train_folds(
-        training.Trainer(full, images, schedule("finetune", epochs=1, rate=1e-4)), rows, classes, [1], heads
-    )
+    class Watched(training.Trainer):
+        def fit(self, parts, classes):
+            held_out = parts[parts["part"] != "train"]
+            said = training.predictions(self.network, self.array, held_out, classes, 16)
+            started.append((self.network.get_layer("classifier").get_weights(), said[classes]))
+            return super().fit(parts, classes)
+
+    finetuned = Watched(full, images, schedule("finetune", epochs=1, rate=1e-4))
+    history, _, _ = training.train_folds(finetuned, rows, classes, [1, 4], heads)
+    assert history["phase"].tolist() == ["finetune"] * 2 and history["fold"].tolist() == [1, 4]
+    for fold, (weights, said) in zip([1, 4], started):
+        assert all(np.array_equal(one, other) for one, other in zip(weights, heads[fold]))
+        assert np.allclose(said, transfer.loc[transfer["fold"] == fold, classes], atol=1e-4)
+    assert not np.array_equal(heads[1][4], heads[4][4])  # the heads differ, so that each fold's own says something
+
     assert not np.array_equal(first, backbone.trainable_weights[0].numpy())
     # inference mode: the statistics of BatchNormalization stay those of the pretrained backbone
     assert all(np.array_equal(w.numpy(), old) for w, old in zip(backbone.non_trainable_weights, moving))
