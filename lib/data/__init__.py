@@ -43,7 +43,6 @@ __all__ = [
     "find_folder",
     "isic_id",
     "map_in_threads",
-    "out_of_fold",
     "predicted_class",
     "preprocess",
     "read_metadata",
