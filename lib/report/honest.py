@@ -50,8 +50,9 @@ def draw_ladder(paths: StudyPaths, study: Study) -> tuple[Figure, dict[tuple, st
     for phase in PHASES:
         if (shown["phase"] == phase).any():
             for scenario in study.scenarios:
-                key = (scenario, shown_model(study, scenario), phase, study.preprocessings[0])
-                titles[key] = f"{html.with_model(study, scenario)}\n{FROZEN_OR_NOT[phase]}"
+                model = shown_model(study, scenario)
+                key = (scenario, model, phase, study.preprocessings[0])
+                titles[key] = f"{scenarios()[scenario].title}\n{model}, {FROZEN_OR_NOT[phase]}"
     return figures.ladder(shown, titles, columns=min(4, len(study.scenarios))), titles
 
 
