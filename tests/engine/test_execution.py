@@ -149,7 +149,7 @@ def test_outputs_appear_with_a_stamp_once_and_the_second_time_nothing_is_done(sm
     runs, root = small
     assert perform(runs["audit"], root).status == "done"
     stamp = json.loads(StudyPaths(root).stamp("audit").read_text())
-    assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json"}
+    assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json", "audit/published.json"}
     assert (root / "notebooks/audit.ipynb").is_file()
     assert perform(runs["audit"], root).status == "fresh"
     assert Freshness(root).changes(runs["audit"]) == []

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest, t
+from sklearn.metrics import precision_score
 
-from lib.data import read_all
+from lib.config import StudyPaths
 from lib.verdicts import scores
+from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
 CLASSES = ["a", "b", "c"]
 
@@ -19,9 +21,13 @@ def predictions(counts, confidence=0.8, seed=0):
     probabilities[np.arange(len(pairs)), [p for _, p in pairs]] += confidence
     names = [f"{i}.jpg" for i in range(len(pairs))]
     table = pd.DataFrame({"source": names, "image_id": names, "group": range(len(pairs)), "view": 0, "part": "test"})
-    table = table.assign(seed=0, fold=random.permutation(len(pairs)) % 10)
+    table = table.assign(seed=0, row=range(len(pairs)), fold=random.permutation(len(pairs)) % 10)
     table["true_class"] = [CLASSES[t] for t, _ in pairs]
     return pd.concat([table, pd.DataFrame(probabilities, columns=CLASSES)], axis=1)
+
+
+def metrics(test):
+    return scores.metrics(test.iloc[:0], test)
 
 
 COUNTS = np.array([[30, 5, 5], [4, 20, 6], [0, 3, 27]])
@@ -31,8 +37,8 @@ def test_metrics_are_equations_10_to_13_weighted_by_support():
     support, predicted, right = COUNTS.sum(axis=1), COUNTS.sum(axis=0), np.diag(COUNTS)
     weight = support / support.sum()
     precision, recall = right / predicted, right / support
-    found = scores.metrics(predictions(COUNTS))
-    assert found["n_test"] == 100 and found["correct"] == 77
+    found = metrics(predictions(COUNTS))
+    assert found["n_test"] == 100
     assert found["test_accuracy"] == pytest.approx(0.77)
     assert found["precision"] == pytest.approx(weight @ precision)
     assert found["recall"] == pytest.approx(found["test_accuracy"])  # by definition
@@ -42,7 +48,7 @@ def test_metrics_are_equations_10_to_13_weighted_by_support():
 
 def test_the_interval_of_the_mean_is_near_wilsons_and_the_repetitions_is_students():
     table = predictions(COUNTS)
-    found = scores.metrics(table)
+    found = metrics(table)
     wilson = binomtest(77, 100).proportion_ci(method="wilson")
     assert (found["test_accuracy_low"], found["test_accuracy_high"]) == pytest.approx(
         (wilson.low, wilson.high), abs=0.05
@@ -57,11 +63,14 @@ def test_the_interval_of_the_mean_is_near_wilsons_and_the_repetitions_is_student
 def test_seeds_are_averaged_and_their_images_counted_once():
     first, second = predictions(COUNTS), predictions(COUNTS, seed=1).assign(seed=1)
     second.loc[second.index[:20], CLASSES] = [0.0, 0.0, 1.0]  # of class a
-    together = scores.metrics(pd.concat([first, second], ignore_index=True))
-    apart = [scores.metrics(one) for one in (first, second)]
+    both = pd.concat([first, second], ignore_index=True)
+    together = metrics(both)
+    apart = [metrics(one) for one in (first, second)]
     assert (together["seeds"], together["folds"], together["n_test"]) == (2, 10, 100)
-    for measure in ("test_accuracy", "precision", "recall", "f1", "balanced_accuracy", "roc_auc"):
+    for measure in ("test_accuracy", "recall", "balanced_accuracy"):
         assert together[measure] == pytest.approx(np.mean([one[measure] for one in apart]))
+    said = np.array(CLASSES)[both[CLASSES].to_numpy().argmax(axis=1)]  # the others are those of all answers together
+    assert together["precision"] == pytest.approx(precision_score(both["true_class"], said, average="weighted"))
     assert together["test_accuracy_low"] < together["test_accuracy"] < together["test_accuracy_high"]
 
 
@@ -99,28 +108,42 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_images():
 def test_models_tested_on_different_images_are_not_compared():
     table = predictions(COUNTS)
     with pytest.raises(ValueError, match="same images"):
-        scores.compare(table, table.iloc[1:])
+        scores.compare(table, table.assign(source=table["source"] + "x"))
 
 
-def test_augmented_views_are_scored_only_where_they_are_the_test_set():
-    table = predictions(COUNTS)
-    views = pd.concat([table, table.assign(view=1)], ignore_index=True)
-    for originals, count in ((False, 200), (True, 100)):
-        made = scores.evaluate({("transfer", "MobileNet", 0): views}, "EfficientNetV2B3", [], originals)
-        assert made["metrics"]["n_test"].tolist() == [count] == [made["confusion"]["count"].sum()]
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """MobileNet, frozen, under two protocols, where dermatofibroma has too few images."""
+    paths = StudyPaths(tmp_path_factory.mktemp("study"))
+    write_prepared(paths, made_up_index(files=20), least=1)
+    for protocol in ("published", "grouped"):
+        write_run(paths, protocol, "six_benign", "MobileNet", "transfer", lambda rows: np.ones(len(rows), bool))
+    return paths
 
 
-def test_a_class_that_cannot_be_evaluated_counts_in_no_score():
-    found = {
-        ("transfer", "EfficientNetV2B3", 0): predictions(COUNTS),
-        ("transfer", "MobileNet", 0): predictions(COUNTS),
-    }
-    tables = scores.evaluate(found, "EfficientNetV2B3", ["a"])
-    assert tables["metrics"]["n_test"].tolist() == [60, 60]
-    assert tables["mcnemar"]["baseline"].tolist() == ["MobileNet"] and tables["mcnemar"]["p_value"].tolist() == [1.0]
+def models_of(study):
+    return scores.tested(study, "native", "six_benign", ["published", "grouped"], ["MobileNet", "ResNet50"], [0])
 
 
-def test_phases_that_were_not_run_are_passed_over(tmp_path):
-    predictions(COUNTS).to_parquet(tmp_path / "predictions_transfer.parquet")
-    found = read_all({("MobileNet", 0): tmp_path, ("ResNet50", 0): tmp_path / "absent"})
-    assert list(found) == [("transfer", "MobileNet", 0)]
+def test_augmented_views_are_scored_only_where_they_are_the_test_set_and_what_was_not_run_is_passed_over(study):
+    found = models_of(study)
+    assert list(found) == [("published", "transfer", "MobileNet"), ("grouped", "transfer", "MobileNet")]
+    table = scores.evaluate(found, "EfficientNetV2B3")["metrics"].set_index("protocol")
+    assert table.loc["published", "n_test"] == 6 * 40 and table.loc["grouped", "n_test"] == 6 * 20
+    assert (table["test_accuracy"] == 1).all() and (table["val_accuracy"] == 1).all()
+
+
+def test_a_class_that_cannot_be_evaluated_counts_in_no_score(study):
+    listed = {"protocol": ["grouped"], "scenario": ["six_benign"], "class": ["dermatofibroma"]}
+    before = pd.read_csv(study.not_evaluable)
+    pd.DataFrame(listed).to_csv(study.not_evaluable, index=False)
+    table = scores.evaluate(models_of(study), "EfficientNetV2B3")["metrics"].set_index("protocol")
+    before.to_csv(study.not_evaluable, index=False)
+    assert table.loc["grouped", "n_test"] == 5 * 20 and table.loc["published", "n_test"] == 6 * 40
+
+
+def test_each_baseline_is_set_against_the_proposed_model():
+    own = predictions(COUNTS)
+    found = {("clean", "transfer", name): (own.iloc[:0], own) for name in ("EfficientNetV2B3", "MobileNet")}
+    pairs = scores.evaluate(found, "EfficientNetV2B3")["mcnemar"]
+    assert pairs["baseline"].tolist() == ["MobileNet"] and pairs["p_value"].tolist() == [1.0]
