@@ -22,9 +22,11 @@ METRICS = {  # as params/honest.csv names them -> column of `ours`
     "ROC AUC": "roc_auc",
     "ROC AUC of melanoma": "melanoma_roc_auc",
 }
+ANSWERED = ("kind of lesion", "melanoma or not")  # questions that a model of the nine classes answers
 COLUMNS = (  # of the table of others: key, name and kind
     ("reference", "Reference", "head"),
     ("on", "Model and data", "small"),
+    ("question", "Question", "text"),
     ("classes", "Classes", "text"),
     ("grouped", "Grouped by lesion", "text"),
     ("metric", "Metric", "text"),
@@ -46,6 +48,7 @@ class Other(Strict):
     year: int = Field(strict=False, ge=1990, le=2100)
     model: str = Field(min_length=1)
     data: str = Field(min_length=1)
+    question: Literal["kind of lesion", "melanoma or not", "thickness of a melanoma"]
     classes: str = Field(min_length=1)
     split: str = Field(min_length=1)
     grouped: Literal["yes", "no", "not stated"]  # all images of a lesion on one side
@@ -121,8 +124,9 @@ def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
     protocols = [protocol for protocol in study.protocols if protocol in by_protocol]
     rows, data = [], []
     for other in others():
-        ours_here = {f"ours_{name}": by_protocol[name][METRICS[other.metric]] for name in protocols}
-        row: dict[str, Any] = other.model_dump() | ours_here
+        row: dict[str, Any] = other.model_dump()
+        if other.question in ANSWERED:
+            row |= {f"ours_{name}": by_protocol[name][METRICS[other.metric]] for name in protocols}
         data.append(dict(row))
         row |= {"reference": f"{other.reference} {other.year}", "on": f"{other.model} on {other.data}"}
         row |= {"read": "own words" if other.checked.startswith("in ") else "excerpt"}

@@ -92,8 +92,8 @@ def checklist(paths: StudyPaths, study: Study) -> HTML:
     reforms = load_reforms()
     silent = [item.id for item in reforms.items if item.place == NOT_STATED]
     text = (
-        f"{reforms.title} ({reforms.source}). The paper's text says nothing of {len(silent)} of the {ITEMS} items: "
-        f"{', '.join(silent)}. A place shows that it says something, not that it says all that is asked."
+        f"{reforms.title} ({reforms.source}). Of the {ITEMS} items the paper's text does not state {len(silent)}: "
+        f"{', '.join(silent)}. A place shows that it says something of an item, not that it says all that is asked."
     )
     columns = [
         *(html.column("item", "Item", "head"), html.column("study", "This study"), html.column("paper", "The paper")),
