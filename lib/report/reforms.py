@@ -95,6 +95,8 @@ def checklist(paths: StudyPaths, study: Study) -> HTML:
         f"{reforms.title} ({reforms.source}). Of the {ITEMS} items the paper's text does not state {len(silent)}: "
         f"{', '.join(silent)}. A place shows that it says something of an item, not that it says all that is asked."
     )
+    if study.synthetic:
+        text += " The images of this study are drawn: the answers are those for the real ones, the numbers its own."
     columns = [
         *(html.column("item", "Item", "head"), html.column("study", "This study"), html.column("paper", "The paper")),
     ]
@@ -123,7 +125,10 @@ def numbers(paths: StudyPaths, study: Study) -> dict[str, str]:
         "transfer_folds": len(study.transfer_folds),
         "finetune_folds": len(study.finetune_folds) if study.finetune_epochs else "none",
     }
-    return {key: "not counted" if value is None else html.in_words(value) for key, value in found.items()}
+    return {
+        key: "not counted" if value is None else f"{value:,}" if isinstance(value, int) else value
+        for key, value in found.items()
+    }
 
 
 def _share_seen(paths: StudyPaths, protocol: str) -> str | None:
