@@ -17,7 +17,7 @@ AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed")
 PROTOCOLS = ("published", "grouped", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 PHASES = ("transfer", "finetune")
-NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices"}  # the other files of params/
+NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
 
 
 class Override(Strict):

@@ -6,6 +6,7 @@ from lib.report import (
     beyond_accuracy,
     compare,
     compare_page,
+    field,
     honest,
     html,
     leakage,
@@ -13,6 +14,7 @@ from lib.report import (
     notebooks,
     pages,
     paper_figures,
+    reforms,
     summary,
     tables,
 )
@@ -24,6 +26,7 @@ __all__ = [
     "beyond_accuracy",
     "compare",
     "compare_page",
+    "field",
     "finish",
     "honest",
     "html",
@@ -32,6 +35,7 @@ __all__ = [
     "notebooks",
     "pages",
     "paper_figures",
+    "reforms",
     "summary",
     "tables",
 ]

@@ -26,7 +26,7 @@ from lib.config import (
     run_predictions,
     scenarios,
 )
-from lib.report import accuracy, audits, honest, html, leakage, notebooks, pages, paper_figures, summary, tables
+from lib.report import accuracy, audits, field, honest, html, leakage, notebooks, pages, paper_figures, summary, tables
 from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, Page, make_report, write_study
 
 
@@ -202,10 +202,13 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
     assert "url(" not in style and "@import" not in style
     names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(names) == len(set(names))
+    sources = {other.source for other in field.others()}
     for link in parsed.all("a"):
         target = link["href"]
         if target.startswith("#"):
             assert unquote(target[1:]) in names
+        elif target.startswith("http"):  # a source that a reader may open; the page itself asks for nothing
+            assert target in sources, target
         elif not target.startswith("data:"):
             assert (page.parent / unquote(target)).is_file(), target
     labelled = {attributes.get("aria-labelledby") for _, attributes in parsed.elements} - {None}
