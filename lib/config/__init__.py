@@ -18,6 +18,7 @@ from lib.config.paper import (
 from lib.config.params import AXES, PHASES, PREPROCESSING, PROTOCOLS, Study, load_study, matches, study_path
 from lib.config.paths import (
     CLAIMS,
+    DEFAULT_VARIANT,
     HONEST,
     LIB,
     NOTEBOOKS,
@@ -47,6 +48,7 @@ __all__ = [
     "BACKENDS",
     "CLAIMS",
     "CLASSES",
+    "DEFAULT_VARIANT",
     "HONEST",
     "LIB",
     "MALIGNANT",
