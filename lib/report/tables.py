@@ -175,6 +175,11 @@ def stacked_tables(paths: StudyPaths, study: Study) -> pd.DataFrame:
     return pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
 
 
+def stacked_variants(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """`stacked_tables` with the rows of every variant that were evaluated."""
+    return pd.concat([table_of_variants(paths, study, name).assign(scenario=name) for name in study.scenarios])
+
+
 def proposed_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: name != PROPOSED)
 
