@@ -22,7 +22,8 @@ def multiverse(paths: StudyPaths, study: Study) -> HTML:
     found = choices_against_print(stacked_variants(paths, study))
     if found.empty:
         return html.missing("No accuracy under `published` was measured beside a printed one.")
-    rows, by_choice = reached_rows(found), reaching_choices(found)
+    named = found.assign(variant=[_with_setting(study, variant) for variant in found["variant"]])
+    rows, by_choice = reached_rows(named), reaching_choices(named)
     parts = [*(html.part("note", text=text) for text in _in_words(rows, by_choice))]
     parts += [_figure(study, found, *model) for model in found[["phase", "backbone"]].drop_duplicates().to_numpy()]
     return html.joined([*parts, _table(rows), _choices_table(by_choice)])
@@ -70,8 +71,8 @@ def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTM
     titles = {name: scenarios()[name].title for name in study.scenarios}
     names = {
         (preprocessing, variant): choice_name(preprocessing, _with_setting(study, variant))
-        for variant in [DEFAULT_VARIANT, *study.variants]
         for preprocessing in study.preprocessings
+        for variant in [DEFAULT_VARIANT, *study.variants]
     }
     reached = own[own["reaches"]]
     alt = f"{len(own)} intervals of {len(names)} choices; {len(reached)} hold the printed accuracy: " + (
@@ -109,7 +110,7 @@ def _table(rows: pd.DataFrame) -> HTML:
         *(html.column("expected_by_chance", "By chance", "decimal"), html.column("reached_by", "Which", "small")),
     ]
     caption = "For each printed row our lowest and highest accuracy, per cent, and how many choices reach the print."
-    return html.table("multiverse-rows", caption, columns, records, f"tables/{REACHED_FILE}.csv", data=rows)
+    return html.table("multiverse-rows", caption, columns, records, f"tables/{REACHED_FILE}.csv")
 
 
 def _choices_table(by_choice: pd.DataFrame) -> HTML:
@@ -124,4 +125,4 @@ def _choices_table(by_choice: pd.DataFrame) -> HTML:
     ]
     caption = "How many of the printed rows each choice reaches."
     name = "multiverse-choices"
-    return html.table(name, caption, columns, records, f"tables/{CHOICES_FILE}.csv", data=by_choice, folded=True)
+    return html.table(name, caption, columns, records, f"tables/{CHOICES_FILE}.csv", folded=True)
