@@ -439,6 +439,7 @@ def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(re
     )
 
 
+@pytest.mark.slow
 def test_a_fifth_scenario_appears_in_every_section_by_being_named_in_params(tmp_path, monkeypatch):
     fifth = {"table": 6, "title": "Nevus or melanoma", "classes": {name: [name] for name in ("melanoma", "nevus")}}
     for folder in (NOTEBOOKS, LIB, PARAMS):
