@@ -232,6 +232,7 @@ def refused(capsys, *arguments: str) -> str:
         (("--force", "everything"), "invalid choice"),
         (("--weights", "/no/such/folder"), "is no folder"),
         (("--masks", "/no/such/folder"), "is no folder"),
+        (("--external", "/no/such/folder"), "is no folder of images from elsewhere"),
         (("--metadata", "/no/such/file"), "metadata '/no/such/file'"),
         (("--data", "/no/such/folder"), "does not exist"),
     ],
@@ -320,8 +321,8 @@ def test_the_help_names_every_flag_and_step():
     page = subprocess.run(
         [sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
-    flags = "data metadata weights masks results only step jobs per-gpu scheduler dashboard dry-run force fail-fast"
-    assert all(f"--{flag}" in page for flag in flags.split()) and all(step in page for step in STEPS)
+    flags = "data metadata masks external weights results only step jobs per-gpu scheduler dashboard dry-run force"
+    assert all(f"--{flag}" in page for flag in [*flags.split(), "fail-fast"]) and all(step in page for step in STEPS)
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):

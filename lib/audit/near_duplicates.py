@@ -13,7 +13,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from lib.config import Study, StudyPaths
 
-SHARE = 0.9  # of the hash's own pairs that are at least as similar as the threshold: it is set without lesions or labels
+SHARE = (
+    0.9  # of the hash's own pairs that are at least as similar as the threshold: it is set without lesions or labels
+)
 NEIGHBOURS = 20  # of each picture that are looked at
 THUMBNAIL = 64  # px, side of the grey squares that are compared, as in lib.data
 PAIRS = [

@@ -120,7 +120,9 @@ def _leave_out_unsure(files: pd.DataFrame, pictures: pd.DataFrame) -> None:
     kept = pictures[files.loc[pictures.index, "left_out"] == ""].sort_values("source")
     first = kept.groupby("content")["source"].transform("first")
     _leave_out_where(files, first.where(first != kept["source"]), COPY)
-    allowed = [set(DIAGNOSIS_CLASSES.get(code, COVERED[label])) for code, label in zip(files["diagnosis"], files["class"])]
+    allowed = [
+        set(DIAGNOSIS_CLASSES.get(code, COVERED[label])) for code, label in zip(files["diagnosis"], files["class"])
+    ]
     wrong = [not allows & COVERED[label] for allows, label in zip(allowed, files["class"])]
     _leave_out_where(files, files["diagnosis"].where(wrong), DIAGNOSIS)
 

@@ -8,7 +8,7 @@ training. Nothing pairs these images with those of the data set, so a difference
 import numpy as np
 import pandas as pd
 
-from lib.verdicts.ladder import COLUMNS, Rung
+from lib.verdicts.ladder import CELL, COLUMNS, Rung
 from lib.verdicts.resampling import Estimate, difference_of_independent
 from lib.verdicts.scores import MODEL, evaluate
 
@@ -67,10 +67,9 @@ def with_external(ladder: pd.DataFrame, scores: pd.DataFrame | None) -> pd.DataF
         return ladder
     scores = scores[scores["protocol"] == RUNG.protocol].set_index(["backbone", "phase"])
     parts = []
-    cells = ["scenario", "backbone", "phase", "preprocessing", "variant"]
-    for _, rungs in ladder.groupby(cells, sort=False):
+    for _, rungs in ladder.groupby(CELL, sort=False):
         parts.append(rungs)
-        cell = rungs[cells].iloc[0]
+        cell = rungs[CELL].iloc[0]
         if (cell["backbone"], cell["phase"]) not in scores.index:
             continue
         found = scores.loc[(cell["backbone"], cell["phase"])]
