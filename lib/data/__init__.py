@@ -2,7 +2,7 @@
 
 from lib.data import demo, demo_external, preprocess
 from lib.data.external import LEFT_OUT, external_images, read_external
-from lib.data.folder import DataError, UnreadableImage, check_external, check_folder, decode, find_folder
+from lib.data.folder import DataError, UnreadableImage, check_external, check_folder, decode, find_folder, lacking
 from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata
 from lib.data.pool import POOLS, examples, pool_views
 from lib.data.predictions import (
@@ -47,6 +47,7 @@ __all__ = [
     "external_images",
     "find_folder",
     "isic_id",
+    "lacking",
     "map_in_threads",
     "predicted_class",
     "preprocess",

@@ -4,7 +4,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config import Study, StudyPaths, scenarios
-from lib.data import LEFT_OUT
+from lib.data import LEFT_OUT, lacking
 from lib.report import html
 from lib.report.data import read_csv, to_records
 from lib.verdicts import external
@@ -34,8 +34,8 @@ def images_from_elsewhere(paths: StudyPaths, study: Study) -> HTML:
     files = next((table for table in found.values() if table is not None), None)
     if files is None:
         return html.part("note", text=HOW)
-    parts = [_counts(files, study), _left_out(files), _scores(external_table(paths, study), study)]
-    return html.joined(parts)
+    parts = [_counts(files, study), _left_out(files), *_not_scored(files, study)]
+    return html.joined([*parts, *_scores(external_table(paths, study), study)])
 
 
 def _counts(files: pd.DataFrame, study: Study) -> HTML:
@@ -68,10 +68,20 @@ def _left_out(files: pd.DataFrame) -> HTML:
     return html.table("external-left-out", caption, columns, rows, source, ["left_out"], folded=len(rows) > 12)
 
 
-def _scores(table: pd.DataFrame, study: Study) -> HTML:
+def _not_scored(files: pd.DataFrame, study: Study) -> list[HTML]:
+    """A line for each scenario of which a class has no image."""
+    kept = set(files.loc[files["left_out"].isna(), "class"])
+    missing = {scenarios()[name].title: lacking(scenarios()[name], kept) for name in study.scenarios}
+    return [
+        html.part("note", text=f"{title}: not scored, as there is no image of {', '.join(classes)}.")
+        for title, classes in missing.items()
+        if classes
+    ]
+
+
+def _scores(table: pd.DataFrame, study: Study) -> list[HTML]:
     if table.empty:
-        text = "No model was scored on them: in every scenario some class has no image left, or no weights are saved."
-        return html.missing(text)
+        return [html.missing("No model was scored on images from elsewhere.")]
     rows = to_records(table)
     for row in rows:
         row |= {"scenario_title": scenarios()[row["scenario"]].title, "phase_name": html.PHASE_NAMES[row["phase"]]}
@@ -99,6 +109,5 @@ def _scores(table: pd.DataFrame, study: Study) -> HTML:
         "is not paired (Newcombe). Plain accuracies depend on how many images each class has; balanced ones do not."
     )
     filters = ["scenario_title", "backbone", "phase_name", "protocol"]
-    return html.table(
-        "external-scores", caption, columns, rows, "tables/external.csv", filters, data=table, folded=len(rows) > 24
-    )
+    source = "tables/external.csv"
+    return [html.table("external-scores", caption, columns, rows, source, filters, data=table, folded=len(rows) > 24)]
