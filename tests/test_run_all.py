@@ -244,6 +244,14 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
     assert message in refused(capsys, *arguments)
 
 
+def test_images_from_elsewhere_under_a_name_of_no_class_are_refused_with_the_nearest(data, tmp_path, capsys):
+    (tmp_path / "elsewhere" / "melanomas").mkdir(parents=True)
+    arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r")]
+    said = refused(capsys, *arguments, "--external", str(tmp_path / "elsewhere"))
+    assert said.startswith("run_all.py: --external: ") and "did you mean 'melanoma'" in said
+    assert not (tmp_path / "r" / "stamps").exists()
+
+
 def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
     os.mkfifo(data / "nevus" / "pipe.jpg")
     done = subprocess.run(command(data, tmp_path / "r", "--dry-run"), capture_output=True, text=True, timeout=120)
