@@ -217,8 +217,7 @@ def _check_backend() -> None:
 
 def _only(texts: list[str], study: Study) -> dict[str, list[str]]:
     """`--only AXIS=V[,V]` as axis -> values, checked against the study."""
-    lists = ("protocols", "preprocessings", "scenarios", "backbones", "seeds")
-    valid = {axis: [str(value) for value in getattr(study, name)] for axis, name in zip(AXES, lists)}
+    valid = {axis: [str(value) for value in values] for axis, values in study.values_of_axes().items()}
     only: dict[str, list[str]] = {}
     for text in texts:
         axis, equals, values = text.partition("=")

@@ -16,7 +16,7 @@ FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 NUMBERED = [path for path in FILES if path.stem[:2].isdigit()]
 # What the runner can fill in: the study, the axes of a cell, and where things lie.
 OUTSIDE = ("attempt", "data", "metadata", "masks", "external", "weights_dir")
-FILLED = {*Study.model_fields, *AXES, "settings", "results", *OUTSIDE}
+FILLED = {*Study.model_fields, *AXES, "settings", "results", "shared", *OUTSIDE}
 LONGEST_CELL = 18  # lines; the rule is about 10
 
 each_notebook = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
@@ -80,11 +80,12 @@ def test_every_parameter_is_one_the_runner_can_fill_and_is_read_by_later_code(pa
 @each_notebook
 def test_the_defaults_are_those_of_the_demo(path):
     declared = _declared(_read(path))
-    demo = load_study("demo").model_dump()
-    expected = demo | {"results": "../results/demo", "settings": {}} | dict.fromkeys(OUTSIDE, "")
-    for axis in AXES:
+    demo = load_study("demo")
+    expected = demo.model_dump() | {"results": "../results/demo", "settings": {}, "shared": []}
+    expected |= dict.fromkeys(OUTSIDE, "")
+    for axis, values in demo.values_of_axes().items():
         if axis in declared:
-            assert declared[axis] in demo[axis + "s"]
+            assert declared[axis] in values
             expected[axis] = declared[axis]
     assert declared == {name: expected[name] for name in declared}
 

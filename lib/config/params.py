@@ -4,20 +4,22 @@ A study file holds only what differs from the defaults here. An unknown key, a w
 impossible value is refused with the file, the key and the nearest valid name.
 """
 
+import re
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from lib.config.paper import CLASSES, backbones, scenarios
-from lib.config.paths import PARAMS
+from lib.config.paths import DEFAULT_VARIANT, PARAMS
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
-AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed")
+AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed", "variant")
 PROTOCOLS = ("published", "grouped", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 PHASES = ("transfer", "finetune")
-NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices"}  # the other files of params/
+NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
 
 
 class Override(Strict):
@@ -39,6 +41,7 @@ class Study(Strict):
     protocols: list[str] = list(PROTOCOLS)
     preprocessings: list[str] = ["native"]
     seeds: list[int] = [0]
+    variants: dict[str, dict[str, Any]] = {}  # name -> settings that the paper leaves open; beside them `default`
     leave_out: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
     overrides: list[Override] = []
 
@@ -153,12 +156,13 @@ class Study(Strict):
                 if axis not in AXES:
                     raise ValueError(f"no axis {axis!r}{nearest(axis, AXES)}")
         for override in self.overrides:
-            for key in override.set:
-                if key not in Study.model_fields or key in NOT_OVERRIDABLE:
-                    valid = set(Study.model_fields) - NOT_OVERRIDABLE
-                    raise ValueError(f"{key!r} cannot be set for part of the matrix{nearest(key, valid)}")
-            # the values must be as valid as they would be for the whole study
-            Study.model_validate(self.model_dump(exclude={"overrides"}) | override.set)
+            self._check_settings(override.set, NOT_OVERRIDABLE, "cannot be set for part of the matrix")
+        for name, changed in self.variants.items():
+            if name == DEFAULT_VARIANT or not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,31}", name):
+                raise ValueError(f"a variant cannot be named {name!r}: small letters, digits and _, and not `default`")
+            if not changed:
+                raise ValueError(f"variant {name!r} changes nothing; give it at least one setting")
+            self._check_settings(changed, NOT_VARIABLE, "cannot be set by a variant")
         if missing := set(self.finetune_folds) - set(self.transfer_folds):
             raise ValueError(f"finetune_folds has fold {min(missing)}, which transfer_folds lacks; its head is needed")
         if self.audit_min_n > self.audit_max_n:
@@ -167,32 +171,46 @@ class Study(Strict):
 
     def cells(self, *axes: str) -> list[dict[str, Any]]:
         """The cells of the matrix over `axes` that at least one trained cell belongs to, in the order of the files."""
-        values = (self.protocols, self.preprocessings, self.scenarios, self.backbones, self.seeds)
         cells: dict[tuple, dict[str, Any]] = {}
-        for protocol in values[0]:
-            for preprocessing in values[1]:
-                for scenario in values[2]:
-                    for backbone in values[3]:
-                        for seed in values[4]:
-                            cell = dict(zip(AXES, (protocol, preprocessing, scenario, backbone, seed)))
-                            if not any(matches(cell, left_out) for left_out in self.leave_out):
-                                key = tuple(cell[axis] for axis in axes)
-                                cells.setdefault(key, {axis: cell[axis] for axis in axes})
+        for values in product(*self.values_of_axes().values()):
+            cell = dict(zip(AXES, values))
+            if not any(matches(cell, left_out) for left_out in self.leave_out):
+                key = tuple(cell[axis] for axis in axes)
+                cells.setdefault(key, {axis: cell[axis] for axis in axes})
         return list(cells.values())
 
+    def values_of_axes(self) -> dict[str, list]:
+        """The values of each axis of the matrix, in the order of the study file; variants after `default`."""
+        variants = [DEFAULT_VARIANT, *self.variants]
+        lists = (self.protocols, self.preprocessings, self.scenarios, self.backbones, self.seeds, variants)
+        return dict(zip(AXES, lists))
+
     def settings(self, cell: dict[str, Any]) -> dict[str, Any]:
-        """Every parameter as it holds in a cell (axis -> value), overrides applied, the later ones last."""
-        settings = self.model_dump(exclude={"overrides", "leave_out"})
+        """Every parameter as it holds in a cell (axis -> value): its variant's, then overrides, the later ones last."""
+        settings = self.model_dump(exclude={"overrides", "leave_out", "variants"})
+        settings |= self.variants.get(cell.get("variant", DEFAULT_VARIANT), {})
         for override in self.overrides:
             if matches(cell, override.when):
                 settings |= override.set
         return settings
 
+    def _check_settings(self, changed: dict[str, Any], refused: set[str], problem: str) -> None:
+        """Refuse settings that do not exist, or are `refused`, or would not be valid for the whole study."""
+        for key in changed:
+            if key not in Study.model_fields or key in refused:
+                raise ValueError(f"{key!r} {problem}{nearest(key, set(Study.model_fields) - refused)}")
+        Study.model_validate(self.model_dump(exclude={"overrides", "variants"}) | changed)
 
-# What shapes the matrix or the shared inputs of its cells cannot differ between cells.
-NOT_OVERRIDABLE = {
-    *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds", "leave_out", "overrides"),
-    *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "kmeans_", "pool_", "near_"))),
+
+# What shapes the matrix, and what is read before it begins or beside it: the same in every variant.
+NOT_VARIABLE = {
+    *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds"),
+    *("variants", "leave_out", "overrides"),
+    *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "gradcam_", "kmeans_", "near_"))),
+}
+# What shapes the inputs that cells share cannot differ between the cells of one variant.
+NOT_OVERRIDABLE = (NOT_VARIABLE - {"gradcam_images", "gradcam_phase"}) | {
+    *(name for name in Study.model_fields if name.startswith("pool_")),
     *("image_size", "split_seed", "rotation", "contrast", "weights", "min_test_images"),
 }
 

@@ -5,7 +5,8 @@ and is renamed into place when the run has ended well, so outputs appear whole o
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -15,9 +16,12 @@ SCENARIOS, BACKBONES = PARAMS / "scenarios.yaml", PARAMS / "backbones.yaml"
 CLAIMS, OPEN_CHOICES = PARAMS / "claims.yaml", PARAMS / "open_choices.yaml"
 PUBLISHED, LITERATURE = PARAMS / "published.csv", PARAMS / "literature.csv"  # Tables I to IV, and V
 TEXT_NUMBERS = PARAMS / "text_numbers.csv"
+HONEST = PARAMS / "honest.csv"  # what others reach
+REFORMS = PARAMS / "reforms.yaml"
 LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
 RATES = RESULTS / "rates.json"  # how fast this machine is, and the machine of the reference: lib.engine.estimate
+DEFAULT_VARIANT = "default"  # the study's own settings
 REFERENCE_RATES = RESULTS / "reference" / "rates.json"
 
 
@@ -66,15 +70,30 @@ class StudyPaths:
     Args:
         root: the results folder of the study.
         attempt: folder to write to instead of `root` (`new` maps into it); empty writes in place.
+        variant: a name of the study's `variants`. What its settings change lies in a folder of its own.
+        shared: steps that its settings leave as they are; their files are the study's own.
     """
 
     root: Path
     attempt: Path | None = None
+    variant: str = DEFAULT_VARIANT
+    shared: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, results: str, attempt: str = "") -> "StudyPaths":
-        """Paths from a notebook's two string parameters."""
-        return cls(Path(results), Path(attempt) if attempt else None)
+    def of(
+        cls, results: str, attempt: str = "", variant: str = DEFAULT_VARIANT, shared: Iterable[str] = ()
+    ) -> "StudyPaths":
+        """Paths from a notebook's parameters."""
+        return cls(Path(results), Path(attempt) if attempt else None, variant, tuple(shared))
+
+    def of_variant(self, variant: str) -> "StudyPaths":
+        """The paths of what a variant has trained and evaluated."""
+        return replace(self, variant=variant)
+
+    def _of_step(self, step: str) -> Path:
+        """The folder that holds what a step writes for this variant."""
+        own = self.variant != DEFAULT_VARIANT and step not in self.shared
+        return self.root / "variants" / self.variant if own else self.root
 
     def new(self, path: Path) -> Path:
         """Where to write `path` in this attempt; its parent folder is made."""
@@ -118,7 +137,7 @@ class StudyPaths:
     # 02_prepare_data
     @property
     def prepared(self) -> Path:
-        return self.root / "prepared"
+        return self._of_step("prepare") / "prepared"
 
     @property
     def images(self) -> Path:
@@ -156,18 +175,18 @@ class StudyPaths:
 
     # 03_extract_features
     def feature_folder(self, preprocessing: str, backbone: str) -> Path:
-        return self.root / "features" / preprocessing / backbone
+        return self._of_step("features") / "features" / preprocessing / backbone
 
     def features(self, preprocessing: str, backbone: str) -> Path:
         return self.feature_folder(preprocessing, backbone) / "features.npy"
 
     # 04_train
     def run(self, protocol: str, preprocessing: str, scenario: str, backbone: str, seed: int) -> Path:
-        return self.root / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
+        return self._of_step("train") / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
 
     # 05_evaluate
     def evaluation(self, preprocessing: str, scenario: str) -> Path:
-        return self.root / "evaluation" / preprocessing / scenario
+        return self._of_step("evaluate") / "evaluation" / preprocessing / scenario
 
     def external(self, preprocessing: str, scenario: str) -> Path:
         """Scores on images from elsewhere: metrics, per_class and confusion.csv, predictions.parquet, files.csv."""

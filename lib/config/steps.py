@@ -7,7 +7,7 @@ from typing import Any
 
 from lib.config import costs
 from lib.config.params import AXES, Study
-from lib.config.paths import StudyPaths, run_predictions, run_record, run_weights
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_predictions, run_record, run_weights
 
 
 def _no_files(at: StudyPaths, **cell: Any) -> list[Path]:
@@ -24,7 +24,7 @@ class Step:
 
     Attributes:
         axes: those of the matrix over which it runs; `fixed` gives others one value for the whole study. Both reach
-            the functions below by name.
+            the functions below by name, but for the variant: the paths that they are given are those of it.
         inputs: the files of the results folder that a run reads; a `*` in a name stands for any.
         outputs: files or folders that a run must write; `may_write` those that it may.
         needs: steps of whose runs for this cell every one must have ended well; `some_of`: at least one must.
@@ -55,8 +55,13 @@ class Step:
 
 
 def _explained_models(study: Study) -> dict[str, Any]:
-    """Grad-CAM explains the models of the best protocol at hand, and of the first seed."""
-    return dict(protocol=study.protocols[-1], preprocessing=study.preprocessings[0], seed=study.seeds[0])
+    """Grad-CAM explains the models of the best protocol at hand, of the first seed, and of the study's own settings."""
+    return dict(
+        protocol=study.protocols[-1],
+        preprocessing=study.preprocessings[0],
+        seed=study.seeds[0],
+        variant=DEFAULT_VARIANT,
+    )
 
 
 def _prepared(at: StudyPaths, protocol: str) -> list[Path]:
@@ -76,6 +81,7 @@ STEPS = {
         Step(
             "prepare",
             "02_prepare_data",
+            axes=("variant",),
             inputs=lambda at: [at.image_index],
             outputs=lambda at: [at.prepared],
             needs=("audit",),
@@ -84,7 +90,7 @@ STEPS = {
         Step(
             "features",
             "03_extract_features",
-            axes=("preprocessing", "backbone"),
+            axes=("preprocessing", "backbone", "variant"),
             inputs=lambda at, **cell: [at.images],
             outputs=lambda at, **cell: [at.feature_folder(**cell)],
             needs=("prepare",),
@@ -107,7 +113,7 @@ STEPS = {
         Step(
             "evaluate",
             "05_evaluate",
-            axes=("preprocessing", "scenario"),
+            axes=("preprocessing", "scenario", "variant"),
             inputs=lambda at, **cell: [
                 run_predictions(at.run("*", **cell, backbone="*", seed="*"), "*"),
                 run_weights(at.run("*", **cell, backbone="*", seed="*"), "*"),

@@ -154,6 +154,11 @@ def _deal_views(views: pd.DataFrame, pool: str, seed: int) -> pd.Series:
 
 def _deal_groups(index: pd.DataFrame, seed: int) -> pd.Series:
     """source -> tenth: groups stay whole, and each class is spread over the tenths as evenly as its groups allow."""
+    if index["group"].nunique() < FOLDS or index["class"].value_counts().max() < FOLDS:
+        raise ValueError(
+            f"{len(index)} files in {index['group'].nunique()} groups: ten folds need at least {FOLDS} groups and a "
+            f"class of at least {FOLDS} files; add images"
+        )
     files = index.sort_values("source", ignore_index=True)
     dealer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(random_for(seed, "groups").integers(2**31)))
     tenth = pd.Series(0, index=files["source"])

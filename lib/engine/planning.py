@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from lib.config import AXES, NOTEBOOKS, STEPS, Step, Study, StudyPaths, backbones, matches
+from lib.config import AXES, DEFAULT_VARIANT, NOTEBOOKS, STEPS, Step, Study, StudyPaths, backbones, matches
 
 OUTSIDE = ("data", "metadata", "masks", "external")  # parameters that name what is read from outside
 READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # Python's instructions that read a global name
@@ -82,12 +82,39 @@ def plan(study: Study, study_name: str, inputs: Inputs, notebooks: Path = NOTEBO
     Raises:
         NotebookError: a notebook is missing or breaks the contract of parameters.
     """
+    paths = {name: (notebooks / f"{step.notebook}.ipynb").resolve() for name, step in STEPS.items()}
+    injected = {name: declared_parameters(path) for name, path in paths.items()}
+    shared = shared_steps(study, injected)
     runs: list[Run] = []
-    for step in STEPS.values():
-        notebook = (notebooks / f"{step.notebook}.ipynb").resolve()
-        injected = declared_parameters(notebook)
-        runs += [_run(study, study_name, inputs, step, axes, notebook, injected, runs) for axes in _cells(study, step)]
+    for name, step in STEPS.items():
+        declared = (paths[name], injected[name])
+        cells = _cells(study, step, shared)
+        runs += [_run(study, study_name, inputs, step, axes, *declared, shared, runs) for axes in cells]
     return runs
+
+
+def shared_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    """For each variant the steps that its settings leave as they are: neither they nor a step before read one.
+
+    Args:
+        injected: step -> the parameters that its notebook declares.
+
+    Raises:
+        NotebookError: a variant has a setting that no step reads which runs once a variant.
+    """
+    shared = {DEFAULT_VARIANT: []}
+    for variant, settings in study.variants.items():
+        own: set[str] = set()
+        unread = set(settings)
+        for step in STEPS.values():
+            if "variant" in step.axes:
+                unread -= set(injected[step.name])
+                if own & {*step.needs, *step.some_of} or set(settings) & set(injected[step.name]):
+                    own.add(step.name)
+        if unread:
+            raise NotebookError(f"variant {variant!r}: no step that runs once a variant reads {min(unread)!r}")
+        shared[variant] = [name for name in STEPS if name not in own]
+    return shared
 
 
 def left_out(study: Study) -> list[dict[str, Any]]:
@@ -101,8 +128,9 @@ def left_out(study: Study) -> list[dict[str, Any]]:
 
 
 def run_id(step: str, axes: dict[str, Any]) -> str:
-    """`train-published-native-nine_classes-MobileNet-seed0`: the step and the values of its axes."""
-    return "-".join([step, *(f"seed{value}" if axis == "seed" else str(value) for axis, value in axes.items())])
+    """`train-published-native-nine_classes-MobileNet-seed0`: the step and the values of its axes, without `default`."""
+    shown = {axis: value for axis, value in axes.items() if (axis, value) != ("variant", DEFAULT_VARIANT)}
+    return "-".join([step, *(f"seed{value}" if axis == "seed" else str(value) for axis, value in shown.items())])
 
 
 def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> list[Run]:
@@ -131,7 +159,7 @@ def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> lis
             for other in run.some_of
             if all(str(by_id[other].axes.get(axis)) in values for axis, values in only.items())
         )
-    if not any(run.axes for run in runs if run.id in kept) and only and not steps:
+    if only and not steps and not any(only.keys() & run.axes for run in runs if run.id in kept):
         wanted = " and ".join(f"{axis}={','.join(values)}" for axis, values in only.items())
         raise NotebookError(f"no run of the study matches {wanted}; see --dry-run for the plan")
     if not kept:
@@ -171,20 +199,29 @@ def python_of(cell: str) -> str:
     return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in cell.split("\n"))
 
 
-def _cells(study: Study, step: Step) -> list[dict[str, Any]]:
-    """The cells of a step's axes; of those that it fixes only the values it gives them."""
+def _cells(study: Study, step: Step, shared: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """The cells of a step's axes, each once; of those that it fixes only the values it gives them."""
     if not step.axes:
         return [{}]
     fixed = step.fixed(study)
     cells = [cell for cell in study.cells(*step.axes, *fixed) if fixed.items() <= cell.items()]
-    return [{axis: cell[axis] for axis in step.axes} for cell in cells]
+    cells = [_as_run(step.name, {axis: cell[axis] for axis in step.axes}, shared) for cell in cells]
+    return list({tuple(cell.values()): cell for cell in cells}.values())
 
 
-def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, before: list[Run]) -> Run:
+def _as_run(step: str, cell: dict[str, Any], shared: dict[str, list[str]]) -> dict[str, Any]:
+    """A cell with the variant in which `step` runs for it: `default` where the cell's variant leaves it as it is."""
+    own = "variant" in cell and step not in shared[cell["variant"]]
+    return cell if own or "variant" not in cell else cell | {"variant": DEFAULT_VARIANT}
+
+
+def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, shared, before: list[Run]) -> Run:
     cell = axes | step.fixed(study)
+    variant = cell.get("variant", DEFAULT_VARIANT)
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
     outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
     values = study.model_dump() | study.settings(cell) | cell | outside | {"settings": study.model_dump()}
+    values |= {"shared": shared[variant]}
     unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
@@ -196,11 +233,13 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
     if "weights_dir" in injected and outside["weights_dir"] and values["weights"] == "imagenet":
         names = [cell["backbone"]] if "backbone" in cell else study.backbones
         external |= {f"weights of {n}": str(Path(outside["weights_dir"]) / backbones()[n].weights) for n in names}
-    at = StudyPaths(Path())
+    at = StudyPaths(Path(), variant=variant, shared=tuple(shared[variant]))
+    named = {axis: value for axis, value in cell.items() if axis != "variant"}
 
     def of_steps(names: tuple[str, ...]) -> tuple[str, ...]:
         """The runs of these steps that agree with this cell on every axis they share."""
-        return tuple(run.id for name in names for run in before if run.step == name and _agree(run.axes, cell))
+        as_runs = {name: _as_run(name, cell, shared) for name in names}
+        return tuple(run.id for run in before if run.step in names and _agree(run.axes, as_runs[run.step]))
 
     def relative(paths: Iterable[Path | str]) -> tuple[str, ...]:
         return tuple(Path(path).as_posix() for path in paths)
@@ -214,10 +253,10 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
         injected=injected,
         external=external,
         inputs=relative(
-            [at.state, *(output for run in before for output in run.outputs)] if step.last else step.inputs(at, **cell)
+            [at.state, *(output for run in before for output in run.outputs)] if step.last else step.inputs(at, **named)
         ),
-        outputs=relative(step.outputs(at, **cell)),
-        may_write=relative(step.may_write(at, **cell)),
+        outputs=relative(step.outputs(at, **named)),
+        may_write=relative(step.may_write(at, **named)),
         needs=of_steps(step.needs),
         some_of=of_steps(step.some_of),
         after=tuple(run.id for run in before) if step.last else (),

@@ -1,6 +1,7 @@
 """How does a table look as a figure?"""
 
 from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary
+from lib.figures.choices import choices
 from lib.figures.dataset import class_counts, sample_images, worst_cases
 from lib.figures.predictions import confusion_matrix, decision_curves, reliability, roc
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
@@ -11,6 +12,7 @@ from lib.figures.training import training_curves
 __all__ = [
     "RUNG_NAMES",
     "accuracy_comparison",
+    "choices",
     "class_counts",
     "confusion_matrix",
     "decision_curves",

@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.config import Study, StudyPaths, backbones, published, scenarios
+from lib.config import DEFAULT_VARIANT, Study, StudyPaths, backbones, published, scenarios
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records
 from lib.report.tables import MEASURES, scenario_table, stacked_tables, table_files, table_five
@@ -182,7 +182,7 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
 
 def _status_of_cells(paths: StudyPaths) -> pd.DataFrame:
     runs = read_runs(paths)
-    return runs[runs["step"].isin(["train", "evaluate"])]
+    return runs[runs["step"].isin(["train", "evaluate"]) & (runs["variant"] == DEFAULT_VARIANT)]
 
 
 def _why_empty(cell: Mapping[str, str], study: Study, runs: pd.DataFrame) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from lib import figures
-from lib.config import RESULTS, StudyPaths, read_json, scenarios
+from lib.config import DEFAULT_VARIANT, RESULTS, StudyPaths, read_json, scenarios
 from lib.report import html
-from lib.report.tables import DIGITS, MEASURES, VARIANT
+from lib.report.tables import DIGITS, MEASURES
 from lib.verdicts import QUESTIONS, as_table
 
 # what names a row: of Tables I to IV, of Table V; in this order in its text
@@ -55,7 +55,7 @@ class Results:
         path = self.tables[number]
         try:
             text = pd.read_csv(path, dtype=str, keep_default_na=False)
-            labels = text.reindex(columns=LABELS, fill_value="").replace({"variant": VARIANT}, "")
+            labels = text.reindex(columns=LABELS, fill_value="").replace({"variant": DEFAULT_VARIANT}, "")
             values = (
                 text.drop(columns=[*LABELS, "note"], errors="ignore").replace({"": None, "nan": None}).astype(float)
             )

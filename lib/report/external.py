@@ -16,14 +16,15 @@ HOW = (
 
 
 def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Every metrics.csv of images from elsewhere that 05_evaluate left, under each other, with scenario and
-    preprocessing in front; empty where there is none."""
-    tables = []
-    for cell in study.cells("preprocessing", "scenario"):
-        table = read_csv(paths.external(**cell) / "metrics.csv")
+    """Every metrics.csv of images from elsewhere that 05_evaluate left, under each other, with variant,
+    preprocessing and scenario in front; empty where there is none."""
+    tables, axes = [], ("variant", "preprocessing", "scenario")
+    for cell in study.cells(*axes):
+        at = paths.of_variant(cell["variant"])
+        table = read_csv(at.external(cell["preprocessing"], cell["scenario"]) / "metrics.csv")
         if table is not None:
             tables.append(pd.concat([pd.DataFrame(cell, index=table.index), table], axis=1))
-    columns = ["preprocessing", "scenario", *external.SCORES]
+    columns = [*axes, *external.SCORES]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
@@ -102,6 +103,8 @@ def _scores(table: pd.DataFrame, study: Study) -> list[HTML]:
     ]
     if len(study.preprocessings) > 1:
         columns.insert(3, html.column("preprocessing", "Input"))
+    if study.variants:
+        columns.insert(3, html.column("variant", "Variant"))
     caption = (
         "Each model on the data set (all folds, as its protocol scores them) and on images from elsewhere, per cent. "
         "There it is one model a seed, that of the first fold, whose weights are kept: its interval is that of the "

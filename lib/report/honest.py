@@ -8,7 +8,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from lib import figures
-from lib.config import PHASES, Study, StudyPaths, scenarios
+from lib.config import DEFAULT_VARIANT, PHASES, Study, StudyPaths, scenarios
 from lib.report import html
 from lib.report.data import read_csv, rows_where, to_records, written
 from lib.report.tables import shown_model
@@ -99,6 +99,8 @@ def ladder_table(paths: StudyPaths, study: Study) -> HTML:
     ]
     if len(study.preprocessings) > 1:
         columns.insert(3, html.column("preprocessing", "Input"))
+    if study.variants:
+        columns.insert(3, html.column("variant", "Variant"))
     caption = "Every rung of every model: accuracy in per cent, steps in points, 95 % intervals in square brackets."
     filters = ["scenario_title", "backbone", "phase_name", "rung_name"]
     filters += ["preprocessing"] if len(study.preprocessings) > 1 else []
@@ -113,7 +115,8 @@ def shown_ladder(paths: StudyPaths, study: Study) -> pd.DataFrame:
     if table is None or table.empty:
         return pd.DataFrame(columns=ladder.COLUMNS)
     models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
-    return table[(table["backbone"] == models) & (table["preprocessing"] == study.preprocessings[0])]
+    own = (table["variant"] == DEFAULT_VARIANT) & (table["preprocessing"] == study.preprocessings[0])
+    return table[(table["backbone"] == models) & own]
 
 
 def way(paths: StudyPaths, study: Study, scenario: str, phases: Sequence[str] = PHASES[::-1]) -> pd.DataFrame:

@@ -94,8 +94,8 @@ def table(
     """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
 
     Args:
-        rows: a dict a row; `_link` (column -> address), `_title` (column -> note), `_details` (column -> lines) and
-            `_interval` (column -> low, high) may be among its keys.
+        rows: a dict a row; `_link` (column -> address), `_title` (column -> note), `_details` (column -> lines),
+            `_interval` (column -> low, high) and `_small` (column -> a smaller text below) may be among its keys.
         filters: columns that a reader can filter by.
         data: what the download holds; without it the columns shown.
     """
@@ -202,7 +202,10 @@ def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:
     value, kind = row.get(column["key"]), column["kind"]
     cell = {"text": _text(value), "small": "", "sort": _text(value), "kind": kind, "style": "", "class": ""}
     cell |= {"href": row.get("_link", {}).get(column["key"], ""), "title": row.get("_title", {}).get(column["key"], "")}
-    cell["details"] = row.get("_details", {}).get(column["key"], [])
+    cell |= {
+        "details": row.get("_details", {}).get(column["key"], []),
+        "small": row.get("_small", {}).get(column["key"], ""),
+    }
     if kind in ("head", "quote", "text", "small", "code"):
         return cell
     if kind == "value":

@@ -25,7 +25,6 @@ TABLE_COLUMNS = [
     *("precision", "recall", "f1", "balanced_accuracy"),
     *(f"published_{measure}" for measure in MEASURES),
 ]
-VARIANT = "default"  # the settings as the study gives them
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
 PROPOSED = "EfficientNetV2B3"
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
@@ -35,7 +34,7 @@ def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
     """Write tables/table_1..5.csv, ladder.csv, missing.csv, input_ranges.csv where the study has several, and
     gradcam/gradcam.csv; returns where they lie."""
     tables = {
-        paths.table(scenarios()[name].table): scenario_table(paths, study, name) for name in shown_scenarios(study)
+        paths.table(scenarios()[name].table): table_of_variants(paths, study, name) for name in shown_scenarios(study)
     }
     if len(study.preprocessings) > 1:
         tables[paths.tables / "input_ranges.csv"] = input_range_hypothesis(stacked_tables(paths, study))
@@ -82,7 +81,7 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
     cells = itertools.product(study.protocols, study.preprocessings, PHASES, in_paper_order(study.backbones))
     for protocol, preprocessing, phase, backbone in cells:
         model = {"protocol": protocol, "phase": phase, "backbone": backbone}
-        row = model | {"preprocessing": preprocessing, "variant": VARIANT, "seeds": 0}
+        row = model | {"preprocessing": preprocessing, "variant": paths.variant, "seeds": 0}
         for record in to_records(rows_where(measured[preprocessing], **model)):
             row |= record
         row |= {f"published_{measure}": printed[measure].get((phase, backbone), np.nan) for measure in MEASURES}
@@ -90,10 +89,17 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
     return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS).astype(dict.fromkeys(NUMBERS, float))
 
 
+def table_of_variants(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
+    """`scenario_table` of the study's own settings, and beneath it the rows of every variant that were evaluated."""
+    own = scenario_table(paths, study, scenario)
+    tables = [scenario_table(paths.of_variant(name), study, scenario) for name in study.variants]
+    return pd.concat([own, *(table[table["seeds"] > 0] for table in tables)], ignore_index=True)
+
+
 def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """Every ladder.csv that 05_evaluate left, under each other: fractions of 1, the columns of lib.verdicts.ladder."""
-    cells = study.cells("preprocessing", "scenario")
-    tables = [read_csv(paths.evaluation(**cell) / "ladder.csv") for cell in cells]
+    cells = study.cells("variant", "preprocessing", "scenario")
+    tables = [read_csv(paths.of_variant(cell.pop("variant")).evaluation(**cell) / "ladder.csv") for cell in cells]
     tables = [table for table in tables if table is not None and len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ladder.COLUMNS)
 
@@ -167,6 +173,11 @@ def shown_model(study: Study, scenario: str) -> str:
 def stacked_tables(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """Tables I to IV under each other, with their `scenario`."""
     return pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
+
+
+def stacked_variants(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """`stacked_tables` with the rows of every variant that were evaluated."""
+    return pd.concat([table_of_variants(paths, study, name).assign(scenario=name) for name in study.scenarios])
 
 
 def proposed_first(names: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from lib.verdicts.judging import (
     judge,
     summary,
 )
+from lib.verdicts.multiverse import choice_name, choices_against_print, reached_rows, reaching_choices
 
 __all__ = [
     "Claims",
@@ -30,11 +31,15 @@ __all__ = [
     "VERDICTS",
     "as_table",
     "beyond",
+    "choice_name",
+    "choices_against_print",
     "external",
     "input_range_hypothesis",
     "judge",
     "load_claims",
     "ladder",
+    "reached_rows",
+    "reaching_choices",
     "resampling",
     "scores",
     "summary",

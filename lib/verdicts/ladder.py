@@ -102,7 +102,7 @@ def ladder_of_cell(
             row |= {"step": step.value, "step_low": step.low, "step_high": step.high}
         rows.append(row)
         before = rung
-    return pd.DataFrame(rows, columns=COLUMNS).assign(**cell, phase=phase, variant="default")
+    return pd.DataFrame(rows, columns=COLUMNS).assign(**cell, phase=phase, variant=paths.variant)
 
 
 def rung_correctness(paths: StudyPaths, rung: Rung, cell: dict[str, str], phase: str, seeds: list[int]) -> pd.DataFrame:

@@ -74,3 +74,34 @@ overrides: [{when: {backbone: MobileNet, scenario: [nine_classes, six_benign]}, 
     epochs = {tuple(cell.values()): study.settings(cell)["finetune_epochs"] for cell in cells}
     changed = {key for key, value in epochs.items() if value == 2}
     assert changed == {("nine_classes", "MobileNet"), ("six_benign", "MobileNet")}
+
+
+def test_a_variant_changes_its_settings_and_overrides_still_hold(study_file):
+    text = """
+backbones: [MobileNet]
+variants: {turned_less: {rotation: 15}, narrow: {units: 64, dropout_hidden: 0}}
+overrides: [{when: {variant: narrow}, set: {dropout_hidden: 0.5}}]
+leave_out: [{variant: narrow, scenario: [six_benign]}]
+"""
+    study = load_study(study_file(text))
+    assert study.values_of_axes()["variant"] == ["default", "turned_less", "narrow"]
+    assert len(study.cells("scenario", "variant")) == 4 * 3 - 1
+    settings = {name: study.settings({"variant": name}) for name in study.values_of_axes()["variant"]}
+    assert [own["rotation"] for own in settings.values()] == [180, 15, 180]
+    assert (settings["narrow"]["units"], settings["narrow"]["dropout_hidden"]) == (64, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ("{default: {rotation: 15}}", "cannot be named 'default'"),
+        ("{../up: {rotation: 15}}", "cannot be named '../up'"),
+        ("{a: {}}", "changes nothing"),
+        ("{a: {rotatoin: 15}}", "did you mean 'rotation'"),
+        ("{a: {rotation: 999}}", "less than or equal to 180"),
+        ("{a: {seeds: [1]}}", "cannot be set by a variant"),
+    ],
+)
+def test_a_variant_that_could_not_run_is_refused_by_name(study_file, variants, message):
+    with pytest.raises(ParameterError, match=message):
+        load_study(study_file(f"variants: {variants}\n"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import MALIGNANT, params
+from lib.config import CLASSES, MALIGNANT, params
 from lib.data import (
     FOLDS,
     build_index,
@@ -17,6 +17,7 @@ from lib.data import (
     select,
     share_seen,
 )
+from tests.fixtures.predictions import made_up_index
 
 SIZES = dict.fromkeys(params.CLASSES, 100)
 PROTOCOLS = ("published", "grouped", "clean")
@@ -202,3 +203,9 @@ def real_index(real_data, real_metadata):
     study = params.Study()
     bits, difference = study.near_duplicate_bits, study.near_duplicate_difference
     return build_index(find_folder(str(real_data)), real_metadata, bits, difference)[0]
+
+
+def test_a_data_set_too_small_for_ten_folds_is_refused_in_words():
+    tiny = made_up_index(files=8)
+    with pytest.raises(ValueError, match="ten folds need at least 10 groups and a class of at least 10 files"):
+        deal(tiny, pool_views(tiny, dict.fromkeys(CLASSES, 20), 40, 0), "grouped", 0)

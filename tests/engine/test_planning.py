@@ -81,6 +81,37 @@ def test_an_override_holds_in_its_cells_and_nowhere_else():
         assert value == (32 if name.startswith("train-clean") and "MobileNet" in name else Study().units), name
 
 
+VARIANTS = {"turned_less": {"rotation": 15.0}, "narrow": {"units": 64}}
+
+
+def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
+    study = TWO.model_copy(update={"variants": VARIANTS, "protocols": ["published"], "seeds": [0]})
+    by_id = {run.id: run for run in planned(study, notebooks=NOTEBOOKS)}
+    plain = {run.id for run in planned(study.model_copy(update={"variants": {}}), notebooks=NOTEBOOKS)}
+    assert plain <= set(by_id)
+    new = {step: {name for name in set(by_id) - plain if by_id[name].step == step} for step in STEPS}
+    cell = "native-nine_classes-MobileNet-seed0"
+    assert new["prepare"] == {"prepare-turned_less"}
+    assert new["features"] == {"features-native-MobileNet-turned_less", "features-native-ResNet50-turned_less"}
+    assert {f"train-published-{cell}-{name}" for name in VARIANTS} <= new["train"]
+    assert {f"evaluate-native-six_benign-{name}" for name in VARIANTS} <= new["evaluate"]
+    assert not any(new[step] for step in ("audit", "gradcam", "kmeans", "report"))
+    narrow, turned = (by_id[f"train-published-{cell}-{name}"] for name in ("narrow", "turned_less"))
+    assert narrow.needs == ("prepare", "features-native-MobileNet") and narrow.parameters["units"] == 64
+    assert turned.needs == ("prepare-turned_less", "features-native-MobileNet-turned_less")
+    assert "prepared/images.npy" in narrow.inputs and "variants/turned_less/prepared/images.npy" in turned.inputs
+    assert all(output.startswith("variants/narrow/") for output in narrow.outputs)
+    assert by_id["prepare-turned_less"].parameters["rotation"] == 15 and by_id["prepare"].parameters["rotation"] == 180
+    assert set(by_id["evaluate-native-nine_classes-narrow"].some_of) < new["train"]
+    assert not any("narrow" in name for name in by_id["gradcam-nine_classes-MobileNet"].needs)
+
+
+def test_a_variant_of_a_setting_that_no_step_reads_which_runs_once_a_variant_is_refused():
+    study = TWO.model_copy(update={"variants": {"other": {"audit_max_n": 900}}})
+    with pytest.raises(NotebookError, match="variant 'other': no step .* reads 'audit_max_n'"):
+        planned(study, notebooks=NOTEBOOKS)
+
+
 def test_evaluation_goes_on_with_some_of_its_models_and_gradcam_needs_its_own():
     by_id = {run.id: run for run in planned()}
     evaluate = by_id["evaluate-native-nine_classes"]

@@ -227,6 +227,7 @@ def test_a_feed_gives_the_same_batches_in_a_new_order_each_epoch_and_does_not_tu
     assert fed.options().autotune.enabled is False
 
 
+@pytest.mark.slow
 def test_an_array_in_the_memory_of_the_device_trains_to_the_same_numbers(three_classes, monkeypatch):
     images, rows, classes = three_classes
     histories, predictions, weights = [], [], []

@@ -10,7 +10,7 @@ import pandas as pd
 from nbclient import NotebookClient
 from PIL import Image
 
-from lib.config import AXES, NOTEBOOKS, PHASES, Study, StudyPaths, published, run_history, run_record
+from lib.config import AXES, DEFAULT_VARIANT, NOTEBOOKS, PHASES, Study, StudyPaths, published, run_history, run_record
 from lib.explain import kmeans
 from lib.report import notebooks, pages
 from lib.verdicts import ladder, scores
@@ -50,7 +50,7 @@ def write_study(root: Path, study: Study = STUDY) -> None:
         "gradcam-nine_classes-MobileNet": _run("gradcam", {}),
     }
     _prepare(paths, study, generator)
-    for cell in study.cells(*AXES):
+    for cell in study.cells(*AXES[:-1]):  # of the study's own settings
         run = _run("train", cell)
         name = Path(run["notebook"]).stem
         state[name] = run
@@ -64,7 +64,7 @@ def write_study(root: Path, study: Study = STUDY) -> None:
     for cell in study.cells("preprocessing", "scenario"):
         run = _run("evaluate", cell)
         state[Path(run["notebook"]).stem] = run
-        _evaluate(paths, study, cell)
+        evaluate(paths, study, cell)
     _pictures(paths, study, generator)
     paths.state.write_text(json.dumps(state))
     for name, run in {"report": _run("report", {}), **state}.items():
@@ -94,6 +94,7 @@ def write_notebook(path: Path, error: str = "") -> None:
 
 def _run(step, axes, status="done", cause="", error=""):
     name = "-".join([step, *(f"seed{v}" if k == "seed" else str(v) for k, v in axes.items())])
+    axes = axes | {"variant": DEFAULT_VARIANT}
     return {
         "step": step, "axes": axes, "status": status, "cause": cause, "error": error,
         "notebook": f"notebooks/{name}.ipynb", "seconds": 12.5,
@@ -146,7 +147,7 @@ def _history(study, fold, tuned):
     return table[HISTORY]
 
 
-def _evaluate(paths, study, cell):
+def evaluate(paths, study, cell):
     """What 05_evaluate writes of a scenario."""
     found = scores.tested(paths, **cell, protocols=study.protocols, backbones=study.backbones, seeds=study.seeds)
     tables = scores.evaluate(found, "EfficientNetV2B3")

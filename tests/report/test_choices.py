@@ -1,0 +1,62 @@
+"""The multiverse of open choices in the report, from what 04_train and 05_evaluate write."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.config import StudyPaths, published
+from lib.report import choices, tables
+from lib.verdicts import choices_against_print, reached_rows
+from tests.fixtures.predictions import made_up_index, study, write_prepared, write_run
+from tests.report.made_study import evaluate
+
+SKILLS = {"default": 0.9, "turned": 0.55}
+
+
+@pytest.fixture(scope="module")
+def multiverse(tmp_path_factory):
+    """A study of two variants whose models are right with SKILLS; one's skill is near the printed accuracy."""
+    paths = StudyPaths(tmp_path_factory.mktemp("multiverse"))
+    tried = study(backbones=["MobileNet"], protocols=["published"], variants={"turned": {"rotation": 15}})
+    write_prepared(paths, made_up_index())
+    for variant, skill in SKILLS.items():
+        own, draw = paths.of_variant(variant), np.random.default_rng(1)
+        if variant != "default":
+            write_prepared(own, made_up_index())
+        cell = {"preprocessing": "native", "scenario": "three_malignant"}
+        right = lambda views, skill=skill, draw=draw: draw.random(len(views)) < skill  # noqa: E731
+        write_run(own, "published", "three_malignant", "MobileNet", "transfer", right)
+        evaluate(own, tried, cell)
+    return paths, tried
+
+
+def test_a_table_has_a_row_a_variant_and_the_ladder_and_the_claims_those_of_the_studys_own_settings(multiverse):
+    paths, tried = multiverse
+    tables.write_tables(paths, tried)
+    table = pd.read_csv(paths.table(4)).query("phase == 'transfer' and seeds > 0").set_index("variant")
+    for variant in SKILLS:
+        measured = pd.read_csv(paths.of_variant(variant).evaluation("native", "three_malignant") / "metrics.csv")
+        assert table.at[variant, "test_accuracy"] == pytest.approx(measured["test_accuracy"].iloc[0], abs=1e-6)
+    assert len(tables.scenario_table(paths, tried, "three_malignant").query("seeds > 0")) == 1
+    assert set(pd.read_csv(paths.ladder)["variant"]) == set(SKILLS)
+
+
+def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(multiverse):
+    paths, tried = multiverse
+    rows = published().query("table == 4 and phase == 'transfer' and backbone == 'MobileNet'")
+    printed = rows["test_accuracy"].iloc[0] / 100
+    found = choices_against_print(tables.stacked_variants(paths, tried))
+    reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}
+    assert len(found) == 2 and reached == set(found.loc[found["reaches"], "variant"])
+    page = choices.multiverse(paths, tried).data
+    assert "2 choices were tried on 1 printed rows" in page
+    assert ("None reaches all rows at once" in page) == (not reached)
+    files = choices.multiverse_tables(paths, tried)
+    pd.testing.assert_frame_equal(files["multiverse_rows"], reached_rows(found))
+    assert "rotation 180" in page and "turned" in page
+
+
+def test_a_study_of_one_choice_and_one_of_drawn_images_say_so(multiverse):
+    paths, tried = multiverse
+    for other in ({"variants": {}}, {"synthetic": True}):
+        assert "run_all.py multiverse" in choices.multiverse(paths, tried.model_copy(update=other)).data

@@ -1,0 +1,45 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.config import scenarios
+from lib.verdicts import choices_against_print, reached_rows, reaching_choices
+
+CELL = {"protocol": "published", "phase": "transfer", "backbone": "MobileNet", "preprocessing": "native"}
+
+
+def row(scenario, variant, low, high, printed, **other):
+    interval = {"repetition_low": low, "repetition_high": high, "test_accuracy": (low + high) / 2}
+    return CELL | interval | {"scenario": scenario, "variant": variant, "published_test_accuracy": printed} | other
+
+
+def test_a_print_is_reached_where_it_lies_in_the_repetition_interval_of_a_choice_under_published():
+    table = pd.DataFrame(
+        [
+            row("nine_classes", "a", 0.50, 0.60, 0.55),
+            row("nine_classes", "b", 0.56, 0.66, 0.55),
+            row("six_benign", "a", 0.50, 0.60, 0.90),
+            row("six_benign", "b", 0.50, 0.60, 0.58),
+            row("six_benign", "b", 0.0, 1.0, 0.58, protocol="clean"),
+            row("six_benign", "c", np.nan, np.nan, 0.58),
+        ]
+    )
+    choices = choices_against_print(table)
+    assert choices["reaches"].tolist() == [True, False, False, True]
+    rows = reached_rows(choices).set_index("scenario")
+    assert rows["reached_by"].to_dict() == {"nine_classes": "native, a", "six_benign": "native, b"}
+    by_choice = reaching_choices(choices).set_index("variant")
+    assert by_choice["reached"].to_dict() == {"a": 1, "b": 1} and (by_choice["tables"] == 2).all()
+    assert by_choice["which"].to_dict() == {
+        name: scenarios()[s].title for name, s in (("a", "nine_classes"), ("b", "six_benign"))
+    }
+
+
+def test_what_chance_reaches_is_what_numbers_drawn_evenly_reach():
+    intervals = [(0.30, 0.55), (0.50, 0.70), (0.05, 0.20), (0.90, 0.93)]
+    table = pd.DataFrame([row("nine_classes", str(i), *ends, 0.5) for i, ends in enumerate(intervals)])
+    (found,) = reached_rows(choices_against_print(table)).to_dict("records")
+    drawn = np.random.default_rng(0).uniform(1 / 9, 1, 200_000)
+    inside = np.array([(low <= drawn) & (drawn <= high) for low, high in intervals])
+    assert found["expected_by_chance"] == pytest.approx(inside.sum(axis=0).mean(), abs=0.01)
+    assert found["any_by_chance"] == pytest.approx(inside.any(axis=0).mean(), abs=0.01)
