@@ -43,7 +43,8 @@ def rungs(paths: StudyPaths) -> HTML:
         *(html.column("trained", "Trained on"), html.column("scored", "Scored on"), html.column("labels", "Labels")),
     ]
     caption = "Each rung changes one thing, so a step is worth what that one thing is worth."
-    return html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
+    table = html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
+    return html.joined([html.part("protocols"), table])
 
 
 def draw_ladder(paths: StudyPaths, study: Study) -> tuple[Figure, dict[tuple, str]]:
@@ -69,6 +70,7 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
     if shown.empty:
         return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
     figure, titles = draw_ladder(paths, study)
+    elsewhere = (shown["rung"] == external.RUNG.name).any()
     alt = "; ".join(
         f"{' '.join(titles[key].split())}: "
         + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {html.percent(r.accuracy)}" for r in rows.itertuples())
@@ -77,8 +79,9 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = (
         "Test accuracy, per cent, from the printed number (hollow) down to the honest one, with 95 % intervals. On the "
         "right the printed accuracy, then the step to each rung in points, in colour where its interval leaves out 0. "
-        "Steps are paired image by image, but for that to images from elsewhere, which are others. Where a rung was "
-        "not run, the step after it is not known."
+        "Steps are paired image by image"
+        + (", but for that to images from elsewhere, which are other images" if elsewhere else "")
+        + ". Where a rung was not run, the step after it is not known."
     )
     return html.figure("ladder", figure, "From printed to honest", caption, alt, source="tables/ladder.csv")
 
