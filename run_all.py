@@ -33,6 +33,7 @@ from lib.config import (
     demo_metadata,
     load_study,
     nearest,
+    scenarios,
     study_path,
 )
 from lib.engine import (
@@ -157,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
     add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
     add("--masks", default="", metavar="DIR", help="ground-truth lesion masks <isic_id>*.png for 07_kmeans")
+    add("--external", default="", metavar="DIR", help="class folders of images from elsewhere, to score the models on")
     add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
     add("--results", default="", metavar="DIR", help="default: results/<study>")
     add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")
@@ -267,13 +269,16 @@ def _inputs(
 ) -> Inputs:
     """What the study reads from outside, checked before anything starts; a demo's images are drawn now."""
     if study.synthetic and not options.data:
-        folder = paths.demo_data
+        folder, external = paths.demo_data, _external(options, study)
         if draw:
-            from lib.data import demo
+            from lib.data import demo, demo_external
 
-            demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
+            drawn = (study.demo_images, study.demo_size, study.demo_seed)
+            demo.ensure(folder, *drawn)
+            if not external:
+                demo_external.ensure(paths.demo_external, folder, *drawn)
         # before the first run there is nothing to look at
-        return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir)
+        return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir, external or paths.demo_external)
     # here: Dask's workers import this file too, and need no image library
     from lib.data import DataError, check_folder, find_folder, read_metadata
 
@@ -292,7 +297,22 @@ def _inputs(
         metadata=metadata if metadata != Path() else None,
         masks=Path(options.masks).expanduser() if options.masks else None,
         weights_dir=weights_dir,
+        external=_external(options, study),
     )
+
+
+def _external(options: argparse.Namespace, study: Study) -> Path | None:
+    """The folder of images from elsewhere, checked by names; None where none was given."""
+    if not options.external:
+        return None
+    from lib.data import DataError, check_external
+
+    folder = Path(options.external).expanduser()
+    try:
+        check_external(folder, {name: scenarios()[name] for name in study.scenarios})
+    except DataError as error:
+        raise ParameterError(f"--external: {error}") from error
+    return folder
 
 
 def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> list[Run]:
@@ -351,7 +371,9 @@ def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interr
     for run, result in ended:
         if result.status != "failed":
             continue
-        given = {flag: getattr(options, flag) for flag in ("data", "metadata", "masks", "weights", "results")}
+        given = {
+            flag: getattr(options, flag) for flag in ("data", "metadata", "masks", "external", "weights", "results")
+        }
         where_things_are = [f"--{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
         only = [f"--only {axis}={value}" for axis, value in run.axes.items()]
         again = ["python run_all.py", shlex.quote(options.study), *where_things_are, f"--step {run.step}", *only]

@@ -15,7 +15,7 @@ from lib.report import pages
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 NUMBERED = [path for path in FILES if path.stem[:2].isdigit()]
 # What the runner can fill in: the study, the axes of a cell, and where things lie.
-OUTSIDE = ("attempt", "data", "metadata", "masks", "weights_dir")
+OUTSIDE = ("attempt", "data", "metadata", "masks", "external", "weights_dir")
 FILLED = {*Study.model_fields, *AXES, "settings", "results", "shared", *OUTSIDE}
 LONGEST_CELL = 18  # lines; the rule is about 10
 

@@ -232,6 +232,7 @@ def refused(capsys, *arguments: str) -> str:
         (("--force", "everything"), "invalid choice"),
         (("--weights", "/no/such/folder"), "is no folder"),
         (("--masks", "/no/such/folder"), "is no folder"),
+        (("--external", "/no/such/folder"), "is no folder of images from elsewhere"),
         (("--metadata", "/no/such/file"), "metadata '/no/such/file'"),
         (("--data", "/no/such/folder"), "does not exist"),
     ],
@@ -241,6 +242,14 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
     if "/no/such/folder" in flags and "--weights" in flags:
         arguments[0] = str(_imagenet(tmp_path))
     assert message in refused(capsys, *arguments)
+
+
+def test_images_from_elsewhere_under_a_name_of_no_class_are_refused_with_the_nearest(data, tmp_path, capsys):
+    (tmp_path / "elsewhere" / "melanomas").mkdir(parents=True)
+    arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r")]
+    said = refused(capsys, *arguments, "--external", str(tmp_path / "elsewhere"))
+    assert said.startswith("run_all.py: --external: ") and "did you mean 'melanoma'" in said
+    assert not (tmp_path / "r" / "stamps").exists()
 
 
 def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
@@ -320,8 +329,8 @@ def test_the_help_names_every_flag_and_step():
     page = subprocess.run(
         [sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
-    flags = "data metadata weights masks results only step jobs per-gpu scheduler dashboard dry-run force fail-fast"
-    assert all(f"--{flag}" in page for flag in flags.split()) and all(step in page for step in STEPS)
+    flags = "data metadata masks external weights results only step jobs per-gpu scheduler dashboard dry-run force"
+    assert all(f"--{flag}" in page for flag in [*flags.split(), "fail-fast"]) and all(step in page for step in STEPS)
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):

@@ -106,6 +106,11 @@ class StudyPaths:
         """The synthetic data set of a demo study, drawn by lib.data.demo: Train/, Test/, masks/, metadata.csv."""
         return self.root / "data"
 
+    @property
+    def demo_external(self) -> Path:
+        """The demo's images from elsewhere, drawn by lib.data.demo_external: class folders."""
+        return self.root / "external"
+
     # 01_audit
     @property
     def audit(self) -> Path:
@@ -182,6 +187,10 @@ class StudyPaths:
     # 05_evaluate
     def evaluation(self, preprocessing: str, scenario: str) -> Path:
         return self._of_step("evaluate") / "evaluation" / preprocessing / scenario
+
+    def external(self, preprocessing: str, scenario: str) -> Path:
+        """Scores on images from elsewhere: metrics, per_class and confusion.csv, predictions.parquet, files.csv."""
+        return self.evaluation(preprocessing, scenario) / "external"
 
     # 06_gradcam and 07_kmeans
     @property

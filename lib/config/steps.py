@@ -7,7 +7,7 @@ from typing import Any
 
 from lib.config import costs
 from lib.config.params import AXES, Study
-from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_predictions
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_predictions, run_record, run_weights
 
 
 def _no_files(at: StudyPaths, **cell: Any) -> list[Path]:
@@ -116,6 +116,9 @@ STEPS = {
             axes=("preprocessing", "scenario", "variant"),
             inputs=lambda at, **cell: [
                 run_predictions(at.run("*", **cell, backbone="*", seed="*"), "*"),
+                run_weights(at.run("*", **cell, backbone="*", seed="*"), "*"),
+                run_record(at.run("*", **cell, backbone="*", seed="*")),
+                at.image_index,
                 at.protocol("clean"),
                 at.not_evaluable,
                 at.published_audit,

@@ -1,7 +1,8 @@
 """Which images are there, what do they look like to a network, and in which fold is each tested?"""
 
-from lib.data import demo, preprocess
-from lib.data.folder import DataError, UnreadableImage, check_folder, decode, find_folder
+from lib.data import demo, demo_external, preprocess
+from lib.data.external import LEFT_OUT, external_images, read_external
+from lib.data.folder import DataError, UnreadableImage, check_external, check_folder, decode, find_folder, lacking
 from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata
 from lib.data.pool import POOLS, examples, pool_views
 from lib.data.predictions import (
@@ -20,6 +21,7 @@ from lib.data.threads import map_in_threads
 __all__ = [
     "DESCRIPTION",
     "FOLDS",
+    "LEFT_OUT",
     "NO_PART",
     "POOLS",
     "deal",
@@ -36,15 +38,20 @@ __all__ = [
     "DataError",
     "UnreadableImage",
     "build_index",
+    "check_external",
     "check_folder",
     "class_columns",
     "decode",
     "demo",
+    "demo_external",
+    "external_images",
     "find_folder",
     "isic_id",
+    "lacking",
     "map_in_threads",
     "predicted_class",
     "preprocess",
+    "read_external",
     "read_metadata",
     "read_predictions",
     "release",

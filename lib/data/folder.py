@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections import deque
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from lib.config import CLASSES, nearest
+from lib.config import CLASSES, Scenario, nearest
 
 KAGGLE = "nodoubttome/skin-cancer9-classesisic"  # the set the paper used, on kaggle.com/datasets
 PARTS = ("Train", "Test")
@@ -26,6 +27,12 @@ MAX_PIXELS = 64_000_000  # the largest ISIC images have about 25 million
 EXPECTED = (
     f"expected DIR/Train/<class>/ and DIR/Test/<class>/, or DIR/<class>/, with images ({', '.join(ENDINGS)}) "
     f"of the nine classes ({', '.join(CLASSES)})"
+)
+
+EXTERNAL_CLASSES = (*CLASSES, "benign", "malignant")  # folders of images from elsewhere
+EXTERNAL_EXPECTED = (
+    f"expected DIR/<class>/ with images ({', '.join(ENDINGS)}), for every class of at least one scenario: of the nine "
+    f"classes ({', '.join(CLASSES)}), or benign and malignant"
 )
 
 
@@ -125,6 +132,55 @@ def check_folder(folder: Path) -> Layout:
     # sources sort alike on every machine, whatever order the file system lists them in
     files.sort(key=lambda entry: entry[2].as_posix())
     return Layout(folder, tuple(files), tuple(ignored))
+
+
+def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tuple[str, Path]]:
+    """Check images from elsewhere by names alone, before anything runs.
+
+    Every folder must be one of EXTERNAL_CLASSES and hold an image file, and one of the scenarios must fit (`lacking`).
+
+    Returns:
+        (class, path) of the image files, in the order of the paths.
+
+    Raises:
+        DataError: no such folder, one of another name or without images, or no scenario fits.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{str(folder)!r} is no folder of images from elsewhere; {EXTERNAL_EXPECTED}")
+    names = {_plain(label): label for label in EXTERNAL_CLASSES}
+    files = []
+    for path in _folders(folder):
+        label = names.get(_plain(path.name))
+        if label is None:
+            raise DataError(
+                f"{str(path)!r} is named after no class{nearest(path.name, EXTERNAL_CLASSES)}; {EXTERNAL_EXPECTED}"
+            )
+        images = _images(path)
+        if not images:
+            raise DataError(f"class folder {str(path)!r} holds no image; {EXTERNAL_EXPECTED}")
+        files += [(label, image) for image in images]
+    if not files:
+        raise DataError(f"{str(folder)!r} holds no class folder; {EXTERNAL_EXPECTED}")
+    labels = {label for label, _ in files}
+    missing = {name: lacking(scenario, labels) for name, scenario in scenarios.items()}
+    if all(missing.values()):
+        lacks = "; ".join(f"{name} lacks {', '.join(classes)}" for name, classes in missing.items())
+        raise DataError(f"{str(folder)!r} fits no scenario of the study: {lacks}; {EXTERNAL_EXPECTED}")
+    return sorted(files, key=lambda entry: entry[1].as_posix())
+
+
+def external_labels(scenario: Scenario) -> dict[str, str]:
+    """Folder of images from elsewhere -> class of a scenario; `benign` and `malignant` name classes of one alone."""
+    return scenario.label_of() | {name: name for name in scenario.names}
+
+
+def lacking(scenario: Scenario, labels: Collection[str]) -> list[str]:
+    """The classes of a scenario of which there is no image from elsewhere, by the names of folders: it fits with none.
+
+    An accuracy over some of the classes would be that of another task."""
+    there = {task for label, task in external_labels(scenario).items() if label in labels}
+    return [name for name in scenario.names if name not in there]
 
 
 def class_of(name: str) -> str | None:

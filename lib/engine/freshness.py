@@ -32,7 +32,7 @@ DECIDING = {
     "imagehash": ["ImageHash"],
     "keras": ["keras"],
 }
-PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir")
+PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir", "external")
 
 
 class Freshness:

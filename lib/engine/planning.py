@@ -15,6 +15,7 @@ from typing import Any
 
 from lib.config import AXES, DEFAULT_VARIANT, NOTEBOOKS, STEPS, Step, Study, StudyPaths, backbones, matches
 
+OUTSIDE = ("data", "metadata", "masks", "external")  # parameters that name what is read from outside
 READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # Python's instructions that read a global name
 
 
@@ -30,6 +31,7 @@ class Inputs:
     metadata: Path | None = None
     masks: Path | None = None
     weights_dir: Path | None = None
+    external: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -227,7 +229,7 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
             f"fields of lib.config.params.Study, {', '.join(cell) or 'no axis'}, settings, results, attempt, "
             f"{', '.join(outside)}"
         )
-    external = {name: outside[name] for name in ("data", "metadata", "masks") if name in injected and outside[name]}
+    external = {name: outside[name] for name in OUTSIDE if name in injected and outside[name]}
     if "weights_dir" in injected and outside["weights_dir"] and values["weights"] == "imagenet":
         names = [cell["backbone"]] if "backbone" in cell else study.backbones
         external |= {f"weights of {n}": str(Path(outside["weights_dir"]) / backbones()[n].weights) for n in names}

@@ -15,6 +15,7 @@ RUNG_NAMES = {
     "originals": "originals only",
     "right labels": "scored by right labels",
     "clean": "trained on right labels",
+    "external": "on images from elsewhere",  # drawn only where there are such
 }
 COLUMN = 128  # where the column of steps ends, in the units of the accuracy
 LOWER, HIGHER = COLOURS["published"], COLOURS["clean"]
@@ -37,26 +38,29 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in found}
     columns = max(1, min(columns, len(titles)))
     rows = max(1, -(-len(titles) // columns))
-    figure = Figure(figsize=(2.2 + 2.25 * columns, 2.45 * rows + 0.3), layout="constrained")
+    names = {rung: name for rung, name in RUNG_NAMES.items() if rung != "external" or (table["rung"] == rung).any()}
+    figure = Figure(
+        figsize=(2.2 + 2.25 * columns, (2.45 + 0.35 * ("external" in names)) * rows + 0.3), layout="constrained"
+    )
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.ravel()[len(titles) :]:
         axis.set_visible(False)
     for axis, (key, title) in zip(axes.ravel(), titles.items()):
         axis.set_title(title, fontsize=9)
-        _panel(axis, found.get(key, table.iloc[:0]))
+        _panel(axis, found.get(key, table.iloc[:0]), list(names))
     last = axes[-1, 0]
-    last.set_yticks(range(len(RUNG_NAMES)), list(RUNG_NAMES.values()))
-    last.set_ylim(len(RUNG_NAMES) - 0.5, -0.5)
+    last.set_yticks(range(len(names)), list(names.values()))
+    last.set_ylim(len(names) - 0.5, -0.5)
     last.set_xlim(-2, COLUMN)
     last.set_xticks([0, 25, 50, 75, 100])
     figure.supxlabel("test accuracy, %", fontsize=9)
     return figure
 
 
-def _panel(axis, rungs: pd.DataFrame) -> None:
+def _panel(axis, rungs: pd.DataFrame, order: list[str]) -> None:
     axis.grid(axis="x")
     axis.tick_params(axis="y", length=0)
-    rungs = rungs.set_index("rung").reindex(RUNG_NAMES)
+    rungs = rungs.set_index("rung").reindex(order)
     known = np.flatnonzero(rungs["accuracy"].notna())
     if not len(known):
         axis.text(50, 2.5, "not measured", ha="center", va="center", color=MUTED)

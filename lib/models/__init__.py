@@ -3,5 +3,15 @@
 from lib.models import backend, networks, training
 from lib.models.features import Batches, extract_features, predict
 from lib.models.networks import split_at_maps
+from lib.models.outside import predict_outside
 
-__all__ = ["Batches", "extract_features", "predict", "backend", "networks", "split_at_maps", "training"]
+__all__ = [
+    "Batches",
+    "extract_features",
+    "predict",
+    "backend",
+    "networks",
+    "predict_outside",
+    "split_at_maps",
+    "training",
+]

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
+from lib.audit.near_duplicates import SHARE
 from lib.config import Study, StudyPaths, read_json
 from lib.data import NO_PART, POOLS
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_pool, to_records
 
 MOST_CONTRADICTORY, MOST_SUSPECTS = 5, 25  # pictures and labels that are shown; the files have all
+MOST_PAIRS, MOST_PAIR_PICTURES = 25, 6  # pairs that the hash misses, in the table and as pictures
 DATA_SET_CAPTIONS = {
     "contradictory_pairs": "Identical pictures filed under two classes.",
     "label_disagreements": "Folder (rows) against an official diagnosis that contradicts it (columns), in files.",
@@ -162,6 +165,62 @@ def label_errors(suspects: Mapping[str, Any]) -> HTML:
     return html.joined(parts)
 
 
+def missed_pairs(paths: StudyPaths, study: Study, found: Mapping[str, Any]) -> HTML:
+    """How many pairs of known lesions the hash and the features find, and the pairs that only features do.
+
+    Args:
+        found: what lib.audit.near_duplicate_recall gives.
+    """
+    if found["reason"]:
+        return html.missing(f"Near-duplicates by features were not looked for: {found['reason']}.")
+    pairs = found["pairs"]
+    columns = [
+        *(html.column("found_by", "Found by", "head"), html.column("pairs", "Pairs", "count")),
+        *(
+            html.column("both_lesions_known", "Lesions of both known", "count"),
+            html.column("one_lesion", "One lesion", "count"),
+        ),
+        html.column("recall", "Share of all pairs of one lesion", "percent"),
+    ]
+    known = int(found["recall"]["pairs_of_known_lesions"].iloc[0])
+    caption = (
+        f"Pairs of different pictures. The metadata know {known:,} pairs that show one lesion. The hash looks for "
+        f"copies; a second photograph is none. Features find a pair where their cosine, the mean over "
+        f"{', '.join(found['backbones'])}, is at least {found['threshold']:.3f}: {100 * SHARE:.0f} % of the hash's own "
+        f"{found['hash_pairs']} pairs reach that, and no label or lesion was looked at to choose it."
+    )
+    parts = [
+        html.table(
+            "near-duplicate-recall", caption, columns, to_records(found["recall"]), "tables/near_duplicate_recall.csv"
+        )
+    ]
+    if pairs.empty:
+        return html.joined([*parts, html.part("note", text="Features find no pair that the hash misses.")])
+    parts.append(html.part("note", text=_pairs_in_words(pairs, study)))
+    parts.append(_pair_pictures(paths, study, pairs))
+    shown = pairs.head(MOST_PAIRS).assign(
+        similarity=pairs["similarity"].round(3), difference=pairs["difference"].round(1)
+    )
+    columns = [
+        *(html.column("first", "First", "small"), html.column("second", "Second", "small")),
+        *(
+            html.column("similarity", "Similarity", "value"),
+            html.column("difference", "Pixels differ by, grey levels", "decimal"),
+        ),
+        *(html.column("same_class", "One class", "value"), html.column("same_lesion", "One lesion", "value")),
+        html.column("same_group", "One group", "value"),
+    ]
+    caption = (
+        f"The {len(shown)} most similar of the {len(pairs)} pairs that features find and the hash misses. Pixels are "
+        "compared as grey squares of 64 px, the second turned and mirrored as it fits best. –: a lesion is not known."
+    )
+    source = "tables/near_duplicates.csv"
+    parts.append(
+        html.table("near-duplicates", caption, columns, to_records(shown), source, data=pairs, folded=len(shown) > 12)
+    )
+    return html.joined(parts)
+
+
 def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
     """What takes part under each protocol, what of the test was seen in training, and the best accuracy possible."""
     views, rows = read_parquet(paths.views), []
@@ -256,3 +315,43 @@ def _of_protocols(path: Path, study: Study) -> pd.DataFrame:
 
 def _known(study: Study, table: pd.DataFrame) -> list[str]:
     return [protocol for protocol in study.protocols if protocol in set(table["protocol"])]
+
+
+def _pairs_in_words(pairs, study: Study) -> str:
+    known = pairs["same_lesion"].notna()
+    apart = int((~pairs["same_group"]).sum())
+    text = (
+        f"Of {len(pairs)} pairs that the hash misses, {int(pairs['looks_alike'].sum())} also look alike pixel by pixel "
+    )
+    text += f"(at most {study.near_duplicate_difference:g} grey levels). "
+    if known.any():
+        text += (
+            f"Of {int(known.sum())} whose lesions are both known, {int(pairs['same_lesion'].sum())} show one lesion. "
+        )
+    return text + (
+        f"{apart} lie in two groups, so the honest protocols may deal them to both sides of a split."
+        if apart
+        else "All lie in one group each, so the honest protocols keep them together."
+    )
+
+
+def _pair_pictures(paths: StudyPaths, study: Study, pairs) -> HTML:
+    views, images = read_pool(paths)
+    if views is None:
+        return html.missing("The prepared images are not there: the pairs cannot be shown.")
+    rows = dict(zip(views["source"][views["view"] == 0], np.flatnonzero(views["view"] == 0)))
+    shown = []
+    for pair in to_records(pairs.head(MOST_PAIR_PICTURES)):
+        lesion = {True: "one lesion", False: "two lesions", None: "lesion not known"}[pair["same_lesion"]]
+        titles = [
+            f"{pair['class_first']}, {lesion}",
+            f"similarity {pair['similarity']:.2f}, differ by {pair['difference']:.1f}",
+        ]
+        shown += [(title, images[rows[pair[side]]]) for title, side in zip(titles, ("first", "second"))]
+    caption = f"The first {len(shown) // 2} pairs, each two pictures side by side."
+    alt = "Pairs of pictures that are nearly the same: " + "; ".join(title for title, _ in shown)
+    title = "Nearly one picture, missed by the hash" + html.if_synthetic(study)
+    return html.figure(
+        "near-duplicate-pictures", figures.sample_images(shown, columns=6), title, caption, alt,
+        source="tables/near_duplicates.csv",
+    )  # fmt: skip

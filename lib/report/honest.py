@@ -12,7 +12,7 @@ from lib.config import DEFAULT_VARIANT, PHASES, Study, StudyPaths, scenarios
 from lib.report import html
 from lib.report.data import read_csv, rows_where, to_records, written
 from lib.report.tables import shown_model
-from lib.verdicts import ladder
+from lib.verdicts import external, ladder
 
 FROZEN_OR_NOT = {"transfer": "frozen", "finetune": "fine-tuned"}
 RUNG_COLUMNS = [
@@ -25,10 +25,12 @@ RUNG_COLUMNS = [
 ]
 
 
-def rungs() -> HTML:
-    """What is trained and scored on each rung, and what the step to it changes."""
+def rungs(paths: StudyPaths) -> HTML:
+    """What is trained and scored on each rung, and what the step to it changes; `external` where there is one."""
+    table = read_csv(written(paths, paths.ladder))
+    elsewhere = table is not None and (table["rung"] == external.RUNG.name).any()
     rows = [{"rung": figures.RUNG_NAMES["printed"], "step": "nothing: the paper's own number"}]
-    for rung in ladder.RUNGS:
+    for rung in (*ladder.RUNGS, external.RUNG) if elsewhere else ladder.RUNGS:
         row = {
             "rung": figures.RUNG_NAMES[rung.name],
             "trained": rung.protocol,
@@ -75,7 +77,8 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = (
         "Test accuracy, per cent, from the printed number (hollow) down to the honest one, with 95 % intervals. On the "
         "right the printed accuracy, then the step to each rung in points, in colour where its interval leaves out 0. "
-        "Steps are paired image by image. Where a rung was not run, the step after it is not known."
+        "Steps are paired image by image, but for that to images from elsewhere, which are others. Where a rung was "
+        "not run, the step after it is not known."
     )
     return html.figure("ladder", figure, "From printed to honest", caption, alt, source="tables/ladder.csv")
 

@@ -1,6 +1,6 @@
 """What is each printed number worth?"""
 
-from lib.verdicts import beyond, ladder, resampling, scores
+from lib.verdicts import beyond, external, ladder, resampling, scores
 from lib.verdicts.answers import NOT_TESTED, OUTCOMES, UNDECIDED
 from lib.verdicts.claims import Claims, load_claims
 from lib.verdicts.evidence import weighted_scores
@@ -33,6 +33,7 @@ __all__ = [
     "beyond",
     "choice_name",
     "choices_against_print",
+    "external",
     "input_range_hypothesis",
     "judge",
     "load_claims",

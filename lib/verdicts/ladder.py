@@ -32,7 +32,7 @@ class Rung:
 
     name: str
     protocol: str
-    scored_on: Literal["views", "originals"]
+    scored_on: Literal["views", "originals", "images from elsewhere"]
     labels: Literal["as filed", "that hold"]
     step: str
 

@@ -147,6 +147,14 @@ def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_p
     assert not any(run.external for run in planned(random, Inputs(weights_dir=tmp_path)))
 
 
+def test_images_from_elsewhere_are_an_input_of_the_scores_alone_and_only_where_they_are_given():
+    runs = planned(inputs=Inputs(data=Path("/data"), external=Path("/elsewhere")), notebooks=NOTEBOOKS)
+    reads = {run.step for run in runs if "external" in run.external}
+    assert reads == {"evaluate"} and all(run.parameters["external"] for run in runs if run.step == "evaluate")
+    without = [run for run in planned(notebooks=NOTEBOOKS) if run.step == "evaluate"]
+    assert not any("external" in run.external or run.parameters["external"] for run in without)
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [

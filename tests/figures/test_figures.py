@@ -92,6 +92,15 @@ def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
 
 
+def test_the_ladder_has_a_row_for_images_from_elsewhere_only_where_there_are_some():
+    (axis,) = figures.ladder(LADDER).axes
+    assert axis.get_yticklabels()[-1].get_text() == figures.RUNG_NAMES["clean"]
+    elsewhere = LADDER[LADDER["rung"] == "clean"].assign(rung="external", step=-0.1, step_low=-0.2, step_high=0.1)
+    (axis,) = figures.ladder(pd.concat([LADDER, elsewhere])).axes
+    assert axis.get_yticklabels()[-1].get_text() == figures.RUNG_NAMES["external"]
+    assert "\N{MINUS SIGN}10.0" in [text.get_text() for text in axis.texts]
+
+
 def test_the_ladder_writes_every_step_and_colours_those_beyond_chance():
     (axis,) = figures.ladder(LADDER).axes
     steps = {text.get_text(): text.get_color() for text in axis.texts}

@@ -1,0 +1,90 @@
+"""Planted pairs that the hash misses are found by features, and nothing is said of what is not known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+
+from lib.audit.near_duplicates import near_duplicate_recall, neighbours, turned_difference
+from lib.config import StudyPaths
+from tests.fixtures.pictures import picture
+from tests.fixtures.predictions import made_up_index, study, write_prepared
+
+CHANNELS = 40
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A study whose files 0 and 1 are the hash's pair; 20 and 21 are one lesion by the metadata and by features, 30 and
+    31 by the metadata alone, and 40 and 50 by features alone, file 50 being file 40 mirrored."""
+    paths = StudyPaths(tmp_path)
+    index = made_up_index(files=16)
+    index["group"] = np.arange(len(index))
+    index.loc[1, ["near_group", "group"]] = index.loc[0, ["near_group", "group"]]
+    for a, b, name in ((20, 21, "L1"), (30, 31, "L2")):
+        index.loc[[a, b], "lesion_id"] = name
+        index.loc[b, "group"] = index.loc[a, "group"]
+    index.loc[40, "lesion_id"] = "L3"
+    write_prepared(paths, index, sizes=dict.fromkeys(set(index["class"]), 20))
+    views = pd.read_parquet(paths.views)
+    rows = {source: row for row, source, view in zip(views.index, views["source"], views["view"]) if view == 0}
+    images = np.stack([picture(row) for row in range(len(views))])
+    images[rows[index["source"][50]]] = images[rows[index["source"][40]]][:, ::-1]
+    np.save(paths.images, images)
+    random = np.random.default_rng(0)
+    for backbone in ("EfficientNetV2B3", "MobileNet"):
+        features = random.normal(size=(len(views), CHANNELS)).astype(np.float32)
+        for (a, b), apart in {(0, 1): 0.3, (20, 21): 0.2, (40, 50): 0.1}.items():
+            near = features[rows[index["source"][a]]] + apart * random.normal(size=CHANNELS)
+            features[rows[index["source"][b]]] = near
+        paths.feature_folder("native", backbone).mkdir(parents=True)
+        np.save(paths.features("native", backbone), features)
+    return paths, index
+
+
+def test_planted_pairs_are_found_and_described(made):
+    paths, index = made
+    found = near_duplicate_recall(paths, study())
+    assert found["backbones"] == ["EfficientNetV2B3", "MobileNet"] and found["hash_pairs"] == 1 and not found["reason"]
+    pairs = found["pairs"]
+    assert [(row.first, row.second) for row in pairs.itertuples()] == [
+        (index["source"][40], index["source"][50]),
+        (index["source"][20], index["source"][21]),
+    ]
+    assert (pairs["similarity"] >= found["threshold"]).all() and pairs["similarity"].is_monotonic_decreasing
+    mirrored, lesion = pairs.iloc[0], pairs.iloc[1]
+    assert mirrored["difference"] == 0 and mirrored["looks_alike"] and not lesion["looks_alike"]
+    assert pd.isna(mirrored["same_lesion"]) and lesion["same_lesion"]
+    assert not mirrored["same_group"] and lesion["same_group"] and not mirrored["same_class"]
+
+
+def test_recall_counts_the_pairs_of_known_lesions(made):
+    recall = near_duplicate_recall(made[0], study())["recall"].set_index("found_by")
+    assert recall.loc["perceptual hash", ["pairs", "one_lesion"]].tolist() == [1, 0]
+    assert recall.loc["features", ["pairs", "both_lesions_known", "one_lesion"]].tolist() == [3, 1, 1]
+    assert recall.loc["either", "recall"] == 0.5 and (recall["pairs_of_known_lesions"] == 2).all()
+
+
+def test_without_features_or_a_pair_of_the_hash_the_reason_is_given(made):
+    paths, index = made
+    assert near_duplicate_recall(paths, study(backbones=["ResNet50"]))["reason"] == "no backbone has features"
+    index.assign(near_group=np.arange(len(index))).to_parquet(paths.image_index)
+    found = near_duplicate_recall(paths, study())
+    assert "no pair of different pictures" in found["reason"] and found["pairs"].empty
+
+
+def test_neighbours_are_those_of_the_mean_cosine_each_pair_once():
+    random = np.random.default_rng(3)
+    features = [random.normal(size=(30, 5)), random.normal(size=(30, 8))]
+    first, second, similarity = neighbours(features, count=29)
+    mean = (cosine_similarity(features[0]) + cosine_similarity(features[1])) / 2
+    assert len(first) == 30 * 29 / 2 and (first < second).all()
+    np.testing.assert_allclose(similarity, mean[first, second], atol=1e-6)
+    assert (np.diff(similarity) <= 0).all()
+
+
+def test_the_difference_is_that_of_the_best_turn():
+    grey = picture(5)[..., 0]
+    assert turned_difference(grey, np.rot90(grey)) == turned_difference(grey, grey[::-1].T) == 0
+    assert turned_difference(grey, grey + np.uint8(0)) == 0
+    assert turned_difference(np.full((4, 4), 10, np.uint8), np.full((4, 4), 17, np.uint8)) == 7

@@ -1,0 +1,63 @@
+"""Keep what a study found in results/reference/: tables, claims, audits and the test predictions, no picture.
+
+    python tests/benchmarks/reference.py results/mobilenet_cpu
+
+Predictions keep the study's layout and columns, so lib.data.out_of_fold and lib.verdicts.scores read them there. The
+probabilities have DIGITS digits; the predicted class stays what it was.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from lib.config import RESULTS, StudyPaths
+from lib.data import class_columns, predicted_class
+
+DIGITS = 3
+LEFT_OUT = {"label_errors.csv"}  # names pictures of people one by one, and is long
+
+
+def keep(source: StudyPaths, target: StudyPaths) -> None:
+    """Copy what is small and shows no picture from one results folder to another, which is made anew."""
+    shutil.rmtree(target.root, ignore_errors=True)
+    files = [source.claims, source.published_audit, source.dataset_audit, source.gradcam_table, source.not_evaluable]
+    files += [path for path in source.tables.iterdir() if path.name not in LEFT_OUT]
+    for path in filter(Path.is_file, files):
+        copy = target.root / path.relative_to(source.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    for path in source.root.glob("**/predictions_*.parquet"):
+        if ".attempts" not in path.parts:
+            copy = target.root / path.relative_to(source.root)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            small(pd.read_parquet(path)).to_parquet(copy, compression="zstd", compression_level=19, index=False)
+
+
+def small(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The test rows with rounded probabilities; where two classes become equal, the one that was highest stays so."""
+    test = predictions[predictions["part"] == "test"].reset_index(drop=True)
+    classes = class_columns(test)
+    rounded = test[classes].round(DIGITS).to_numpy(np.float32, copy=True)
+    highest = test[classes].to_numpy().argmax(axis=1)
+    changed = rounded.argmax(axis=1) != highest
+    rounded[changed, highest[changed]] += np.float32(10**-DIGITS)
+    found = test.assign(**dict(zip(classes, rounded.T)))
+    assert (predicted_class(found) == predicted_class(test)).all()
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="results folder of a finished study")
+    parser.add_argument("--name", help="folder in results/reference/; default: that of the results folder")
+    arguments = parser.parse_args()
+    kept = StudyPaths(RESULTS / "reference" / (arguments.name or arguments.results.name))
+    keep(StudyPaths(arguments.results), kept)
+    size = sum(path.stat().st_size for path in kept.root.rglob("*") if path.is_file())
+    print(f"{kept.root}: {size / 1e6:.1f} MB")

@@ -1,0 +1,150 @@
+"""Images from elsewhere: refused by name, read, and left out where the data set has them."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lib.config import CLASSES, scenarios
+from lib.data import DataError, check_external, demo_external, external, external_images, read_external
+from tests.fixtures.pictures import picture, read, save
+
+BITS_AND_DIFFERENCE = dict(bits=8, difference=9.0)
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """An image of each of the nine classes that the data set of `folder` does not have."""
+    root = tmp_path / "elsewhere"
+    for place, label in enumerate(CLASSES):
+        save(root / label / f"other_{place}.png", picture(1000 + place, side=64))
+    return root
+
+
+def looked_at(elsewhere, folder, metadata=None):
+    index, _ = read(folder, metadata)
+    return read_external(elsewhere, scenarios(), metadata, index, folder, **BITS_AND_DIFFERENCE).set_index("source")
+
+
+def test_folders_are_the_nine_classes_or_those_of_a_scenario_or_benign_and_malignant(elsewhere):
+    assert {label for label, _ in check_external(elsewhere, scenarios())} == set(CLASSES)
+    for name in set(CLASSES) - set(scenarios()["three_malignant"].names):
+        shutil.rmtree(elsewhere / name)
+    assert len(check_external(elsewhere, scenarios())) == 3
+    with pytest.raises(DataError, match="fits no scenario.*nine_classes lacks actinic keratosis.*lacks benign"):
+        check_external(elsewhere, {name: scenarios()[name] for name in ("nine_classes", "benign_malignant")})
+    for name in list(elsewhere.iterdir()):
+        name.rename(elsewhere / ("Benign" if name.name == "melanoma" else "malignant" if "basal" in name.name else "x"))
+    shutil.rmtree(elsewhere / "x")
+    assert [label for label, _ in check_external(elsewhere, scenarios())] == ["benign", "malignant"]
+
+
+def test_another_folder_is_refused_with_the_nearest_name_and_an_empty_one_by_name(elsewhere, tmp_path):
+    (elsewhere / "melanoma").rename(elsewhere / "melanomas")
+    with pytest.raises(DataError, match="melanomas' is named after no class; did you mean 'melanoma'.*DIR/<class>/"):
+        check_external(elsewhere, scenarios())
+    (elsewhere / "melanomas").rename(elsewhere / "Melanoma")
+    (elsewhere / "nevus" / "other_4.png").rename(elsewhere / "nevus" / "other_4.txt")
+    with pytest.raises(DataError, match="nevus' holds no image"):
+        check_external(elsewhere, scenarios())
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match="holds no class folder"):
+        check_external(tmp_path / "nothing", scenarios())
+
+
+def test_each_scenario_takes_its_own_images_under_its_own_classes(elsewhere, folder):
+    files = looked_at(elsewhere, folder).reset_index()
+    assert (files["left_out"] == "").all()
+    taken = {name: external_images(files, scenario) for name, scenario in scenarios().items()}
+    assert {name: len(table) for name, table in taken.items()} == {
+        "nine_classes": 9, "benign_malignant": 9, "six_benign": 6, "three_malignant": 3,
+    }  # fmt: skip
+    assert taken["benign_malignant"]["true_class"].value_counts().to_dict() == {"benign": 6, "malignant": 3}
+
+
+def test_copies_near_copies_and_turned_or_mirrored_ones_are_found_and_nothing_else(elsewhere, folder):
+    own = picture(12, side=32)  # of the nevi in Train
+    lighter = np.clip(own.astype(int) + 3, 0, 255).astype(np.uint8)
+    larger = np.asarray(Image.fromarray(own).resize((80, 80), Image.Resampling.BICUBIC))
+    copies = {
+        "copy": own, "lighter": lighter, "larger": larger, "turned": np.rot90(lighter), "mirrored": own[:, ::-1],
+        "both": np.rot90(own[:, ::-1], 3),
+    }  # fmt: skip
+    for name, pixels in copies.items():
+        save(elsewhere / "nevus" / f"{name}.png", np.ascontiguousarray(pixels))
+    files = looked_at(elsewhere, folder)
+    left = files[files["left_out"] != ""]
+    assert set(left.index) == {f"nevus/{name}.png" for name in copies}
+    assert left.loc["nevus/copy.png", "left_out"] == external.SAME
+    assert (left["because_of"] == "Train/nevus/ISIC_0000012.png").all()
+
+
+def test_one_id_one_lesion_and_what_is_joined_to_them_are_left_out(elsewhere, folder, tmp_path):
+    save(elsewhere / "melanoma" / "ISIC_0000009(1).png", picture(500))  # a crop, say: other pixels
+    save(elsewhere / "melanoma" / "ISIC_7000001.png", picture(501))
+    save(elsewhere / "melanoma" / "ISIC_7000002.png", picture(501, side=96))  # nearly the one above, of no known lesion
+    metadata = tmp_path / "official.csv"
+    metadata.write_text("isic_id,isic2019_diagnosis,lesion_id\nISIC_0000010,MEL,L1\nISIC_7000001,MEL,L1\nother_3,NV,\n")
+    files = looked_at(elsewhere, folder, metadata)
+    left = files.loc[files["left_out"] != "", "left_out"].to_dict()
+    assert left == {
+        "melanoma/ISIC_0000009(1).png": external.SAME_ID,
+        "melanoma/ISIC_7000001.png": external.SAME_LESION,
+        "melanoma/ISIC_7000002.png": external.JOINED,
+        "melanoma/other_3.png": external.DIAGNOSIS,
+    }
+
+
+def test_of_copies_one_is_kept_and_of_one_picture_in_two_classes_none(elsewhere, folder):
+    (elsewhere / "nevus" / "broken.png").write_text("no picture")
+    save(elsewhere / "nevus" / "again.png", picture(1004, side=64))
+    save(elsewhere / "melanoma" / "twin.png", picture(1000, side=64))  # an actinic keratosis above
+    files = looked_at(elsewhere, folder)
+    left = files.loc[files["left_out"] != "", "left_out"].to_dict()
+    assert left == {
+        "nevus/broken.png": external.UNREADABLE,
+        "nevus/other_4.png": external.COPY,
+        "melanoma/twin.png": external.TWO_CLASSES,
+        "actinic keratosis/other_0.png": external.TWO_CLASSES,
+    }
+    assert files.loc["melanoma/twin.png", "because_of"] == "actinic keratosis/other_0.png"
+    # actinic keratosis has no image left: an accuracy over the other eight would be that of another task
+    taken = {name: len(external_images(files.reset_index(), scenario)) for name, scenario in scenarios().items()}
+    assert taken == {"nine_classes": 0, "benign_malignant": 8, "six_benign": 0, "three_malignant": 3}
+
+
+def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_path):
+    drawn = (6, 64, 0)
+    planted = demo_external.ensure(tmp_path / "external", demo_data.folder, *drawn)
+    index, _ = read(demo_data.folder, demo_data.metadata)
+    files = read_external(
+        tmp_path / "external", scenarios(), demo_data.metadata, index, demo_data.folder, **BITS_AND_DIFFERENCE
+    ).set_index("source")
+    content = index.set_index("source")["content"]
+    kinds = {"copies": external.SAME, "near_copies": external.NEAR, "turned_copies": external.NEAR}
+    for kind, why in kinds.items():
+        for pair in planted[kind]:
+            assert files.loc[pair["file"], "left_out"] == why
+            assert content[files.loc[pair["file"], "because_of"]] == content[pair["of"]]
+    assert (files["left_out"] != "").sum() == 3 and files.groupby("class").size().min() >= demo_external.IMAGES
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
+    assert demo_external.ensure(tmp_path / "external", demo_data.folder, *drawn) == planted
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
+
+
+def test_the_demo_replaces_nothing_that_is_not_its_own(demo_data, tmp_path):
+    save(tmp_path / "mine" / "a.png", picture(1))
+    with pytest.raises(FileExistsError, match="mine"):
+        demo_external.ensure(tmp_path / "mine", demo_data.folder, 6, 64, 0)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a.png"]
+
+
+def test_what_was_read_is_the_same_whatever_the_number_of_threads(elsewhere, folder):
+    index, _ = read(folder)
+    tables = [
+        read_external(elsewhere, scenarios(), None, index, folder, **BITS_AND_DIFFERENCE, workers=workers)
+        for workers in (1, 4)
+    ]
+    pd.testing.assert_frame_equal(*tables)

@@ -1,0 +1,143 @@
+"""Saved models are asked about images that they never saw, and their answers become scores and a rung of the ladder."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from lib.config import StudyPaths, run_predictions, run_record, run_weights, scenarios
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from lib.models import backend, extract_features, networks, predict_outside, training
+from lib.verdicts import external, ladder, scores
+
+SIZE, SCENARIO, BACKBONE = 64, "three_malignant", "MobileNet"
+CLASSES = scenarios()[SCENARIO].names
+HEAD = {"units": 8, "dropout_features": 0.1, "dropout_hidden": 0.1, "head_momentum": 0.9}
+CELL = {"preprocessing": "native", "scenario": SCENARIO, "backbone": BACKBONE}
+
+
+def pictures(count, seed):
+    """Images of three hues under noise, and what they are."""
+    random = np.random.default_rng(seed)
+    labels = np.tile(CLASSES, count // 3)
+    hue = np.eye(3)[np.arange(count) % 3] * 70
+    images = np.clip(random.normal(110, 40, (count, SIZE, SIZE, 3)) + hue[:, None, None], 0, 255).astype(np.uint8)
+    rows = pd.DataFrame({"row": np.arange(count), "label": labels, "tenth": np.arange(count) // 3 % 10, "view": 0})
+    named = [f"{seed}-{number}" for number in range(count)]
+    return images, rows.assign(source=named, image_id=named, group=np.arange(count) // 2)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Runs as 04_train saves them: frozen under two protocols and two seeds, one of them fine-tuned; and the images."""
+    paths = StudyPaths(tmp_path_factory.mktemp("study"))
+    backend.configure(0, deterministic=False, mixed_precision=False)
+    images, rows = pictures(60, 1)
+    network = networks.build_backbone(BACKBONE, SIZE, "none")
+    extractor = networks.build_extractor(network, "native", frozen=True)
+    features = extract_features(extractor, images)
+    built = dict(backbone=BACKBONE, preprocessing="native", image_size=SIZE, weights="none", classes=CLASSES)
+    for protocol, seed in (("published", 0), ("clean", 0), ("clean", 1)):
+        run = paths.run(protocol, "native", SCENARIO, BACKBONE, seed)
+        run.mkdir(parents=True)
+        classifier = networks.build_classifier(features.shape[1], 3, seed=seed, **HEAD)
+        schedule = training.Schedule("transfer", 3, 1e-2, batch_size=16, patience=9, seed=seed)
+        trainer = training.Trainer(classifier, features, schedule)
+        _, table, heads = training.train_folds(trainer, rows, CLASSES, [2, 3])
+        table.to_parquet(run_predictions(run, "transfer"))
+        networks.save_weights(classifier, run_weights(run, "transfer"))
+        run_record(run).write_text(json.dumps({"model": built | HEAD | {"seed": seed}}))
+    full = networks.assemble(networks.build_extractor(network, "native", frozen=False), classifier)
+    trainer = training.Trainer(full, images, training.Schedule("finetune", 1, 1e-5, batch_size=16, patience=9))
+    _, table, _ = training.train_folds(trainer, rows, CLASSES, [2], heads)
+    table.to_parquet(run_predictions(run, "finetune"))
+    networks.save_weights(full, run_weights(run, "finetune"))
+    return paths, images
+
+
+def asked(paths, images, described, protocols=("published", "clean"), seeds=(0, 1)):
+    described = described.rename(columns={"label": "true_class"})[["source", "image_id", "group", "true_class"]]
+    return predict_outside(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds, images, described)
+
+
+@pytest.fixture(scope="module")
+def told(study):
+    return asked(study[0], *pictures(30, 2))
+
+
+def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_first_fold(study):
+    paths, images = study
+    for (protocol, seed), phases in {("clean", 1): ("transfer", "finetune"), ("published", 0): ("transfer",)}.items():
+        for phase in phases:
+            saved = pd.read_parquet(run_predictions(paths.run(protocol, **_order(CELL), seed=seed), phase))
+            saved = saved[saved["fold"] == 2].reset_index(drop=True)
+            found = asked(paths, images[saved["row"].to_numpy()], saved, [protocol], [seed])
+            found = found[found["phase"] == phase].reset_index(drop=True)
+            np.testing.assert_allclose(found[CLASSES], saved[CLASSES], atol=2e-3)
+            assert (found["fold"] == 2).all() and found["source"].equals(saved["source"])
+
+
+def test_models_are_those_whose_weights_are_kept(told):
+    models = told.groupby(["protocol", "phase", "backbone", "seed"]).size()
+    assert models.to_dict() == {
+        ("published", "transfer", BACKBONE, 0): 30,
+        ("clean", "transfer", BACKBONE, 0): 30,
+        ("clean", "transfer", BACKBONE, 1): 30,
+        ("clean", "finetune", BACKBONE, 1): 30,
+    }
+    assert set(told["part"]) == {"external"} and set(told["view"]) == {0}
+
+
+def test_the_scores_are_those_of_one_model_a_seed_and_the_difference_is_not_paired(study, told):
+    found = scores.tested(study[0], "native", SCENARIO, ["published", "clean"], [BACKBONE], [0, 1])
+    metrics = scores.evaluate(found, BACKBONE)["metrics"]
+    tables = external.external_tables(told, metrics, BACKBONE)
+    assert list(tables["metrics"]) == external.SCORES
+    row = tables["metrics"].set_index(["protocol", "phase"]).loc[("clean", "transfer")]
+    of_model = told[(told["protocol"] == "clean") & (told["phase"] == "transfer")]
+    right = of_model[CLASSES].idxmax(axis=1) == of_model["true_class"]
+    assert row["accuracy"] == pytest.approx(right.mean()) and (row["seeds"], row["images"], row["groups"]) == (
+        2,
+        30,
+        15,
+    )
+    balanced = balanced_accuracy_score(of_model["true_class"], of_model[CLASSES].idxmax(axis=1))
+    assert row["balanced_accuracy"] == pytest.approx(balanced)
+    own = metrics.set_index(["protocol", "phase"]).loc[("clean", "transfer")]
+    assert row["own_accuracy"] == own["test_accuracy"]
+    assert row["difference"] == pytest.approx(row["accuracy"] - row["own_accuracy"])
+    # Newcombe: either side's own distance to its bound, squared and added
+    lower = np.hypot(row["accuracy"] - row["low"], row["own_high"] - row["own_accuracy"])
+    assert row["difference_low"] == pytest.approx(row["difference"] - lower)
+    counts = tables["confusion"].groupby(["protocol", "phase"])["count"].sum()
+    assert counts[("clean", "transfer")] == 60 and counts[("published", "transfer")] == 30
+
+
+def test_the_rung_stands_below_clean_and_its_step_starts_there(study, told):
+    steps = ladder.ladder(study[0], [CELL], [0, 1])
+    metrics = scores.evaluate(
+        scores.tested(study[0], "native", SCENARIO, ["published", "clean"], [BACKBONE], [0, 1]), BACKBONE
+    )["metrics"]
+    table = external.with_external(steps, external.external_tables(told, metrics, BACKBONE)["metrics"])
+    assert list(table) == ladder.COLUMNS
+    pd.testing.assert_frame_equal(table[table["rung"] != "external"].reset_index(drop=True), steps)
+    for phase, rungs in table.groupby("phase"):
+        assert rungs["rung"].tolist()[-2:] == ["clean", "external"], phase
+        clean, last = rungs.iloc[-2], rungs.iloc[-1]
+        assert last["step"] == pytest.approx(last["accuracy"] - clean["accuracy"]) and last["folds"] == 1
+        assert last["step_low"] < last["step"] < last["step_high"]
+
+
+def test_without_images_from_elsewhere_the_ladder_is_as_it_was(study):
+    steps = ladder.ladder(study[0], [CELL], [0, 1])
+    assert external.external_tables(pd.DataFrame(), pd.DataFrame(), BACKBONE) == {}
+    assert external.with_external(steps, None) is steps
+
+
+def _order(cell):
+    return {name: cell[name] for name in ("preprocessing", "scenario", "backbone")}

@@ -1,0 +1,84 @@
+"""The section on images from elsewhere, on what the steps before really write."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.config import CLASSES, StudyPaths, scenarios
+from lib.data import external_images, read_external
+from lib.report import external, honest
+from lib.verdicts import external as verdicts
+from tests.fixtures.pictures import picture, save
+from tests.report.made_study import STUDY, Page
+
+CELL = {"preprocessing": "native", "scenario": "three_malignant"}
+
+
+@pytest.fixture(scope="module")
+def asked(results, tmp_path_factory):
+    """The study with images from elsewhere: four a class, one of them a broken file, none of a nevus; its models are
+    right about half of them."""
+    root = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(results, root / "study")
+    paths = StudyPaths(root / "study")
+    for place, label in enumerate(CLASSES):
+        for number in range(4):
+            save(root / "images" / label / f"{place}-{number}.png", picture(100 * place + number))
+    shutil.rmtree(root / "images" / "nevus")
+    (root / "images" / "melanoma" / "<b>.png").write_text("no picture")
+    index = pd.read_parquet(paths.image_index)
+    files = read_external(root / "images", scenarios(), None, index, root, bits=8, difference=9.0)
+    described = external_images(files, scenarios()[CELL["scenario"]])
+    names, random = scenarios()[CELL["scenario"]].names, np.random.default_rng(0)
+    told = []
+    for protocol in STUDY.protocols:
+        said = np.where(random.random(len(described)) < 0.5, described["true_class"], random.choice(names))
+        shares = pd.DataFrame({name: np.where(said == name, 0.8, 0.1) for name in names})
+        model = {"protocol": protocol, "phase": "transfer", "backbone": "MobileNet", "seed": 0, "fold": 0}
+        table = described.assign(**model, row=described.index, view=0, part="external")
+        told.append(pd.concat([table, shares], axis=1))
+    folder = paths.external(**CELL)
+    folder.mkdir()
+    metrics = pd.read_csv(paths.evaluation(**CELL) / "metrics.csv")
+    tables = verdicts.external_tables(pd.concat(told, ignore_index=True), metrics, "EfficientNetV2B3")
+    for name, table in (tables | {"files": files}).items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    steps = pd.read_csv(paths.evaluation(**CELL) / "ladder.csv")
+    paths.tables.mkdir(exist_ok=True)
+    verdicts.with_external(steps, tables["metrics"]).to_csv(paths.ladder, index=False)
+    return paths, tables["metrics"]
+
+
+def test_the_section_counts_what_was_left_out_and_sets_every_model_beside_the_data_set(asked):
+    paths, metrics = asked
+    page = Page(external.images_from_elsewhere(paths, STUDY).data)
+    counts = {row[0].strip(): [text.strip() for text in row[1:]] for row in page.tables["external-files"]}
+    assert counts["all"] == ["33", "32", "1"] and counts["melanoma"] == ["5", "4", "1"]
+    assert "melanoma/<b>.png" in " ".join(page.tables["external-left-out"][-1])
+    rows = [" ".join(row) for row in page.tables["external-scores"]]
+    for row in metrics.itertuples():
+        shown = next(text for text in rows if f" {row.protocol} " in f" {' '.join(text.split())} ")
+        for number in (row.accuracy, row.own_accuracy, row.balanced_accuracy):
+            assert f"{100 * number:.2f}" in shown
+    text = " ".join("".join(page.text).split())
+    assert "Nine classes: not scored, as there is no image of nevus." in text
+    assert "Three malignant classes: not scored" not in text
+
+
+def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results):
+    paths, metrics = asked
+    labels = [tick.get_text() for tick in honest.draw_ladder(paths, STUDY)[0].axes[0].get_yticklabels()]
+    assert "images from elsewhere" in honest.rungs(paths).data
+    before = honest.rungs(StudyPaths(results)).data
+    assert "images from elsewhere" not in before
+    table = external.external_table(paths, STUDY)
+    assert table["accuracy"].tolist() == pytest.approx(metrics["accuracy"].tolist())
+    assert set(table["scenario"]) == {"three_malignant"} and labels[:2] == ["printed", "our run, leak kept"]
+
+
+def test_without_such_images_a_line_says_how_to_give_some(page):
+    text = " ".join("".join(Page(page.read_text(encoding="utf-8")).text).split())
+    assert "No images from elsewhere were given." in text and "--external DIR" in text
+    assert "external" not in {path.stem for path in (page.parents[1] / "tables").iterdir()}
