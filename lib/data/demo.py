@@ -175,8 +175,9 @@ def _plan(images_per_class: int, seed: int) -> list[_File]:
         file.looks_like = looks.setdefault(file.lesion, look)
     for file in everything:
         unknown, no_lesion_id = random.random(2)
-        if not file.flaw:
+        if file.flaw in ("", "lesion"):
             file.diagnosis = "" if unknown < 0.13 else file.diagnosis
+        if not file.flaw:
             file.lesion_id = "" if no_lesion_id < 0.35 else f"DEMO_{file.lesion:06d}"
     return everything
 

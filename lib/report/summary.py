@@ -12,7 +12,7 @@ from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
 from lib.report import honest, html
 from lib.report.data import read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
-from lib.verdicts import QUESTIONS, VERDICTS, as_table, load_claims
+from lib.verdicts import QUESTIONS, SYNTHETIC, VERDICTS, as_table, load_claims
 
 TO = " \N{RIGHTWARDS ARROW} "
 
@@ -38,7 +38,7 @@ def answer(paths: StudyPaths, study: Study) -> HTML:
 def answer_sentences(paths: StudyPaths, study: Study) -> list[str]:
     """The five sentences, as plain text; what is not there is said not to have been measured."""
     return [
-        _about_claims(paths),
+        _about_claims(paths, study),
         _about_leakage(paths, study),
         _about_rank(paths, study),
         _about_printed_tables(paths),
@@ -74,11 +74,15 @@ def run_status(paths: StudyPaths) -> HTML:
     return html.joined([first, second])
 
 
-def claims(paths: StudyPaths) -> HTML:
-    """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied."""
+def claims(paths: StudyPaths, study: Study) -> HTML:
+    """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied.
+
+    In a study of drawn images a sentence stands for the claims that photographs alone can test.
+    """
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return html.missing("claims.json is not there: the claims were not judged.")
+    verdicts, others = _judged(verdicts, study)
     table = as_table(verdicts)
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
@@ -95,6 +99,9 @@ def claims(paths: StudyPaths) -> HTML:
     rules = load_claims().rules
     counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in VERDICTS]
     words = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
+    if others:
+        words += f" {others} claims about accuracies, models and images are left out: the images are drawn, so nothing "
+        words += "here can speak for or against them (claims.json has them all)."
     parts = [html.part("note", text=words), html.part("score", counts=counts, total=len(rows))]
     of_text = [row for row in rows if row["place"] != "table"]
     of_tables = [row for row in rows if row["place"] == "table"]
@@ -119,11 +126,19 @@ def _answer_in_words(question: str, answer: Mapping[str, Any]) -> str:
     return words + (f" ({html.in_words(answer['numbers'])})." if answer["numbers"] else ".")
 
 
-def _about_claims(paths: StudyPaths) -> str:
+def _about_claims(paths: StudyPaths, study: Study) -> str:
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return "The paper's claims were not judged: claims.json is not there."
-    return f"Of {len(verdicts)} checkable claims of the paper, {_counted(verdicts)}."
+    of_tables, others = _judged(verdicts, study)
+    told = f" The other {others} are about models on photographs; drawn images cannot test them." if others else ""
+    return f"Of {len(of_tables)} claims of the paper that this study can check, {_counted(of_tables)}.{told}"
+
+
+def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[Mapping[str, Any]], int]:
+    """The claims that the page shows, and how many are left out: on drawn images those of photographs and models."""
+    shown = [claim for claim in verdicts if not study.synthetic or claim["reason"] != SYNTHETIC]
+    return shown, len(verdicts) - len(shown)
 
 
 def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
@@ -139,6 +154,7 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
     stages = {"printed": "as printed", "published": "in our run with the leak kept", "no leak": "with the leak gone"}
     stages["clean"] = "on unseen lesions by labels that hold"
+    stages = {rung: words for rung, words in stages.items() if rung != "printed" or not study.synthetic}
     parts, steps = [], []
     for scenario, rungs in ways.items():
         accuracy = rungs["accuracy"].reindex(list(stages))
@@ -163,7 +179,8 @@ def _about_rank(paths: StudyPaths, study: Study) -> str:
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
                 phase_name = html.PHASE_NAMES[phase].lower()
-                parts.append(f"{ours} of {len(scores)} in {title} ({phase_name}; printed values rank it {printed})")
+                beside = "" if study.synthetic else f"; printed values rank it {printed}"
+                parts.append(f"{ours} of {len(scores)} in {title} ({phase_name}{beside})")
                 break
             if len(scores) > 1:
                 best.append(f"{scores['test_accuracy'].idxmax()} in {title} ({html.PHASE_NAMES[phase].lower()})")

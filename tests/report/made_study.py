@@ -22,7 +22,6 @@ AS_TEXT = HOSTILE.replace("\u202e", "<U+202E>")  # the mark would turn the line 
 
 STUDY = Study(
     title='A study of "test" results <b>',
-    synthetic=True,
     backbones=["EfficientNetV2B3", "MobileNet"],
     seeds=[0, 1],
     leave_out=[

@@ -312,7 +312,7 @@ def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
     parts = [
         *(
             summary.run_status(paths),
-            summary.claims(paths),
+            summary.claims(paths, STUDY),
             honest.ladder_figure(paths, STUDY),
             honest.ladder_table(paths, STUDY),
             accuracy.mcnemar(paths, STUDY),
