@@ -45,7 +45,7 @@ def section(paths: StudyPaths, study: Study, suspects: Mapping[str, Any]) -> HTM
     source = "data/planted.json, audit/images.parquet and prepared/label_changes.csv"
     parts = [html.table("planted", caption, columns, flaws(planted, index, read_csv(paths.label_changes)), source)]
     drawn = pd.DataFrame(planted["drawn"])
-    known = [_ranking(drawn, suspects), _masks(read_csv(paths.segmentation))]
+    known = [ranking(drawn, suspects), _masks(read_csv(paths.segmentation))]
     parts += [html.part("note", text=text) for text in known if text]
     return html.joined([*parts, _allowed_table(paths, study, drawn)])
 
@@ -114,7 +114,7 @@ def _row(what: str, planted: set, found: set, by: str) -> dict[str, Any]:
     return {"what": what} | numbers | {"by": by}
 
 
-def _ranking(drawn: pd.DataFrame, suspects: Mapping[str, Any]) -> str:
+def ranking(drawn: pd.DataFrame, suspects: Mapping[str, Any]) -> str:
     """How early the planted wrong labels come in the list of labels that look wrong."""
     ranked = suspects["ranked"]
     if ranked.empty:

@@ -130,9 +130,9 @@ def _about_claims(paths: StudyPaths, study: Study) -> str:
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return "The paper's claims were not judged: claims.json is not there."
-    of_tables, others = _judged(verdicts, study)
-    told = f" The other {others} are about models on photographs; drawn images cannot test them." if others else ""
-    return f"Of {len(of_tables)} claims of the paper that this study can check, {_counted(of_tables)}.{told}"
+    judged, others = _judged(verdicts, study)
+    told = f"{others} are about photographs, which drawn images cannot test; of the others " if others else ""
+    return f"Of {len(verdicts)} checkable claims of the paper, {told}{_counted(judged)}."
 
 
 def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[Mapping[str, Any]], int]:
