@@ -16,13 +16,15 @@ import pandas as pd
 from PIL import Image
 
 from lib.config import CLASSES, demo_masks, demo_metadata, demo_planted, read_json, write_json
-from lib.data.drawing import photo
-from lib.data.looks import LOOKS
+from lib.data.drawing import look_of, photo
+from lib.data.looks import FAMILIES, LOOKS
 
-VERSION = 1  # of what is drawn and planted: another number replaces the sets that were drawn before
+VERSION = 2  # of what is drawn and planted: another number replaces the sets that were drawn before
 NOTICE = "synthetic demo image"
 MARKER = "demo.json"  # written last: what the set was drawn with
 LEAST_IMAGES, LEAST_SIZE = 6, 32
+LARGER = 12  # images a class from which on most lesions have several images, and each class has a wrong label
+IMAGES_OF_A_LESION = (1, 2, 2, 3)  # equally likely
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class DemoSet:
             given), answer (the class that the diagnosis decides for, or "")};
             label_disagreements: every file whose class contradicts its diagnosis, those of two_classes too,
             each {file, class, diagnosis}.
+            Beside the flaws, `drawn` has every file: {file, class (of the lesion that it shows), looks_like (the class
+            whose look was drawn)}.
     """
 
     folder: Path
@@ -116,7 +120,8 @@ class _File:
     label: str
     part: str
     isic_id: str
-    shows: str  # the class that is drawn
+    shows: str  # the class of the lesion that is drawn
+    looks_like: str  # the class whose look that lesion has
     lesion: int  # number of the drawn lesion
     view: int = 0  # number of the picture of that lesion
     lesion_id: str = ""
@@ -139,7 +144,8 @@ def _plan(images_per_class: int, seed: int) -> list[_File]:
     for place, number in enumerate(numbers):
         k, i = divmod(place, images_per_class)
         label, part, lesion = CLASSES[k], "Test" if i < in_test else "Train", (k + 1) * 10_000 + i
-        files[label].append(_File(label, part, f"ISIC_9{number:06d}", label, lesion, diagnosis=LOOKS[label].code))
+        code = LOOKS[label].code
+        files[label].append(_File(label, part, f"ISIC_9{number:06d}", label, label, lesion, diagnosis=code))
 
     nevus, melanoma, bcc = files["nevus"], files["melanoma"], files["basal cell carcinoma"]
     keratosis, scc, vascular = files["actinic keratosis"], files["squamous cell carcinoma"], files["vascular lesion"]
@@ -157,12 +163,21 @@ def _plan(images_per_class: int, seed: int) -> list[_File]:
     _copy(pigmented[-1], seborrheic[-1], "two classes", same_id=True)  # BKL decides for neither
     _mislabel(nevus[-4], "actinic keratosis")
     _mislabel(melanoma[-4], "nevus")
+    if images_per_class >= LARGER:
+        for number, label in enumerate(CLASSES):
+            _mislabel(files[label][-6], _far(label)[number % len(_far(label))])
+            _several_images([file for file in files[label] if not file.flaw], random)
 
     everything = [file for label in CLASSES for file in files[label]]
+    looks = {}
+    for file in everything:  # a wrong label is wrong by the look, too, so that it can be seen
+        look = file.shows if file.flaw == "label" else look_of(file.shows, random)
+        file.looks_like = looks.setdefault(file.lesion, look)
     for file in everything:
         unknown, no_lesion_id = random.random(2)
-        if not file.flaw:
+        if file.flaw in ("", "lesion"):
             file.diagnosis = "" if unknown < 0.13 else file.diagnosis
+        if not file.flaw:
             file.lesion_id = "" if no_lesion_id < 0.35 else f"DEMO_{file.lesion:06d}"
     return everything
 
@@ -171,6 +186,21 @@ def _one_lesion(images: list[_File]) -> None:
     for view, file in enumerate(images):
         file.lesion, file.view, file.flaw = images[0].lesion, view, "lesion"
         file.lesion_id = f"DEMO_{file.lesion:06d}"
+
+
+def _several_images(files: list[_File], random: np.random.Generator) -> None:
+    """Make lesions of several images of the files, in their order; some keep a lesion of their own."""
+    while files:
+        count = random.choice(IMAGES_OF_A_LESION)
+        if len(files[:count]) > 1:
+            _one_lesion(files[:count])
+        files = files[count:]
+
+
+def _far(label: str) -> list[str]:
+    """The classes that nobody takes `label` for and that a diagnosis decides for: benign keratosis covers two."""
+    family = next(family for family in FAMILIES if label in family)
+    return [name for name in CLASSES if name not in family and LOOKS[name].code != "BKL"]
 
 
 def _copy(original: _File, copy: _File, flaw: str, same_id: bool, diagnosis: str | None = None) -> None:
@@ -211,6 +241,7 @@ def _planted(plan: list[_File]) -> dict[str, list[dict]]:
             answer = fitting[0] if len(fitting) == 1 else ""
             planted["two_classes"].append(files | {"classes": classes, "diagnosis": file.diagnosis, "answer": answer})
     planted["lesions"] = [{"lesion_id": name, "files": sorted(files)} for name, files in sorted(lesions.items())]
+    planted["drawn"] = [{"file": file.source, "class": file.shows, "looks_like": file.looks_like} for file in plan]
     return planted
 
 
@@ -227,7 +258,7 @@ def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
     drawn: dict[int, tuple[bytes, np.ndarray]] = {}
     for file in sorted(plan, key=lambda one: one.copy_of is not None):  # originals first
         if file.copy_of is None:
-            picture, mask = photo(file.shows, size, seed, file.lesion, file.view)
+            picture, mask = photo(file.looks_like, size, seed, file.lesion, file.view)
             content = _jpeg(picture, 92)
         else:
             content, mask = drawn[id(file.copy_of)]

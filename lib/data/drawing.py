@@ -1,24 +1,36 @@
 """The demo's pictures: a lesion on its own, then the skin, the lesion laid on it, and what the camera adds.
 
+Every patient has a skin of their own and every lesion a tint of its own, so that one lesion is known again in another
+picture; and a lesion may look like another class (`look_of`), so that nobody can be always right about a new one.
+
 A change that moves a pixel raises lib.data.demo.VERSION.
 """
 
 import cv2
 import numpy as np
 
-from lib.data.looks import LOOKS, SKINS, Look, Mark, Range
+from lib.data.looks import ATYPICAL, FAMILIES, LOOKS, SKINS, Look, Mark, Range
 
 
-def photo(label: str, size: int, seed: int, lesion: int, view: int) -> tuple[np.ndarray, np.ndarray]:
-    """Picture `view` of a lesion, uint8 [size, size, 3], and its mask, uint8 [size, size], 0 or 255."""
-    look = LOOKS[label]
+def look_of(label: str, random: np.random.Generator) -> str:
+    """The class that a lesion of class `label` looks like: its own, or ATYPICAL of the time another of its family."""
+    others = [name for family in FAMILIES if label in family for name in family if name != label]
+    other = others[random.integers(len(others))]
+    return other if random.random() < ATYPICAL else label
+
+
+def photo(look_like: str, size: int, seed: int, lesion: int, view: int) -> tuple[np.ndarray, np.ndarray]:
+    """Picture `view` of a lesion that looks like a class: uint8 [size, size, 3], and its mask, uint8 [size, size], 0 or
+    255. The lesion and its patient are those of (seed, lesion), the camera that of (seed, lesion, view)."""
+    look = LOOKS[look_like]
     patient = np.random.default_rng([seed, 1, lesion])
     camera = np.random.default_rng([seed, 2, lesion, view])
     first, second = patient.choice(len(SKINS), 2, replace=False, shuffle=False)
     skin_tone = _mix(np.float32(SKINS[first]), np.float32(SKINS[second]), patient.random())
+    skin_tone = skin_tone * np.float32(patient.uniform(0.8, 1.05) * (1 + patient.normal(0, 0.04, 3)))
     colour, alpha, shape = _lesion(look, size, patient)
 
-    turn = cv2.getRotationMatrix2D((size / 2, size / 2), camera.uniform(0, 360), camera.uniform(0.85, 1.15))
+    turn = cv2.getRotationMatrix2D((size / 2, size / 2), camera.uniform(0, 360), camera.uniform(1.05, 1.35))
     turn[:, 2] += camera.uniform(-0.07, 0.07, 2) * size
     colour = cv2.warpAffine(colour, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     alpha, shape = (cv2.warpAffine(layer, turn, (size, size), flags=cv2.INTER_LINEAR) for layer in (alpha, shape))
@@ -48,8 +60,7 @@ def _lesion(look: Look, size: int, random: np.random.Generator) -> tuple[np.ndar
     shape = np.clip((1 + soft - distance) / (2 * soft), 0, 1).astype(np.float32)
     shape = shape * shape * (3 - 2 * shape)
 
-    palette = np.float32(look.palettes[random.integers(len(look.palettes))])
-    palette = palette * random.uniform(0.95, 1.05) + random.normal(0, 2, 3)
+    palette = np.float32(look.palette) * random.uniform(0.85, 1.15) + random.normal(0, 9, 3)
     lean = random.uniform(0, 2 * np.pi)
     mottle = _within(look.mottle, random)
     tone = 0.3 + 0.35 * distance + mottle * _noise(size, 0.22, random, octaves=3)
@@ -104,7 +115,7 @@ def _camera(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
         + random.uniform(0, 0.22) * (x * np.cos(towards) + y * np.sin(towards))
         - random.uniform(0, 0.35) * (x**2 + y**2)
     )
-    cast = random.uniform(0.95, 1.05) * (1 + random.normal(0, 0.008, 3))
+    cast = random.uniform(0.9, 1.05) * (1 + random.normal(0, 0.03, 3))
     picture = picture * (light[..., None] * cast).astype(np.float32)
     if random.random() < 0.25:
         centre, radius = random.uniform(-0.04, 0.04, 2), random.uniform(0.52, 0.66)

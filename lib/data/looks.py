@@ -37,7 +37,7 @@ class Look:
 
     Args:
         code: official diagnosis code.
-        palettes: colours from the lesion's darkest to its lightest part; one palette is drawn for each lesion.
+        palette: colours from the lesion's darkest to its lightest part.
         radius: fraction of the image side.
         opacity: share of the lesion's colour over the skin's, at its centre.
         elongation: longer over shorter axis.
@@ -51,7 +51,7 @@ class Look:
     """
 
     code: str
-    palettes: tuple[tuple[RGB, ...], ...]
+    palette: tuple[RGB, ...]
     radius: Range
     opacity: Range
     elongation: Range = (1.0, 1.4)
@@ -65,12 +65,10 @@ class Look:
 
 
 BROWN = ((74, 42, 30), (122, 74, 50), (164, 110, 78))
-LIGHT_BROWN = ((128, 84, 54), (164, 116, 78), (190, 146, 108))
 GREY_BROWN = ((104, 76, 68), (138, 106, 94), (168, 136, 120))
 BLACK_BROWN = ((34, 22, 22), (70, 42, 36), (118, 74, 56))
 RED = ((168, 70, 74), (198, 104, 104), (216, 136, 130))
 PINK = ((186, 104, 110), (208, 132, 132), (222, 158, 150))
-PURPLE = ((92, 22, 58), (140, 36, 78), (176, 62, 98))
 CRIMSON = ((140, 16, 44), (182, 34, 62), (206, 70, 86))
 WHITE, CREAM, BLUE_GREY, BLUE_WHITE = (236, 218, 212), (228, 206, 160), (78, 78, 96), (126, 132, 156)
 DARK, DARK_RED, BLOOD, BLACK = (52, 30, 24), (104, 30, 34), (184, 44, 58), (26, 18, 20)
@@ -79,7 +77,7 @@ LOOKS: dict[str, Look] = {
     # red pseudonetwork round pale follicles, white scale, no clear border
     "actinic keratosis": Look(
         "AK",
-        (RED, ((166, 84, 72), (192, 116, 100), (208, 146, 128))),
+        RED,
         (0.28, 0.42),
         (0.55, 0.85),
         irregular=(0.1, 0.2),
@@ -97,7 +95,7 @@ LOOKS: dict[str, Look] = {
     # pink, branching vessels, blue-grey ovoid nests, sometimes an ulcer
     "basal cell carcinoma": Look(
         "BCC",
-        (PINK, ((196, 122, 116), (212, 146, 136), (224, 170, 158))),
+        PINK,
         (0.22, 0.36),
         (0.55, 0.85),
         irregular=(0.06, 0.16),
@@ -114,10 +112,7 @@ LOOKS: dict[str, Look] = {
     # pale scar-like centre, fine network and a soft edge around it
     "dermatofibroma": Look(
         "DF",
-        (
-            ((166, 112, 92), (188, 136, 116), (206, 158, 140)),
-            ((172, 98, 96), (196, 124, 118), (212, 150, 142)),
-        ),
+        ((166, 112, 92), (188, 136, 116), (206, 158, 140)),
         (0.22, 0.36),
         (0.6, 0.9),
         elongation=(1.0, 1.3),
@@ -132,11 +127,7 @@ LOOKS: dict[str, Look] = {
     # asymmetric, ragged, several colours, blue-white veil, black dots and streaks
     "melanoma": Look(
         "MEL",
-        (
-            BLACK_BROWN,
-            BROWN,
-            ((60, 34, 34), (120, 72, 52), (192, 128, 100)),
-        ),
+        BLACK_BROWN,
         (0.26, 0.40),
         (0.75, 0.97),
         elongation=(1.1, 1.5),
@@ -157,11 +148,7 @@ LOOKS: dict[str, Look] = {
     # regular brown oval, one or two browns, even network or globules
     "nevus": Look(
         "NV",
-        (
-            BROWN,
-            LIGHT_BROWN,
-            ((150, 92, 62), (176, 118, 84), (200, 146, 112)),
-        ),
+        BROWN,
         (0.2, 0.34),
         (0.7, 0.95),
         soft=(0.08, 0.22),
@@ -174,7 +161,7 @@ LOOKS: dict[str, Look] = {
     # flat patchy brown with a moth-eaten border
     "pigmented benign keratosis": Look(
         "BKL",
-        (GREY_BROWN, LIGHT_BROWN),
+        GREY_BROWN,
         (0.25, 0.38),
         (0.5, 0.85),
         irregular=(0.1, 0.2),
@@ -191,10 +178,7 @@ LOOKS: dict[str, Look] = {
     # stuck-on and waxy: sharp border, milia-like cysts, comedo-like openings, fissures
     "seborrheic keratosis": Look(
         "BKL",
-        (
-            ((130, 92, 58), (168, 126, 84), (194, 156, 112)),
-            ((86, 60, 46), (120, 92, 70), (160, 128, 100)),
-        ),
+        ((130, 92, 58), (168, 126, 84), (194, 156, 112)),
         (0.25, 0.4),
         (0.7, 0.95),
         irregular=(0.05, 0.14),
@@ -211,7 +195,7 @@ LOOKS: dict[str, Look] = {
     # red, with white and yellow masses of keratin, blood spots and coiled vessels
     "squamous cell carcinoma": Look(
         "SCC",
-        (RED, ((186, 84, 88), (212, 122, 116), (224, 158, 142)), ((160, 80, 76), (194, 114, 102), (216, 150, 134))),
+        ((186, 84, 88), (212, 122, 116), (224, 158, 142)),
         (0.24, 0.40),
         (0.5, 0.9),
         irregular=(0.1, 0.2),
@@ -231,7 +215,7 @@ LOOKS: dict[str, Look] = {
     # round red to purple lacunae, sometimes dark with clotted blood, smooth border
     "vascular lesion": Look(
         "VASC",
-        (CRIMSON, PURPLE, ((150, 60, 70), (190, 92, 100)), ((48, 20, 44), (86, 34, 62), (120, 52, 82))),
+        CRIMSON,
         (0.15, 0.3),
         (0.7, 0.95),
         irregular=(0.03, 0.1),
@@ -247,3 +231,11 @@ LOOKS: dict[str, Look] = {
 
 # fair, pink, tan, brown and (polarised light) mauve skin
 SKINS: tuple[RGB, ...] = ((226, 188, 174), (220, 176, 164), (216, 178, 160), (206, 164, 146), (212, 174, 168))
+
+# Classes that are taken for each other: a lesion of one may look like one of the other two.
+FAMILIES = (
+    ("melanoma", "nevus", "pigmented benign keratosis"),
+    ("actinic keratosis", "basal cell carcinoma", "squamous cell carcinoma"),
+    ("dermatofibroma", "seborrheic keratosis", "vascular lesion"),
+)
+ATYPICAL = 0.3  # share of the lesions that look like another class of their family

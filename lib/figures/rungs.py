@@ -15,7 +15,7 @@ RUNG_NAMES = {
     "originals": "originals only",
     "right labels": "scored by right labels",
     "clean": "trained on right labels",
-    "external": "on images from elsewhere",  # drawn only where there are such
+    "external": "on images from elsewhere",
 }
 COLUMN = 128  # where the column of steps ends, in the units of the accuracy
 LOWER, HIGHER = COLOURS["published"], COLOURS["clean"]
@@ -38,7 +38,8 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in found}
     columns = max(1, min(columns, len(titles)))
     rows = max(1, -(-len(titles) // columns))
-    names = {rung: name for rung, name in RUNG_NAMES.items() if rung != "external" or (table["rung"] == rung).any()}
+    optional = {"printed", "external"} - set(table["rung"])  # drawn images have no printed number
+    names = {rung: name for rung, name in RUNG_NAMES.items() if rung not in optional}
     figure = Figure(
         figsize=(2.2 + 2.25 * columns, (2.45 + 0.35 * ("external" in names)) * rows + 0.3), layout="constrained"
     )

@@ -45,7 +45,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             row["_title"][measure] = folder
         row["_interval"] = {"test_accuracy": (record["test_accuracy_low"], record["test_accuracy_high"])}
         rows.append(row)
-    rows += _printed_only(study, scenario)
+    rows += [] if study.synthetic else _printed_only(study, scenario)
     for before, row in zip(rows, rows[1:]):
         row["_block"] = any(before[key] != row[key] for key in ("protocol", "preprocessing", "phase_name"))
     columns = [
@@ -57,17 +57,18 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         columns.append(html.column("preprocessing", "Input"))
     columns.append(html.column("n", "n", "number_or_status"))
     for measure, name in MEASURES.items():
-        columns += [
-            html.column(f"{measure}_printed", "paper", "percent", group=name),
-            html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name),
-            html.column(f"{measure}_difference", "diff.", "difference", group=name),
-        ]
+        ours = html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name)
+        of_paper = html.column(f"{measure}_printed", "paper", "percent", group=name)
+        difference = html.column(f"{measure}_difference", "diff.", "difference", group=name)
+        columns += [ours] if study.synthetic else [of_paper, ours, difference]
     seeds = f"seeds {', '.join(map(str, study.seeds))} together" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
+    compared = "as printed and as reproduced, per cent", " Differences in percentage points, ours minus printed."
+    what, differences = ("on drawn images, per cent", "") if study.synthetic else compared
     caption = (
-        f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model as printed "
-        f"and as reproduced, per cent; {seeds}. Differences in percentage points, ours minus printed. In square "
-        "brackets the 95 % interval of the mean, whole lesions resampled; n counts what was tested over all folds, "
-        "views under published, originals under the others. Model names as the paper prints them."
+        f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model {what}; "
+        f"{seeds}.{differences} In square brackets the 95 % interval of the mean, whole lesions resampled; n counts "
+        "what was tested over all folds, views under published, originals under the others. Model names as the paper "
+        "prints them."
     )
     filters = ["protocol", "phase_name", "model", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
     return html.table(
@@ -82,6 +83,7 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     table = rows_where(scenario_table(paths, study, scenario), preprocessing=study.preprocessings[0])
     printed = published().query("table == @number", local_dict={"number": number})
     rows = [(r.phase, r.backbone, "printed", r.test_accuracy / 100, np.nan, np.nan) for r in printed.itertuples()]
+    rows = [] if study.synthetic else rows
     rows += [
         (r.phase, r.backbone, r.protocol, r.test_accuracy, r.test_accuracy_low, r.test_accuracy_high)
         for r in table.itertuples()
@@ -89,7 +91,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     results = pd.DataFrame(rows, columns=["phase", "backbone", "series", "accuracy", "low", "high"])
     if not table["test_accuracy"].notna().any():
         return html.missing(f"{scenarios()[scenario].title}: no run of this scenario has been evaluated.")
-    caption = "Test accuracy of each model, printed (open diamonds) and under each protocol, with 95 % intervals."
+    of_paper = "" if study.synthetic else "printed (open diamonds) and "
+    caption = f"Test accuracy of each model, {of_paper}under each protocol, with 95 % intervals."
     alt = f"Test accuracies of table {figures.roman(number)} as points; every value is in the table beside it."
     title = f"Table {figures.roman(number)} at a glance"
     source = f"tables/table_{number}.csv"
@@ -99,6 +102,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
 def literature_table(paths: StudyPaths, study: Study) -> HTML:
     """Table V with our rows."""
     table = table_five(paths, study)
+    if study.synthetic:  # a number of drawn images has no place among those of photographs
+        table = table[table["ref"] != "This study"]
     rows = to_records(table)
     for row in rows:
         row["accuracy"] = None if row["accuracy"] is None else float(row["accuracy"]) / 100
@@ -120,7 +125,8 @@ def literature_table(paths: StudyPaths, study: Study) -> HTML:
             html.column("note", "Note", "small"),
         ),
     ]
-    caption = "Table V. The literature as the paper prints it, and the proposed model under each protocol, per cent."
+    caption = "Table V. The literature as the paper prints it"
+    caption += ", per cent." if study.synthetic else ", and the proposed model under each protocol, per cent."
     return html.table(
         "table-5", caption, columns, rows, source="tables/table_5.csv", filters=["protocol", "classes"], data=table
     )

@@ -76,26 +76,29 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
         + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {html.percent(r.accuracy)}" for r in rows.itertuples())
         for key, rows in shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
     )
+    first, above = (
+        ("our run", "") if study.synthetic else ("the printed number (hollow)", "the printed accuracy, then ")
+    )
     caption = (
-        "Test accuracy, per cent, from the printed number (hollow) down to the honest one, with 95 % intervals. On the "
-        "right the printed accuracy, then the step to each rung in points, in colour where its interval leaves out 0. "
-        "Steps are paired image by image"
+        f"Test accuracy, per cent, from {first} down to the honest one, with 95 % intervals. On the right {above}"
+        "the step to each rung in points, in colour where its interval leaves out 0. Steps are paired image by image"
         + (", but for that to images from elsewhere, which are other images" if elsewhere else "")
         + ". Where a rung was not run, the step after it is not known."
     )
-    return html.figure("ladder", figure, "From printed to honest", caption, alt, source="tables/ladder.csv")
+    title = "From the leak to the honest number" if study.synthetic else "From printed to honest"
+    return html.figure("ladder", figure, title, caption, alt, source="tables/ladder.csv")
 
 
 def ladder_table(paths: StudyPaths, study: Study) -> HTML:
     """Every rung of every model, as tables/ladder.csv has them."""
-    table = read_csv(written(paths, paths.ladder))
+    table = _compared(read_csv(written(paths, paths.ladder)), study)
     if table is None or table.empty:
         return html.missing("tables/ladder.csv is not there or empty: no model was evaluated.")
     rows = to_records(table)
     for row in rows:
         row["_interval"] = {"accuracy": (row["low"], row["high"]), "step": (row["step_low"], row["step_high"])}
         row |= {"scenario_title": scenarios()[row["scenario"]].title, "phase_name": html.PHASE_NAMES[row["phase"]]}
-        row |= {"rung_name": figures.RUNG_NAMES[row["rung"]], "_block": row["rung"] == "printed"}
+        row |= {"rung_name": figures.RUNG_NAMES[row["rung"]], "_block": row["rung"] == table["rung"].iat[0]}
     columns = [
         *(html.column("scenario_title", "Scenario"), html.column("backbone", "Model")),
         *(html.column("phase_name", "Phase"), *RUNG_COLUMNS),
@@ -114,12 +117,22 @@ def ladder_table(paths: StudyPaths, study: Study) -> HTML:
 
 def shown_ladder(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """The rows of tables/ladder.csv for `shown_model` of each scenario, under the study's first preprocessing."""
-    table = read_csv(written(paths, paths.ladder))
+    table = _compared(read_csv(written(paths, paths.ladder)), study)
     if table is None or table.empty:
         return pd.DataFrame(columns=ladder.COLUMNS)
     models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
     own = (table["variant"] == DEFAULT_VARIANT) & (table["preprocessing"] == study.preprocessings[0])
     return table[(table["backbone"] == models) & own]
+
+
+def _compared(table: pd.DataFrame | None, study: Study) -> pd.DataFrame | None:
+    """A ladder without the printed rung and the step from it where the images are drawn: they cannot be compared."""
+    if table is None or not study.synthetic:
+        return table
+    steps = dict.fromkeys(("step", "step_low", "step_high"), np.nan)
+    own = table[table["rung"] != "printed"].copy()
+    own.loc[own["rung"] == "published", list(steps)] = np.nan
+    return own
 
 
 def way(paths: StudyPaths, study: Study, scenario: str, phases: Sequence[str] = PHASES[::-1]) -> pd.DataFrame:

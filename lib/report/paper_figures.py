@@ -62,7 +62,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         name = f"Figs. {of_paper}" if of_paper else f"Training curves, {title.lower()}"
         return html.missing(f"{name}: {model} was not trained on this scenario.", figure=numbers["accuracy"])
     printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"] / 100
-    printed = printed.get((scenarios()[scenario].table, "finetune", model))
+    printed = None if study.synthetic else printed.get((scenarios()[scenario].table, "finetune", model))
     parts = []
     for quantity, number in numbers.items():
         figure = figures.training_curves(histories, quantity, printed if quantity == "accuracy" else None)
@@ -115,7 +115,7 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     for scenario in shown_scenarios(study):
         title, model = html.with_model(study, scenario), shown_model(study, scenario)
         accuracy = printed.get((scenarios()[scenario].table, "finetune", model), np.nan)
-        rows.append((title, "printed", accuracy, np.nan, np.nan))
+        rows += [] if study.synthetic else [(title, "printed", accuracy, np.nan, np.nan)]
         table = scenario_table(paths, study, scenario)
         for protocol in study.protocols:
             cell = {"protocol": protocol, "preprocessing": study.preprocessings[0], "phase": "finetune"}

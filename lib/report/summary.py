@@ -19,6 +19,7 @@ from lib.verdicts import (
     NOT_TESTED,
     QUESTIONS,
     REPRODUCED,
+    SYNTHETIC,
     UNDECIDED,
     VERDICTS,
     as_table,
@@ -47,7 +48,8 @@ def headline(paths: StudyPaths, study: Study) -> HTML:
     parts = [html.part("headline", sentence=_headline(paths, study)), honest.ladder_figure(paths, study)]
     verdicts = read_json(written(paths, paths.claims))
     if verdicts:
-        parts.append(html.part("score", counts=_counts(verdicts), total=len(verdicts)))
+        judged, _ = _judged(verdicts, study)
+        parts.append(html.part("score", counts=_counts(judged), total=len(judged)))
     return html.joined(parts, "first")
 
 
@@ -59,7 +61,7 @@ def answer(paths: StudyPaths, study: Study) -> HTML:
 def answer_sentences(paths: StudyPaths, study: Study) -> list[str]:
     """The five sentences, as plain text; what is not there is said not to have been measured."""
     return [
-        _about_claims(paths),
+        _about_claims(paths, study),
         _about_leakage(paths, study),
         _about_rank(paths, study),
         _about_printed_tables(paths),
@@ -95,11 +97,15 @@ def run_status(paths: StudyPaths) -> HTML:
     return html.joined([first, second])
 
 
-def claims(paths: StudyPaths) -> HTML:
-    """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied."""
+def claims(paths: StudyPaths, study: Study) -> HTML:
+    """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied.
+
+    In a study of drawn images a sentence stands for the claims that photographs alone can test.
+    """
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return html.missing("claims.json is not there: the claims were not judged.")
+    verdicts, others = _judged(verdicts, study)
     table = as_table(verdicts)
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
@@ -116,6 +122,9 @@ def claims(paths: StudyPaths) -> HTML:
     ]
     rules = load_claims().rules
     words = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
+    if others:
+        words += f" {others} claims about accuracies, models and images are left out: the images are drawn, so nothing "
+        words += "here can speak for or against them (claims.json has them all)."
     parts = [html.part("note", text=words)]
     for name, verdicts_shown, what in (
         ("claims", WORST_FIRST, "decided"),
@@ -141,11 +150,19 @@ def _answer_in_words(question: str, answer: Mapping[str, Any]) -> str:
     return words + (f" ({html.in_words(answer['numbers'])})." if answer["numbers"] else ".")
 
 
-def _about_claims(paths: StudyPaths) -> str:
+def _about_claims(paths: StudyPaths, study: Study) -> str:
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
         return "The paper's claims were not judged: claims.json is not there."
-    return f"Of {len(verdicts)} checkable claims of the paper, {_counted(verdicts)}."
+    judged, others = _judged(verdicts, study)
+    told = f"{others} are about photographs, which drawn images cannot test; of the others " if others else ""
+    return f"Of {len(verdicts)} checkable claims of the paper, {told}{_counted(judged)}."
+
+
+def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[Mapping[str, Any]], int]:
+    """The claims that the page shows, and how many are left out: on drawn images those of photographs and models."""
+    shown = [claim for claim in verdicts if not study.synthetic or claim["reason"] != SYNTHETIC]
+    return shown, len(verdicts) - len(shown)
 
 
 def _headline(paths: StudyPaths, study: Study) -> str:
@@ -197,6 +214,7 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
     stages = {"printed": "as printed", "published": "in our run with the leak kept", "no leak": "with the leak gone"}
     stages["clean"] = "on unseen lesions by labels that hold"
+    stages = {rung: words for rung, words in stages.items() if rung != "printed" or not study.synthetic}
     parts, steps = [], []
     for scenario, rungs in ways.items():
         accuracy = rungs["accuracy"].reindex(list(stages))
@@ -221,7 +239,8 @@ def _about_rank(paths: StudyPaths, study: Study) -> str:
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
                 phase_name = html.PHASE_NAMES[phase].lower()
-                parts.append(f"{ours} of {len(scores)} in {title} ({phase_name}; printed values rank it {printed})")
+                beside = "" if study.synthetic else f"; printed values rank it {printed}"
+                parts.append(f"{ours} of {len(scores)} in {title} ({phase_name}{beside})")
                 break
             if len(scores) > 1:
                 best.append(f"{scores['test_accuracy'].idxmax()} in {title} ({html.PHASE_NAMES[phase].lower()})")

@@ -22,7 +22,6 @@ AS_TEXT = HOSTILE.replace("\u202e", "<U+202E>")  # the mark would turn the line 
 
 STUDY = Study(
     title='A study of "test" results <b>',
-    synthetic=True,
     backbones=["EfficientNetV2B3", "MobileNet"],
     seeds=[0, 1],
     leave_out=[
@@ -33,6 +32,7 @@ STUDY = Study(
     finetune_epochs=3,
     transfer_epochs=5,
 )
+DRAWN = STUDY.model_copy(update={"synthetic": True})
 FAILED = "train-published-native-benign_malignant-MobileNet-seed0"
 NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"
 SKILL = {"published": 0.85, "grouped": 0.6, "clean": 0.55}  # the share that a frozen model has right

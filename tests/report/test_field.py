@@ -7,9 +7,8 @@ from sklearn.metrics import f1_score
 from lib.config import HONEST, ParameterError, StudyPaths
 from lib.data import out_of_fold, predicted_class
 from lib.report import field
-from tests.report.made_study import STUDY, Page
+from tests.report.made_study import DRAWN, STUDY, Page
 
-REAL = STUDY.model_copy(update={"synthetic": False})
 MODEL = {"backbone": "EfficientNetV2B3", "phase": "finetune"}  # the paper's own model, as it is tuned
 
 
@@ -48,7 +47,7 @@ def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(r
     paths = StudyPaths(results)
     metrics = pd.read_csv(paths.evaluation("native", "nine_classes") / "metrics.csv").set_index("protocol")
     metrics = metrics[(metrics[list(MODEL)] == list(MODEL.values())).all(axis=1)]
-    shown = body(Page(field.beside_the_field(paths, REAL).data), "field")
+    shown = body(Page(field.beside_the_field(paths, STUDY).data), "field")
     compared = 0
     for row, other in zip(shown[-len(field.others()) :], field.others(), strict=True):
         theirs, *ours = row[6:10]
@@ -64,7 +63,7 @@ def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(r
 
 def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
     paths = StudyPaths(results)
-    table = field.ours(paths, REAL).set_index(["protocol", "phase", "backbone"])
+    table = field.ours(paths, STUDY).set_index(["protocol", "phase", "backbone"])
     for protocol in STUDY.protocols:
         cell = (protocol, "native", "nine_classes", "MobileNet", "transfer", STUDY.seeds)
         told = out_of_fold(paths, *cell, part="test", originals=protocol != "published")
@@ -74,8 +73,8 @@ def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
 
 
 def test_drawn_images_are_compared_to_nothing(results, tmp_path):
-    page = Page(field.beside_the_field(StudyPaths(results), STUDY).data)
+    page = Page(field.beside_the_field(StudyPaths(results), DRAWN).data)
     assert field.NOT_COMPARED in "".join(page.text) and "field-ours" not in page.tables
     assert not any("Ours" in cell for row in page.tables["field"] for cell in row)
-    nothing = field.beside_the_field(StudyPaths(tmp_path), REAL).data
+    nothing = field.beside_the_field(StudyPaths(tmp_path), STUDY).data
     assert "Not there." in nothing and "Gessert" in nothing

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
+from lib import figures
 from lib.config import (
     LIB,
     NOTEBOOKS,
@@ -27,7 +28,8 @@ from lib.config import (
     scenarios,
 )
 from lib.report import accuracy, audits, field, honest, html, leakage, notebooks, pages, paper_figures, summary, tables
-from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, Page, make_report, write_study
+from lib.verdicts import SYNTHETIC, judge
+from tests.report.made_study import AS_TEXT, DRAWN, FAILED, HOSTILE, NOT_RUN, STUDY, Page, make_report, write_study
 
 
 @pytest.fixture(scope="module")
@@ -296,11 +298,36 @@ def test_names_from_data_stay_text(page, parsed):
     assert shown.count(STUDY.title) >= 1 and not [tag for tag, _ in parsed.elements if tag == "evil"]
 
 
-def test_a_synthetic_study_says_so_and_only_that(page, parsed):
-    assert "These numbers say nothing about skin lesions" in " ".join("".join(parsed.text).split())
+def test_a_study_of_drawn_images_says_so_and_sets_nothing_beside_the_print(parsed, results, tmp_path):
+    paths = StudyPaths(results)
     assert "no medical device" in "".join(parsed.text)
-    real = STUDY.model_copy(update={"synthetic": False})
-    assert "Synthetic" not in summary.opening(real).data
+    assert "Synthetic" not in summary.opening(STUDY).data
+    assert "These numbers say nothing about skin lesions" in " ".join(summary.opening(DRAWN).data.split())
+    real, drawn = (
+        Page(accuracy.accuracy_table(paths, study, "nine_classes").data).tables["table-1"] for study in (STUDY, DRAWN)
+    )
+    assert {"paper", "diff."} < set(real[1]) and not {"paper", "diff."} & set(drawn[1])
+    assert [row[4].split()[0] for row in drawn[2:]] == [row[5].split()[0] for row in real[2 : len(drawn)]]
+    rungs = {row[3] for row in Page(honest.ladder_table(paths, DRAWN).data).tables["ladder-table"][1:]}
+    assert rungs == set(figures.RUNG_NAMES.values()) - {"printed", figures.RUNG_NAMES["external"]}
+    assert "printed" not in honest.ladder_figure(paths, DRAWN).data
+    assert "This study" not in accuracy.literature_table(paths, DRAWN).data
+    said = summary.answer_sentences(paths, DRAWN)
+    assert "as printed" not in said[1] and "printed values" not in said[2]
+
+
+def test_claims_that_drawn_images_cannot_test_are_left_out_in_one_sentence(results, tmp_path):
+    paths = StudyPaths(tmp_path / "study")
+    shutil.copytree(results, paths.root)
+    verdicts = judge(paths, DRAWN)
+    paths.claims.write_text(json.dumps(verdicts))
+    left_out = [claim for claim in verdicts if claim["reason"] == SYNTHETIC]
+    assert 0 < len(left_out) < len(verdicts)
+    page = summary.claims(paths, DRAWN).data
+    tables = Page(page).tables
+    assert len([row for name in tables for row in tables[name][1:]]) == len(verdicts) - len(left_out)
+    assert page.count(f"{len(left_out)} claims about accuracies") == 1 and SYNTHETIC not in page
+    assert f"{len(left_out)} are about photographs" in summary.answer_sentences(paths, DRAWN)[0]
 
 
 def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
@@ -312,7 +339,7 @@ def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
     parts = [
         *(
             summary.run_status(paths),
-            summary.claims(paths),
+            summary.claims(paths, STUDY),
             honest.ladder_figure(paths, STUDY),
             honest.ladder_table(paths, STUDY),
             accuracy.mcnemar(paths, STUDY),

@@ -1,0 +1,95 @@
+"""What was planted, what was found: on the drawn set itself, and on results that are wrong on purpose."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.config import CLASSES, StudyPaths, load_study
+from lib.data import build_index, deal, demo, pool_views
+from lib.report import planted
+from lib.verdicts import ladder
+from tests.report.made_study import Page
+
+STUDY = load_study("demo")
+RUNGS = {rung.name: rung for rung in ladder.RUNGS}
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory) -> StudyPaths:
+    """The demo's drawn set, audited and prepared as its notebooks do."""
+    study = StudyPaths(tmp_path_factory.mktemp("planted"))
+    drawn = demo.draw(study.demo_data, 12, 64, 0)
+    near = STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
+    index, _ = build_index(drawn.folder, drawn.metadata, *near)
+    views = pool_views(index, dict.fromkeys(CLASSES, 30), 60, 0)
+    study.audit.mkdir()
+    study.prepared.mkdir()
+    index.to_parquet(study.image_index)
+    views.to_parquet(study.views)
+    for protocol in STUDY.protocols:
+        table, changes = deal(index, views, protocol, 0)
+        table.to_parquet(study.protocol(protocol))
+    changes.to_csv(study.label_changes, index=False)  # those of clean, the last
+    return study
+
+
+@pytest.fixture
+def truth(paths) -> dict:
+    return demo.ensure(paths.demo_data, 12, 64, 0).planted
+
+
+def test_every_planted_flaw_is_found_and_none_invented(paths, truth):
+    rows = planted.flaws(truth, pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes))
+    assert len(rows) == 6
+    for row in rows:
+        assert row["planted"] > 0 and (row["found"], row["invented"]) == (row["planted"], 0), row["what"]
+
+
+def test_a_flaw_that_is_missed_or_invented_is_counted(paths, truth):
+    index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes, keep_default_na=False)
+    lesion = truth["lesions"][0]
+    index.loc[index["source"].isin(lesion["files"]), "lesion_id"] = ""
+    right = next(
+        e for e in truth["drawn"] if f"/{e['class']}/" in e["file"] and e["file"] not in set(changes["source"])
+    )
+    change = {"source": right["file"], "class": "nevus" if right["class"] != "nevus" else "melanoma"}
+    changed = pd.concat([changes.iloc[1:], pd.DataFrame([change])])
+    rows = {row["what"]: row for row in planted.flaws(truth, index, changed)}
+    lesions, labels = rows["lesions with several images"], rows["wrong labels"]
+    assert (lesions["found"], lesions["invented"]) == (lesions["planted"] - 1, 0)
+    missed = changes["source"].iat[0] in {e["file"] for e in truth["drawn"] if f"/{e['class']}/" not in e["file"]}
+    assert (labels["found"], labels["invented"]) == (labels["planted"] - missed, 1)
+
+
+def test_no_observer_of_looks_does_better_than_what_the_drawing_allows(paths, truth):
+    drawn = pd.DataFrame(truth["drawn"])
+    looks = {entry["file"]: entry["looks_like"] for entry in truth["drawn"]}
+    counts = Counter((entry["looks_like"], entry["file"].split("/")[1]) for entry in truth["drawn"])
+    best = sum(max(counts[look, label] for label in CLASSES) for look in CLASSES) / len(drawn)
+    assert planted.allowed(paths, drawn, "nine_classes", RUNGS["originals"]) == pytest.approx(best)
+    views = pd.read_parquet(paths.views)
+    views = views[views["in_nine_classes"]]
+    naming = (views["source"].map(looks) == views["class"]).mean()  # an observer who says what he sees
+    assert naming <= planted.allowed(paths, drawn, "nine_classes", RUNGS["no leak"]) < 1
+    assert np.isnan(planted.allowed(StudyPaths(paths.root / "nowhere"), drawn, "nine_classes", RUNGS["clean"]))
+
+
+@pytest.mark.parametrize(("worst_first", "said"), [(True, "100 %"), (False, "0 %")])
+def test_the_ranking_of_wrong_labels_is_held_to_what_was_planted(truth, worst_first, said):
+    drawn = pd.DataFrame(truth["drawn"])
+    ranked = pd.DataFrame({"source": drawn["file"], "class": drawn["file"].str.split("/").str[1]})
+    wrong = ranked["class"].to_numpy() != drawn["class"].to_numpy()
+    ranked["rank"] = np.argsort(np.argsort(~wrong if worst_first else wrong, kind="stable")) + 1
+    shuffled = ranked.sample(frac=1, random_state=0)
+    text = planted.ranking(drawn, {"ranked": shuffled})
+    first = wrong.sum() if worst_first else 0
+    assert f"rank {first} of the {wrong.sum()} planted ones" in text and f"in {said} of all such pairs" in text
+
+
+def test_the_section_says_what_is_not_there(paths, tmp_path):
+    nothing = {"ranked": pd.DataFrame()}
+    assert "Not there." in planted.section(StudyPaths(tmp_path), STUDY, nothing).data
+    page = planted.section(paths, STUDY, nothing)
+    assert len(Page(page.data).tables["planted"]) == 7 and "No ladder" in page.data
