@@ -5,11 +5,12 @@ import os
 import shutil
 
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from lib.config import AXES, LIB, NOTEBOOKS, PARAMS, STEPS, Study, load_study
+from lib.config import AXES, LIB, NOTEBOOKS, PARAMS, STEPS, Study, StudyPaths, load_study
 from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -82,7 +83,7 @@ def test_the_defaults_are_those_of_the_demo(path):
     declared = _declared(_read(path))
     demo = load_study("demo")
     expected = demo.model_dump() | {"results": "../results/demo", "settings": {}, "shared": []}
-    expected |= dict.fromkeys(OUTSIDE, "")
+    expected |= dict.fromkeys(OUTSIDE, "") | {"attempt": "scratch"}
     for axis, values in demo.values_of_axes().items():
         if axis in declared:
             assert declared[axis] in values
@@ -108,6 +109,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
         assert all(cell.execution_count for cell in _code(notebook)), path.name
     # the last one, executed, becomes the page, as the runner does it
     nbformat.write(notebook, tmp_path / "08_report.ipynb")
+    _another_setting_by_hand_leaves_a_finished_study_as_it_is(tmp_path)
     page = tmp_path / "results" / "demo" / "report" / "index.html"
     pages.to_html(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
@@ -131,3 +133,19 @@ def _declared(notebook):
     """Parameter -> default."""
     statements = ast.parse(_parameters_cell(notebook).source).body
     return {statement.target.id: ast.literal_eval(statement.value) for statement in statements}
+
+
+def _another_setting_by_hand_leaves_a_finished_study_as_it_is(copy):
+    """As when k is changed in JupyterLab after run_all: the study's file stays, and both numbers are shown."""
+    study = StudyPaths(copy / "results" / "demo")
+    study.stamps.mkdir()
+    before = study.segmentation.read_bytes()
+    notebook = _read(copy / "notebooks" / "07_kmeans.ipynb")
+    cell = _parameters_cell(notebook)
+    cell.source = cell.source.replace("kmeans_k: int = 3", "kmeans_k: int = 2")
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(copy / "notebooks")}}).execute()
+    scratch = copy / "results" / "scratch" / "demo" / "kmeans" / "segmentation.csv"
+    assert study.segmentation.read_bytes() == before != scratch.read_bytes()
+    shown = " ".join(str(output.get("data", "")) for cell in _code(notebook) for output in cell.outputs)
+    for path in (study.segmentation, scratch):
+        assert f"{pd.read_csv(path)['dice'].mean():.6f}" in shown

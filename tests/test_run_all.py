@@ -249,7 +249,7 @@ def test_images_from_elsewhere_under_a_name_of_no_class_are_refused_with_the_nea
     arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r")]
     said = refused(capsys, *arguments, "--external", str(tmp_path / "elsewhere"))
     assert said.startswith("run_all.py: --external: ") and "did you mean 'melanoma'" in said
-    assert not (tmp_path / "r" / "stamps").exists()
+    assert not (tmp_path / "r" / "state.json").exists()  # nothing was started
 
 
 def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):

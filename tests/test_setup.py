@@ -227,6 +227,10 @@ def readme_tree():
     return tree
 
 
+def test_the_readme_has_at_most_200_lines():
+    assert len(README.splitlines()) <= 200
+
+
 def test_readme_adds_cuda_to_the_locked_tensorflow():
     assert re.findall(r'"tensorflow\[and-cuda\]==([\d.]+)"', README) == [PINS["tensorflow"]]
 
@@ -255,14 +259,14 @@ def test_readme_and_contributing_name_only_files_targets_and_links_that_are_ther
         assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page, flags=re.MULTILINE)) <= targets
 
 
-def test_readme_makes_metadata_that_the_study_reads(tmp_path, monkeypatch):
+def test_contributing_makes_metadata_that_the_study_reads(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     codes = ["MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"]
     rows = [["ISIC_0000000", *(0.0, 1.0), *[0.0] * 7], ["ISIC_0000029_downsampled", *[0.0] * 7, 1.0, 0.0]]
     pd.DataFrame(rows, columns=["image", *codes]).to_csv("ISIC_2019_Training_GroundTruth.csv", index=False)
     lesions = {"image": [row[0] for row in rows], "age_approx": [55.0, 30.0], "lesion_id": [None, "HAM_0000118"]}
     pd.DataFrame(lesions).to_csv("ISIC_2019_Training_Metadata.csv", index=False)
-    exec(textwrap.dedent(re.search(r"```python\n(.*?)```", README, flags=re.DOTALL).group(1)), {})
+    exec(textwrap.dedent(re.search(r"```python\n(.*?)```", CONTRIBUTING, flags=re.DOTALL).group(1)), {})
     table = read_metadata(tmp_path / "isic2019_truth.csv")
     assert table.reset_index().to_numpy().tolist() == [
         ["ISIC_0000000", "NV", ""],

@@ -21,6 +21,7 @@ REFORMS = PARAMS / "reforms.yaml"
 LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
 RATES = RESULTS / "rates.json"  # how fast this machine is, and the machine of the reference: lib.engine.estimate
+SCRATCH = "scratch"  # what a notebook's `attempt` is where it is run by hand
 DEFAULT_VARIANT = "default"  # the study's own settings
 REFERENCE_RATES = RESULTS / "reference" / "rates.json"
 
@@ -83,8 +84,21 @@ class StudyPaths:
     def of(
         cls, results: str, attempt: str = "", variant: str = DEFAULT_VARIANT, shared: Iterable[str] = ()
     ) -> "StudyPaths":
-        """Paths from a notebook's parameters."""
-        return cls(Path(results), Path(attempt) if attempt else None, variant, tuple(shared))
+        """Paths from a notebook's parameters.
+
+        With the attempt `scratch`, that of notebooks run by hand, a study that run_all has made is read and never
+        written: what is new goes to `scratch/<study>` beside it.
+        """
+        root = Path(results)
+        folder = Path(attempt) if attempt else None
+        if attempt == SCRATCH:
+            folder = root.parent / SCRATCH / root.name if cls(root).stamps.is_dir() else None
+        return cls(root, folder, variant, tuple(shared))
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether what is new is kept apart from the study, in its scratch folder."""
+        return self.attempt is not None and self.attempt.parent.name == SCRATCH
 
     def of_variant(self, variant: str) -> "StudyPaths":
         """The paths of what a variant has trained and evaluated."""

@@ -1,6 +1,7 @@
 """Which images are there, what do they look like to a network, and in which fold is each tested?"""
 
 from lib.data import demo, demo_external, preprocess
+from lib.data.by_hand import side_by_side
 from lib.data.external import LEFT_OUT, external_images, read_external
 from lib.data.folder import DataError, UnreadableImage, check_external, check_folder, decode, find_folder, lacking
 from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata
@@ -56,4 +57,5 @@ __all__ = [
     "read_predictions",
     "release",
     "select",
+    "side_by_side",
 ]

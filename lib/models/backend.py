@@ -4,6 +4,7 @@ import ctypes
 import itertools
 import os
 import subprocess
+import warnings
 from contextlib import suppress
 
 from lib.config import BACKENDS
@@ -16,8 +17,9 @@ KEPT_MEMORY = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**30), "M_TOP_PA
 def configure(seed: int, deterministic: bool, mixed_precision: bool) -> dict[str, str]:
     """Seed everything, ask for deterministic kernels, let GPU memory grow, and choose the precision.
 
-    Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16. To be called before anything is
-    computed: JAX reads these wishes once.
+    Where the same numbers are wanted, a network runs in one thread of the CPU: sums are split by threads, and a kernel
+    may be given any number of them. Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16.
+    To be called before anything is computed: TensorFlow and JAX read these wishes once.
 
     Returns:
         What was found and chosen: backend, device, precision.
@@ -117,6 +119,7 @@ def _tensorflow(deterministic: bool) -> tuple[str, bool]:
 
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+        _one_thread(tf)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         with suppress(RuntimeError):  # the GPU is in use already: a second call in one kernel
@@ -127,11 +130,24 @@ def _tensorflow(deterministic: bool) -> tuple[str, bool]:
     return details.get("device_name", "GPU"), details.get("compute_capability", (0, 0)) >= (8, 0)
 
 
+def _one_thread(tf) -> None:
+    """TensorFlow takes the number of its threads until it first computes; later it is only checked."""
+    threads = tf.config.threading
+    try:
+        threads.set_intra_op_parallelism_threads(1)
+        threads.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        if threads.get_intra_op_parallelism_threads() != 1:
+            text = "TensorFlow runs already, with several threads: restart the kernel for the same numbers"
+            warnings.warn(text, stacklevel=3)
+
+
 def _jax(deterministic: bool) -> tuple[str, bool]:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     flags = os.environ.get("XLA_FLAGS", "")
     if deterministic and "xla_gpu_deterministic_ops" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+        wanted = "--xla_gpu_deterministic_ops=true --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = f"{flags} {wanted}".strip()
     import jax
 
     device = jax.devices()[0]

@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.audit.near_duplicates import SHARE
+from lib.audit import SHARE
 from lib.config import Study, StudyPaths, read_json
 from lib.data import NO_PART, POOLS
 from lib.report import html

@@ -43,7 +43,8 @@ def rungs(paths: StudyPaths) -> HTML:
         *(html.column("trained", "Trained on"), html.column("scored", "Scored on"), html.column("labels", "Labels")),
     ]
     caption = "Each rung changes one thing, so a step is worth what that one thing is worth."
-    return html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
+    table = html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
+    return html.joined([html.part("protocols"), table])
 
 
 def draw_ladder(paths: StudyPaths, study: Study) -> tuple[Figure, dict[tuple, str]]:
@@ -69,6 +70,7 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
     if shown.empty:
         return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
     figure, titles = draw_ladder(paths, study)
+    elsewhere = (shown["rung"] == external.RUNG.name).any()
     alt = "; ".join(
         f"{' '.join(titles[key].split())}: "
         + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {html.percent(r.accuracy)}" for r in rows.itertuples())
@@ -79,9 +81,9 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
     )
     caption = (
         f"Test accuracy, per cent, from {first} down to the honest one, with 95 % intervals. On the right {above}"
-        "the step to each rung in points, in colour where its interval leaves out 0. "
-        "Steps are paired image by image, but for that to images from elsewhere, which are others. Where a rung was "
-        "not run, the step after it is not known."
+        "the step to each rung in points, in colour where its interval leaves out 0. Steps are paired image by image"
+        + (", but for that to images from elsewhere, which are other images" if elsewhere else "")
+        + ". Where a rung was not run, the step after it is not known."
     )
     title = "From the leak to the honest number" if study.synthetic else "From printed to honest"
     return html.figure("ladder", figure, title, caption, alt, source="tables/ladder.csv")

@@ -12,9 +12,22 @@ from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
 from lib.report import honest, html
 from lib.report.data import read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
-from lib.verdicts import QUESTIONS, SYNTHETIC, VERDICTS, as_table, load_claims
+from lib.verdicts import (
+    IMPOSSIBLE,
+    LEAKAGE,
+    NOT_REPRODUCED,
+    NOT_TESTED,
+    QUESTIONS,
+    REPRODUCED,
+    SYNTHETIC,
+    UNDECIDED,
+    VERDICTS,
+    as_table,
+    load_claims,
+)
 
 TO = " \N{RIGHTWARDS ARROW} "
+WORST_FIRST = (IMPOSSIBLE, NOT_REPRODUCED, LEAKAGE, REPRODUCED)
 
 
 def opening(study: Study) -> HTML:
@@ -28,6 +41,15 @@ def warnings(paths: StudyPaths) -> HTML:
     bad = runs[~runs["status"].isin(["done", "left out"])]
     counts = bad["status"].value_counts()
     return html.part("warnings", recorded=len(runs) > 0, total=len(runs), bad=to_records(bad), counts=dict(counts))
+
+
+def headline(paths: StudyPaths, study: Study) -> HTML:
+    """The answer at a glance: one sentence, the ladder, and how many claims have which verdict."""
+    parts = [html.part("headline", sentence=_headline(paths, study)), honest.ladder_figure(paths, study)]
+    verdicts = read_json(written(paths, paths.claims))
+    if verdicts:
+        parts.append(html.part("score", counts=_counts(verdicts), total=len(verdicts)))
+    return html.joined(parts, "first")
 
 
 def answer(paths: StudyPaths, study: Study) -> HTML:
@@ -87,35 +109,36 @@ def claims(paths: StudyPaths, study: Study) -> HTML:
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
         row["_details"] = {"quote": [f"Rule: {row['rule']}."]}
+        outcomes = []
         for question, shown in QUESTIONS.items():
             if question in claim:
                 row["_details"]["quote"].append(_answer_in_words(shown, claim[question]))
+                outcomes.append(f"{shown.lower()}: {claim[question]['outcome']}")
+        row["_small"] = {"verdict": "; ".join(outcomes)}
     columns = [
         *(html.column("quote", "The paper says", "quote"), html.column("where", "Where"), html.column("kind", "Kind")),
-        html.column("verdict", "Verdict", "verdict"),
-        *(html.column(question, shown, "verdict") for question, shown in QUESTIONS.items() if question != "data"),
-        html.column("reason", "Why", "small"),
+        *(html.column("verdict", "Verdict", "verdict"), html.column("reason", "Why", "small")),
     ]
     rules = load_claims().rules
-    counts = [(verdict, sum(row["verdict"] == verdict for row in rows)) for verdict in VERDICTS]
     words = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
     if others:
         words += f" {others} claims about accuracies, models and images are left out: the images are drawn, so nothing "
         words += "here can speak for or against them (claims.json has them all)."
-    parts = [html.part("note", text=words), html.part("score", counts=counts, total=len(rows))]
-    of_text = [row for row in rows if row["place"] != "table"]
-    of_tables = [row for row in rows if row["place"] == "table"]
-    for name, shown, what in (
-        ("claims", of_text, "claims of the text"),
-        ("claims-rows", of_tables, "claims of the printed tables"),
+    parts = [html.part("note", text=words)]
+    for name, verdicts_shown, what in (
+        ("claims", WORST_FIRST, "decided"),
+        ("claims-undecided", [UNDECIDED], "tested but not decided"),
+        ("claims-untested", [NOT_TESTED], "not tested in this study"),
     ):
+        shown = [row for verdict in verdicts_shown for row in rows if row["verdict"] == verdict]
         if shown:
-            caption = f"Verdicts on {len(shown)} {what}: {_counted(shown)}. "
+            caption = f"{_count(len(shown), 'claim', 'claims')} {what}"
+            caption += f", the worst first: {_counted(shown)}. " if what == "decided" else ". "
             caption += "Open a claim to see its rule and the numbers."
-            parts.append(
-                html.table(name, caption, columns, shown, source="claims.json", filters=["kind", "verdict"],
-                           data=table, folded=shown is of_tables)
-            )  # fmt: skip
+            filters = ["kind", "verdict"] if what == "decided" else ["kind"]
+            own = table[table["verdict"].isin(verdicts_shown)]
+            folded = what != "decided"
+            parts.append(html.table(name, caption, columns, shown, "claims.json", filters, data=own, folded=folded))
     return html.joined(parts)
 
 
@@ -139,6 +162,42 @@ def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[M
     """The claims that the page shows, and how many are left out: on drawn images those of photographs and models."""
     shown = [claim for claim in verdicts if not study.synthetic or claim["reason"] != SYNTHETIC]
     return shown, len(verdicts) - len(shown)
+
+
+def _headline(paths: StudyPaths, study: Study) -> str:
+    """What the leak is worth and what is left without it, over the scenarios; in plain words where it is not known."""
+    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := honest.way(paths, study, scenario))}
+    steps = {
+        s: r.loc["no leak"] for s, r in ways.items() if "no leak" in r.index and np.isfinite(r.at["no leak", "step"])
+    }
+    left = [rungs.at["clean", "accuracy"] for rungs in ways.values() if "clean" in rungs.index]
+    if not steps or not left:
+        return "What a test set that shares lesions with training is worth was not measured in this study."
+    lost = [-100 * row["step"] for row in steps.values() if row["step_high"] < 0]
+    models = sorted({shown_model(study, scenario) for scenario in ways})
+    phases = sorted({honest.FROZEN_OR_NOT[rungs["phase"].iloc[0]] for rungs in ways.values()})
+    who = f"{' and '.join(models)}, {' or '.join(phases)}"
+    where = "drawn images" if study.synthetic else "lesions that training has not seen"
+    if lost:
+        points = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (min(lost), max(lost))))
+        said = f"{points} points of our test accuracy come from pictures that training has already seen"
+        said += f", in {len(lost)} of {len(steps)} tasks" if len(lost) < len(steps) else ""
+    else:
+        said = f"In none of {len(steps)} tasks does the accuracy fall beyond chance when training shares no lesion"
+    said += f"; on {where} {who}, is right in {_range(left)} %."
+    if PROPOSED not in models and not study.synthetic:
+        said += f" The paper's own network, {PROPOSED}, was not run in this study."
+    return said
+
+
+def _range(shares: Sequence[float]) -> str:
+    """`53.9 to 73.3`: the lowest and the highest of some shares, per cent."""
+    low, high = (f"{100 * end:.1f}" for end in (min(shares), max(shares)))
+    return low if low == high else f"{low} to {high}"
+
+
+def _counts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    return [(verdict, sum(claim["verdict"] == verdict for claim in claims)) for verdict in VERDICTS]
 
 
 def _counted(claims: Sequence[Mapping[str, Any]]) -> str:

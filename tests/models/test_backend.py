@@ -111,6 +111,18 @@ def test_the_other_backend_sees_the_same_in_a_trained_network(trained, trainer):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["tensorflow", "jax"])
+def test_a_kernel_that_is_given_more_threads_trains_to_the_same_bytes(name, trained, jax, tmp_path):
+    """As in JupyterLab, whose kernels may use every core, and under run_all, whose kernels share them."""
+    counted = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+    environment = (os.environ | {"KERAS_BACKEND": "tensorflow"}) if name == "tensorflow" else jax
+    python(SMALL_TRAINING, f"train={tmp_path}", env=environment | dict.fromkeys(counted, "3"))
+    before, now = (np.load(folder / f"{name}.npz") for folder in (trained / name, tmp_path))
+    for what in ("losses", "probabilities", "features", "maps"):
+        assert before[what].tobytes() == now[what].tobytes(), what
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["tensorflow", "jax"])
 def test_both_phases_train_and_training_again_gives_the_same_numbers(trained, trainer):
     told = np.load(trained / trainer / f"{trainer}.npz")

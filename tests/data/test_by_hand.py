@@ -1,0 +1,32 @@
+import pytest
+
+from lib.config import StudyPaths
+from lib.data import side_by_side
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_notebook_by_hand_writes_beside_a_study_that_run_all_has_made_and_into_one_that_it_has_not(tmp_path, made):
+    root = tmp_path / "results" / "demo"
+    if made:
+        StudyPaths(root).stamps.mkdir(parents=True)
+    paths = StudyPaths.of(str(root), "scratch")
+    assert paths.by_hand == made and paths.segmentation == root / "kmeans" / "segmentation.csv"
+    scratch = tmp_path / "results" / "scratch" / "demo"
+    assert paths.new(paths.segmentation) == (scratch if made else root) / "kmeans" / "segmentation.csv"
+
+
+def test_both_numbers_are_shown_by_hand_and_one_under_run_all(tmp_path):
+    root = tmp_path / "results" / "demo"
+    StudyPaths(root).stamps.mkdir(parents=True)
+    by_hand = StudyPaths.of(str(root), "scratch")
+    files = {"kept": root / "kept.txt", "new": root / "new.txt"}
+    files["kept"].write_text("3")
+    for path in files.values():
+        by_hand.new(path).write_text("5")
+    shown = side_by_side(by_hand, files, lambda path: float(path.read_text()))
+    assert shown.loc["kept"].to_dict() == {"the study's": 3, "yours": 5}
+    assert shown.loc["new"].isna().tolist() == [True, False]
+    attempt = StudyPaths.of(str(root), str(tmp_path / "attempt"))
+    for path in files.values():
+        attempt.new(path).write_text("7")
+    assert side_by_side(attempt, files, lambda path: float(path.read_text()))["this run"].tolist() == [7, 7]
