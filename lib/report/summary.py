@@ -48,7 +48,8 @@ def headline(paths: StudyPaths, study: Study) -> HTML:
     parts = [html.part("headline", sentence=_headline(paths, study)), honest.ladder_figure(paths, study)]
     verdicts = read_json(written(paths, paths.claims))
     if verdicts:
-        parts.append(html.part("score", counts=_counts(verdicts), total=len(verdicts)))
+        judged, _ = _judged(verdicts, study)
+        parts.append(html.part("score", counts=_counts(judged), total=len(judged)))
     return html.joined(parts, "first")
 
 
