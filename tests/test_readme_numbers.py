@@ -32,3 +32,29 @@ def test_every_step_and_interval_that_the_readme_names_is_in_the_reference_table
     }
     named = re.findall(r"[+\N{MINUS SIGN}][\d.]+ \[[+\N{MINUS SIGN}][\d.]+, [+\N{MINUS SIGN}][\d.]+\]", text)
     assert named and set(named) <= in_file
+
+
+def test_what_the_readme_says_of_the_input_range_is_in_the_reference_tables():
+    text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    table = pd.read_csv(REFERENCE.parents[1] / "preprocessing" / "tables" / "table_1.csv")
+    raw = table.query("preprocessing == 'raw' and protocol == 'published' and phase == 'transfer'").set_index(
+        "backbone"
+    )
+    for backbone in ("MobileNet", "MobileNetV2"):
+        row = raw.loc[backbone]
+        assert f"{backbone} has {100 * row['test_accuracy']:.1f} %" in text
+        assert f"{100 * row['published_test_accuracy']:.1f} %" in text
+    reached = raw["published_test_accuracy"].between(raw["repetition_low"], raw["repetition_high"])
+    assert reached.to_dict() == {"MobileNet": True, "MobileNetV2": False}
+
+
+def test_both_studies_have_the_same_numbers_where_they_did_the_same():
+    cell = ["protocol", "preprocessing", "variant", "phase", "backbone"]
+    both = [
+        pd.read_csv(REFERENCE.parents[1] / name / "tables" / "table_1.csv")
+        for name in ("mobilenet_cpu", "preprocessing")
+    ]
+    tables = [table[table["seeds"] > 0].set_index(cell)["test_accuracy"] for table in both]
+    common = tables[0].index.intersection(tables[1].index)
+    assert len(common) == 6
+    pd.testing.assert_series_equal(tables[0][common], tables[1][common])

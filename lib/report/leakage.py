@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
+from lib.config import Study, StudyPaths, read_json, scenarios
 from lib.report import html
 from lib.report.data import read_csv
 from lib.report.honest import step_in_words, way
@@ -38,7 +38,7 @@ class Findings:
             else seen,
             changes=None if changes is None else len(changes),
             # frozen models have more folds, so narrower steps
-            ladders={scenarios()[name].title.lower(): way(paths, study, name, PHASES) for name in study.scenarios},
+            ladders={scenarios()[name].title.lower(): way(paths, study, name) for name in study.scenarios},
         )
 
     def steps(self, rung: str) -> str:

@@ -38,6 +38,8 @@ def study(demo_data, tmp_path_factory):
     files = sorted((data / "Train").rglob("*.jpg")) + sorted((data / "Train").rglob("*.png"))
     renamed = [path.rename(path.with_name(name + path.suffix)) for name, path in zip(NAMES, files[::7])]
     (renamed[0].parent / f"broken {renamed[0].name}").write_bytes(b"no picture")
+    for path in list((data / "Train" / "nevus").iterdir()):  # ten folds need a class of ten files
+        shutil.copy(path, path.with_name(f"copy {path.name}"))
     # the same picture under two classes: the report shows such files
     other = next(folder for folder in (data / "Train").iterdir() if folder != renamed[0].parent)
     shutil.copy(renamed[0], other / renamed[0].name)
@@ -79,7 +81,7 @@ def test_names_reach_the_files_as_they_are_and_the_pages_as_text(study):
     assert nevi["source"].str.startswith(f"Train/{FOLDER}/").any() and set(index["class"]) == set(CLASSES)
     assert SCRIPT in "".join(pd.read_csv(paths.unreadable)["source"])
     pages = [paths.report, *paths.report.parent.glob("notebooks/*.html")]
-    assert {path.stem for path in pages} == {"index", "audit", "prepare-clean", "kmeans"}
+    assert {path.stem for path in pages} == {"index", "audit", "prepare", "kmeans"}
     shown = {}
     for path in pages:
         text = path.read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ protocols: [clean]
 scenarios: [three_malignant]
 image_size: 64
 demo_size: 64
-demo_images: 8
+demo_images: 12
 pool_sizes:
   actinic keratosis: 10
   basal cell carcinoma: 10

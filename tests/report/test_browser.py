@@ -31,7 +31,7 @@ from lib.report import compare, compare_page
 from tests.explore import test_widgets
 from tests.report.made_study import FAILED
 
-study = test_widgets.study  # a small study with trained models
+drawn, study = test_widgets.drawn, test_widgets.study  # a small study with trained models, and its images
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
 if CHROMIUM is None or CHROMEDRIVER is None:
