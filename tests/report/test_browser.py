@@ -458,10 +458,11 @@ def test_explore_shows_what_its_widgets_ask_for(explored, study):
     slider(explored, "Opacity").send_keys(Keys.HOME)  # nothing of the map is left
     until(explored, lambda: picture(explored, "Grad-CAM") == picture(explored, "Image"))
 
-    before = picture(explored, "k-means")
-    assert caption(explored, "k-means").count("%") == 3
+    before, shares = picture(explored, "k-means"), caption(explored, "k-means")
+    # a third cluster that is no background belongs to one of the two that are named
+    assert "abnormal" in shares and 99 <= sum(map(int, re.findall(r"(\d+)%", shares))) <= 101
     slider(explored, "k").send_keys(Keys.ARROW_RIGHT)
-    until(explored, lambda: caption(explored, "k-means").count("%") == 4)
+    until(explored, lambda: caption(explored, "k-means") != shares)
     assert picture(explored, "k-means") != before
     assert {urlparse(asked).hostname for asked in addresses(explored)} <= {"127.0.0.1", None}
 
