@@ -108,7 +108,7 @@ def test_a_run_names_its_cell_its_notebook_its_parameters_and_what_it_read(crate
     known = entities(crate)
     action = known["#train-clean-native-nine_classes-MobileNet-seed0"]
     assert action["description"].endswith(
-        "protocol clean, preprocessing native, scenario nine_classes, backbone MobileNet, seed 0"
+        "protocol clean, preprocessing native, scenario nine_classes, backbone MobileNet, seed 0, variant default"
     )
     assert known[action["instrument"]["@id"]]["name"] == "04_train.ipynb"
     read = targets(action["object"])
