@@ -19,7 +19,7 @@ from lib.config import CLASSES, demo_masks, demo_metadata, demo_planted, read_js
 from lib.data.drawing import look_of, photo
 from lib.data.looks import FAMILIES, LOOKS
 
-VERSION = 2  # of what is drawn and planted: another number replaces the sets that were drawn before
+VERSION = 3  # of what is drawn and planted: another number replaces the sets that were drawn before
 NOTICE = "synthetic demo image"
 MARKER = "demo.json"  # written last: what the set was drawn with
 LEAST_IMAGES, LEAST_SIZE = 6, 32

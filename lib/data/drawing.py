@@ -12,6 +12,9 @@ import numpy as np
 from lib.data.looks import ATYPICAL, FAMILIES, LOOKS, SKINS, Look, Mark, Range
 
 
+DARKER = 45  # grey levels, how much darker than its skin a lesion is at least, before its opacity
+
+
 def look_of(label: str, random: np.random.Generator) -> str:
     """The class that a lesion of class `label` looks like: its own, or ATYPICAL of the time another of its family."""
     others = [name for family in FAMILIES if label in family for name in family if name != label]
@@ -29,6 +32,8 @@ def photo(look_like: str, size: int, seed: int, lesion: int, view: int) -> tuple
     skin_tone = _mix(np.float32(SKINS[first]), np.float32(SKINS[second]), patient.random())
     skin_tone = skin_tone * np.float32(patient.uniform(0.8, 1.05) * (1 + patient.normal(0, 0.04, 3)))
     colour, alpha, shape = _lesion(look, size, patient)
+    # whatever the two tints are: a lesion as light as its skin would show on no picture
+    colour -= max(0.0, float(np.average(colour.mean(axis=-1), weights=shape)) - float(skin_tone.mean()) + DARKER)
 
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), camera.uniform(0, 360), camera.uniform(1.05, 1.35))
     turn[:, 2] += camera.uniform(-0.07, 0.07, 2) * size

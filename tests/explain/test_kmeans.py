@@ -251,7 +251,7 @@ def test_impossible_arguments_are_named(arguments, message):
 
 
 def test_most_of_the_synthetic_lesions_are_found(tmp_path):
-    """Measured mean Dice 0.67, the best union 0.76: a few pale lesions on red skin are named wrongly."""
+    """Measured mean Dice 0.81, the best union 0.82; a wrong naming of one image in five would bring it below 0.68."""
     folder = demo.ensure(tmp_path / "demo", 6, 128, 0).folder
     files = [(path.relative_to(folder).as_posix(), path.stem, path.parent.name) for path in folder.glob("T*/*/*.jpg")]
     index = pd.DataFrame(files, columns=["source", "image_id", "class"])
@@ -260,8 +260,8 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
         kmeans.segment_files(rows, lambda s: decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers)
         for rows, workers in ((index, 2), (index[::-1], 1))
     ]
-    assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.62
-    assert tables[0]["dice"].mean() > tables[0]["dice_union"].mean() - 0.12
+    assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.68
+    assert tables[0]["dice"].mean() > tables[0]["dice_union"].mean() - 0.05
     assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order, no thread matters
     for row in tables[0].itertuples():
