@@ -6,18 +6,16 @@ other in their features as those are that the hash finds. The known lesions say 
 regrouped by it: the list is for a look.
 """
 
-import cv2
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from lib.config import Study, StudyPaths
+from lib.data import thumbnail, turned
 
-SHARE = (
-    0.9  # of the hash's own pairs that are at least as similar as the threshold: it is set without lesions or labels
-)
+# Of the hash's own pairs so many are at least as similar as the threshold, which is set without lesions or labels.
+SHARE = 0.9
 NEIGHBOURS = 20  # of each picture that are looked at
-THUMBNAIL = 64  # px, side of the grey squares that are compared, as in lib.data
 PAIRS = [
     *("first", "second", "class_first", "class_second", "similarity", "difference", "looks_alike"),
     *("same_class", "same_lesion", "same_group"),
@@ -47,13 +45,14 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     if not found or not paths.views.is_file():
         return nothing | {"reason": "no backbone has features"}
     files = _pictures(paths)
-    features = [np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in found.values()]
+    features = unit_rows([np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in found.values()])
     first, second, similarity = neighbours(features)
     near, lesion = files["near_group"].to_numpy(), files["lesion_id"].to_numpy()
     by_hash = _pairs_within(near)
     if not len(by_hash):
         return nothing | {"reason": "the hash finds no pair of different pictures, which would set the threshold"}
-    threshold = float(np.quantile(_similarity(features, *by_hash.T), 1 - SHARE))
+    one, other = by_hash.T
+    threshold = float(np.quantile((features[one] * features[other]).sum(axis=1), 1 - SHARE))
     by_features = np.column_stack([first, second])[similarity >= threshold]
     missed = near[first] != near[second]
     missed &= similarity >= threshold
@@ -65,19 +64,29 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     return {"pairs": pairs, "recall": recall[RECALL]} | told
 
 
-def neighbours(features: list[np.ndarray], count: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of pictures of which one is among the `count` nearest of the other.
+def unit_rows(features: list[np.ndarray]) -> np.ndarray:
+    """Features of all backbones side by side, float32 [n, channels], scaled so that the product of two rows is the mean
+    of the backbones' cosines.
 
     Args:
         features: of each backbone, float [n, channels].
+    """
+    norms = [np.linalg.norm(one, axis=1, keepdims=True).clip(1e-12) * len(features) ** 0.5 for one in features]
+    return np.hstack([np.asarray(one / norm, np.float32) for one, norm in zip(features, norms)])
+
+
+def neighbours(features: np.ndarray, count: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs of pictures of which one is among the `count` nearest of the other.
+
+    Args:
+        features: what `unit_rows` gives.
 
     Returns:
         first, second (int, first < second, each pair once) and the mean over backbones of their cosine similarity.
     """
-    together = _together(features)
-    search = NearestNeighbors(n_neighbors=min(count, len(together) - 1), metric="cosine", algorithm="brute")
-    distances, others = search.fit(together).kneighbors()  # of the rows themselves: none is its own neighbour
-    rows = np.repeat(np.arange(len(together)), others.shape[1])
+    search = NearestNeighbors(n_neighbors=min(count, len(features) - 1), metric="cosine", algorithm="brute")
+    distances, others = search.fit(features).kneighbors()  # of the rows themselves: none is its own neighbour
+    rows = np.repeat(np.arange(len(features)), others.shape[1])
     table = pd.DataFrame({"first": np.minimum(rows, others.ravel()), "second": np.maximum(rows, others.ravel())})
     table = table.assign(similarity=1 - distances.ravel()).drop_duplicates(["first", "second"])
     table = table.sort_values(["similarity", "first", "second"], ascending=[False, True, True])
@@ -86,8 +95,7 @@ def neighbours(features: list[np.ndarray], count: int = NEIGHBOURS) -> tuple[np.
 
 def turned_difference(first: np.ndarray, second: np.ndarray) -> float:
     """Mean absolute difference, the least over the eight ways to turn and mirror the second; grey [s, s], 0..255."""
-    turned = [np.rot90(side, quarter) for side in (second, second[:, ::-1]) for quarter in range(4)]
-    return min(float(np.abs(first.astype(np.int16) - picture).mean()) for picture in turned)
+    return min(float(np.abs(first.astype(np.int16) - picture).mean()) for picture in turned(second))
 
 
 def _pictures(paths: StudyPaths) -> pd.DataFrame:
@@ -97,18 +105,6 @@ def _pictures(paths: StudyPaths) -> pd.DataFrame:
     files = pd.read_parquet(paths.image_index).drop_duplicates("content")
     files = files.assign(row=files["source"].map(rows))
     return files.dropna(subset="row").astype({"row": int}).reset_index(drop=True)
-
-
-def _together(features: list[np.ndarray]) -> np.ndarray:
-    """Features of all backbones side by side, float32 [n, channels], so that the cosine of two rows is the mean of the
-    backbones' cosines."""
-    units = [np.asarray(one, np.float32) for one in features]
-    return np.hstack([one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-12) for one in units])
-
-
-def _similarity(features: list[np.ndarray], first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    together = _together(features)
-    return (together[first] * together[second]).sum(axis=1) / len(features)
 
 
 def _pairs_within(groups: np.ndarray) -> np.ndarray:
@@ -128,7 +124,7 @@ def _recall(name: str, pairs: np.ndarray, lesion: np.ndarray, same: int) -> dict
 
 def _described(paths: StudyPaths, files: pd.DataFrame, first, second, similarity, study: Study) -> pd.DataFrame:
     images = np.load(paths.images, mmap_mode="r", allow_pickle=False)
-    needed = {row: _thumbnail(images[files["row"].iloc[row]]) for row in {*first.tolist(), *second.tolist()}}
+    needed = {row: thumbnail(images[files["row"].iloc[row]]) for row in {*first.tolist(), *second.tolist()}}
     one, other = files.iloc[first].reset_index(drop=True), files.iloc[second].reset_index(drop=True)
     difference = np.array([turned_difference(needed[a], needed[b]) for a, b in zip(first, second)])
     known = (one["lesion_id"] != "") & (other["lesion_id"] != "")
@@ -147,8 +143,3 @@ def _described(paths: StudyPaths, files: pd.DataFrame, first, second, similarity
             "same_group": one["group"] == other["group"],
         }
     )[PAIRS]
-
-
-def _thumbnail(picture: np.ndarray) -> np.ndarray:
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)

@@ -2,9 +2,10 @@
 
 from lib.data import demo, demo_external, preprocess
 from lib.data.by_hand import side_by_side
+from lib.data.duplicates import turned
 from lib.data.external import LEFT_OUT, external_images, read_external
 from lib.data.folder import DataError, UnreadableImage, check_external, check_folder, decode, find_folder, lacking
-from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata
+from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata, thumbnail
 from lib.data.pool import POOLS, examples, pool_views
 from lib.data.predictions import (
     DESCRIPTION,
@@ -58,4 +59,6 @@ __all__ = [
     "release",
     "select",
     "side_by_side",
+    "thumbnail",
+    "turned",
 ]

@@ -11,7 +11,6 @@ import numpy as np
 
 from lib.data.looks import ATYPICAL, FAMILIES, LOOKS, SKINS, Look, Mark, Range
 
-
 DARKER = 45  # grey levels, how much darker than its skin a lesion is at least, before its opacity
 
 

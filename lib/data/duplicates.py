@@ -48,6 +48,11 @@ def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, diff
     return table.astype(types).sort_values(["first", "second"], ignore_index=True)
 
 
+def turned(picture: np.ndarray) -> list[np.ndarray]:
+    """A square picture in the eight ways to turn it by quarters and to mirror it; the first is the picture."""
+    return [np.ascontiguousarray(np.rot90(side, n)) for side in (picture, picture[:, ::-1]) for n in range(4)]
+
+
 def candidate_pairs(hashes: np.ndarray, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """All pairs of 64-bit hashes within `bits` of each other, each once, without comparing all pairs.
 

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from lib.config import CLASSES, MALIGNANT, Scenario
-from lib.data.duplicates import add_groups, candidate_pairs
+from lib.data.duplicates import add_groups, candidate_pairs, turned
 from lib.data.folder import check_external, external_labels, lacking
 from lib.data.index import DIAGNOSIS_CLASSES, isic_id, look, read_metadata
 from lib.data.threads import map_in_threads
@@ -146,11 +146,11 @@ def _near_copies(
     """Of each picture the file of the data set that it nearly is, turned or mirrored or not; None where there is none.
 
     The files of the data set whose hash is near are decoded once more; one that has gone counts as near."""
-    ways = [[_turned(picture, way) for way in range(8)] for picture in thumbnails]
+    ways = [turned(picture) for picture in thumbnails]
     # the hash of a turned picture is that of its thumbnail turned: a bit or two away, and pixels decide
-    turned = [[own, *(str(imagehash.phash(Image.fromarray(way))) for way in of[1:])] for own, of in zip(hashes, ways)]
+    hashed = [[own, *(str(imagehash.phash(Image.fromarray(way))) for way in of[1:])] for own, of in zip(hashes, ways)]
     once = index.drop_duplicates("content").reset_index(drop=True)
-    everything = [*once["phash"], *(text for of in turned for text in of)]
+    everything = [*once["phash"], *(text for of in hashed for text in of)]
     found: list[str | None] = [None] * len(thumbnails)
     seen: dict[int, np.ndarray | None] = {}
     for first, second, _ in candidate_pairs(np.array([int(text, 16) for text in everything], np.uint64), bits):
@@ -164,8 +164,3 @@ def _near_copies(
                 if seen[own] is None or np.abs(seen[own] - ways[picture][way]).mean() <= difference:
                     found[picture] = once["source"].iat[own]
     return found
-
-
-def _turned(picture: np.ndarray, way: int) -> np.ndarray:
-    """A square picture turned by quarters, from the fifth way on mirrored too; way 0 is the picture."""
-    return np.ascontiguousarray(np.rot90(picture[:, ::-1] if way >= 4 else picture, way % 4))

@@ -19,7 +19,7 @@ from lib.data.duplicates import add_groups
 from lib.data.folder import EXPECTED, DataError, UnreadableImage, check_folder, decode
 from lib.data.threads import map_in_threads
 
-THUMBNAIL = 64  # px, side of the grey square on which near-duplicates are confirmed
+THUMBNAIL = 64  # px
 
 # What an official diagnosis (ISIC 2019, HAM10000) allows as a folder of the nine-class set. BKL, benign keratosis,
 # covers two of the folders and cannot tell them apart.
@@ -138,9 +138,14 @@ def look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:
         return str(error)
     content = hashlib.sha256(repr(pixels.shape).encode())
     content.update(np.ascontiguousarray(pixels))
+    phash = str(imagehash.phash(Image.fromarray(pixels)))
+    return *pixels.shape[:2], content.hexdigest(), phash, thumbnail(pixels)
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """The grey square of a picture, uint8 [THUMBNAIL, THUMBNAIL], on which near-duplicates are confirmed."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    thumbnail = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return *pixels.shape[:2], content.hexdigest(), str(imagehash.phash(Image.fromarray(pixels))), thumbnail
+    return cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
 
 
 def _is_text(name: str) -> bool:

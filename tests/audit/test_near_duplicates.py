@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from lib.audit.near_duplicates import near_duplicate_recall, neighbours, turned_difference
+from lib.audit.near_duplicates import near_duplicate_recall, neighbours, turned_difference, unit_rows
 from lib.config import StudyPaths
 from tests.fixtures.pictures import picture
 from tests.fixtures.predictions import made_up_index, study, write_prepared
@@ -76,7 +76,7 @@ def test_without_features_or_a_pair_of_the_hash_the_reason_is_given(made):
 def test_neighbours_are_those_of_the_mean_cosine_each_pair_once():
     random = np.random.default_rng(3)
     features = [random.normal(size=(30, 5)), random.normal(size=(30, 8))]
-    first, second, similarity = neighbours(features, count=29)
+    first, second, similarity = neighbours(unit_rows(features), count=29)
     mean = (cosine_similarity(features[0]) + cosine_similarity(features[1])) / 2
     assert len(first) == 30 * 29 / 2 and (first < second).all()
     np.testing.assert_allclose(similarity, mean[first, second], atol=1e-6)
