@@ -17,7 +17,7 @@ FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 NUMBERED = [path for path in FILES if path.stem[:2].isdigit()]
 # What the runner can fill in: the study, the axes of a cell, and where things lie.
 OUTSIDE = ("attempt", "data", "metadata", "masks", "external", "weights_dir")
-FILLED = {*Study.model_fields, *AXES, "settings", "results", "shared", *OUTSIDE}
+FILLED = {*Study.model_fields, *AXES, "settings", "results", "variant_of", *OUTSIDE}
 LONGEST_CELL = 18  # lines; the rule is about 10
 
 each_notebook = pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
@@ -82,7 +82,7 @@ def test_every_parameter_is_one_the_runner_can_fill_and_is_read_by_later_code(pa
 def test_the_defaults_are_those_of_the_demo(path):
     declared = _declared(_read(path))
     demo = load_study("demo")
-    expected = demo.model_dump() | {"results": "../results/demo", "settings": {}, "shared": []}
+    expected = demo.model_dump() | {"results": "../results/demo", "settings": {}, "variant_of": {}}
     expected |= dict.fromkeys(OUTSIDE, "") | {"attempt": "scratch"}
     for axis, values in demo.values_of_axes().items():
         if axis in declared:

@@ -202,15 +202,14 @@ class Study(Strict):
         Study.model_validate(self.model_dump(exclude={"overrides", "variants"}) | changed)
 
 
-# What shapes the matrix, and what is read before it begins or beside it: the same in every variant.
+# What shapes the matrix is the same in every variant.
 NOT_VARIABLE = {
     *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds"),
     *("variants", "leave_out", "overrides"),
-    *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "gradcam_", "kmeans_", "near_"))),
 }
 # What shapes the inputs that cells share cannot differ between the cells of one variant.
-NOT_OVERRIDABLE = (NOT_VARIABLE - {"gradcam_images", "gradcam_phase"}) | {
-    *(name for name in Study.model_fields if name.startswith("pool_")),
+NOT_OVERRIDABLE = NOT_VARIABLE | {
+    *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "kmeans_", "pool_", "near_"))),
     *("image_size", "split_seed", "rotation", "contrast", "weights", "min_test_images"),
 }
 

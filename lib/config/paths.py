@@ -5,8 +5,8 @@ and is renamed into place when the run has ended well, so outputs appear whole o
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -71,19 +71,16 @@ class StudyPaths:
     Args:
         root: the results folder of the study.
         attempt: folder to write to instead of `root` (`new` maps into it); empty writes in place.
-        variant: a name of the study's `variants`. What its settings change lies in a folder of its own.
-        shared: steps that its settings leave as they are; their files are the study's own.
+        variant_of: step -> the variant whose files it has, in a folder of their own; a step that is not named has the
+            study's own files.
     """
 
     root: Path
     attempt: Path | None = None
-    variant: str = DEFAULT_VARIANT
-    shared: tuple[str, ...] = ()
+    variant_of: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, results: str, attempt: str = "", variant: str = DEFAULT_VARIANT, shared: Iterable[str] = ()
-    ) -> "StudyPaths":
+    def of(cls, results: str, attempt: str = "", variant_of: Mapping[str, str] | None = None) -> "StudyPaths":
         """Paths from a notebook's parameters.
 
         With the attempt `scratch`, that of notebooks run by hand, a study that run_all has made is read and never
@@ -93,7 +90,7 @@ class StudyPaths:
         folder = Path(attempt) if attempt else None
         if attempt == SCRATCH:
             folder = root.parent / SCRATCH / root.name if cls(root).stamps.is_dir() else None
-        return cls(root, folder, variant, tuple(shared))
+        return cls(root, folder, variant_of or {})
 
     @property
     def by_hand(self) -> bool:
@@ -102,12 +99,17 @@ class StudyPaths:
 
     def of_variant(self, variant: str) -> "StudyPaths":
         """The paths of what a variant has trained and evaluated."""
-        return replace(self, variant=variant)
+        steps = () if variant == DEFAULT_VARIANT else ("train", "evaluate")
+        return replace(self, variant_of=dict.fromkeys(steps, variant))
+
+    @property
+    def variant(self) -> str:
+        """The variant whose scores these paths lead to: whatever a variant changes, it is evaluated anew."""
+        return self.variant_of.get("evaluate", DEFAULT_VARIANT)
 
     def _of_step(self, step: str) -> Path:
         """The folder that holds what a step writes for this variant."""
-        own = self.variant != DEFAULT_VARIANT and step not in self.shared
-        return self.root / "variants" / self.variant if own else self.root
+        return self.root / "variants" / self.variant_of[step] if step in self.variant_of else self.root
 
     def new(self, path: Path) -> Path:
         """Where to write `path` in this attempt; its parent folder is made."""

@@ -84,17 +84,17 @@ def plan(study: Study, study_name: str, inputs: Inputs, notebooks: Path = NOTEBO
     """
     paths = {name: (notebooks / f"{step.notebook}.ipynb").resolve() for name, step in STEPS.items()}
     injected = {name: declared_parameters(path) for name, path in paths.items()}
-    shared = shared_steps(study, injected)
+    own = own_steps(study, injected)
     runs: list[Run] = []
     for name, step in STEPS.items():
         declared = (paths[name], injected[name])
-        cells = _cells(study, step, shared)
-        runs += [_run(study, study_name, inputs, step, axes, *declared, shared, runs) for axes in cells]
+        cells = _cells(study, step, own)
+        runs += [_run(study, study_name, inputs, step, axes, *declared, own, runs) for axes in cells]
     return runs
 
 
-def shared_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """For each variant the steps that its settings leave as they are: neither they nor a step before read one.
+def own_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, dict[str, str]]:
+    """For each variant the steps that run for it, step -> variant: those that read one of its settings, or follow one.
 
     Args:
         injected: step -> the parameters that its notebook declares.
@@ -102,19 +102,16 @@ def shared_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str
     Raises:
         NotebookError: a variant has a setting that no step reads which runs once a variant.
     """
-    shared = {DEFAULT_VARIANT: []}
+    found = {DEFAULT_VARIANT: {}}
     for variant, settings in study.variants.items():
-        own: set[str] = set()
-        unread = set(settings)
-        for step in STEPS.values():
-            if "variant" in step.axes:
-                unread -= set(injected[step.name])
-                if own & {*step.needs, *step.some_of} or set(settings) & set(injected[step.name]):
-                    own.add(step.name)
-        if unread:
+        own: dict[str, str] = {}
+        for step in (step for step in STEPS.values() if "variant" in step.axes):
+            if own.keys() & {*step.needs, *step.some_of} or settings.keys() & set(injected[step.name]):
+                own[step.name] = variant
+        if unread := settings.keys() - {name for step in own for name in injected[step]}:
             raise NotebookError(f"variant {variant!r}: no step that runs once a variant reads {min(unread)!r}")
-        shared[variant] = [name for name in STEPS if name not in own]
-    return shared
+        found[variant] = own
+    return found
 
 
 def left_out(study: Study) -> list[dict[str, Any]]:
@@ -199,29 +196,28 @@ def python_of(cell: str) -> str:
     return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in cell.split("\n"))
 
 
-def _cells(study: Study, step: Step, shared: dict[str, list[str]]) -> list[dict[str, Any]]:
+def _cells(study: Study, step: Step, own: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
     """The cells of a step's axes, each once; of those that it fixes only the values it gives them."""
     if not step.axes:
         return [{}]
     fixed = step.fixed(study)
     cells = [cell for cell in study.cells(*step.axes, *fixed) if fixed.items() <= cell.items()]
-    cells = [_as_run(step.name, {axis: cell[axis] for axis in step.axes}, shared) for cell in cells]
+    cells = [_as_run(step.name, {axis: cell[axis] for axis in step.axes}, own) for cell in cells]
     return list({tuple(cell.values()): cell for cell in cells}.values())
 
 
-def _as_run(step: str, cell: dict[str, Any], shared: dict[str, list[str]]) -> dict[str, Any]:
+def _as_run(step: str, cell: dict[str, Any], own: dict[str, dict[str, str]]) -> dict[str, Any]:
     """A cell with the variant in which `step` runs for it: `default` where the cell's variant leaves it as it is."""
-    own = "variant" in cell and step not in shared[cell["variant"]]
-    return cell if own or "variant" not in cell else cell | {"variant": DEFAULT_VARIANT}
+    return cell | {"variant": own[cell["variant"]].get(step, DEFAULT_VARIANT)} if "variant" in cell else cell
 
 
-def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, shared, before: list[Run]) -> Run:
+def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, own, before: list[Run]) -> Run:
     cell = axes | step.fixed(study)
-    variant = cell.get("variant", DEFAULT_VARIANT)
+    variant_of = own[cell.get("variant", DEFAULT_VARIANT)]
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
     outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
     values = study.model_dump() | study.settings(cell) | cell | outside | {"settings": study.model_dump()}
-    values |= {"shared": shared[variant]}
+    values["variant_of"] = variant_of
     unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
@@ -233,12 +229,12 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
     if "weights_dir" in injected and outside["weights_dir"] and values["weights"] == "imagenet":
         names = [cell["backbone"]] if "backbone" in cell else study.backbones
         external |= {f"weights of {n}": str(Path(outside["weights_dir"]) / backbones()[n].weights) for n in names}
-    at = StudyPaths(Path(), variant=variant, shared=tuple(shared[variant]))
+    at = StudyPaths(Path(), variant_of=variant_of)
     named = {axis: value for axis, value in cell.items() if axis != "variant"}
 
     def of_steps(names: tuple[str, ...]) -> tuple[str, ...]:
         """The runs of these steps that agree with this cell on every axis they share."""
-        as_runs = {name: _as_run(name, cell, shared) for name in names}
+        as_runs = {name: _as_run(name, cell, own) for name in names}
         return tuple(run.id for run in before if run.step in names and _agree(run.axes, as_runs[run.step]))
 
     def relative(paths: Iterable[Path | str]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The multiverse of open choices: which of them reach the printed numbers, a section of the report."""
 
+import itertools
+
 import pandas as pd
 from IPython.display import HTML
 
@@ -13,27 +15,37 @@ from lib.verdicts import choice_name, choices_against_print, reached_rows, reach
 REACHED_FILE, CHOICES_FILE = "multiverse_rows", "multiverse_choices"
 
 
-def multiverse(paths: StudyPaths, study: Study) -> HTML:
-    """Every choice beside every printed row of each backbone; a sentence where the study has one choice."""
-    if study.synthetic or len(study.preprocessings) * (1 + len(study.variants)) < 2:
-        return html.missing(
-            "This study has one set of choices. The study `multiverse` tries several: python run_all.py multiverse"
-        )
-    found = choices_against_print(stacked_variants(paths, study))
+def tried(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """What lib.verdicts.choices_against_print gives, variants named by their settings; empty where nothing is compared:
+    one set of choices, or drawn images."""
+    one = len(study.preprocessings) * (1 + len(study.variants)) < 2
+    tables = stacked_variants(paths, study)
+    found = choices_against_print(tables.iloc[:0] if one or study.synthetic else tables)
+    return found.assign(variant=[_with_setting(study, variant) for variant in found["variant"]])
+
+
+def multiverse(study: Study, found: pd.DataFrame) -> HTML:
+    """Every choice beside every printed row of each backbone; a sentence where there is nothing to compare.
+
+    Args:
+        found: what `tried` gives.
+    """
     if found.empty:
-        return html.missing("No accuracy under `published` was measured beside a printed one.")
-    named = found.assign(variant=[_with_setting(study, variant) for variant in found["variant"]])
-    rows, by_choice = reached_rows(named), reaching_choices(named)
+        return html.missing(
+            "No choices were set beside printed numbers. A study that tries several: python run_all.py multiverse"
+        )
+    rows, by_choice = reached_rows(found), reaching_choices(found)
     parts = [*(html.part("note", text=text) for text in _in_words(rows, by_choice))]
     parts += [_figure(study, found, *model) for model in found[["phase", "backbone"]].drop_duplicates().to_numpy()]
     return html.joined([*parts, _table(rows), _choices_table(by_choice)])
 
 
-def multiverse_tables(paths: StudyPaths, study: Study) -> dict[str, pd.DataFrame]:
-    """File name -> table of the section, for tables/; none where the study has one set of choices."""
-    if len(study.preprocessings) * (1 + len(study.variants)) < 2:
-        return {}
-    found = choices_against_print(stacked_variants(paths, study))
+def multiverse_tables(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """File name -> table of the section, for tables/; none where nothing is compared.
+
+    Args:
+        found: what `tried` gives.
+    """
     return {REACHED_FILE: reached_rows(found), CHOICES_FILE: reaching_choices(found)} if len(found) else {}
 
 
@@ -69,11 +81,8 @@ def _in_words(rows: pd.DataFrame, by_choice: pd.DataFrame) -> list[str]:
 def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTML:
     own = rows_where(found, phase=phase, backbone=backbone)
     titles = {name: scenarios()[name].title for name in study.scenarios}
-    names = {
-        (preprocessing, variant): choice_name(preprocessing, _with_setting(study, variant))
-        for preprocessing in study.preprocessings
-        for variant in [DEFAULT_VARIANT, *study.variants]
-    }
+    variants = [_with_setting(study, variant) for variant in [DEFAULT_VARIANT, *study.variants]]
+    names = {choice: choice_name(*choice) for choice in itertools.product(study.preprocessings, variants)}
     reached = own[own["reaches"]]
     alt = f"{len(own)} intervals of {len(names)} choices; {len(reached)} hold the printed accuracy: " + (
         "; ".join(f"{titles[r.scenario]}: {names[r.preprocessing, r.variant]}" for r in reached.itertuples()) or "none"
@@ -89,13 +98,14 @@ def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTM
 
 
 def _with_setting(study: Study, variant: str) -> str:
-    """A variant's name; for the study's own settings the values that its variants change, as `rotation 180`."""
+    """A variant's name; for the study's own settings the values that its variants change, as `rotation 180`; "" where
+    there is no variant."""
     if variant != DEFAULT_VARIANT:
         return variant
     changed = dict.fromkeys(key for settings in study.variants.values() for key in settings)
     own = study.model_dump()
     values = (f"{own[key]:g}" if isinstance(own[key], float) else str(own[key]) for key in changed)
-    return ", ".join(f"{key} {value}" for key, value in zip(changed, values)) or variant
+    return ", ".join(f"{key} {value}" for key, value in zip(changed, values))
 
 
 def _table(rows: pd.DataFrame) -> HTML:

@@ -168,9 +168,7 @@ def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[M
 def _headline(paths: StudyPaths, study: Study) -> str:
     """What the leak is worth and what is left without it, over the scenarios; in plain words where it is not known."""
     ways = {scenario: rungs for scenario in study.scenarios if len(rungs := honest.way(paths, study, scenario))}
-    steps = {
-        s: r.loc["no leak"] for s, r in ways.items() if "no leak" in r.index and np.isfinite(r.at["no leak", "step"])
-    }
+    steps = {name: rungs.loc["no leak"] for name, rungs in ways.items() if honest.step_in_words(rungs, "no leak")}
     left = [rungs.at["clean", "accuracy"] for rungs in ways.values() if "clean" in rungs.index]
     if not steps or not left:
         return "What a test set that shares lesions with training is worth was not measured in this study."
@@ -185,7 +183,7 @@ def _headline(paths: StudyPaths, study: Study) -> str:
         said += f", in {len(lost)} of {len(steps)} tasks" if len(lost) < len(steps) else ""
     else:
         said = f"In none of {len(steps)} tasks does the accuracy fall beyond chance when training shares no lesion"
-    said += f"; on {where} {who}, is right in {_range(left)} %."
+    said += f"; on {where} {who}, {'is' if len(models) == 1 else 'are'} right in {_range(left)} %."
     if PROPOSED not in models and not study.synthetic:
         said += f" The paper's own network, {PROPOSED}, was not run in this study."
     return said

@@ -68,8 +68,8 @@ def reaching_choices(choices: pd.DataFrame) -> pd.DataFrame:
 
 
 def choice_name(preprocessing: str, variant: str) -> str:
-    """`raw, rotation 15`: a choice in words."""
-    return f"{preprocessing}, {variant.replace('_', ' ')}"
+    """`raw, rotation 15`: a choice in words; `raw` where the study has no variants."""
+    return ", ".join(filter(None, (preprocessing, variant.replace("_", " "))))
 
 
 def _length_of_union(intervals: np.ndarray) -> float:
