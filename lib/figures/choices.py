@@ -33,6 +33,6 @@ def choices(rows: pd.DataFrame, titles: Mapping[str, str], names: Mapping[tuple[
             axis.plot(100 * row.test_accuracy, y, "o", color=colour, ms=4)
     axes[0].set_yticks(range(len(names)), list(names.values()))
     axes[0].set(ylim=(len(names) - 0.5, -0.5), xlim=(0, 100))
-    axes[0].set_xticks([0, 25, 50, 75, 100])
+    axes[0].set_xticks([0, 50, 100])
     figure.supxlabel("test accuracy, %", fontsize=9)
     return figure

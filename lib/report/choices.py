@@ -89,7 +89,7 @@ def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTM
     )
     caption = (
         f"{backbone}, {html.PHASE_NAMES[phase].lower()}: the repetition interval of every choice (95 %, one more run "
-        "like the paper's) under `published`. The vertical line is the printed accuracy; a choice that reaches it is "
+        "like the paper's) under published. The vertical line is the printed accuracy; a choice that reaches it is "
         "thick and blue."
     )
     figure = figures.choices(own, titles, names)
