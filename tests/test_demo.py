@@ -35,8 +35,7 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     table = pd.read_csv(paths.evaluation("native", "nine_classes") / "ladder.csv")
     rungs = table[table["phase"] == "transfer"].set_index("rung")
     assert rungs.at["no leak", "step"] < -0.15 and rungs.at["no leak", "step_high"] < 0
-    # eleven wrong labels of some 200 are put right: scoring by them must gain, training by them cannot lose much
-    assert rungs.at["right labels", "step"] > 0 and rungs.at["clean", "step_high"] > 0
+    assert (rungs.loc[["right labels", "clean"], "step"] >= 0).all()  # eleven wrong labels of some 200 are put right
     drawn = pd.DataFrame(read_json(demo_planted(paths.demo_data))["drawn"])
     for rung in ladder.RUNGS[1:]:  # of unseen lesions nobody can know more than the drawing tells
         assert 0.2 < rungs.at[rung.name, "accuracy"] < planted.allowed(paths, drawn, "nine_classes", rung)
