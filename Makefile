@@ -2,25 +2,35 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# With an NVIDIA GPU on Linux x86-64 TensorFlow comes with CUDA. Without it all the same: make paper GPU=0
+ifndef GPU
+GPU := $(shell [ "$$(uname -sm)" = "Linux x86_64" ] && nvidia-smi -L 2>/dev/null | grep -q "^GPU " && echo 1 || echo 0)
+endif
+LOCK := $(if $(filter 1,$(GPU)),requirements-gpu.lock,requirements.lock)
 # A copy of the lock file that .venv was made from: other content, not another date, makes it anew.
 INSTALLED := $(VENV)/installed.lock
 # Tests run in as many processes as there are cores, at most four: each takes about a gigabyte of memory.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
-.PHONY: help demo test test-all bench lab lint lock
+.PHONY: help demo paper test test-all bench lab lint lock
 
 help:
 	@echo "make demo   the whole study on a small synthetic data set, then says where the report is"
+	@echo "make paper  the whole study of the paper, which wants a GPU (more options: make paper ARGS=--dry-run)"
 	@echo "make test   the tests, some minutes            (one file: make test ARGS=tests/test_setup.py)"
 	@echo "make test-all   these and the long ones, half an hour (the long ones alone: make test-all ARGS='-m slow')"
 	@echo "make bench  speed against what people use today, half an hour (one: make bench ARGS=kmeans)"
 	@echo "make lab    JupyterLab on the notebooks        (more options: make lab ARGS=--no-browser)"
 	@echo "make lint   style of code and notebooks, and which package imports which"
 	@echo "            (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
-	@echo "make lock   requirements.lock from requirements.txt (newer versions: make lock ARGS=--upgrade)"
+	@echo "make lock   both locks from requirements.txt       (newer versions: make lock ARGS=--upgrade)"
+	@echo "GPU=0       with any of these: packages without CUDA, though there is a GPU"
 
 demo: $(INSTALLED)
 	$(BIN)/python run_all.py demo
+
+paper: $(INSTALLED)
+	$(BIN)/python run_all.py paper $(ARGS)
 
 test: $(INSTALLED)
 	$(PYTEST) -m "not slow" $(ARGS)
@@ -42,18 +52,21 @@ lint: $(INSTALLED)
 	$(BIN)/python -m nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/lint-imports --no-logo --no-cache
 
-# Versions that still fit stay as they are. The lock holds for all systems and Pythons, and names no package index.
+# Versions that still fit stay as they are. The locks hold for all Pythons, the first for all systems; neither names a
+# package index. The GPU's is the other one and CUDA.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m uv pip compile requirements.txt --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links
+
 lock: $(INSTALLED)
 	$(BIN)/python -m pip install -qq uv
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m uv pip compile requirements.txt \
-		--output-file requirements.lock --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-		--no-emit-index-url --no-emit-find-links $(ARGS)
+	$(COMPILE) --output-file requirements.lock $(ARGS)
+	echo "tensorflow[and-cuda]" | $(COMPILE) - --constraints requirements.lock --output-file requirements-gpu.lock $(ARGS)
 
-$(INSTALLED): requirements.lock
+$(INSTALLED): $(LOCK)
 	@if cmp -s $< $@; then touch $@; exit 0; fi; \
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), needed is 3.11 to 3.13: give one, as in make PYTHON=python3.12"; exit 1; }; \
-	echo "Making $(VENV) from requirements.lock: some minutes, about 3 GB."; \
+	echo "Making $(VENV) from $(LOCK): some minutes, about $(if $(filter 1,$(GPU)),7,3) GB."; \
 	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && \
 	$(BIN)/python -m pip install -qq --no-input --disable-pip-version-check --require-hashes -r $< && \
 	cp $< $@

@@ -21,10 +21,19 @@ from packaging.utils import canonicalize_name
 from lib.config import LIB, NOTEBOOKS, PARAMS, REPOSITORY
 from lib.data import read_metadata
 
-LOCK = (REPOSITORY / "requirements.lock").read_text()
-PINS = {
-    canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", LOCK, flags=re.MULTILINE)
-}
+LOCK, GPU_LOCK = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-gpu.lock"))
+
+
+def entries(lock):
+    """What a lock says of each package: version, marker and hashes."""
+    return {entry for entry in re.split(r"\n(?=\S)", lock.strip()) if not entry.startswith("#")}
+
+
+def pins(lock):
+    return {canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", lock, flags=re.M)}
+
+
+PINS = pins(LOCK)
 README = (REPOSITORY / "README.md").read_text()
 CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text()
 
@@ -39,18 +48,52 @@ def test_the_lock_pins_every_direct_dependency_within_its_bounds():
         assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)]), requirement
 
 
-def test_every_pin_has_hashes_and_the_lock_names_no_index_and_no_folder():
-    entries = re.split(r"\n(?=\S)", LOCK.strip())
-    pins = [entry for entry in entries if not entry.startswith("#")]
-    assert len(pins) > len(PINS) / 2 and all("--hash=sha256:" in entry and "==" in entry for entry in pins)
-    assert not re.search(r"https?:|file:|-index|find-links|/", LOCK)
+@pytest.mark.parametrize("lock", [LOCK, GPU_LOCK])
+def test_every_pin_has_hashes_and_the_locks_name_no_index_and_no_folder(lock):
+    assert len(entries(lock)) > len(PINS) / 2
+    assert all("--hash=sha256:" in entry and "==" in entry for entry in entries(lock))
+    assert not re.search(r"https?:|file:|-index|find-links|/", lock)
 
 
-def test_conda_users_get_the_locked_environment_and_nothing_else():
-    environment = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
+def test_the_lock_for_gpus_is_the_other_one_and_the_cuda_that_tensorflow_asks_for():
+    assert entries(LOCK) < entries(GPU_LOCK)
+    wanted = [Requirement(text) for text in importlib.metadata.requires("tensorflow")]
+    cuda = [requirement for requirement in wanted if requirement.marker and "and-cuda" in str(requirement.marker)]
+    added = pins(GPU_LOCK).items() - PINS.items()
+    assert {name for name, _ in added} >= {canonicalize_name(requirement.name) for requirement in cuda}
+    assert all(name.startswith("nvidia-") for name, _ in added)
+    for requirement in cuda:
+        assert requirement.specifier.contains(pins(GPU_LOCK)[canonicalize_name(requirement.name)]), requirement
+
+
+@pytest.mark.parametrize("name, lock", [("environment", "requirements"), ("environment-gpu", "requirements-gpu")])
+def test_conda_users_get_the_locked_environment_and_nothing_else(name, lock):
+    environment = yaml.safe_load((REPOSITORY / f"{name}.yml").read_text())
     python, pip, by_pip = environment["dependencies"]
-    assert pip == "pip" and by_pip == {"pip": ["-r requirements.lock"]}
+    assert pip == "pip" and by_pip == {"pip": [f"-r {lock}.lock"]}
     assert SpecifierSet(python.removeprefix("python")) == pythons()
+    assert f"conda activate {environment['name']}" in (REPOSITORY / f"{name}.yml").read_text()
+
+
+@pytest.mark.parametrize(
+    "gpus, arguments, lock",
+    [
+        ("GPU 0: NVIDIA H100", [], "requirements-gpu.lock"),
+        ("GPU 0: NVIDIA H100", ["GPU=0"], "requirements.lock"),
+        ("No devices were found", [], "requirements.lock"),
+    ],
+)
+def test_make_takes_the_lock_with_cuda_where_there_is_a_gpu_and_nobody_refuses(tmp_path, gpus, arguments, lock):
+    for name, says in {"nvidia-smi": gpus, "uname": "Linux x86_64"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("Makefile", "requirements.lock", "requirements-gpu.lock"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "GPU"))}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    command = ["make", "--dry-run", "paper", *arguments]
+    plan = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert f"--require-hashes -r {lock} " in plan and plan.splitlines()[-1].strip().endswith("run_all.py paper")
 
 
 def test_makefile_takes_the_pythons_that_the_project_states():
@@ -150,7 +193,7 @@ def test_venv_is_made_anew_when_the_lock_says_something_else_and_only_then(tmp_p
 
     def make():
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        command = ["make", "--silent", ".venv/installed.lock", f"PYTHON={sys.executable}"]
+        command = ["make", "--silent", ".venv/installed.lock", "GPU=0", f"PYTHON={sys.executable}"]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
 
     lock.write_text("# nothing\n")
@@ -168,7 +211,7 @@ def test_venv_is_made_anew_when_the_lock_says_something_else_and_only_then(tmp_p
 def test_make_refuses_an_unfit_python_and_says_which_to_give(tmp_path):
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
     (tmp_path / "requirements.lock").write_text("# nothing\n")
-    result = subprocess.run(["make", "test", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True)
+    result = subprocess.run(["make", "test", "GPU=0", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode != 0
     assert "needed is 3.11 to 3.13" in result.stdout and not (tmp_path / ".venv").exists()
 
@@ -229,10 +272,6 @@ def readme_tree():
 
 def test_the_readme_has_at_most_200_lines():
     assert len(README.splitlines()) <= 200
-
-
-def test_readme_adds_cuda_to_the_locked_tensorflow():
-    assert re.findall(r'"tensorflow\[and-cuda\]==([\d.]+)"', README) == [PINS["tensorflow"]]
 
 
 def test_changes_shown_to_contributors_apply_and_give_studies_that_are_accepted(tmp_path):
