@@ -10,12 +10,9 @@ import shlex
 import sys
 import time
 from collections import Counter
-from functools import partial
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-
-from rich.text import Text
-from rich.tree import Tree
 
 from lib.config import (
     AXES,
@@ -34,6 +31,7 @@ from lib.config import (
     load_study,
     nearest,
     scenarios,
+    study_names,
     study_path,
 )
 from lib.engine import (
@@ -43,10 +41,12 @@ from lib.engine import (
     Freshness,
     Inputs,
     Interruption,
-    LastingConsole,
     NotebookError,
     Options,
+    Prospect,
     Run,
+    Standing,
+    agreed,
     carry_out,
     check_format,
     discard_output,
@@ -58,12 +58,21 @@ from lib.engine import (
     plan,
     provenance,
     select,
+    show_plan,
     standings,
     start_log,
-    workers,
+    working,
 )
 
-STATUSES = ("fresh", "stale", "missing")
+EXAMPLES = """examples:
+  python run_all.py demo                              the whole study on drawn images, about ten minutes
+  python run_all.py paper --dry-run                   what would be made, how long that takes, how much disk; no more
+  python run_all.py paper --data DIR --weights DIR    the full reproduction
+  python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
+                                                      a part of it, and what that needs
+  python run_all.py paper --scheduler tcp://HOST:8786 on the workers of a Dask cluster
+  python run_all.py --compare demo paper              what moved from one result to the other
+"""
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
 
@@ -103,35 +112,76 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     only, steps = _only(options.only, study), _steps(options.step)
     force = frozenset([options.force] if options.force else [])
     weights_dir = _weights(options, study, only)
-    if options.dry_run:
-        inputs = _inputs(options, study, paths, weights_dir, draw=False)
+    how = Options(
+        jobs=options.jobs,
+        per_gpu=options.per_gpu,
+        scheduler=options.scheduler,
+        force=force,
+        fail_fast=options.fail_fast,
+        dashboard=options.dashboard,
+        same_numbers=study.deterministic,
+    )
+
+    def look(inputs: Inputs) -> Look:
         planned = plan(study, name, inputs, notebooks)
         runs = select(planned, steps, only)
-        todo = _show_plan(runs, paths, name, force)
-        _show_estimate(todo, study, inputs, paths, options)
+        with working(f"checking {len(runs)} runs", plainly=not options.dry_run):
+            freshness = Freshness(paths.root)
+            standing = standings(runs, freshness, force)
+        todo = [run for run in runs if standing[run.id].status != "fresh"]
+        return Look(planned, runs, standing, freshness, Prospect(todo, _estimate(todo, study, inputs, paths), how))
+
+    if options.dry_run:
+        check_format(paths)
+        seen = look(_inputs(options, study, paths, weights_dir, only_look=True))
+        show_plan(seen.runs, seen.standing, name)
+        print("\n".join(seen.prospect.lines(paths.root)))
         return 0
     with locked(paths.root):
         start_log(paths.log)
         log.info("python run_all.py %s", shlex.join(arguments))
-        inputs = _inputs(options, study, paths, weights_dir, draw=True)
-        planned = plan(study, name, inputs, notebooks)
-        runs = select(planned, steps, only)
-        how = Options(
-            jobs=options.jobs,
-            per_gpu=options.per_gpu,
-            scheduler=options.scheduler,
-            force=force,
-            fail_fast=options.fail_fast,
-            dashboard=options.dashboard,
-            same_numbers=study.deterministic,
-        )
+        inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
+        seen = look(inputs)
+        for line in seen.prospect.lines(paths.root):
+            print(line, flush=True)
+            log.info("%s", line)
+        go_on, asked = agreed(seen.prospect, options.yes, lambda: _smaller(seen.prospect, study, inputs))
+        if not go_on:
+            print("nothing was started")
+            return 2
+        if not inputs.data.is_dir():
+            inputs = _inputs(options, study, paths, weights_dir)  # now the images are downloaded
+            asked = True
+        if asked:  # while somebody thought, files may have changed
+            seen = look(inputs)
+        seen.freshness.save_external()
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
-        expected = partial(_expected_seconds, study=study, inputs=inputs, paths=paths)
-        results = carry_out(runs, planned, left_out(study), paths.root, how, facts, interruption, expected)
+        results = carry_out(
+            seen.runs,
+            seen.standing,
+            seen.planned,
+            left_out(study),
+            paths.root,
+            how,
+            facts,
+            interruption,
+            seen.prospect.forecast(),
+        )
         if not interruption.noted and any(result.status == "done" for result in results.values()):
-            provenance.write_crate(planned, paths.root, study.title, facts)
-        return _summarise(runs, results, paths, options, time.monotonic() - started, interruption)
+            provenance.write_crate(seen.planned, paths.root, study.title, facts)
+        return _summarise(seen.runs, results, paths, options, time.monotonic() - started, interruption)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The plan of a study, how its runs stand, and what they will take."""
+
+    planned: list[Run]
+    runs: list[Run]
+    standing: dict[str, Standing]
+    freshness: Freshness
+    prospect: Prospect
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -151,7 +201,11 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="run_all.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="run_all.py",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
@@ -168,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--scheduler", default="", metavar="ADDR", help="an existing Dask cluster, instead of a local one")
     add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
     add("--dry-run", action="store_true", help="show the plan: fresh, stale (what changed) or missing; start nothing")
+    add("--yes", action="store_true", help="start what takes long without a GPU, and do not ask")
     add(
         "--force",
         nargs="?",
@@ -265,12 +320,16 @@ def _weights(options: argparse.Namespace, study: Study, only: dict[str, list[str
 
 
 def _inputs(
-    options: argparse.Namespace, study: Study, paths: StudyPaths, weights_dir: Path | None, draw: bool
+    options: argparse.Namespace, study: Study, paths: StudyPaths, weights_dir: Path | None, only_look: bool = False
 ) -> Inputs:
-    """What the study reads from outside, checked before anything starts; a demo's images are drawn now."""
+    """What the study reads from outside, checked before anything starts; a demo's images are drawn now.
+
+    Args:
+        only_look: draw nothing and ask no host: what is not there yet is named by where it will lie.
+    """
     if study.synthetic and not options.data:
         folder, external = paths.demo_data, _external(options, study)
-        if draw:
+        if not only_look:
             from lib.data import demo, demo_external
 
             drawn = (study.demo_images, study.demo_size, study.demo_seed)
@@ -280,12 +339,16 @@ def _inputs(
         # before the first run there is nothing to look at
         return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir, external or paths.demo_external)
     # here: Dask's workers import this file too, and need no image library
-    from lib.data import DataError, check_folder, find_folder, read_metadata
+    from lib.data import DataError, check_folder, downloaded, find_folder, given_folder, read_metadata
 
     metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
     try:
-        data = find_folder(options.data)
-        check_folder(data)
+        earlier = downloaded() if only_look and not given_folder(options.data) else None
+        if not only_look or earlier or given_folder(options.data):
+            data = find_folder(str(earlier or options.data))
+            check_folder(data)
+        else:
+            data = paths.root / "not downloaded yet"
         if metadata != Path():
             read_metadata(metadata)
     except DataError as error:
@@ -315,52 +378,33 @@ def _external(options: argparse.Namespace, study: Study) -> Path | None:
     return folder
 
 
-def _show_plan(runs: list[Run], paths: StudyPaths, name: str, force: frozenset[str]) -> list[Run]:
-    """Print how every run stands; returns those that have to be made."""
-    check_format(paths)
-    standing = standings(runs, Freshness(paths.root), force)
-    total = Counter(one.status for one in standing.values())
-    summary = ", ".join(f"{total[status]} {status}" for status in STATUSES)
-    tree = Tree(Text(f"{name}: {len(runs)} runs: {summary}"))
-    for step in dict.fromkeys(run.step for run in runs):
-        mine = [run for run in runs if run.step == step]
-        counts = Counter(standing[run.id].status for run in mine)
-        counted = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-        branch = tree.add(Text(f"{step}: {counted}"))
-        for run in mine:
-            changes = standing[run.id].changes
-            branch.add(Text(f"{run.id}: {standing[run.id].status}" + (f" ({'; '.join(changes)})" if changes else "")))
-    LastingConsole(width=10_000).print(tree)  # a terminal wraps what is long; a pipe must not lose it
-    return [run for run in runs if standing[run.id].status != "fresh"]
-
-
-def _show_estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths, options) -> None:
-    """Print how long the runs will take at most, and their disk."""
+def _estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths | None) -> estimate.Estimate | None:
+    """What the runs will take; None where no rates are known."""
     measured = estimate.rates()
-    if not runs or not measured:
-        return
-    jobs = options.jobs or max(1, len(workers.visible_gpus()) * options.per_gpu or workers.default_jobs())
-    total = estimate.estimate(runs, study, _count_files(study, inputs), measured, paths, jobs)
-    steps = ", ".join(f"{step} {duration(seconds)}" for step, seconds in total.of_step.items())
-    print(f"at most about {duration(total.wall)} with {jobs} at once, {total.disk / 1e9:.1f} GB: {steps}")
-    print(f"by rates measured on {total.machine}; runs that were made here before, by how long they took")
-    if workers.visible_gpus() and not total.gpu:
-        print("that machine had no GPU; for this one's rates: python tests/benchmarks/gpu.py")
-    for name, stand_in in total.assumed.items():
-        print(f"{name} has not been measured: taken to be as slow as {stand_in}")
+    return estimate.estimate(runs, study, _count_files(study, inputs), measured, paths) if measured else None
 
 
-def _expected_seconds(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths) -> dict[str, float]:
-    """Seconds that runs will take at most, by their ids; empty where no rates are known."""
-    measured = estimate.rates()
-    return estimate.estimate(runs, study, _count_files(study, inputs), measured, paths).of_run if measured else {}
+def _smaller(prospect: Prospect, study: Study, inputs: Inputs) -> dict[str, float]:
+    """The studies in params/ that take less than this one, with their seconds from the beginning."""
+    found = {}
+    for name in study_names():
+        other = load_study(name)
+        if other == study:
+            continue
+        runs = plan(other, name, inputs)
+        seconds = Prospect(runs, _estimate(runs, other, inputs, None), prospect.options).seconds
+        if seconds < prospect.seconds:
+            found[name] = seconds
+    return found
 
 
 def _count_files(study: Study, inputs: Inputs) -> int:
-    if study.synthetic and not inputs.data.is_dir():  # a demo set that is not drawn yet
+    if study.synthetic:
         return study.demo_images * len(CLASSES)
-    from lib.data import check_folder
+    from lib.data import KAGGLE_FILES, check_folder
 
+    if not inputs.data.is_dir():  # the public set is not downloaded yet
+        return KAGGLE_FILES
     return len(check_folder(inputs.data).files)
 
 

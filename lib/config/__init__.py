@@ -15,7 +15,17 @@ from lib.config.paper import (
     scenarios,
     text_numbers,
 )
-from lib.config.params import AXES, PHASES, PREPROCESSING, PROTOCOLS, Study, load_study, matches, study_path
+from lib.config.params import (
+    AXES,
+    PHASES,
+    PREPROCESSING,
+    PROTOCOLS,
+    Study,
+    load_study,
+    matches,
+    study_names,
+    study_path,
+)
 from lib.config.paths import (
     CLAIMS,
     DEFAULT_VARIANT,
@@ -94,6 +104,7 @@ __all__ = [
     "run_record",
     "run_weights",
     "scenarios",
+    "study_names",
     "study_path",
     "text_numbers",
     "validated",

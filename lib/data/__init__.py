@@ -4,7 +4,18 @@ from lib.data import demo, demo_external, preprocess
 from lib.data.by_hand import side_by_side
 from lib.data.duplicates import turned
 from lib.data.external import LEFT_OUT, external_images, read_external
-from lib.data.folder import DataError, UnreadableImage, check_external, check_folder, decode, find_folder, lacking
+from lib.data.folder import (
+    KAGGLE_FILES,
+    DataError,
+    UnreadableImage,
+    check_external,
+    check_folder,
+    decode,
+    downloaded,
+    find_folder,
+    given_folder,
+    lacking,
+)
 from lib.data.index import DIAGNOSIS_CLASSES, build_index, isic_id, read_metadata, thumbnail
 from lib.data.pool import POOLS, examples, pool_views
 from lib.data.predictions import (
@@ -23,6 +34,7 @@ from lib.data.threads import map_in_threads
 __all__ = [
     "DESCRIPTION",
     "FOLDS",
+    "KAGGLE_FILES",
     "LEFT_OUT",
     "NO_PART",
     "POOLS",
@@ -46,8 +58,10 @@ __all__ = [
     "decode",
     "demo",
     "demo_external",
+    "downloaded",
     "external_images",
     "find_folder",
+    "given_folder",
     "isic_id",
     "lacking",
     "map_in_threads",

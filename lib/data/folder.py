@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from lib.config import CLASSES, Scenario, nearest
 
 KAGGLE = "nodoubttome/skin-cancer9-classesisic"  # the set the paper used, on kaggle.com/datasets
+KAGGLE_FILES = 2357  # images in it
 PARTS = ("Train", "Test")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
@@ -73,7 +74,7 @@ def find_folder(data: str = "") -> Path:
     Raises:
         DataError: no such folder, nothing like the data set in it, or the download failed.
     """
-    if given := data or os.environ.get("SKINCAS_DATA", ""):
+    if given := given_folder(data):
         name = "--data" if data else "$SKINCAS_DATA"
         folder = Path(given).expanduser()
         if not folder.is_dir():
@@ -90,6 +91,23 @@ def find_folder(data: str = "") -> Path:
         if depth < 3:
             waiting.extend((path, depth + 1) for path in folders[:100])
     raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
+
+
+def given_folder(data: str = "") -> str:
+    """The folder that is named, by `data` or by $SKINCAS_DATA; "" where the data set is to be downloaded."""
+    return data or os.environ.get("SKINCAS_DATA", "")
+
+
+def downloaded() -> Path | None:
+    """Where an earlier download lies, the newest; None where there is none. No host is asked."""
+    from kagglehub.cache import Cache, get_cached_path
+    from kagglehub.handle import DatasetHandle
+
+    owner, name = KAGGLE.split("/")
+    versions = Path(get_cached_path(DatasetHandle(owner, name))) / "versions"
+    numbers = sorted((int(path.name) for path in versions.glob("*") if path.name.isdecimal()), reverse=True)
+    found = (Cache().load_from_cache(DatasetHandle(owner, name, number)) for number in numbers)
+    return next((Path(path) for path in found if path), None)
 
 
 def check_folder(folder: Path) -> Layout:

@@ -3,13 +3,14 @@
 # not here: attempts and kernel, which need papermill and are imported by workers alone
 
 from lib.engine import estimate, provenance, workers
+from lib.engine.announcement import Prospect, agreed, show_plan
 from lib.engine.code import CodeError, Library
-from lib.engine.execution import carry_out, standings
+from lib.engine.execution import Standing, carry_out, standings
 from lib.engine.freshness import FORMAT, Freshness, outputs_of
 from lib.engine.interruption import Interruption
 from lib.engine.locks import CalledOff, FolderError, check_format, locked
 from lib.engine.planning import Inputs, NotebookError, Run, declared_parameters, left_out, plan, select
-from lib.engine.progress import LastingConsole, discard_output, duration, log, start_log
+from lib.engine.progress import discard_output, duration, log, start_log, working
 from lib.engine.provenance import hardware
 from lib.engine.results import Result
 from lib.engine.workers import ClusterError, Options
@@ -23,12 +24,14 @@ __all__ = [
     "Freshness",
     "Inputs",
     "Interruption",
-    "LastingConsole",
     "Library",
     "NotebookError",
     "Options",
+    "Prospect",
     "Result",
     "Run",
+    "Standing",
+    "agreed",
     "carry_out",
     "check_format",
     "declared_parameters",
@@ -43,7 +46,9 @@ __all__ = [
     "plan",
     "provenance",
     "select",
+    "show_plan",
     "standings",
     "start_log",
     "workers",
+    "working",
 ]

@@ -17,12 +17,11 @@ NOTEBOOK_BYTES = 4e5  # an executed notebook and its page, with figures
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a study takes at most (early stopping makes it less).
+    """What a study takes.
 
     Attributes:
-        of_run: seconds of each run by its id; `of_step` their sums by step.
-        wall: seconds with `jobs` notebooks at once. Rates of a machine without a GPU are those of all its cores,
-            which notebooks side by side share: there only runs that were made before, side by side, count less.
+        of_run: seconds of each run by its id; `of_step` their sums by step. How long they take side by side:
+            lib.engine.forecast.
         disk: bytes of all results.
         machine: where the rates were measured.
         gpu: whether that machine had one.
@@ -31,7 +30,6 @@ class Estimate:
 
     of_run: dict[str, float]
     of_step: dict[str, float]
-    wall: float
     disk: float
     machine: str
     gpu: bool
@@ -54,7 +52,6 @@ def estimate(
     files: int,
     measured: dict[str, Any],
     paths: StudyPaths | None = None,
-    jobs: int = 1,
 ) -> Estimate:
     """Estimate what `runs` take.
 
@@ -65,7 +62,7 @@ def estimate(
     """
     of_run: dict[str, float] = {}
     of_step: dict[str, float] = {}
-    disk, wall, assumed = 0.0, 0.0, {}
+    disk, assumed = 0.0, {}
     networks = measured["backbones"]
     slowest = max(networks, key=lambda name: networks[name]["multiply_adds"])
     for run in runs:
@@ -77,6 +74,5 @@ def estimate(
         stamp = read_json(paths.stamp(run.id)) if paths else None
         of_run[run.id] = seconds = stamp["seconds"] if stamp else measured["start"] + seconds
         of_step[run.step] = of_step.get(run.step, 0.0) + seconds
-        wall += seconds / jobs if stamp or measured["gpu"] else seconds
         disk += NOTEBOOK_BYTES + size
-    return Estimate(of_run, of_step, wall, disk, measured["machine"], measured["gpu"], assumed)
+    return Estimate(of_run, of_step, disk, measured["machine"], measured["gpu"], assumed)

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from lib.config import REPOSITORY, StudyPaths, chosen_backend
+from lib.engine.forecast import Forecast
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
 from lib.engine.locks import remove_leftovers
@@ -36,10 +37,11 @@ from lib.engine.workers import (
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands before anything starts, and what changed where it is stale."""
+    """How a run stands before anything starts, what changed where it is stale, and what decides it now."""
 
     status: Literal["fresh", "stale", "missing"]
     changes: tuple[str, ...] = ()
+    described: dict[str, Any] = field(default_factory=dict)
 
     @property
     def gives_other_numbers(self) -> bool:
@@ -52,9 +54,10 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
     """How every run stands. A fresh run whose inputs are about to be made again counts as stale, with that as cause."""
     standing: dict[str, Standing] = {}
     for run in runs:
-        changes = freshness.changes(run)
+        described = freshness.describe(run)
+        changes = freshness.changes(run, described)
         if changes is None:
-            standing[run.id] = Standing("missing")
+            standing[run.id] = Standing("missing", described=described)
             continue
         if force & {"all", run.step}:
             changes = ["--force", *changes]
@@ -62,55 +65,61 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
         if not changes and before:
             more = f" and {len(before) - 1} more" if len(before) > 1 else ""
             changes = [f"{before[0]}{more} will be made again first"]
-        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes))
+        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described)
     return standing
 
 
 def carry_out(
     runs: list[Run],
+    standing: dict[str, Standing],
     planned: list[Run],
     skipped: list[dict[str, Any]],
     root: Path,
     options: Options,
     facts: dict[str, Any],
     interruption: Interruption,
-    expected: Callable[[list[Run]], dict[str, float]] = lambda runs: {},
+    forecast: Forecast | None = None,
 ) -> dict[str, Result]:
     """Make every run that is not fresh, write state.json, then the runs that come last.
 
     Args:
         runs: those to carry out, each after what it waits for.
+        standing: how these stand.
         planned: the whole study, of which `runs` may be a part.
         skipped: cells that the study leaves out, for state.json.
         facts: for the provenance of each run.
         interruption: once noted, everything is called off.
-        expected: gives the seconds that runs will take, by their ids.
+        forecast: of those that are not fresh.
 
     Returns:
         How each run ended, by its id.
     """
     paths = StudyPaths(root)
-    freshness = Freshness(root)
-    standing = standings(runs, freshness, options.force)
-    described = {run.id: freshness.describe(run) for run in runs if standing[run.id].status != "fresh"}
-    freshness.save_external()
-    first = [run for run in runs if not run.declared.last]
-    results = {run.id: Result("fresh") for run in first if standing[run.id].status == "fresh"}
-    todo = [run for run in first if run.id not in results]
-    with interruption.in_order(), ExitStack() as stack:
-        workers = cache(lambda: stack.enter_context(cluster(options)))  # started once something has to be run
+    results = {run.id: Result("fresh") for run in runs if standing[run.id].status == "fresh" and not run.declared.last}
+    todo = [run for run in runs if not run.declared.last and run.id not in results]
+    last = [run for run in runs if run.declared.last]
+    made = sum(standing[run.id].status != "fresh" for run in runs)
+    with interruption.in_order(), View(made, forecast) as view, ExitStack() as stack:
+
+        @cache  # started once something has to be run
+        def workers() -> Pool:
+            view.doing = "starting the workers"
+            pool = stack.enter_context(cluster(options))
+            if options.dashboard:
+                view.announce(f"dashboard: {pool.client.dashboard_link}")
+            return pool
 
         def make(some: list[Run], described: dict[str, dict], before: dict[str, Result]) -> dict[str, Result]:
             batch = _Batch(workers(), some, described, before, root, options, facts)
-            return batch.carry_out(expected(some), interruption)
+            return batch.carry_out(view, interruption)
 
         if todo:
             remove_leftovers(paths)
-            results |= make(todo, described, results)
+            results |= make(todo, {run.id: standing[run.id].described for run in todo}, results)
         write_state(planned, skipped, results, paths)
-        for run in (run for run in runs if run.declared.last):
+        for run in last:
             if interruption.noted or (options.fail_fast and any(not result.well for result in results.values())):
-                results[run.id] = Result("cancelled")
+                results[run.id] = Result("not started")
                 continue
             freshness = Freshness(root)  # what it reads has just been written
             now = {run.id: freshness.describe(run)}
@@ -118,6 +127,7 @@ def carry_out(
                 results[run.id] = Result("fresh")
             else:
                 results |= make([run], now, {})  # whatever failed
+        view.doing = "ending the workers"
     return results
 
 
@@ -142,34 +152,34 @@ class _Batch:
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         self.offered = {name for worker in workers for name in worker["resources"]}
 
-    def carry_out(self, expected: dict[str, float], interruption: Interruption) -> dict[str, Result]:
-        """Carry the runs out and show how they go; what was called off is `cancelled`."""
-        with View(dict.fromkeys(self.runs, 0.0) | expected, self.pool.jobs) as view:
-            if self.options.dashboard:
-                view.announce(f"dashboard: {self.client.dashboard_link}")
-            self.client.subscribe_topic(self.topic, lambda event: view.update(**event[1]))
-            for run in self.runs.values():
-                self._submit(run)
-            told = ""
-            while self._waiting() and not interruption.noted:
-                try:
-                    name, future = self.ended.get(timeout=0.5)
-                except queue.Empty:
-                    lost = self.pool.replace_lost_workers()
-                    if lost and lost != told:
-                        view.announce(lost)
-                    told = lost
-                    continue
-                if future is not self.futures[name] or name in self.results or not (result := self._result(name)):
-                    continue
-                self.results[name] = result
-                view.ended(name, result)
-                if self.options.fail_fast and result.status == "failed":
-                    break
-            if waiting := self._waiting():
-                self.results |= dict.fromkeys(waiting, Result("cancelled"))
-                self.client.cancel(list(self.futures.values()), force=True)
-            self.client.unsubscribe_topic(self.topic)
+    def carry_out(self, view: View, interruption: Interruption) -> dict[str, Result]:
+        """Carry the runs out and show how they go; what is called off is `cancelled`, or `not started`."""
+        self.client.subscribe_topic(self.topic, lambda event: view.update(**event[1]))
+        for run in self.runs.values():
+            self._submit(run)
+        told = ""
+        while self._waiting() and not interruption.noted:
+            try:
+                name, future = self.ended.get(timeout=0.5)
+            except queue.Empty:
+                view.set_slots(self.pool.slots())
+                lost = self.pool.replace_lost_workers()
+                if lost and lost != told:
+                    view.announce(lost)
+                told = lost
+                continue
+            if future is not self.futures[name] or name in self.results or not (result := self._result(name)):
+                continue
+            self.results[name] = result
+            view.ended(name, result)
+            if self.options.fail_fast and result.status == "failed":
+                break
+        if waiting := self._waiting():
+            running = view.running
+            view.call_off("ending what runs")
+            self.results |= {name: Result("cancelled" if name in running else "not started") for name in waiting}
+            self.client.cancel(list(self.futures.values()), force=True)
+        self.client.unsubscribe_topic(self.topic)
         return self.results
 
     def _waiting(self) -> list[str]:

@@ -1,20 +1,24 @@
 """What a reader sees while a study runs: live in a terminal, as plain lines elsewhere; the log gets it all."""
 
 import logging
+import math
 import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from lib.config import duration
+from lib.engine.forecast import Forecast, Slots
 from lib.engine.results import Result
 
 log = logging.getLogger("skincas")
@@ -34,6 +38,19 @@ def start_log(path: Path) -> None:
     log.propagate = False
 
 
+@contextmanager
+def working(text: str, plainly: bool = True) -> Iterator[None]:
+    """Show what is done before any notebook runs; `plainly`: where there is no terminal, too."""
+    console = LastingConsole()
+    if console.is_terminal:
+        with console.status(Text(text)):
+            yield
+    else:
+        if plainly:
+            console.print(Text(text))
+        yield
+
+
 class LastingConsole(Console):
     """A console that goes quiet where its reader has gone (`| head`), instead of ending the study."""
 
@@ -48,29 +65,23 @@ def discard_output() -> None:
 
 
 class View:
-    """Shows the runs of one call: how many are done, what runs, what failed, how long it will take.
+    """Shows the runs of one call: how many are over, what runs, what failed, how long is left.
 
     Args:
-        expected: run -> seconds it is expected to take, for every run that has to be made.
-        jobs: notebooks at once.
+        total: runs that have to be made, the report among them.
+        forecast: of these runs; None where no rates are known.
     """
 
-    def __init__(self, expected: dict[str, float], jobs: int, console: Console | None = None):
+    def __init__(self, total: int, forecast: Forecast | None = None, console: Console | None = None):
         self.console = console or LastingConsole()
-        self.jobs = max(1, jobs)
-        self.expected = dict(expected)
-        self.done = self.failed = 0
-        self.total = len(expected)
+        self.total, self.forecast = total, forecast
+        self.ended_well = self.failed = 0
+        self.doing = ""  # instead of the runs, while none runs
         self._running: dict[str, dict[str, Any]] = {}
+        self._over: set[str] = set()
         self._lock = threading.Lock()
         self._printed_at = 0.0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
-        )
-        self._task = self._bar.add_task("runs", total=self.total, left="")
+        self._left = (-math.inf, "")  # when it was last asked for, and what was said
         self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "View":
@@ -82,10 +93,31 @@ class View:
         if self.console.is_terminal:
             self._live.stop()
 
+    @property
+    def running(self) -> list[str]:
+        """The runs that have started and are not over."""
+        with self._lock:
+            return list(self._running)
+
+    def call_off(self, text: str) -> None:
+        """Show no run any more, and what is done instead."""
+        with self._lock:
+            self._over |= self._running.keys()
+            self._running.clear()
+            self.doing = text
+            log.info("%s", text)
+            if not self.console.is_terminal:
+                self._print(text)
+
+    def set_slots(self, slots: Slots | None) -> None:
+        """Workers of a cluster came or went."""
+        if self.forecast and slots:
+            self.forecast.slots = slots
+
     def update(self, run_id: str, **news: Any) -> None:
         """A running notebook says which cell it is in, or the last line that it printed."""
         with self._lock:
-            if run_id not in self.expected:  # it has ended; its last words came late
+            if run_id in self._over:  # its last words came late
                 return
             entry = self._running.get(run_id)
             if entry is None:
@@ -108,10 +140,14 @@ class View:
     def ended(self, run_id: str, result: Result) -> None:
         """A run is over."""
         with self._lock:
-            self._running.pop(run_id, None)
+            entry = self._running.pop(run_id, None)
+            self._over.add(run_id)
             status = result.status
-            self.expected.pop(run_id, None)
-            self.done += status in ("done", "fresh")
+            if self.forecast:
+                told = entry and status == "done" and result.attempts == 1
+                self.forecast.ended(run_id, time.monotonic() - entry["since"] if told else None)
+            self._left = (-math.inf, "")
+            self.ended_well += status in ("done", "fresh")
             self.failed += status in ("failed", "not run")
             text = {
                 "done": f"{run_id}: done in {duration(result.seconds)}",
@@ -121,8 +157,9 @@ class View:
                 "cancelled": f"{run_id}: called off",
             }[status]
             (log.error if status == "failed" else log.info)("%s", text)
+            over = self.ended_well + self.failed
             if status in ("failed", "not run") or not self.console.is_terminal:
-                self._print(text if self.console.is_terminal else f"[{self.done + self.failed}/{self.total}] {text}")
+                self._print(text if self.console.is_terminal else f"[{over}/{self.total}] {text}")
 
     def announce(self, text: str) -> None:
         """A line of its own, in the log too."""
@@ -133,25 +170,51 @@ class View:
     def _print(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)
 
-    def _left(self) -> float:
+    def _time_left(self) -> str:
+        """`, about 5 min left`; asked for once a second at most, since a large study has many runs to play forward."""
         now = time.monotonic()
-        spent = sum(min(now - running["since"], self.expected.get(name, 0)) for name, running in self._running.items())
-        return max(0.0, sum(self.expected.values()) - spent) / self.jobs
+        if self.forecast and now - self._left[0] >= 1:
+            running = {name: now - entry["since"] for name, entry in self._running.items()}
+            self._left = (now, f", about {duration(self.forecast.left(running))} left")
+        return self._left[1]
 
     def _summary(self) -> str:
-        left = f", about {duration(self._left())} left" if any(self.expected.values()) else ""
-        return f"{self.done} of {self.total} runs done, {len(self._running)} running, {self.failed} failed{left}"
+        if self.doing and not self._running:
+            return f"{self.ended_well + self.failed} of {self.total} runs, {self.doing}"
+        failed = f", {self.failed} failed" if self.failed else ""
+        over = f"{self.ended_well + self.failed} of {self.total} runs{failed}"
+        return f"{over}, {len(self._running)} running{self._time_left()}"
 
     def _render(self) -> Group:
         with self._lock:
-            self._bar.update(self._task, completed=self.done + self.failed, description="", left=self._summary())
-            table = Table.grid(padding=(0, 2))
-            for name, running in self._running.items():
-                since = duration(time.monotonic() - running["since"])
-                table.add_row(
-                    Text(name, style="bold"), Text(since), Text(_where(running), overflow="ellipsis", no_wrap=True)
-                )
-            return Group(table, self._bar)
+            # a terminal writes ^C behind the last line: were that full, the screen would move and a row stay behind
+            width = max(20, self.console.width - 4)
+            names = 2 * len(self._running) >= self.console.height - 3
+            lines = [line for name, entry in self._running.items() for line in _rows(name, entry, width, one=names)]
+            summary = self._summary()
+            over = self.ended_well + self.failed
+            bar = ProgressBar(self.total, over, width=max(4, width - len(summary) - 2))
+            last = Table.grid(padding=(0, 2, 0, 0))
+            last.add_row(bar, Text(summary, no_wrap=True, overflow="ellipsis"))
+            return Group(*lines, last)
+
+
+def _rows(name: str, running: dict[str, Any], width: int, one: bool) -> list[Text]:
+    """A run in two rows, its name and what it does, or in one where many run."""
+    since = duration(time.monotonic() - running["since"])
+    if one:
+        title = f"{cut(name, max(12, width - 56))}  {since}  "
+        return [Text(title + cut(running.get("line") or _where(running), width - len(title)), no_wrap=True)]
+    title = Text(cut(name, width - len(since) - 2), style="bold", no_wrap=True)
+    return [title.append(f"  {since}", style="not bold"), Text(cut(f"  {_where(running)}", width), no_wrap=True)]
+
+
+def cut(text: str, width: int) -> str:
+    """A text that is too long without its middle: what a line begins with and what it ends with matters."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 3
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
 
 
 def _where(running: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from lib.config import StudyPaths, read_json, write_json
 from lib.engine.planning import Run
 
-Status = Literal["done", "fresh", "failed", "not run", "cancelled"]
+Status = Literal["done", "fresh", "failed", "not run", "cancelled", "not started"]
 ENTRY = {"status": "", "cause": "", "error": "", "notebook": "", "seconds": 0.0}  # of state.json
 
 
@@ -18,7 +18,7 @@ class Result:
         seconds, peak_memory: of its notebook; bytes.
         error, cell: of a failure, with the number of the code cell, 0 where it was in none.
         killed: the kernel, or its worker, died.
-        cause: why a run was not started.
+        cause: why a run could not start. One that was called off before it did is "not started".
     """
 
     status: Status
@@ -48,6 +48,12 @@ def blocked(run: Run, results: dict[str, Result]) -> str:
     return causes[summed[0]] if summed and all(name in causes for name in summed) else ""
 
 
+def _why_not(result: Result | None) -> str:
+    if result is None:
+        return "not asked for"
+    return "not started" if result.status == "not started" else "called off"
+
+
 def write_state(
     planned: list[Run], skipped: list[dict[str, Any]], results: dict[str, Result], paths: StudyPaths
 ) -> None:
@@ -65,12 +71,12 @@ def write_state(
         entry = {"step": run.step, "axes": run.axes} | ENTRY
         if result and result.status in ("failed", "not run"):
             entry |= dict(status=result.status, cause=result.cause, error=result.error, seconds=result.seconds)
-        elif stamp and (result is None or result.status != "cancelled"):
+        elif stamp and (result is None or result.status not in ("cancelled", "not started")):
             entry |= dict(status="done", seconds=stamp["seconds"])
         elif result is None and before.get(run.id, {}).get("status") == "failed":
             entry |= {key: before[run.id][key] for key in ("status", "cause", "error", "seconds")}
         else:
-            entry |= dict(status="not run", cause="called off" if result else "not asked for")
+            entry |= dict(status="not run", cause=_why_not(result))
         executed = paths.executed(run.id)
         if executed.is_file():
             entry["notebook"] = executed.relative_to(paths.root).as_posix()

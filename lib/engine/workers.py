@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lib.engine.forecast import BOTH, Slots
 from lib.engine.provenance import gpus
 
 GIB = 2**30
@@ -34,14 +35,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Pool:
-    """Workers to send runs to: a Dask client, how many notebooks run at once, and the cluster if it is our own."""
+    """Workers to send runs to: a Dask client, and of a cluster of our own itself and how many notebooks it takes."""
 
     client: Any
-    jobs: int
+    jobs: int = 0
     local: Any = None
 
+    def slots(self) -> Slots | None:
+        """What may run at once on a cluster, whose workers come and go; None for one of our own, which stays."""
+        return None if self.local else [BOTH] * sum(self.client.nthreads().values())
+
     def replace_lost_workers(self) -> str:
-        """Replace workers of our own that died while they were starting; what to tell where a cluster has none left."""
+        """Replace workers of our own that died while they were starting; what to tell where a cluster has none."""
         if self.local:
             lost = [
                 name for name, nanny in list(self.local.workers.items()) if nanny.status.name in ("closed", "failed")
@@ -51,7 +56,9 @@ class Pool:
             if lost:
                 self.local.scale(len(self.local.worker_spec))
         elif not self.client.scheduler_info(n_workers=-1)["workers"]:
-            return "the cluster has no worker left; waiting for one"
+            return (
+                f"the cluster has no worker; waiting for one: dask worker {self.client.scheduler.address} --nthreads 1"
+            )
         return ""
 
 
@@ -60,7 +67,7 @@ def cluster(options: Options) -> Iterator[Pool]:
     """Dask workers: those of the given scheduler, or some on this machine that end with the context.
 
     Raises:
-        ClusterError: no scheduler answers at the address, or it has no worker.
+        ClusterError: no scheduler answers at the address.
     """
     import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
@@ -80,12 +87,7 @@ def cluster(options: Options) -> Iterator[Pool]:
                 f"no Dask scheduler answers at {options.scheduler!r} ({error}); start one with `dask scheduler`"
             ) from error
         with client:
-            threads = sum(client.nthreads().values())
-            if not threads:
-                raise ClusterError(
-                    f"the scheduler at {options.scheduler!r} has no worker; start some: `dask worker ADDR`"
-                )
-            yield Pool(client, threads)
+            yield Pool(client)
         return
     workers = {
         i: {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker}}
@@ -119,6 +121,15 @@ def local_workers(options: Options) -> list[dict[str, Any]]:
         env = common["env"] | {"CUDA_VISIBLE_DEVICES": "-1"}
         workers.append(common | {"resources": {"light": 1}, "env": env})
     return workers
+
+
+def slots(options: Options) -> Slots:
+    """What each notebook that runs at once may be. Without GPUs no more count than there are cores, which they share;
+    of a cluster nothing is known before it is asked, so one worker counts."""
+    if options.scheduler:
+        return [BOTH]
+    offered = [frozenset(worker["resources"]) for worker in local_workers(options)]
+    return offered if visible_gpus() else offered[: cores()]
 
 
 def heavy_workers(options: Options) -> int:
