@@ -64,14 +64,17 @@ from lib.engine import (
     working,
 )
 
+SAID = {"cancelled": "called off"}
 EXAMPLES = """examples:
-  python run_all.py demo                              the whole study on drawn images, about ten minutes
-  python run_all.py paper --dry-run                   what would be made, how long that takes, how much disk; no more
-  python run_all.py paper --data DIR --weights DIR    the full reproduction
+  python run_all.py demo                         the whole study on drawn images, about ten minutes
+  python run_all.py paper --dry-run              what would be made, how long it takes, how much disk; starts nothing
+  python run_all.py paper --data DIR             the full reproduction
   python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
-                                                      a part of it, and what that needs
-  python run_all.py paper --scheduler tcp://HOST:8786 on the workers of a Dask cluster
-  python run_all.py --compare demo paper              what moved from one result to the other
+                                                 a part of it, with all that this part needs
+  python run_all.py paper --scheduler tcp://HOST:8786
+                                                 on the workers of a Dask cluster; under Slurm: sbatch slurm.sh paper
+  python run_all.py --compare demo mobilenet_cpu
+                                                 what moved from one result to the other
 """
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
@@ -410,7 +413,9 @@ def _count_files(study: Study, inputs: Inputs) -> int:
 
 def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interruption) -> int:
     counts = Counter(result.status for result in results.values())
-    lines = [f"{', '.join(f'{count} {status}' for status, count in counts.items())} in {duration(seconds)}"]
+    lines = [
+        f"{', '.join(f'{count} {SAID.get(status, status)}' for status, count in counts.items())} in {duration(seconds)}"
+    ]
     ended = [(run, results[run.id]) for run in runs if run.id in results]
     for run, result in ended:
         if result.status != "failed":

@@ -2,9 +2,12 @@
 
 import json
 import os
+import pty
+import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +20,9 @@ from rocrate.rocrate import ROCrate
 
 import run_all
 from lib.config import CLASSES, NOTEBOOKS, REPOSITORY, STEPS
+from lib.data import downloaded
+from lib.data.folder import KAGGLE
+from lib.engine import announcement
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -129,13 +135,16 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
 def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_on(data, tmp_path, number):
     root = tmp_path / "results"
     waiting = os.environ | {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "wait"}
-    flags = ("--step", "features", "--jobs", "2")
+    flags = ("--step", "train", "--jobs", "2")
     with subprocess.Popen(
         command(data, root, *flags), env=waiting, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         while process.poll() is None and not (root / "waits").exists():
             time.sleep(0.05)
-        while not (root / "stamps/features-native-MobileNetV2.json").exists() and process.poll() is None:
+        while (
+            not (root / "stamps/train-clean-native-nine_classes-MobileNetV2-seed0.json").exists()
+            and process.poll() is None
+        ):
             time.sleep(0.05)
         below = psutil.Process(process.pid).children(recursive=True)
         if number == signal.SIGINT:
@@ -144,11 +153,11 @@ def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_
             process.send_signal(number)
         said, _ = process.communicate()
     assert process.returncode == 130, said
-    assert "interrupted; what has finished is kept" in said
+    assert "interrupted; what has finished is kept" in said and "4 done, 1 called off, 2 not started in" in said
     psutil.wait_procs(below, timeout=300)
     assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     rest = run(data, root, *flags)
-    assert rest.returncode == 0 and "3 fresh, 1 done" in rest.stdout, rest.stdout
+    assert rest.returncode == 0 and "4 fresh, 3 done" in rest.stdout, rest.stdout
 
 
 @pytest.mark.slow
@@ -279,6 +288,94 @@ def test_a_reader_that_has_seen_enough_of_the_plan_ends_it_without_a_traceback(d
     assert plan.stderr.read() == "" and plan.wait() == 0
 
 
+def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_path, monkeypatch, capsys):
+    from kagglehub.cache import Cache, get_cached_path
+    from kagglehub.handle import DatasetHandle
+
+    def refuse(*arguments, **named):
+        raise AssertionError(f"asked for {arguments}")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for name in ("SKINCAS_DATA", "SKINCAS_METADATA", "SKINCAS_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
+    arguments = ["paper", "--dry-run", "--results", str(tmp_path / "r")]
+    assert run_all.main(arguments) == 0
+    before = capsys.readouterr().out
+    handle = DatasetHandle(*KAGGLE.split("/"), 3)
+    for name in CLASSES:
+        folder = Path(get_cached_path(handle), "set", name)
+        folder.mkdir(parents=True)
+        (folder / "image.jpg").write_bytes(name.encode())
+    Cache().mark_as_complete(handle)
+    assert downloaded() == Path(get_cached_path(handle))
+    assert run_all.main(arguments) == 0
+    after = capsys.readouterr().out
+    assert "0 fresh, 0 stale" in before and "0 fresh, 0 stale" in after
+    audits = [re.search(r"one by one: audit (\d+) s", said).group(1) for said in (before, after)]
+    assert int(audits[0]) > int(audits[1])  # 2,357 files are expected, then nine are there
+
+
+def test_on_a_terminal_a_long_study_without_a_gpu_is_asked_about_and_smaller_ones_are_named(data, tmp_path):
+    """A real terminal; the answer is no."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "run_all.py", "paper", "--weights", "none", "--data", str(data)]
+    with subprocess.Popen(
+        [*command, "--results", str(tmp_path / "r")],
+        cwd=REPOSITORY,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "COLUMNS": "80"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        said = ""
+        while "[y/N]" not in said:
+            said += os.read(ours, 4096).decode()
+        os.write(ours, b"n\n")
+        while "nothing was started" not in said:
+            said += os.read(ours, 4096).decode()
+    os.close(ours)
+    assert process.returncode == 2
+    assert "checking 113 runs" in said and "to make: 113 runs: 1 audit, 1 prepare, 6 features, 72 train" in said
+    assert re.search(r"about \d+ h \d\d min on \d+ CPU cores? without a GPU", said)
+    assert re.search(r"smaller studies: demo \(\d+ min\), mobilenet_cpu \(\d+ min\)", said)
+    assert not list((tmp_path / "r").glob("*/"))  # no folder of any run
+
+
+class Long:
+    """What is to come of a study that takes long here."""
+
+    wants_a_gpu = True
+
+
+@pytest.mark.parametrize(
+    ("terminal", "answer", "yes", "expected"),
+    [
+        (True, "y", False, (True, True)),
+        (True, "", False, (False, True)),
+        (True, None, False, (False, True)),  # nothing more is to be read
+        (True, "n", True, (True, False)),  # answered ahead
+        (False, "n", False, (True, False)),  # nobody to ask
+    ],
+)
+def test_a_long_study_starts_where_somebody_agrees_or_nobody_is_there(
+    monkeypatch, capsys, terminal, answer, yes, expected
+):
+    def reply(question):
+        if answer is None:
+            raise EOFError
+        return answer
+
+    monkeypatch.setattr(announcement, "on_terminal", lambda: terminal)
+    monkeypatch.setattr("builtins.input", reply)
+    assert announcement.agreed(Long(), yes, lambda: {"b": 7200.0, "a": 600.0}) == expected
+    assert "smaller studies: a (10 min), b (2 h 00 min)" in capsys.readouterr().out
+
+
 def _imagenet(folder: Path) -> Path:
     path = folder / "imagenet.yaml"
     path.write_text(Path(SMALL).read_text().replace("weights: none", "weights: imagenet"))
@@ -330,7 +427,12 @@ def test_the_help_names_every_flag_and_step():
         [sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
     flags = "data metadata masks external weights results only step jobs per-gpu scheduler dashboard dry-run force"
-    assert all(f"--{flag}" in page for flag in [*flags.split(), "fail-fast"]) and all(step in page for step in STEPS)
+    assert all(f"--{flag}" in page for flag in [*flags.split(), "fail-fast", "yes"])
+    assert all(step in page for step in STEPS)
+    examples = re.findall(r"^  python (run_all\.py .*?)(?:  |$)", page.split("examples:")[1], flags=re.MULTILINE)
+    assert len(examples) >= 5
+    for example in examples:
+        run_all._parser().parse_args(shlex.split(example)[1:])  # each is a command that is understood
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):

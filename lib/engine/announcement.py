@@ -98,13 +98,18 @@ def agreed(prospect: Prospect, yes: bool, smaller: Callable[[], dict[str, float]
         return True, False
     others = [f"{name} ({duration(seconds)})" for name, seconds in sorted(smaller().items(), key=lambda pair: pair[1])]
     print(f"long, for want of a GPU; smaller studies: {', '.join(others) or 'none'}", flush=True)
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if yes or not on_terminal():
         return True, False
     try:
         answer = input("start it all the same? [y/N] ")
     except EOFError:
         answer = ""
     return answer.strip().lower() in ("y", "yes"), True
+
+
+def on_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def show_plan(runs: list[Run], standing: dict[str, Standing], name: str) -> None:

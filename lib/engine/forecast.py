@@ -90,13 +90,13 @@ def play(runs: list[Run], seconds: dict[str, float], slots: Slots, begun: Iterab
     """
     slots, begun = slots or [BOTH], set(begun)
     kinds = {kind for slot in slots for kind in slot}
+    order = {run.id: number for number, run in enumerate(runs)}
     waits, then = {}, defaultdict(list)
     for run in runs:
-        before = {name for name in run.waits_for if name in seconds}
+        before = {name for name in run.waits_for if name in order}
         waits[run.id] = len(before)
         for name in before:
             then[name].append(run)
-    order = {run.id: number for number, run in enumerate(runs)}
     ready: dict[str, list] = {"heavy": [], "light": []}
 
     def add(run: Run) -> None:

@@ -5,6 +5,9 @@ mixed precision and XLA where there is a GPU, and prints for each: images a seco
 share of the GPU's peak, the memory, and how long the backbone's part of the full paper study would take at most.
 Writes results/rates.json, from which `run_all.py --dry-run` estimates; --reference writes results/reference/rates.json.
 Each backbone has a process of its own, so that the memory is its own too; `KERAS_BACKEND=jax` measures JAX.
+Without a GPU a network has one thread, as in a study whose numbers are to be the same again, and what is counted is
+the processor's time, so that other work of the machine does not matter. --heads measures the heads alone, and keeps the
+rest.
 """
 
 import argparse
@@ -30,8 +33,15 @@ def main() -> None:
     if options.one:
         print(json.dumps(_one(options.one, options)))
         return
-    from lib.config import paths
+    from lib.config import paths, read_json
 
+    target = paths.REFERENCE_RATES if options.reference else paths.RATES
+    if options.heads:
+        rates = read_json(target)
+        for name in options.backbones:
+            rates["backbones"][name] |= _in_own_process(name, options, Path())
+        target.write_text(json.dumps(rates, indent=1) + "\n")
+        return
     with tempfile.TemporaryDirectory() as folder:
         images = _prepare(Path(folder), options)
         found = {name: _in_own_process(name, options, images["path"]) for name in options.backbones}
@@ -44,13 +54,11 @@ def main() -> None:
         "batch_size": options.batch_size,
         "pictures": common.source_of_pictures(),
         "start": _start_of_a_kernel(),
-        "head_step": max(entry["head_step"] for entry in found.values()),
         "per_image": images["seconds"],
         "backbones": found,
     }
     for name, entry in found.items():
         entry["paper_hours"] = round(_paper_hours(name, rates), 2)
-    target = paths.REFERENCE_RATES if options.reference else paths.RATES
     target.write_text(json.dumps(rates, indent=1) + "\n")
     _show(rates)
 
@@ -64,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--float32", action="store_true", help="no mixed precision")
     parser.add_argument("--reference", action="store_true", help="write results/reference/rates.json")
+    parser.add_argument("--heads", action="store_true", help="measure again the steps of heads alone")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     parser.add_argument("--array", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -106,7 +115,7 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
 def _in_own_process(name: str, options: argparse.Namespace, array: Path) -> dict:
     command = [sys.executable, __file__, "--one", name, "--array", str(array), "--images", str(options.images)]
     command += ["--epochs", str(options.epochs), "--batch-size", str(options.batch_size)]
-    command += ["--float32"] if options.float32 else []
+    command += ["--float32"] * options.float32 + ["--heads"] * options.heads
     print(f"{name} ...", flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -117,9 +126,15 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     import numpy as np
 
     from lib.data import preprocess
+    from lib.engine import workers
     from lib.models import Batches, backend, networks, predict, training
 
-    machine = backend.configure(0, deterministic=False, mixed_precision=not options.float32)
+    on_gpu = bool(workers.visible_gpus())
+    machine = backend.configure(0, deterministic=not on_gpu, mixed_precision=not options.float32)
+    clock = time.perf_counter if on_gpu else time.process_time
+    if options.heads:
+        channels = networks.build_backbone(name, 64, "none").output_shape[-1]
+        return {"head_step": _head_step(channels, options.batch_size, clock)}
     images = preprocess.open_images(options.array)[: options.images]
     labels = np.arange(len(images)) % 9
     rows = np.arange(len(images))
@@ -136,19 +151,10 @@ def _one(name: str, options: argparse.Namespace) -> dict:
         fitted, batches = training.OnDevice(full, images), batches.numbers()
     fitted.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=backend.compiles(True))
     fed = backend.feed(batches)
-    trace_train, train_rate = _rate(lambda: fitted.fit(fed, epochs=1, verbose=0), len(images), options.epochs)
+    trace_train, train_rate = _rate(lambda: fitted.fit(fed, epochs=1, verbose=0), len(images), options.epochs, clock)
     trace_predict, predict_rate = _rate(
-        lambda: predict(full, images, rows, options.batch_size), len(images), options.epochs
+        lambda: predict(full, images, rows, options.batch_size), len(images), options.epochs, clock
     )
-    features = np.random.default_rng(0).random((1024, extractor.output_shape[-1]), dtype=np.float32)
-    own = Batches(features, np.arange(1024), np.arange(1024) % 9, options.batch_size, seed=0, full=True)
-    head.compile(
-        keras.optimizers.Adam(1e-3),
-        "sparse_categorical_crossentropy",
-        jit_compile=backend.compiles(True),
-        steps_per_execution=training.HEAD_STEPS,
-    )
-    _, head_rate = _rate(lambda: head.fit(backend.feed(own), epochs=1, verbose=0), 1024, 3)
     peak = devices.peak_of(machine["device"])
     return machine | {
         "parameters": network.count_params(),
@@ -158,20 +164,42 @@ def _one(name: str, options: argparse.Namespace) -> dict:
         "predict": round(predict_rate, 1),
         "trace_train": round(trace_train, 1),
         "trace_predict": round(trace_predict, 1),
-        "head_step": round(options.batch_size / head_rate, 5),
+        "threads": 1,
+        "head_step": _head_step(extractor.output_shape[-1], options.batch_size, clock),
         "memory_bytes": _memory(machine["device"]),
         # forward, and twice as much backward; a multiply-add is two operations
         "share_of_peak": round(6 * adds * train_rate / peak, 4) if peak else None,
     }
 
 
-def _rate(epoch, images: int, epochs: int) -> tuple[float, float]:
+def _head_step(channels: int, batch_size: int, clock) -> float:
+    """Seconds of a step of the head of Fig. 2 on cached features."""
+    import keras
+    import numpy as np
+
+    from lib.models import Batches, backend, networks, training
+
+    head = networks.build_classifier(channels, 9, 256, 0.15, 0.2, seed=0)
+    features = np.random.default_rng(0).random((64 * batch_size, channels), dtype=np.float32)
+    own = Batches(features, np.arange(len(features)), np.arange(len(features)) % 9, batch_size, seed=0, full=True)
+    head.compile(
+        keras.optimizers.Adam(1e-3),
+        "sparse_categorical_crossentropy",
+        jit_compile=backend.compiles(True),
+        steps_per_execution=training.HEAD_STEPS,
+    )
+    fed = backend.feed(own)
+    _, rate = _rate(lambda: head.fit(fed, epochs=1, verbose=0), len(features), 5, clock)
+    return round(batch_size / rate, 5)
+
+
+def _rate(epoch, images: int, epochs: int, clock) -> tuple[float, float]:
     """Seconds that the first epoch takes longer than the others, and images a second of these."""
     took = []
     for _ in range(1 + epochs):
-        started = time.perf_counter()
+        started = clock()
         epoch()
-        took.append(time.perf_counter() - started)
+        took.append(clock() - started)
     rest = sum(took[1:]) / epochs
     return max(0.0, took[0] - rest), images / rest
 

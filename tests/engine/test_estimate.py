@@ -1,5 +1,6 @@
 """The estimate before a study: against real splits, and arithmetic done by hand."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,6 @@ RATES = {
     "image_size": 224,
     "batch_size": 32,
     "start": 10.0,
-    "head_step": 0.01,
     "per_image": {"audit": 0.1, "prepare": 0.2, "kmeans": 0.3},
     "backbones": {
         "MobileNet": {
@@ -28,6 +28,7 @@ RATES = {
             "predict": 20.0,
             "trace_train": 7.0,
             "trace_predict": 3.0,
+            "head_step": 0.01,
         }
     },
 }
@@ -82,18 +83,6 @@ def test_a_run_that_was_made_before_is_expected_to_take_as_long_again(tmp_path):
     assert estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path)).of_step["train"] == 1234.5
 
 
-def test_notebooks_side_by_side_share_the_cores_of_a_machine_but_have_a_gpu_each(tmp_path):
-    planned = runs(STUDY)
-    alone = estimate.estimate(planned, STUDY, 100, RATES, jobs=4)
-    assert alone.wall == pytest.approx(alone.seconds)
-    assert estimate.estimate(planned, STUDY, 100, RATES | {"gpu": True}, jobs=4).wall == pytest.approx(
-        alone.seconds / 4
-    )
-    write_json(StudyPaths(tmp_path).stamp(planned[0].id), {"seconds": 1000.0})
-    before = estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path), jobs=4)
-    assert before.wall == pytest.approx(before.seconds - 1000 + 250)
-
-
 def test_a_backbone_without_rates_is_taken_to_be_the_slowest_and_named():
     study = STUDY.model_copy(update={"backbones": ["MobileNet", "ResNet50"]})
     found = estimate.estimate(runs(study), study, 100, RATES)
@@ -112,19 +101,33 @@ def test_the_rates_of_the_reference_cover_every_backbone_of_the_paper():
     assert set(found.of_step) == {run.step for run in runs(study)}
 
 
+def test_in_one_thread_a_network_takes_as_many_times_as_long_as_it_had_threads_when_it_was_measured():
+    faster = {"MobileNet": RATES["backbones"]["MobileNet"] | {"threads": 2}}
+    once = estimate.estimate(runs(STUDY), STUDY, 100, RATES)
+    twice = estimate.estimate(runs(STUDY), STUDY, 100, RATES | {"backbones": faster})
+    assert twice.of_step["features"] - 13 == pytest.approx(
+        2 * (once.of_step["features"] - 13)
+    )  # 10 to start, 3 to trace
+    assert twice.of_step["train"] > once.of_step["train"] and twice.of_step["audit"] == once.of_step["audit"]
+
+
 def test_a_dry_run_says_how_long_and_on_whose_rates_and_starts_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(estimate, "rates", lambda: RATES | {"backbones": {**RATES["backbones"]}})
     status = run_all.main(["demo", "--dry-run", "--results", str(tmp_path / "new"), "--jobs", "1"])
     printed = capsys.readouterr().out
     assert status == 0 and not (tmp_path / "new").exists()
-    assert "a machine of tests" in printed and "at most about" in printed
+    assert re.search(r"^to make: 30 runs: 1 audit, .*, 15 train, .*, 1 report$", printed, flags=re.MULTILINE)
+    assert re.search(
+        r"^about \d+ min on .*1 notebook at once, \d\.\d GB of disk \(.* GB are free\)$", printed, re.MULTILINE
+    )
+    assert "a machine of tests" in printed
     assert "EfficientNetV2B3 has not been measured: taken to be as slow as MobileNet" in printed
 
 
-def test_without_any_rates_a_dry_run_says_nothing_of_time(tmp_path, monkeypatch, capsys):
+def test_without_any_rates_a_dry_run_says_that_nothing_is_known_of_time(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(estimate, "rates", dict)
     assert run_all.main(["demo", "--dry-run", "--results", str(tmp_path / "new")]) == 0
-    assert "at most about" not in capsys.readouterr().out
+    assert "how long is not known" in capsys.readouterr().out
 
 
 def runs(study):
