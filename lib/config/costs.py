@@ -15,6 +15,10 @@ MASK_BYTES = 4e3  # the mask of an image as PNG
 OVERLAY_BYTES = 1e5  # a Grad-CAM overlay
 # Of the epochs that a head may have; 0.49 to 0.86 on drawn and on real images, with a patience of 8 of 20 and 40.
 EPOCHS_OF_HEADS = 0.56
+# Seconds of a processor, measured on the demo: what heads need before the first step, and in each fold beside its
+# steps; what evaluating, explaining and reporting need beside the start of a kernel.
+TRACE_HEAD, FOLD_OF_HEADS = 4.0, 1.2
+EVALUATE, EXPLAIN, REPORT = 14.0, 3.0, 30.0
 
 Cost = tuple[float, float]  # seconds, bytes
 
@@ -79,10 +83,12 @@ def train(work: Work) -> Cost:
     images, held_out = 0.8 * views, 0.2 * views  # of a fold
     folds, steps = len(settings["transfer_folds"]), math.ceil(images / settings["transfer_batch_size"])
     epochs = max(EPOCHS_OF_HEADS * settings["transfer_epochs"], min(settings["patience"], settings["transfer_epochs"]))
-    seconds = folds * epochs * steps * network["head_step"]
+    seconds = TRACE_HEAD + folds * (FOLD_OF_HEADS + epochs * steps * network["head_step"])
     size = head = network["channels"] * (settings["units"] + 4) * FLOAT
     if settings["finetune_epochs"]:
-        look, learn = work.scale / network["predict"], work.scale / network["train"]  # seconds an image
+        look = work.scale / network["predict"]  # seconds an image
+        # where only the last layers learn, nearly all that is done for an image is to look at it
+        learn = look if settings["finetune_layers"] else work.scale / network["train"]
         epoch = images * learn + held_out / 2 * look
         fold = settings["finetune_epochs"] * epoch + held_out * look
         seconds += network["trace_train"] + work.slower * len(settings["finetune_folds"]) * fold
@@ -90,12 +96,16 @@ def train(work: Work) -> Cost:
     return seconds, size
 
 
+def evaluate(work: Work) -> Cost:
+    return EVALUATE, 0.0
+
+
 def gradcam(work: Work) -> Cost:
     shown = work.settings["gradcam_images"]
     images = shown + work.files / 10  # a tenth of the originals is tested in the fold that is explained
     look = 2 * work.slower * work.scale / work.network["predict"]
     seconds = images * (look + work.scale * work.rates["per_image"]["kmeans"])
-    return work.network["trace_predict"] + seconds, shown * OVERLAY_BYTES
+    return EXPLAIN + work.network["trace_predict"] + seconds, shown * OVERLAY_BYTES
 
 
 def kmeans(work: Work) -> Cost:
@@ -104,7 +114,7 @@ def kmeans(work: Work) -> Cost:
 
 
 def report(work: Work) -> Cost:
-    return 30.0, 0.0
+    return REPORT, 0.0
 
 
 def views_of(study: Study, files: int) -> int:

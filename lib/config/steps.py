@@ -126,6 +126,7 @@ STEPS = {
             outputs=lambda at, **cell: [at.evaluation(**cell)],
             needs=("prepare",),
             some_of=("train",),
+            cost=costs.evaluate,
         ),
         Step(
             "gradcam",

@@ -230,8 +230,7 @@ class _Batch:
             return Result(**future.result())
         if future.status != "error":
             return Result("cancelled")
-        if _died_of_itself(future):
-            error = "its worker died again and again, most likely for want of memory; try fewer --jobs"
+        if error := _own_error(future):
             return Result("failed", error=error, killed=True)
         # what it waits for took a worker with it; it may go on without, once that has been dealt with
         if any(
@@ -245,11 +244,16 @@ class _Batch:
         return None
 
 
-def _died_of_itself(future: Any) -> bool:
+def _own_error(future: Any) -> str:
+    """What went wrong with a task on its workers; "" where it was one that it waits for."""
     from distributed.scheduler import KilledWorker
 
     error = future.exception()
-    return not isinstance(error, KilledWorker) or error.task == future.key
+    if not isinstance(error, KilledWorker):
+        return f"its worker could not begin it: {type(error).__name__}: {error}; has it the packages of this machine?"
+    if error.task == future.key:
+        return "its worker died again and again, most likely for want of memory; try fewer --jobs"
+    return ""
 
 
 def _task() -> Callable[..., dict[str, Any]]:

@@ -1,0 +1,142 @@
+"""Studies on workers that are started elsewhere: the recipe for Slurm, and workers that join and leave. On loopback."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lib.config import CLASSES, REPOSITORY
+
+FIXTURES = REPOSITORY / "tests" / "fixtures"
+DASK = [sys.executable, "-m", "dask"]
+SRUN = """#!/bin/bash
+# a stand-in for Slurm's: as many tasks as the job has, here, each with a GPU of its own
+while [[ $1 == --* ]]; do shift; done
+for ((task = 0; task < SLURM_NTASKS; task++)); do CUDA_VISIBLE_DEVICES=$task SLURM_PROCID=$task "$@" & done
+wait
+"""
+
+
+@pytest.fixture
+def data(tmp_path):
+    for name in CLASSES:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
+    return tmp_path / "data"
+
+
+def study(data: Path, root: Path, *flags: str) -> list[str]:
+    script = [sys.executable, str(FIXTURES / "run_fixture.py"), str(FIXTURES / "small.yaml")]
+    return [*script, "--data", str(data), "--results", str(root), *flags]
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    while process.poll() is None and not condition():
+        time.sleep(0.1)
+
+
+def end(processes: list[subprocess.Popen]) -> None:
+    for process in reversed(processes):
+        process.terminate()
+    for process in processes:
+        process.wait()
+
+
+def test_shellcheck_finds_nothing_in_the_recipe_for_slurm():
+    if not shutil.which("shellcheck"):
+        pytest.skip("needs shellcheck")
+    found = subprocess.run(["shellcheck", "slurm.sh"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.slow
+def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody_in_without_its_key(data, tmp_path):
+    """The script as it is, in a repository of stand-in notebooks, with an `srun` that starts its tasks here."""
+    here = tmp_path / "repository"
+    (here / "results").mkdir(parents=True)
+    (here / "run_all.py").symlink_to(FIXTURES / "run_fixture.py")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "srun").write_text(SRUN)
+    (tmp_path / "bin" / "srun").chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(Path(sys.executable).parent.parent),
+        "SLURM_JOB_ID": "7",
+        "SLURM_NTASKS": "2",
+        "SKINCAS_INTERFACE": "lo",
+        "FIXTURE_BREAK": "features-native-MobileNet once",
+        "FIXTURE_HOW": "wait",
+    }
+    root = tmp_path / "r"
+    arguments = [str(FIXTURES / "small.yaml"), "--data", str(data), "--results", str(root), "--step", "train"]
+    with subprocess.Popen(
+        ["bash", str(REPOSITORY / "slurm.sh"), *arguments],
+        cwd=here,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as job:
+        wait_for((root / "waits").exists, job)
+        address = json.loads((here / "results/slurm-7/scheduler.json").read_text())["address"]
+        assert address.startswith("tls://")
+        knock = f"from distributed import Client; Client({address!r}.replace('tls', 'tcp'), timeout=3)"
+        refused = subprocess.run([sys.executable, "-c", knock], capture_output=True, text=True)
+        assert refused.returncode != 0 and "OSError" in refused.stderr
+        below = psutil.Process(job.pid).children(recursive=True)
+        gpus = {p.environ().get("CUDA_VISIBLE_DEVICES") for p in below if "ipykernel_launcher" in p.cmdline()}
+        assert gpus <= {"0", "1"} and gpus
+        psutil.Process(int((root / "waits").read_text())).kill()  # its kernel is tried once more
+        said, _ = job.communicate()
+    assert job.returncode == 0, said
+    assert "7 done" in said.splitlines()[-1]
+    psutil.wait_procs(below, timeout=60)
+    assert not [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not list((here / "results/slurm-7").glob("*.pem"))
+
+
+@pytest.mark.slow
+def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_what_one_that_leaves_was_doing(
+    data, tmp_path
+):
+    root, address = tmp_path / "r", tmp_path / "scheduler.json"
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    started = [subprocess.Popen([*DASK, *scheduler], cwd=tmp_path, stderr=subprocess.DEVNULL)]
+
+    def join(**environment: str) -> subprocess.Popen:
+        worker = ["worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard"]
+        started.append(
+            subprocess.Popen([*DASK, *worker], cwd=tmp_path, env=os.environ | environment, stderr=subprocess.DEVNULL)
+        )
+        return started[-1]
+
+    try:
+        wait_for(lambda: address.exists() and address.read_text().rstrip().endswith("}"), started[0])
+        where = json.loads(address.read_text())["address"]
+        flags = ("--step", "train", "--scheduler", where)
+        with subprocess.Popen(study(data, root, *flags), stdout=subprocess.PIPE, text=True) as process:
+            said: list[str] = []
+            reader = threading.Thread(target=lambda: said.extend(process.stdout))
+            reader.start()
+            wait_for(lambda: any("waiting for one: dask worker" in line for line in said), process)
+            first = join(FIXTURE_BREAK="features-native-MobileNet once", FIXTURE_HOW="wait")
+            wait_for((root / "waits").exists, process)
+            assert (root / "stamps/audit.json").exists()
+            join()  # while the first one waits in a notebook, this one does all that needs no MobileNet features
+            wait_for((root / "stamps/train-clean-native-nine_classes-MobileNetV2-seed0.json").exists, process)
+            first.terminate()  # as a job does whose time is over
+            first.wait()
+            reader.join()
+        assert process.returncode == 0, "".join(said)
+        assert said[-1].startswith("7 done in"), "".join(said)
+        assert not any("FAILED" in line for line in said)
+    finally:
+        end(started)
