@@ -83,8 +83,8 @@ class Prospect:
         if not devices:
             cores = workers.cores()
             return f"{cores} CPU {'core' if cores == 1 else 'cores'} without a GPU, {notebooks}"
-        names = Counter(name.split(":", 1)[-1].split("(UUID")[0].strip() for name in gpus())
-        return f"{len(devices)} of the GPUs {', '.join(f'{n} x {name}' for name, n in names.items())}, {notebooks}"
+        names = dict.fromkeys(name.partition(": ")[2].partition(" (UUID")[0] for name in gpus())
+        return f"{len(devices)} {'GPU' if len(devices) == 1 else 'GPUs'} ({', '.join(names)}), {notebooks}"
 
 
 def agreed(prospect: Prospect, yes: bool, smaller: Callable[[], dict[str, float]]) -> tuple[bool, bool]:

@@ -149,8 +149,6 @@ class _Batch:
         self.ended: queue.Queue = queue.Queue()
         self.topic = f"skincas-{os.getpid()}-{time.time_ns()}"
         self.task = _task()
-        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        self.offered = {name for worker in workers for name in worker["resources"]}
 
     def carry_out(self, view: View, interruption: Interruption) -> dict[str, Result]:
         """Carry the runs out and show how they go; what is called off is `cancelled`, or `not started`."""
@@ -205,7 +203,7 @@ class _Batch:
             pickle.dumps(payload),
             *(self._known(name) or self.futures[name] for name in names),
             key=f"{run.id}-{time.time_ns()}",
-            resources={kind: 1} if kind in self.offered else None,
+            resources={kind: 1} if kind in self.pool.kinds else None,
             priority=2 if run.declared.heavy else 1,
             pure=False,
         )

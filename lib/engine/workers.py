@@ -41,6 +41,12 @@ class Pool:
     jobs: int = 0
     local: Any = None
 
+    @property
+    def kinds(self) -> set[str]:
+        """What workers are told that they may run; those of a cluster run anything."""
+        specs = self.local.worker_spec.values() if self.local else ()
+        return {kind for spec in specs for kind in spec["options"]["resources"]}
+
     def slots(self) -> Slots | None:
         """What may run at once on a cluster, whose workers come and go; None for one of our own, which stays."""
         return None if self.local else [BOTH] * sum(self.client.nthreads().values())
@@ -55,7 +61,7 @@ class Pool:
                 del self.local.workers[name]
             if lost:
                 self.local.scale(len(self.local.worker_spec))
-        elif not self.client.scheduler_info(n_workers=-1)["workers"]:
+        elif not self.client.nthreads():  # scheduler_info may be that of a moment ago, without workers
             return (
                 f"the cluster has no worker; waiting for one: dask worker {self.client.scheduler.address} --nthreads 1"
             )

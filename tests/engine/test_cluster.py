@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -76,7 +79,7 @@ def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody
     }
     root = tmp_path / "r"
     arguments = [str(FIXTURES / "small.yaml"), "--data", str(data), "--results", str(root), "--step", "train"]
-    with subprocess.Popen(
+    job = subprocess.Popen(
         ["bash", str(REPOSITORY / "slurm.sh"), *arguments],
         cwd=here,
         env=environment,
@@ -84,23 +87,41 @@ def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
-    ) as job:
+    )
+    try:
         wait_for((root / "waits").exists, job)
-        address = json.loads((here / "results/slurm-7/scheduler.json").read_text())["address"]
-        assert address.startswith("tls://")
-        knock = f"from distributed import Client; Client({address!r}.replace('tls', 'tcp'), timeout=3)"
-        refused = subprocess.run([sys.executable, "-c", knock], capture_output=True, text=True)
-        assert refused.returncode != 0 and "OSError" in refused.stderr
+        folder = here / "results" / "slurm-7"
+        address = json.loads((folder / "scheduler.json").read_text())["address"]
+        with_key = {
+            name: value.strip("'") for name, value in re.findall(r"export (\S+)=(.*)", read(folder / "tls.env"))
+        }
+        assert address.startswith("tls://127.0.0.1:") and folder.stat().st_mode & 0o077 == 0
+        assert knock(address, with_key) and not knock(address.replace("tls", "tcp"), {})
         below = psutil.Process(job.pid).children(recursive=True)
-        gpus = {p.environ().get("CUDA_VISIBLE_DEVICES") for p in below if "ipykernel_launcher" in p.cmdline()}
-        assert gpus <= {"0", "1"} and gpus
-        psutil.Process(int((root / "waits").read_text())).kill()  # its kernel is tried once more
+        kernels = [p for p in below if "ipykernel_launcher" in p.cmdline()]
+        assert {p.environ()["CUDA_VISIBLE_DEVICES"] for p in kernels} <= {"0", "1"} and kernels
+        psutil.Process(int(read(root / "waits"))).kill()  # its kernel is tried once more
         said, _ = job.communicate()
-    assert job.returncode == 0, said
-    assert "7 done" in said.splitlines()[-1]
-    psutil.wait_procs(below, timeout=60)
-    assert not [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    assert not list((here / "results/slurm-7").glob("*.pem"))
+        assert job.returncode == 0, said
+        assert said.splitlines()[-1].startswith("7 done in"), said
+        psutil.wait_procs(below, timeout=60)
+        assert not [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        assert not list(folder.glob("*.pem"))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+        job.communicate()
+
+
+def knock(address: str, environment: dict[str, str]) -> bool:
+    """Whether a client is let in."""
+    code = f"from distributed import Client\nwith Client({address!r}, timeout=60) as c: print(len(c.nthreads()))"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    return done.returncode == 0 and done.stdout == "2\n"
+
+
+def read(path: Path) -> str:
+    return path.read_text()
 
 
 @pytest.mark.slow
@@ -122,20 +143,21 @@ def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_w
         wait_for(lambda: address.exists() and address.read_text().rstrip().endswith("}"), started[0])
         where = json.loads(address.read_text())["address"]
         flags = ("--step", "train", "--scheduler", where)
-        with subprocess.Popen(study(data, root, *flags), stdout=subprocess.PIPE, text=True) as process:
-            said: list[str] = []
-            reader = threading.Thread(target=lambda: said.extend(process.stdout))
-            reader.start()
-            wait_for(lambda: any("waiting for one: dask worker" in line for line in said), process)
-            first = join(FIXTURE_BREAK="features-native-MobileNet once", FIXTURE_HOW="wait")
-            wait_for((root / "waits").exists, process)
-            assert (root / "stamps/audit.json").exists()
-            join()  # while the first one waits in a notebook, this one does all that needs no MobileNet features
-            wait_for((root / "stamps/train-clean-native-nine_classes-MobileNetV2-seed0.json").exists, process)
-            first.terminate()  # as a job does whose time is over
-            first.wait()
-            reader.join()
-        assert process.returncode == 0, "".join(said)
+        process = subprocess.Popen(study(data, root, *flags), stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.extend(process.stdout))
+        reader.start()
+        wait_for(lambda: any("waiting for one: dask worker" in line for line in said), process)
+        first = join(FIXTURE_BREAK="features-native-MobileNet once", FIXTURE_HOW="wait")
+        wait_for((root / "waits").exists, process)
+        assert (root / "stamps/audit.json").exists()
+        join()  # while the first one waits in a notebook, this one does all that needs no features of MobileNet
+        wait_for((root / "stamps/train-clean-native-nine_classes-MobileNetV2-seed0.json").exists, process)
+        first.terminate()  # as a job does whose time is over
+        first.wait()
+        reader.join()
+        assert process.wait() == 0, "".join(said)
         assert said[-1].startswith("7 done in"), "".join(said)
         assert not any("FAILED" in line for line in said)
     finally:

@@ -60,9 +60,10 @@ def test_seconds_of_each_step_are_those_counted_by_hand():
     assert total.of_step["prepare"] == pytest.approx(208)  # 10 to start, 990 views of 0.2 s
     assert total.of_step["kmeans"] == pytest.approx(40)  # 10 to start, 100 files of 0.3 s
     assert total.of_step["features"] == pytest.approx(62.5)  # 10 to start, 3 to trace, 990 views at 20 a second
-    # 10 to start; 3 folds of 10 epochs of 23 steps (720 images by 32) of 0.01 s: 6.9; 7 to trace; 2 folds, each of 2
-    # epochs of 720 images at 5 a second and 90 at 20 (297), and at last 90 images of either part at 20 a second (9)
-    assert total.of_step["train"] == pytest.approx(10 + 6.9 + 7 + 2 * (297 + 9))
+    # 10 to start; 4 until a head can learn; 3 folds, each 1.2 and 8 epochs (early stopping waits for so many; without
+    # it there were 10) of 23 steps (720 images by 32) of 0.01 s; 7 to trace; 2 folds, each of 2 epochs of 720 images at
+    # 5 a second and 90 at 20 (297), and at last 90 images of either part at 20 a second (9)
+    assert total.of_step["train"] == pytest.approx(10 + 4 + 3 * (1.2 + 1.84) + 7 + 2 * (297 + 9))
     assert total.seconds == pytest.approx(sum(total.of_run.values())) == pytest.approx(sum(total.of_step.values()))
 
 
