@@ -15,12 +15,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lib.config import (
-    AXES,
     BACKENDS,
     CLASSES,
     NOTEBOOKS,
     RESULTS,
-    STEPS,
     ParameterError,
     Study,
     StudyPaths,
@@ -49,12 +47,15 @@ from lib.engine import (
     agreed,
     carry_out,
     check_format,
+    chosen_steps,
+    chosen_values,
     discard_output,
     duration,
     estimate,
     left_out,
     locked,
     log,
+    parser,
     plan,
     provenance,
     select,
@@ -65,17 +66,6 @@ from lib.engine import (
 )
 
 SAID = {"cancelled": "called off"}
-EXAMPLES = """examples:
-  python run_all.py demo                         the whole study on drawn images, about ten minutes
-  python run_all.py paper --dry-run              what would be made, how long it takes, how much disk; starts nothing
-  python run_all.py paper --data DIR             the full reproduction
-  python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
-                                                 a part of it, with all that this part needs
-  python run_all.py paper --scheduler tcp://HOST:8786
-                                                 on the workers of a Dask cluster; under Slurm: sbatch slurm.sh paper
-  python run_all.py --compare demo mobilenet_cpu
-                                                 what moved from one result to the other
-"""
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
 
@@ -86,7 +76,7 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
         notebooks: folder of the notebooks, for studies of other notebooks of the same steps.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     interruption = Interruption()
     try:
         with interruption.answered():
@@ -112,7 +102,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     if options.weights == "none":
         study = study.model_copy(update={"weights": "none"})
     paths = StudyPaths(Path(options.results).expanduser().resolve() if options.results else RESULTS / name)
-    only, steps = _only(options.only, study), _steps(options.step)
+    only, steps = chosen_values(options.only, study), chosen_steps(options.step)
     force = frozenset([options.force] if options.force else [])
     weights_dir = _weights(options, study, only)
     how = Options(
@@ -143,7 +133,8 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     with locked(paths.root):
         start_log(paths.log)
         log.info("python run_all.py %s", shlex.join(arguments))
-        inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
+        with working("drawing the images" if study.synthetic else "looking at the images", plainly=False):
+            inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
         seen = look(inputs)
         for line in seen.prospect.lines(paths.root):
             print(line, flush=True)
@@ -202,67 +193,6 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="run_all.py",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
-    add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
-    add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
-    add("--masks", default="", metavar="DIR", help="ground-truth lesion masks <isic_id>*.png for 07_kmeans")
-    add("--external", default="", metavar="DIR", help="class folders of images from elsewhere, to score the models on")
-    add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
-    add("--results", default="", metavar="DIR", help="default: results/<study>")
-    add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")
-    add("--step", default="", metavar="NAME[,NAME]", help=f"only these steps and what they need: {', '.join(STEPS)}")
-    add("--jobs", type=_positive, default=0, metavar="N", help="notebooks at once; default: one a GPU, else by cores")
-    add("--per-gpu", type=_positive, default=1, metavar="N", help="training notebooks that share a GPU")
-    add("--scheduler", default="", metavar="ADDR", help="an existing Dask cluster, instead of a local one")
-    add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
-    add("--dry-run", action="store_true", help="show the plan: fresh, stale (what changed) or missing; start nothing")
-    add("--yes", action="store_true", help="start what takes long without a GPU, and do not ask")
-    add(
-        "--force",
-        nargs="?",
-        const="all",
-        default="",
-        choices=("all", *STEPS),
-        metavar="STEP",
-        help="run again though fresh",
-    )
-    add("--fail-fast", action="store_true", help="stop at the first failure")
-    add(
-        "--compare",
-        nargs=2,
-        metavar=("A", "B"),
-        help="run nothing: write results/compare/A-B.html, what moved from A to B; names under results/, or folders",
-    )
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses what it does not know with the nearest flag."""
-
-    def parse_args(self, arguments: list[str]) -> argparse.Namespace:
-        options, unknown = self.parse_known_args(arguments)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            flag = next((given for given in unknown if given.startswith("-")), unknown[0]).partition("=")[0]
-            self.error(f"unknown argument {flag!r}{nearest(flag, flags)}")
-        return options
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
-    return int(text)
-
-
 def _check_backend() -> None:
     """Refuse a backend that the study cannot run on, before any kernel is started with it."""
     name = chosen_backend()
@@ -271,34 +201,6 @@ def _check_backend() -> None:
         raise ParameterError(f"KERAS_BACKEND={name!r}: expected {known}{nearest(name, BACKENDS)}")
     if not find_spec(name):
         raise ParameterError(f"KERAS_BACKEND={name!r}: {name} is not installed here; install it, or set another")
-
-
-def _only(texts: list[str], study: Study) -> dict[str, list[str]]:
-    """`--only AXIS=V[,V]` as axis -> values, checked against the study."""
-    valid = {axis: [str(value) for value in values] for axis, values in study.values_of_axes().items()}
-    only: dict[str, list[str]] = {}
-    for text in texts:
-        axis, equals, values = text.partition("=")
-        if not equals or axis not in AXES:
-            raise ParameterError(
-                f"--only {text!r}: expected AXIS=V[,V] with an axis of {', '.join(AXES)}{nearest(axis, AXES)}"
-            )
-        for value in values.split(","):
-            if value not in valid[axis]:
-                raise ParameterError(
-                    f"--only {text!r}: the study has no {axis} {value!r}{nearest(value, valid[axis])}; "
-                    f"it has {', '.join(valid[axis])}"
-                )
-            only.setdefault(axis, []).append(value)
-    return only
-
-
-def _steps(text: str) -> list[str]:
-    names = [name for name in text.split(",") if name]
-    for name in names:
-        if name not in STEPS:
-            raise ParameterError(f"--step {name!r}: no such step{nearest(name, STEPS)}; there are {', '.join(STEPS)}")
-    return names
 
 
 def _weights(options: argparse.Namespace, study: Study, only: dict[str, list[str]]) -> Path | None:

@@ -432,7 +432,7 @@ def test_the_help_names_every_flag_and_step():
     examples = re.findall(r"^  python (run_all\.py .*?)(?:  |$)", page.split("examples:")[1], flags=re.MULTILINE)
     assert len(examples) >= 5
     for example in examples:
-        run_all._parser().parse_args(shlex.split(example)[1:])  # each is a command that is understood
+        run_all.parser("").parse_args(shlex.split(example)[1:])  # each is a command that is understood
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):

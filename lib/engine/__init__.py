@@ -4,6 +4,7 @@
 
 from lib.engine import estimate, provenance, workers
 from lib.engine.announcement import Prospect, agreed, show_plan
+from lib.engine.arguments import chosen_steps, chosen_values, parser
 from lib.engine.code import CodeError, Library
 from lib.engine.execution import Standing, carry_out, standings
 from lib.engine.freshness import FORMAT, Freshness, outputs_of
@@ -34,6 +35,8 @@ __all__ = [
     "agreed",
     "carry_out",
     "check_format",
+    "chosen_steps",
+    "chosen_values",
     "declared_parameters",
     "discard_output",
     "duration",
@@ -43,6 +46,7 @@ __all__ = [
     "locked",
     "log",
     "outputs_of",
+    "parser",
     "plan",
     "provenance",
     "select",

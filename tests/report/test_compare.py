@@ -235,7 +235,7 @@ def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
 
 def test_the_flag_prints_what_moved_and_where_the_page_lies(two, capsys):
     edit(two[1] / "tables" / "table_1.csv", "100,0.91,0.9,", "100,0.91,0.91,")
-    assert run_all._compare(run_all._parser().parse_args(["--compare", "first", str(two[1])])) == 0
+    assert run_all._compare(run_all.parser("").parse_args(["--compare", "first", str(two[1])])) == 0
     said = capsys.readouterr().out
     assert "1 of 43 numbers moved" in said
     target = Path(re.search(r"comparison: (.+)", said)[1])
@@ -252,7 +252,7 @@ def test_a_folder_that_holds_no_results_is_refused_with_exit_status_2(given, two
 
 def test_a_third_name_is_refused_rather_than_left_unread(two):
     with pytest.raises(ParameterError, match="leave 'third' out"):
-        run_all._compare(run_all._parser().parse_args(["third", "--compare", "first", "second"]))
+        run_all._compare(run_all.parser("").parse_args(["third", "--compare", "first", "second"]))
 
 
 @pytest.mark.parametrize(("file", "content"), [("tables/table_1.csv", HEAD + "\na,b,c,d,x,y\n"), ("claims.json", "[{")])

@@ -1,0 +1,108 @@
+"""What is asked for on the command line of run_all.py: its flags, and their values checked against the study."""
+
+import argparse
+
+from lib.config import AXES, STEPS, ParameterError, Study, nearest
+
+EXAMPLES = """examples:
+  python run_all.py demo                         the whole study on drawn images, about ten minutes
+  python run_all.py paper --dry-run              what would be made, how long it takes, how much disk; starts nothing
+  python run_all.py paper --data DIR             the full reproduction
+  python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
+                                                 a part of it, with all that this part needs
+  python run_all.py paper --scheduler tcp://HOST:8786
+                                                 on the workers of a Dask cluster; under Slurm: sbatch slurm.sh paper
+  python run_all.py --compare demo mobilenet_cpu
+                                                 what moved from one result to the other
+"""
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The flags; `description` is what the help says first."""
+    made = _Parser(
+        prog="run_all.py",
+        description=description,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
+    add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
+    add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
+    add("--masks", default="", metavar="DIR", help="ground-truth lesion masks <isic_id>*.png for 07_kmeans")
+    add("--external", default="", metavar="DIR", help="class folders of images from elsewhere, to score the models on")
+    add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
+    add("--results", default="", metavar="DIR", help="default: results/<study>")
+    add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")
+    add("--step", default="", metavar="NAME[,NAME]", help=f"only these steps and what they need: {', '.join(STEPS)}")
+    add("--jobs", type=_positive, default=0, metavar="N", help="notebooks at once; default: one a GPU, else by cores")
+    add("--per-gpu", type=_positive, default=1, metavar="N", help="training notebooks that share a GPU")
+    add("--scheduler", default="", metavar="ADDR", help="an existing Dask cluster, instead of a local one")
+    add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
+    add("--dry-run", action="store_true", help="show the plan: fresh, stale (what changed) or missing; start nothing")
+    add("--yes", action="store_true", help="start what takes long without a GPU, and do not ask")
+    add(
+        "--force",
+        nargs="?",
+        const="all",
+        default="",
+        choices=("all", *STEPS),
+        metavar="STEP",
+        help="run again though fresh",
+    )
+    add("--fail-fast", action="store_true", help="stop at the first failure")
+    add(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="run nothing: write results/compare/A-B.html, what moved from A to B; names under results/, or folders",
+    )
+    return made
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses what it does not know with the nearest flag."""
+
+    def parse_args(self, arguments: list[str]) -> argparse.Namespace:
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            flag = next((given for given in unknown if given.startswith("-")), unknown[0]).partition("=")[0]
+            self.error(f"unknown argument {flag!r}{nearest(flag, flags)}")
+        return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def chosen_values(texts: list[str], study: Study) -> dict[str, list[str]]:
+    """`--only AXIS=V[,V]` as axis -> values, checked against the study."""
+    valid = {axis: [str(value) for value in values] for axis, values in study.values_of_axes().items()}
+    only: dict[str, list[str]] = {}
+    for text in texts:
+        axis, equals, values = text.partition("=")
+        if not equals or axis not in AXES:
+            raise ParameterError(
+                f"--only {text!r}: expected AXIS=V[,V] with an axis of {', '.join(AXES)}{nearest(axis, AXES)}"
+            )
+        for value in values.split(","):
+            if value not in valid[axis]:
+                raise ParameterError(
+                    f"--only {text!r}: the study has no {axis} {value!r}{nearest(value, valid[axis])}; "
+                    f"it has {', '.join(valid[axis])}"
+                )
+            only.setdefault(axis, []).append(value)
+    return only
+
+
+def chosen_steps(text: str) -> list[str]:
+    """`--step NAME[,NAME]` as names, checked."""
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        if name not in STEPS:
+            raise ParameterError(f"--step {name!r}: no such step{nearest(name, STEPS)}; there are {', '.join(STEPS)}")
+    return names
