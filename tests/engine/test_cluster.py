@@ -110,7 +110,7 @@ def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody
     finally:
         with suppress(ProcessLookupError):
             os.killpg(job.pid, signal.SIGKILL)
-        job.communicate()
+        job.wait()
 
 
 def knock(address: str, environment: dict[str, str]) -> bool:
