@@ -20,7 +20,7 @@ help:
 	@echo "make test   the tests, some minutes            (one file: make test ARGS=tests/test_setup.py)"
 	@echo "make test-all   these and the long ones, half an hour (the long ones alone: make test-all ARGS='-m slow')"
 	@echo "make bench  speed against what people use today, half an hour (one: make bench ARGS=kmeans)"
-	@echo "make lab    JupyterLab on the notebooks        (more options: make lab ARGS=--no-browser)"
+	@echo "make lab    JupyterLab, at a tour of the notebooks (more options: make lab ARGS=--no-browser)"
 	@echo "make lint   style of code and notebooks, and which package imports which"
 	@echo "            (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
 	@echo "make lock   both locks from requirements.txt       (newer versions: make lock ARGS=--upgrade)"
@@ -44,7 +44,7 @@ bench: $(INSTALLED)
 
 # The root is the repository, so that results can be opened beside the notebooks.
 lab: $(INSTALLED)
-	$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+	$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/python -m ruff check

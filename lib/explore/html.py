@@ -1,10 +1,9 @@
-"""How the widgets look: pictures, bars and sentences as HTML, in which every text is escaped."""
+"""How answers look on the page: pictures, tables and sentences as HTML, in which every text is escaped."""
 
 import base64
 import html
 import io
 
-import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -14,110 +13,102 @@ STYLE = """<style>
   --soft: var(--jp-ui-font-color2, #5f6670); color: var(--ink); padding: 4px 2px; }
 .explore .widget-html-content { line-height: 1.4; color: var(--ink); }
 .explore h3 { margin: 8px 0 2px; font-size: 14px; }
-.explore .widget-select .widget-label { position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
+.explore .images .widget-label { position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
+.explore .images select { font-family: var(--jp-code-font-family, monospace); font-size: 12px; padding: 2px 4px; }
+.explore pre.columns { font-family: var(--jp-code-font-family, monospace); font-size: 12px; margin: 0; padding: 0 9px;
+  color: var(--soft); overflow: hidden; line-height: 1.3; }
 .explore .widget-readout { min-width: 3em; width: 3em; }
+.explore .fold .widget-readout { min-width: 9em; }
 .explore p { margin: 0 0 4px; color: var(--soft); overflow-wrap: anywhere; }
 .explore p.title { font-size: 16px; font-weight: 600; color: var(--ink); }
 .explore p.notice, .explore p.warn { border-left: 4px solid #0072b2; padding: 4px 10px; color: var(--ink); }
 .explore p.warn { border-color: #d55e00; }
+.explore a.save { color: var(--jp-content-link-color, #0057ad); text-decoration: underline; }
 .explore figure { margin: 0 0 4px; }
-.explore img { display: block; width: 100%; max-width: 320px; aspect-ratio: 1; border-radius: 3px; }
+.explore img { display: block; width: 100%; max-width: 300px; aspect-ratio: 1; border-radius: 3px; }
 .explore figcaption { font-size: 12px; color: var(--soft); margin-top: 3px; overflow-wrap: anywhere; }
-.explore .near { display: grid; grid-template-columns: repeat(auto-fill, minmax(86px, 1fr)); gap: 12px; }
+.explore .near { display: grid; grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); gap: 12px; }
+.explore .near img { max-width: 150px; }
 .explore .near b { display: inline-block; background: #0072b2; color: #fff; border-radius: 3px; padding: 0 6px; }
-.explore table.bars { border-collapse: collapse; width: 100%; max-width: 640px; font-size: 13px; }
+.explore .near b.train { background: #b34700; }
+.explore table.bars { border-collapse: collapse; width: 100%; max-width: 900px; font-size: 13px; }
 .explore .bars th, .explore .bars td { padding: 1px 8px 1px 0; text-align: left; font-weight: normal; }
+.explore .bars thead th { color: var(--soft); font-size: 12px; vertical-align: bottom; }
 .explore .bars td.number { text-align: right; width: 4em; font-variant-numeric: tabular-nums; }
-.explore .bars td.bar { width: 55%; }
 .explore .bars div { height: 12px; background: #0072b2; border-radius: 2px; }
+.explore .bars td.second div { background: #b8860b; }
 .explore .bars tr.true th { font-weight: 600; }
-.explore .bars tr.true div { background: #009e73; }
+.explore .bars tr.true td.first div { background: #009e73; }
 </style>"""
 
 
-def figure(pixels: np.ndarray, alternative: str, caption: str, title: str = "", mark: str = "") -> str:
-    """A picture with its caption; every text is escaped here."""
+def figure(pixels: np.ndarray, alternative: str, caption: str, title: str = "", mark: str = "", kind: str = "") -> str:
+    """A picture with its caption, and a badge `mark` of a `kind` of the style; every text is escaped here."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     data = base64.b64encode(buffer.getvalue()).decode()
-    badge = f"<b>{_escape(mark)}</b> " if mark else ""
-    name = f"{_escape(title)}<br>" if title else ""
+    badge = f"<b class='{escape(kind)}'>{escape(mark)}</b> " if mark else ""
+    name = f"{escape(title)}<br>" if title else ""
     return (
-        f"<figure><img src='data:image/png;base64,{data}' alt='{_escape(alternative)}'>"
-        f"<figcaption>{badge}{name}{_escape(caption)}</figcaption></figure>"
+        f"<figure><img src='data:image/png;base64,{data}' alt='{escape(alternative)}'>"
+        f"<figcaption>{badge}{name}{escape(caption)}</figcaption></figure>"
     )
 
 
-def bars(probabilities: dict[str, float], true: str | None) -> str:
-    """Probabilities as a table with bars, the most likely first; the true class is marked in words and colour."""
-    rows = []
-    for name, value in sorted(probabilities.items(), key=lambda item: -item[1]):
+def gallery(figures: list[str]) -> str:
+    return f"<div class='near'>{''.join(figures)}</div>"
+
+
+def bars(answers: pd.DataFrame, true: str | None) -> str:
+    """Probabilities as a table with bars, the first model's likeliest class first; the true class is marked in words
+    and colour.
+
+    Args:
+        answers: a row a class, a column a model, one or two; NaN where a model does not have the class. With two
+            models a last column shows the first less the second, in points.
+    """
+    answers = answers.sort_values(answers.columns[0], ascending=False, na_position="last", kind="stable")
+    two = len(answers.columns) > 1
+    head = "".join(f"<th scope='col' colspan='2'>{escape(name)}</th>" for name in answers.columns) if two else ""
+    difference = "<th scope='col'>difference, points</th>"
+    rows = [f"<thead><tr><th scope='col'>class</th>{head}{difference}</tr></thead>"] if two else []
+    for name, values in zip(answers.index, answers.to_numpy(float)):
         mark, words = (" class='true'", " (true)") if name == true else ("", "")
-        bar = f"<td class='bar'><div style='width:{100 * value:.2f}%'></div></td>"
-        rows.append(
-            f"<tr{mark}><th scope='row'>{_escape(name)}{words}</th><td class='number'>{value:.1%}</td>{bar}</tr>"
-        )
+        shown = "".join(_bar(value, place) for value, place in zip(values, ("first", "second")))
+        if two:
+            less = 100 * (values[0] - values[1])
+            shown += f"<td class='number'>{'' if np.isnan(less) else f'{less:+.1f}'}</td>"
+        rows.append(f"<tr{mark}><th scope='row'>{escape(name)}{words}</th>{shown}</tr>")
     return f"<table class='bars'>{''.join(rows)}</table>"
 
 
-def headline(subject: dict, probabilities: dict[str, float]) -> str:
-    """What the model says of an image of the study, and what that image is.
-
-    Args:
-        subject: a saved prediction with `lesion_id`, `class` under the protocol and `folder_class`.
-    """
-    best = max(probabilities, key=probabilities.get)
-    true = subject["true_class"]
-    right = "right" if best == true else f"wrong: it is {true}"
-    view = f"augmented view {subject['view']}" if subject["view"] else "the original"
-    lesion = f"lesion {subject['lesion_id']}" if subject["lesion_id"] else "lesion not known"
-    moved = "" if subject["folder_class"] == subject["class"] else f", filed under {subject['folder_class']}"
-    return paragraph(
-        f"{subject['image_id']}: the model says {best} ({probabilities[best]:.0%}), {right}", "title"
-    ) + paragraph(f"{subject['source']}{moved}; {view}, {subject['part']} part of fold {subject['fold']}, {lesion}")
-
-
-def about_neighbours(neighbours: pd.DataFrame, subject: dict | None) -> str:
-    """One sentence on the nearest images of an image of the study, or of a picture of one's own (None)."""
-    n = len(neighbours)
-    if not subject:
-        return f"The {n} nearest. Whether one shows the lesion of your picture is not known."
-    related = neighbours["relation"] != ""
-    linked, trained = int(related.sum()), int((related & (neighbours["part"] == "train")).sum())
-    alike = int((neighbours["label"] == subject["true_class"]).sum())
+def _bar(value: float, place: str) -> str:
+    if np.isnan(value):
+        return f"<td class='number'>–</td><td class='bar {place}'></td>"
     return (
-        f"Same picture, lesion or group of duplicates, as far as lesions are known: {linked} of the {n} nearest; "
-        f"{trained} of these the model of fold {subject['fold']} was trained on. "
-        f"Same class: {alike} of {n}."
+        f"<td class='number'>{value:.1%}</td><td class='bar {place}'><div style='width:{100 * value:.2f}%'></div></td>"
     )
 
 
-def choice(text: str, options=(), value=None, label_width: str = "6.5em") -> widgets.Dropdown:
-    """A list to choose from, with its label."""
-    style, layout = {"description_width": label_width}, widgets.Layout(width="auto")
-    box = widgets.Dropdown(description=text, options=options, style=style, layout=layout)
-    box.value = value if value is not None else box.value
-    return box
+def columns(header: str) -> str:
+    """The line over a list whose columns are aligned with spaces."""
+    return f"<pre class='columns'>{escape(header)}</pre>"
 
 
-def grid(children: list, least: str, **layout) -> widgets.GridBox:
-    """Children side by side, as many in a row as fit with a width of `least`."""
-    columns = f"repeat(auto-fit, minmax({least}, 1fr))"
-    return widgets.GridBox(
-        children, layout=widgets.Layout(grid_template_columns=columns, grid_gap="4px 20px", **layout)
+def save_link(content: bytes, mime: str, name: str) -> str:
+    """A link that saves `content` under `name`, without a file on the server."""
+    data = base64.b64encode(content).decode()
+    return (
+        f"<a class='save' download='{escape(name)}' href='data:{escape(mime)};base64,{data}'>"
+        f"Save {escape(name)}</a> ({len(content) / 1024:,.0f} kB)"
     )
-
-
-def panel(title: str, *children: widgets.Widget) -> widgets.VBox:
-    """Children under a heading."""
-    return widgets.VBox([widgets.HTML(f"<h3>{title}</h3>"), *children])
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    return f"<p class='{kind}'>{_escape(text)}</p>"
+    return f"<p class='{kind}'>{escape(text)}</p>"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     return html.escape(plain(text), quote=True)
 
 

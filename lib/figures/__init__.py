@@ -3,6 +3,7 @@
 from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scenario_summary
 from lib.figures.choices import choices
 from lib.figures.dataset import class_counts, sample_images, worst_cases
+from lib.figures.explored import explored
 from lib.figures.predictions import confusion_matrix, decision_curves, reliability, roc
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
 from lib.figures.rungs import RUNG_NAMES, ladder
@@ -18,6 +19,7 @@ __all__ = [
     "decision_curves",
     "detection",
     "encode",
+    "explored",
     "fitting_sizes",
     "input_ranges",
     "ladder",

@@ -19,12 +19,13 @@ from scipy.spatial.distance import cdist
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from lib.explore.widgets import EVERY_FOLD
+
 from lib.config import LIB, MALIGNANT, NOTEBOOKS, StudyPaths, params
 from lib.data import FOLDS, build_index, deal, decode, demo, parts_of_fold, pool_views, preprocess, select
 from lib.explain import gradcam, kmeans
 from lib.explore import Explorer, results
 from lib.explore import html as look
-from lib.explore.widgets import EVERY_FOLD
 from lib.models import extract_features, networks, training
 
 SIZE = 64

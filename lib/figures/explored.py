@@ -1,0 +1,52 @@
+"""One image as the explorer shows it: its pictures, and under them the probabilities of one model or two."""
+
+from collections.abc import Sequence
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lib.figures.style import MUTED, PALETTE, one_line, percent, styled
+
+
+@styled
+def explored(
+    pictures: Sequence[tuple[str, np.ndarray]], probabilities: pd.DataFrame, true: str | None, title: str, note: str
+) -> Figure:
+    """The pictures in a row, and a bar a class and model.
+
+    Args:
+        pictures: (title, uint8 [h, w, 3]) each.
+        probabilities: a row a class, a column a model, 0 to 1; NaN where a model does not have the class.
+        true: the class to be marked, if it is one of them.
+        title: what is shown.
+        note: what must be known of it, beneath.
+    """
+    count, models = len(pictures), len(probabilities.columns)
+    bars = 0.6 + 0.2 * len(probabilities) * max(models, 1)
+    figure = Figure(figsize=(max(1.75 * count, 6.2), 2.3 + bars + 0.5), layout="constrained")
+    figure.suptitle(fill(one_line(title), 90), fontsize=9)
+    above, below = figure.subfigures(2, 1, height_ratios=[2.2, bars])
+    for axis, (name, picture) in zip(above.subplots(1, count, squeeze=False)[0], pictures):
+        axis.imshow(picture)
+        axis.set_title(fill(one_line(name), 26), fontsize=7.5, fontweight="normal", loc="center")
+        axis.set_axis_off()
+    axis = below.subplots()
+    height = 0.8 / max(models, 1)
+    for place, (name, colour) in enumerate(zip(probabilities.columns, PALETTE)):
+        places = np.arange(len(probabilities)) + (place - (models - 1) / 2) * height
+        values = probabilities[name].to_numpy(float)
+        drawn = axis.barh(places, np.nan_to_num(values), height=height * 0.92, color=colour, label=one_line(name))
+        axis.bar_label(drawn, [f"{100 * v:.1f}" if v == v else "–" for v in values], padding=2, fontsize=7, color=MUTED)
+    labels = [f"{one_line(name)}{' (true)' if name == true else ''}" for name in probabilities.index]
+    axis.set_yticks(range(len(labels)), labels)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.08)
+    axis.xaxis.set_major_formatter(percent)
+    axis.set_xlabel("probability, per cent")
+    axis.tick_params(axis="y", length=0)
+    if models:
+        axis.legend(fontsize=7.5, loc="lower right")
+    figure.supxlabel(fill(note, 110), fontsize=7, color=MUTED)
+    return figure
