@@ -31,6 +31,7 @@ STARTS = {
     "random, best of 3": ("random", 3),
     "random, one try": ("random", 1),
 }
+NAME = "5.5em"  # of labels of a model
 SHORT = "5em"  # of labels beneath a picture
 
 
@@ -72,18 +73,20 @@ class Controls:
         self.overlaid, self.overlaid_second, self.gap, self.segments = (widgets.HTML() for _ in range(4))
         self.saved_figure, self.saved_table = widgets.HTML(), widgets.HTML()
         self.clock = widgets.Label()
-        self.study = choice("Study")
-        self.axes, self.axes_second = ({axis: choice(axis.capitalize()) for axis in AXES} for _ in range(2))
+        self.study = choice("Study", label_width=NAME)
+        self.axes, self.axes_second = (
+            {axis: choice(axis.capitalize(), label_width=NAME) for axis in AXES} for _ in range(2)
+        )
         self.beside = widgets.Checkbox(
             description="Beside it, another model on the same image", indent=False, layout=auto()
         )
         self._build_list()
         self._build_answers()
-        second = grid(list(self.axes_second.values()), "200px")
+        second = grid(list(self.axes_second.values()), "205px")
         self.second = widgets.VBox([widgets.HTML("<h3>The second model</h3>"), second])
         self.body = widgets.VBox(
             [
-                grid([self.study, *self.axes.values()], "200px"),
+                grid([self.study, *self.axes.values()], "205px"),
                 self.beside,
                 self.second,
                 self.images,
@@ -153,12 +156,12 @@ class Controls:
             self.map_gap,
             panel("k-means", self.segments, self.k, self.start, self.init, self.kind, self.painted),
         ]
-        answer = [panel("Image", self.shown), panel("Probabilities", self.bars)]
-        answer[0].layout.flex, answer[1].layout.flex = "1 1 200px", "3 1 420px"
+        image, kin = panel("Image", self.shown), panel("The same picture, content or lesion elsewhere", self.kin)
+        image.layout.flex, kin.layout.flex = "1 1 200px", "3 1 420px"
         self.panels = widgets.VBox(
             [
-                row(answer),
-                panel("The same picture, content or lesion elsewhere", self.kin),
+                row([image, kin]),
+                panel("Probabilities", self.bars),
                 grid(pictures, "190px"),
                 panel("Called malignant", self.about_threshold, self.threshold),
                 panel(

@@ -8,17 +8,24 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-STYLE = """<style>
+# JupyterLab takes arrow keys and letters for its cells; what has the focus in here keeps its keys.
+KEEP_KEYS = (
+    "const box = this.closest('.explore'); if (box) box.addEventListener('focusin', "
+    "event => event.target.setAttribute('data-lm-suppress-shortcuts', 'true'))"
+)
+STYLE = (
+    f'<style onload="{KEEP_KEYS}">'
+    + """
 .explore { --line: var(--jp-border-color1, #d7dbe0); --ink: var(--jp-ui-font-color1, #1f2328);
   --soft: var(--jp-ui-font-color2, #5f6670); color: var(--ink); padding: 4px 2px; }
 .explore .widget-html-content { line-height: 1.4; color: var(--ink); }
 .explore h3 { margin: 8px 0 2px; font-size: 14px; }
-.explore .images .widget-label { position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
-.explore .images select { font-family: var(--jp-code-font-family, monospace); font-size: 12px; padding: 2px 4px; }
+.explore .widget-select .widget-label { position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
+.explore .widget-select select { font: 12px var(--jp-code-font-family, monospace); padding: 2px 4px; }
 .explore pre.columns { font-family: var(--jp-code-font-family, monospace); font-size: 12px; margin: 0; padding: 0 9px;
   color: var(--soft); overflow: hidden; line-height: 1.3; }
 .explore .widget-readout { min-width: 3em; width: 3em; }
-.explore .fold .widget-readout { min-width: 9em; }
+.explore .fold .widget-readout { min-width: 9em; width: 9em; }
 .explore p { margin: 0 0 4px; color: var(--soft); overflow-wrap: anywhere; }
 .explore p.title { font-size: 16px; font-weight: 600; color: var(--ink); }
 .explore p.notice, .explore p.warn { border-left: 4px solid #0072b2; padding: 4px 10px; color: var(--ink); }
@@ -27,19 +34,23 @@ STYLE = """<style>
 .explore figure { margin: 0 0 4px; }
 .explore img { display: block; width: 100%; max-width: 300px; aspect-ratio: 1; border-radius: 3px; }
 .explore figcaption { font-size: 12px; color: var(--soft); margin-top: 3px; overflow-wrap: anywhere; }
-.explore .near { display: grid; grid-template-columns: repeat(auto-fill, minmax(92px, 1fr)); gap: 12px; }
-.explore .near img { max-width: 150px; }
+.explore .near { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 10px 14px; }
+.explore .near img { max-width: 130px; }
+.explore .near figcaption { font-size: 11px; line-height: 1.3; overflow-wrap: break-word; }
 .explore .near b { display: inline-block; background: #0072b2; color: #fff; border-radius: 3px; padding: 0 6px; }
 .explore .near b.train { background: #b34700; }
 .explore table.bars { border-collapse: collapse; width: 100%; max-width: 900px; font-size: 13px; }
 .explore .bars th, .explore .bars td { padding: 1px 8px 1px 0; text-align: left; font-weight: normal; }
 .explore .bars thead th { color: var(--soft); font-size: 12px; vertical-align: bottom; }
+.explore .bars td.bar { width: 60%; }
+.explore .bars thead ~ tbody td.bar { width: 26%; }
 .explore .bars td.number { text-align: right; width: 4em; font-variant-numeric: tabular-nums; }
 .explore .bars div { height: 12px; background: #0072b2; border-radius: 2px; }
 .explore .bars td.second div { background: #b8860b; }
 .explore .bars tr.true th { font-weight: 600; }
 .explore .bars tr.true td.first div { background: #009e73; }
 </style>"""
+)
 
 
 def figure(pixels: np.ndarray, alternative: str, caption: str, title: str = "", mark: str = "", kind: str = "") -> str:
@@ -71,7 +82,8 @@ def bars(answers: pd.DataFrame, true: str | None) -> str:
     two = len(answers.columns) > 1
     head = "".join(f"<th scope='col' colspan='2'>{escape(name)}</th>" for name in answers.columns) if two else ""
     difference = "<th scope='col'>difference, points</th>"
-    rows = [f"<thead><tr><th scope='col'>class</th>{head}{difference}</tr></thead>"] if two else []
+    top = f"<thead><tr><th scope='col'>class</th>{head}{difference}</tr></thead>" if two else ""
+    rows = []
     for name, values in zip(answers.index, answers.to_numpy(float)):
         mark, words = (" class='true'", " (true)") if name == true else ("", "")
         shown = "".join(_bar(value, place) for value, place in zip(values, ("first", "second")))
@@ -79,7 +91,7 @@ def bars(answers: pd.DataFrame, true: str | None) -> str:
             less = 100 * (values[0] - values[1])
             shown += f"<td class='number'>{'' if np.isnan(less) else f'{less:+.1f}'}</td>"
         rows.append(f"<tr{mark}><th scope='row'>{escape(name)}{words}</th>{shown}</tr>")
-    return f"<table class='bars'>{''.join(rows)}</table>"
+    return f"<table class='bars'>{top}<tbody>{''.join(rows)}</tbody></table>"
 
 
 def _bar(value: float, place: str) -> str:

@@ -54,7 +54,9 @@ def asked(
         return found, "All views of one lesion, in whatever fold." if anchor else "Choose an image of the study first."
     if wanted == "suspects":
         table, reason = ranked()
-        told = "Confident learning over all backbones under grouped, the likeliest label error first."
+        told = (
+            "Confident learning over all backbones under grouped: what else it looks like, the likeliest error first."
+        )
         return suspect_labels(opened, table), reason or told
     told = "Classes that are none of its answers; each is asked now." if part == OTHER else ""
     return all_images(opened, part, fold), told
@@ -110,7 +112,7 @@ def in_two_classes(opened: Opened) -> pd.DataFrame:
         ", ".join(name for name in classes[content] if name != filed)
         for content, filed in zip(files["content"], files["folder_class"])
     ]
-    return _answered(opened, files, [f"also filed under {names}" for names in others])
+    return _answered(opened, files, [f"also {names}" for names in others])
 
 
 def of_lesion(opened: Opened, subject: dict[str, Any]) -> pd.DataFrame:
@@ -125,7 +127,7 @@ def worst_errors(opened: Opened, part: str, fold: int) -> pd.DataFrame:
     """What was classified wrongly, the lowest probability of the true class first."""
     held = _of(opened, part, fold)
     wrong = held[held["predicted_class"] != held["true_class"]]
-    note = [f"only {value:.1%} for the true class" for value in wrong["true_probability"]]
+    note = [f"true class {value:.1%}" for value in wrong["true_probability"]]
     return _listed(wrong.assign(note=note).sort_values(["true_probability", "source", "view"]))
 
 
@@ -141,7 +143,7 @@ def suspect_labels(opened: Opened, ranked: pd.DataFrame) -> pd.DataFrame:
     notes = []
     for row in issues.itertuples():
         official = f", official {row.diagnosis}" if row.diagnosis else ""
-        notes.append(f"looks like {row.suggested} ({row.p_suggested:.0%}){official}")
+        notes.append(f"{row.suggested} {row.p_suggested:.0%}{official}")
     return _answered(opened, originals.loc[issues["source"]], notes)
 
 

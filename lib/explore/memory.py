@@ -71,9 +71,9 @@ class Memory:
     def _load_model(self, folder: Path, phase: str, changed: int):
         """The model, and one with its features beside its answer."""
         self.tell("Loading the model's weights…")
-        import keras  # late, with TensorFlow: what is shown without a model does not wait for it
+        import keras
 
-        from lib.models import backend, networks
+        from lib.models import backend, networks  # late, with TensorFlow: what needs no model does not wait for it
 
         if not self._configured:
             backend.configure(0, deterministic=True, mixed_precision=False)

@@ -13,7 +13,7 @@ from lib.explore.html import figure, gallery, paragraph, plain
 
 MOST_RELATIVES = 12
 ORANGE, BLUE = (213, 94, 0), (0, 114, 178)  # RGB, Okabe-Ito
-WIDTHS = {"number": 5, "image": 26, "fold": 5, "true": 28, "answer": 33, "sure": 6}  # letters, of the list's columns
+WIDTHS = {"number": 5, "image": 22, "fold": 5, "true": 27, "answer": 32, "sure": 5}  # letters, of the list's columns
 HEADER = {"number": "", "image": "image", "fold": "fold", "true": "true class", "answer": "answer", "sure": ""}
 
 Namer = Callable[[str], str]  # alternative text of a picture, which says so where it is synthetic
@@ -86,7 +86,7 @@ def neighbours_panel(images: np.ndarray, neighbours: pd.DataFrame, subject: dict
     """The nearest images with their distance; `neighbours` has what `nearest` gives, and `relation`."""
     figures = []
     for place, other in enumerate(neighbours.to_dict("records"), 1):
-        caption = f"{place}. {other['label']}, {PARTS[other['part']]}, distance {other['distance']:.3g}"
+        caption = f"{place}. {other['label']}, {PARTS[other['part']]}, at {other['distance']:.2g}"
         badge = "train" if other["part"] == "train" else ""
         name = view_name(other)
         figures.append(figure(images[other["row"]], named(name), caption, name, other["relation"], badge))

@@ -3,10 +3,9 @@
 import base64
 import html
 import io
-import json
-import os
 import re
 from datetime import UTC, datetime
+from xml.etree import ElementTree
 
 import ipywidgets
 import nbformat
@@ -17,72 +16,23 @@ from nbclient import NotebookClient
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from lib.explore.widgets import EVERY_FOLD
-
-from lib.config import LIB, MALIGNANT, NOTEBOOKS, StudyPaths, params
-from lib.data import FOLDS, build_index, deal, decode, demo, parts_of_fold, pool_views, preprocess, select
+from lib.config import CLASSES, LIB, MALIGNANT, NOTEBOOKS, params
+from lib.data import decode, preprocess
 from lib.explain import gradcam, kmeans
-from lib.explore import Explorer, results
+from lib.explore import Explorer, lists, related
 from lib.explore import html as look
-from lib.models import extract_features, networks, training
+from lib.models import networks
 
 SIZE = 64
+at_first = {}  # what the explorer shows before anybody has touched it
 HOSTILE = "<img src=x onerror=alert(1)>\u202e'\".jpg"
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """Twelve images a class, so that each of the ten folds tests some of each."""
-    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", images_per_class=12, size=SIZE, seed=0)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory, drawn):
-    """A study of 108 synthetic images, two protocols; its heads are random: nothing here asks if they are good."""
-    paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
-    index, _ = build_index(drawn.folder, drawn.folder / "metadata.csv", bits=8, difference=9.0)
-    paths.new(paths.image_index)
-    index.to_parquet(paths.image_index)
-    network = networks.build_backbone("MobileNet", SIZE, "none")
-    extractor = networks.build_extractor(network, "native", frozen=True)
-    views = pool_views(index, dict.fromkeys(params.CLASSES, 24), 80, 0)
-    preprocess.write_images(views, decode, drawn.folder, paths.new(paths.images), SIZE, 0, 180.0, 0.3)
-    views.to_parquet(paths.views)
-    features = extract_features(extractor, preprocess.open_images(paths.images))
-    np.save(paths.new(paths.features("native", "MobileNet")), features)
-    for protocol in ("published", "grouped"):
-        table, _ = deal(index, views, protocol, 0)
-        table.to_parquet(paths.protocol(protocol))
-        for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "grouped" else 1]:
-            _train(paths, protocol, scenario, select(views, table, params.scenarios()[scenario]), features)
-    (paths.root.parent / "empty" / "runs").mkdir(parents=True)  # a study that has not got so far
-    return paths
-
-
-def _train(paths, protocol, scenario, chosen, features):
-    task = params.scenarios()[scenario]
-    head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=3)
-    run = paths.run(protocol, "native", scenario, "MobileNet", 0)
-    run.mkdir(parents=True)
-    tables = []
-    for fold in range(FOLDS):  # another head a fold; the weights of the first are saved
-        classifier = networks.build_classifier(features.shape[1], len(task.names), **head | {"seed": 3 + fold})
-        parts = parts_of_fold(chosen, fold)
-        held_out = parts[parts["part"] != "train"]
-        tables.append(training.predictions(classifier, features, held_out, task.names, 32))
-        if not fold:
-            classifier.save_weights(run / "transfer.weights.h5")
-    pd.concat(tables, ignore_index=True).to_parquet(run / "predictions_transfer.parquet")
-    made = dict(backbone="MobileNet", preprocessing="native", image_size=SIZE, weights="none", classes=task.names)
-    (run / "run.json").write_text(json.dumps({"model": made | head}))
-
-
-@pytest.fixture(scope="module")
 def opened(study):
+    """Opened once; `explorer` puts it back."""
     explorer = Explorer(str(study.root))
-    assert explorer.axes["protocol"].value == "grouped", "the honest protocol comes first"
+    at_first.update(protocol=explorer.ui.axes["protocol"].value, listed=explorer.ui.lists.value, kin=explorer.kin)
     return explorer
 
 
@@ -94,21 +44,23 @@ def full(study):
 @pytest.fixture
 def explorer(opened):
     """As it opens, whatever the test before has set."""
-    opened.axes["scenario"].value, opened.axes["protocol"].value = "nine_classes", "grouped"
-    opened.part.value, opened.label.value, opened.errors.value = "test", results.EVERY_CLASS, False
-    opened.fold.value = 0
-    opened.chooser.index = 0
-    opened.explained.value, opened.opacity.value, opened.k.value, opened.kind.value = -1, 0.6, 3, "colour"
-    opened.painted.value, opened.metric.value, opened.among.value = "segments", "cosine", "train"
-    opened.back.click()
+    ui = opened.ui
+    ui.beside.value = False
+    ui.axes["scenario"].value, ui.axes["protocol"].value = "nine_classes", "grouped"
+    ui.lists.value, ui.part.value, ui.label.value, ui.fold.value = "all", "test", lists.EVERY_CLASS, 0
+    ui.threshold.value, ui.start.value, ui.init.value = 0.5, 0, ("k-means++", 3)
+    ui.chooser.index = 0
+    ui.explained.value, ui.opacity.value, ui.k.value, ui.kind.value = "", 0.6, 3, "colour"
+    ui.painted.value, ui.metric.value, ui.among.value = "segments", "cosine", "train"
+    ui.back.click()
     return opened
 
 
 def saved(explorer) -> pd.Series:
     """The saved prediction of the image that is chosen."""
-    table = pd.read_parquet(explorer.chosen["folder"] / "predictions_transfer.parquet")
-    source, view = explorer.chooser.value
-    mine = (table["source"] == source) & (table["view"] == view) & (table["part"] == explorer.part.value)
+    table = pd.read_parquet(explorer.first.opened.chosen["folder"] / "predictions_transfer.parquet")
+    source, view = explorer.ui.chooser.value
+    mine = (table["source"] == source) & (table["view"] == view) & (table["part"] == explorer.ui.part.value)
     assert mine.sum() == 1, "a view is tested once and validated once"
     return table[mine].iloc[0]
 
@@ -120,7 +72,7 @@ def pictures(widget) -> list[np.ndarray]:
 
 def upload(explorer, name: str, content: bytes) -> None:
     given = dict(name=name, type="image/png", size=len(content), content=memoryview(content))
-    explorer.upload.value = (given | {"last_modified": datetime.now(UTC)},)
+    explorer.ui.upload.value = (given | {"last_modified": datetime.now(UTC)},)
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -129,104 +81,225 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def taken(widget) -> tuple[str, bytes]:
+    """Name and content of what a link saves."""
+    (found,) = re.findall(r"download='([^']+)' href='data:[a-z/+]+;base64,([^']*)'", widget.value)
+    return found[0], base64.b64decode(found[1])
+
+
 def text(widget) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", widget.value))
 
 
+def test_it_opens_with_a_leaked_image_and_its_training_views(opened, study):
+    assert (at_first["protocol"], at_first["listed"]) == ("published", "leaked")
+    dealt = pd.read_parquet(study.protocol("published"))["tenth_nine_classes"]
+    views = pd.read_parquet(study.views)
+    train = at_first["kin"][at_first["kin"]["part"] == "train"]
+    assert len(train) and (train["relation"] == "same picture").any()
+    assert not dealt.loc[train["row"]].isin([0, 1, -1]).any(), "fold 0 tests on tenth 0 and validates on tenth 1"
+    assert set(views.loc[at_first["kin"]["row"], "source"]) == set(at_first["kin"]["source"])
+
+
 def test_only_what_was_trained_can_be_chosen(explorer):
-    assert list(explorer.study.options) == ["small"]
-    assert explorer.axes["scenario"].options == ("nine_classes", "three_malignant")
-    assert explorer.axes["protocol"].options == ("published", "grouped")
-    explorer.axes["scenario"].value = "three_malignant"
-    assert explorer.axes["protocol"].options == ("grouped",)
-    assert set(explorer.probabilities) == set(MALIGNANT)
+    assert [name for _, name in explorer.ui.study.options] == ["small"]
+    assert explorer.ui.axes["scenario"].options == ("nine_classes", "three_malignant")
+    assert explorer.ui.axes["protocol"].options == ("published", "grouped")
+    explorer.ui.axes["scenario"].value = "three_malignant"
+    assert explorer.ui.axes["protocol"].options == ("grouped",)
+    assert set(explorer.first.probabilities) == set(MALIGNANT)
 
 
 def test_image_and_probabilities_are_those_of_the_chosen_image(explorer, study):
     views = pd.read_parquet(study.views)
     images = preprocess.open_images(study.images)
     shown = []
-    for _, value in explorer.chooser.options[:3]:
-        explorer.chooser.value = value
+    for _, value in explorer.ui.chooser.options[:3]:
+        explorer.ui.chooser.value = value
         row = views.index[(views["source"] == value[0]) & (views["view"] == value[1])][0]
-        assert np.array_equal(pictures(explorer.shown)[0], images[row])
+        assert np.array_equal(pictures(explorer.ui.shown)[0], images[row])
         expected = saved(explorer)
-        assert explorer.probabilities == {name: expected[name] for name in params.CLASSES}
+        assert explorer.first.probabilities == {name: expected[name] for name in params.CLASSES}
         bars = dict(
             re.findall(
-                r"<th scope='row'>([a-z ]+?)(?: \(true\))?</th><td class='number'>([\d.]+)%", explorer.bars.value
+                r"<th scope='row'>([a-z ]+?)(?: \(true\))?</th><td class='number'>([\d.]+)%", explorer.ui.bars.value
             )
         )
         assert bars == {name: f"{100 * expected[name]:.1f}" for name in params.CLASSES}
-        assert f"{expected['true_class']} (true)" in explorer.bars.value and value[0] in text(explorer.title)
+        assert f"{expected['true_class']} (true)" in explorer.ui.bars.value and value[0] in text(explorer.ui.title)
         shown.append(images[row].tobytes())
     assert len(set(shown)) > 1  # some are planted copies of each other
 
 
 def test_filters_leave_the_class_the_part_and_the_worst_errors(explorer):
-    table = pd.read_parquet(explorer.chosen["folder"] / "predictions_transfer.parquet")
+    table = pd.read_parquet(explorer.first.opened.chosen["folder"] / "predictions_transfer.parquet")
     test, names = table[(table["part"] == "test") & (table["fold"] == 0)], list(params.CLASSES)
-    explorer.label.value = "nevus"
-    assert {value for _, value in explorer.chooser.options} == set(
+    explorer.ui.label.value = "nevus"
+    assert {value for _, value in explorer.ui.chooser.options} == set(
         test.loc[test["true_class"] == "nevus", ["source", "view"]].itertuples(index=False, name=None)
     )
-    explorer.label.value, explorer.errors.value = results.EVERY_CLASS, True
+    explorer.ui.label.value, explorer.ui.lists.value = lists.EVERY_CLASS, "errors"
     wrong = test[test[names].idxmax(axis=1) != test["true_class"]]
     of_truth = {(row["source"], row["view"]): row[row["true_class"]] for row in wrong.to_dict("records")}
-    listed = [value for _, value in explorer.chooser.options]
+    listed = [value for _, value in explorer.ui.chooser.options]
     assert set(listed) == set(of_truth) and len(listed) > 1
     assert [of_truth[value] for value in listed] == sorted(of_truth.values())
-    assert explorer.chooser.value == listed[0] and "wrong" in text(explorer.title)
-    explorer.part.value = "val"
+    assert explorer.ui.chooser.value == listed[0] and "wrong" in text(explorer.ui.title)
+    explorer.ui.part.value = "val"
     assert saved(explorer)["part"] == "val" and saved(explorer)["fold"] == 0
-    explorer.part.value, explorer.errors.value, explorer.fold.value = "test", False, EVERY_FOLD
+    explorer.ui.part.value, explorer.ui.lists.value, explorer.ui.fold.value = "test", "all", lists.EVERY_FOLD
     chosen = pd.read_parquet(explorer.paths.protocol("grouped"))
-    assert len(explorer.chooser.options) == (chosen["tenth_nine_classes"] >= 0).sum(), "every view is tested once"
+    assert len(explorer.ui.chooser.options) == (chosen["tenth_nine_classes"] >= 0).sum(), "every view is tested once"
 
 
 def test_map_is_that_of_the_class_to_explain_and_opacity_lays_it_over(explorer, full):
     image = explorer.image
-    for place in (int(np.argmax(list(explorer.probabilities.values()))), 2, 5):
+    for place in (int(np.argmax(list(explorer.first.probabilities.values()))), 2, 5):
         if place in (2, 5):
-            explorer.explained.value = place
+            explorer.ui.explained.value = CLASSES[place]
         expected = gradcam.maps(full, image[None], [place])[0]
-        assert np.allclose(explorer.heat, expected, atol=1e-4)
-        assert params.CLASSES[place] in text(explorer.overlaid)
+        assert np.allclose(explorer.first.heat, expected, atol=1e-4)
+        assert params.CLASSES[place] in text(explorer.ui.overlaid)
     lesion = kmeans.segment(image).mask
-    assert f"{expected[lesion].sum() / expected.sum():.0%} of the map" in text(explorer.overlaid)
-    explorer.opacity.value = 0.0
-    assert np.array_equal(pictures(explorer.overlaid)[0], image)
-    explorer.opacity.value = 1.0
-    assert np.array_equal(pictures(explorer.overlaid)[0], gradcam.overlay(image, explorer.heat, 1.0))
+    assert f"{expected[lesion].sum() / expected.sum():.0%} of the map" in text(explorer.ui.overlaid)
+    explorer.ui.opacity.value = 0.0
+    assert np.array_equal(pictures(explorer.ui.overlaid)[0], image)
+    explorer.ui.opacity.value = 1.0
+    assert np.array_equal(pictures(explorer.ui.overlaid)[0], gradcam.overlay(image, explorer.first.heat, 1.0))
 
 
 def test_a_map_of_another_fold_than_the_one_that_tested_the_image_says_so(explorer, full, study):
-    assert "weights are not saved" not in text(explorer.overlaid) and "part of fold 0" in text(explorer.title)
+    assert "weights are not saved" not in text(explorer.ui.overlaid) and "part of fold 0" in text(explorer.ui.title)
     for fold, role in ((4, "was trained on this image"), (1, "was validated on it")):
-        explorer.fold.value = fold
-        assert saved(explorer)["fold"] == fold and f"test part of fold {fold}" in text(explorer.title)
+        explorer.ui.fold.value = fold
+        assert saved(explorer)["fold"] == fold and f"Test part of fold {fold}" in text(explorer.ui.title)
         told = saved(explorer)[list(params.CLASSES)].astype(float)
-        assert explorer.probabilities == pytest.approx(dict(told))
+        assert explorer.first.probabilities == pytest.approx(dict(told))
         expected = gradcam.maps(full, explorer.image[None], [int(np.argmax(told))])[0]
-        assert np.allclose(explorer.heat, expected, atol=1e-4)
-        assert f"of the model of fold 0, which {role}" in text(explorer.overlaid)
+        assert np.allclose(explorer.first.heat, expected, atol=1e-4)
+        assert f"of the model of fold 0, which {role}" in text(explorer.ui.overlaid)
 
 
-def test_segments_follow_k_and_features(explorer):
+def test_segments_follow_k_features_and_start(explorer):
     for k, kind in ((3, "colour"), (5, "colour"), (5, "colour_texture")):
-        explorer.k.value, explorer.kind.value = k, kind
+        explorer.ui.k.value, explorer.ui.kind.value = k, kind
         expected = kmeans.segment(explorer.image, k, kind)
         assert np.array_equal(explorer.segmentation.labels, expected.labels)
-        assert np.array_equal(pictures(explorer.segments)[0], kmeans.paint(expected))
-        assert f"abnormal {expected.mask.mean():.0%}" in text(explorer.segments)
-    explorer.painted.value = "outline"
-    assert np.array_equal(pictures(explorer.segments)[0], kmeans.outline(explorer.image, expected.mask))
+        assert np.array_equal(pictures(explorer.ui.segments)[0], kmeans.paint(expected))
+        assert f"abnormal {expected.mask.mean():.0%}" in text(explorer.ui.segments)
+    explorer.ui.kind.value = "colour"
+    inertias = set()
+    for start in range(4):
+        explorer.ui.start.value, explorer.ui.init.value = start, ("random", 1)
+        expected = kmeans.segment(explorer.image, 5, init="random", attempts=1, seed=start)
+        assert np.array_equal(explorer.segmentation.labels, expected.labels)
+        assert f"J = {expected.inertia / expected.labels.size:,.0f} a pixel" in text(explorer.ui.segments)
+        inertias.add(expected.inertia)
+    assert len(inertias) > 1, "one random start ends elsewhere than another"
+    explorer.ui.painted.value = "outline"
+    assert np.array_equal(pictures(explorer.ui.segments)[0], kmeans.outline(explorer.image, expected.mask))
 
 
-@pytest.mark.parametrize("metric", results.METRICS)
+def test_a_second_model_answers_beside_the_first_on_the_same_image(explorer, study, full):
+    ui, names = explorer.ui, list(CLASSES)
+    ui.axes["protocol"].value, ui.chooser.index, ui.explained.value = "published", 2, "nevus"
+    ui.beside.value = True
+    key, row = ui.chooser.value, explorer.first.subject["row"]
+    assert ui.axes_second["protocol"].value == "grouped" and ui.second.layout.display is None
+    answers = {}
+    for protocol in ("published", "grouped"):
+        run = study.run(protocol, "native", "nine_classes", "MobileNet", 0)
+        told = pd.read_parquet(run / "predictions_transfer.parquet")
+        told = told[(told["row"] == row) & (told["part"] == "test")].iloc[0]
+        answers[protocol] = told[names].astype(float)
+    assert explorer.second.probabilities == pytest.approx(dict(answers["grouped"]))
+    points = dict(re.findall(r"<th scope='row'>([a-z ]+?)(?: \(true\))?</th>.*?([-+][\d.]+)</td></tr>", ui.bars.value))
+    less = 100 * (answers["published"] - answers["grouped"])
+    assert {name: float(value) for name, value in points.items()} == pytest.approx(dict(less), abs=0.051)
+    second = gradcam.maps(full, explorer.image[None], [names.index("nevus")])[0]
+    assert np.allclose(explorer.second.heat, second, atol=1e-4)
+    gap = np.abs(explorer.first.heat - second).mean()
+    assert f"Mean difference {gap:.2f}" in text(ui.gap) and len(pictures(ui.gap)) == 1
+    ui.beside.value = False
+    assert explorer.second is None and ui.map_gap.layout.display == "none" and ui.chooser.value == key
+
+
+def test_a_second_model_of_another_scenario_says_what_it_cannot_answer(explorer):
+    ui = explorer.ui
+    ui.label.value, ui.beside.value = "nevus", True
+    ui.axes_second["scenario"].value = "three_malignant"
+    assert set(explorer.second.probabilities) == set(MALIGNANT) and ui.map_gap.layout.display == "none"
+    told = text(ui.title)
+    assert re.search(r"of three malignant classes the nearest is .*; the right answer, nevus, is not among them", told)
+    assert "Nevus is not among its answers" in told and "No part of this scenario" in told
+    shared = explorer.probabilities().dropna()
+    assert set(shared.index) == set(MALIGNANT) and ui.bars.value.count("–") == 6
+
+
+def test_random_weights_are_named_at_the_answer_and_what_is_missing_at_ones_own_picture(explorer):
+    assert "Random weights" in text(explorer.ui.title) and "not among" not in text(explorer.ui.title)
+    upload(explorer, "mine.png", png(explorer.image))
+    assert "Any other diagnosis, or healthy skin, is not among its answers" in text(explorer.ui.title)
+    explorer.ui.axes["scenario"].value = "three_malignant"
+    assert "Actinic keratosis, dermatofibroma, nevus" in text(explorer.ui.title)
+    explorer.ui.back.click()
+    explorer.ui.part.value = lists.OTHER
+    assert set(explorer.listed["true_class"]) == set(CLASSES) - set(MALIGNANT)
+    assert explorer.first.subject["saved"] is None and set(explorer.first.probabilities) == set(MALIGNANT)
+    assert "no threshold here: all answers of this model are malignant" in text(explorer.ui.about_threshold)
+
+
+def test_the_threshold_counts_the_test_set_of_the_fold(explorer):
+    table = pd.read_parquet(explorer.first.opened.chosen["folder"] / "predictions_transfer.parquet")
+    table = table[(table["part"] == "test") & (table["view"] == 0)]
+    for fold, threshold in ((0, 0.5), (0, 0.2), (3, 0.35)):
+        explorer.ui.fold.value, explorer.ui.threshold.value = fold, threshold
+        mine = table[table["fold"] == fold]
+        ill, called = mine["true_class"].isin(MALIGNANT), mine[list(MALIGNANT)].sum(axis=1) >= threshold
+        right = f"sensitivity {(called & ill).sum() / ill.sum():.1%} ({(called & ill).sum()} of {ill.sum()})"
+        assert f"originals: {right}" in text(explorer.ui.about_threshold)
+        here = sum(explorer.first.probabilities[name] for name in MALIGNANT)
+        verb = "is called" if here >= threshold else "is not called"
+        assert f"{here:.0%} and {verb} malignant" in text(explorer.ui.about_threshold)
+
+
+def test_next_and_previous_go_through_the_list_and_stop_at_its_ends(explorer):
+    keys = [key for _, key in explorer.ui.chooser.options]
+    explorer.ui.before.click()
+    assert explorer.ui.chooser.value == keys[0]
+    explorer.ui.next.click()
+    explorer.ui.next.click()
+    assert explorer.ui.chooser.value == keys[2] == (saved(explorer)["source"], saved(explorer)["view"])
+    explorer.ui.before.click()
+    assert explorer.ui.chooser.value == keys[1]
+
+
+def test_the_figure_and_the_table_can_be_taken_along(explorer):
+    ui = explorer.ui
+    ui.beside.value = True
+    ui.png.click()
+    name, content = taken(ui.saved_figure)
+    assert name.endswith(".png") and min(Image.open(io.BytesIO(content)).size) > 500
+    ui.svg.click()
+    name, content = taken(ui.saved_figure)
+    drawn = ElementTree.fromstring(content)
+    assert name.endswith(".svg") and len(drawn.findall(".//{http://www.w3.org/2000/svg}image")) >= 4
+    ui.lists.value = "errors"
+    ui.csv.click()
+    name, content = taken(ui.saved_table)
+    table = pd.read_csv(io.BytesIO(content))
+    assert name == "small-errors.csv" and len(table) == len(ui.chooser.options)
+    told = pd.read_parquet(explorer.first.opened.chosen["folder"] / "predictions_transfer.parquet")
+    both = table.merge(told, on=["source", "view", "fold", "part"], suffixes=("", "_saved"))
+    assert len(both) == len(table)
+    for label in CLASSES:
+        assert np.allclose(both[label], both[f"{label}_saved"], atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", related.METRICS)
 def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, metric):
-    explorer.metric.value, explorer.fold.value = metric, 3
-    explorer.chooser.index = 4
+    explorer.ui.metric.value, explorer.ui.fold.value = metric, 3
+    explorer.ui.chooser.index = 4
     me = saved(explorer)["row"]
     features = np.load(study.features("native", "MobileNet")).astype(float)
     pool = pd.read_parquet(study.views).join(pd.read_parquet(study.protocol("grouped"))["tenth_nine_classes"])
@@ -234,30 +307,30 @@ def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, met
     pool = pool.assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
     expected = pool.groupby("source")["d"].min()
     found, near = explorer.neighbours, dict(rtol=1e-6, atol=1e-14)  # planted copies tie, so their order is left open
-    assert np.allclose(found["distance"], expected.nsmallest(results.NEIGHBOURS), **near)
+    assert np.allclose(found["distance"], expected.nsmallest(related.NEIGHBOURS), **near)
     assert np.allclose(found["distance"], expected[found["source"]], **near) and found["source"].is_unique
     images = preprocess.open_images(study.images)
-    for picture, row in zip(pictures(explorer.near), explorer.neighbours["row"]):
+    for picture, row in zip(pictures(explorer.ui.near), explorer.neighbours["row"]):
         assert np.array_equal(picture, images[row])
 
 
 def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explorer, study, drawn):
-    explorer.among.value = "all"
+    explorer.ui.among.value = "all"
     lesion_of = {file: lesion["lesion_id"] for lesion in drawn.planted["lesions"] for file in lesion["files"]}
     group_of = pd.read_parquet(study.image_index).set_index("source")["group"]
     said = set()
     for protocol in ("grouped", "published"):
-        explorer.axes["protocol"].value = protocol
-        for _, (source, view) in explorer.chooser.options:
-            explorer.chooser.value = (source, view)
+        explorer.ui.axes["protocol"].value = protocol
+        for _, (source, view) in explorer.ui.chooser.options:
+            explorer.ui.chooser.value = (source, view)
             for other in explorer.neighbours.itertuples():
                 assert (other.source, other.view) != (source, view)
                 assert (other.relation == "same picture") == (other.source == source)
                 assert (other.relation != "") == (group_of[other.source] == group_of[source])
                 if lesion_of.get(source) and lesion_of.get(source) == lesion_of.get(other.source):
-                    assert other.relation in ("same lesion", "same picture")
+                    assert other.relation in ("same picture", "same content", "same lesion")
                 said.add((protocol, other.relation, other.part))
-            marks = re.findall(r"<figcaption><b>([^<]+)</b>", explorer.near.value)
+            marks = re.findall(r"<figcaption><b class='\w*'>([^<]+)</b>", explorer.ui.near.value)
             assert marks == [relation for relation in explorer.neighbours["relation"] if relation]
     # the leak of `published`; under `grouped` all views of a picture are held out together
     assert ("published", "same picture", "train") in said
@@ -265,22 +338,23 @@ def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explo
 
 
 def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
-    known, row = saved(explorer), explorer.subject["row"]
-    explorer.chooser.index = 5
+    known, row = saved(explorer), explorer.first.subject["row"]
+    explorer.ui.chooser.index = 5
     picture = preprocess.open_images(study.images)[row]
     upload(explorer, HOSTILE, png(picture))  # a picture of the study, so what must come out is known
-    assert np.array_equal(pictures(explorer.shown)[0], picture)
-    assert np.allclose(list(explorer.probabilities.values()), known[list(params.CLASSES)].astype(float), atol=1e-4)
-    named = int(np.argmax(list(explorer.probabilities.values())))
-    assert np.allclose(explorer.heat, gradcam.maps(full, picture[None], [named])[0], atol=1e-4)
+    assert np.array_equal(pictures(explorer.ui.shown)[0], picture)
+    told = known[list(params.CLASSES)].astype(float)
+    assert np.allclose(list(explorer.first.probabilities.values()), told, atol=1e-4)
+    named = int(np.argmax(list(explorer.first.probabilities.values())))
+    assert np.allclose(explorer.first.heat, gradcam.maps(full, picture[None], [named])[0], atol=1e-4)
     assert np.array_equal(explorer.segmentation.labels, kmeans.segment(picture).labels)
-    explorer.among.value = "all"
+    explorer.ui.among.value = "all"
     assert explorer.neighbours.set_index("row")["distance"][row] < 1e-10  # itself, beside planted copies of it
-    assert "own picture" in text(explorer.title) and "not known" in text(explorer.near)
-    explorer.axes["scenario"].value = "three_malignant"  # another model says something of the same picture
-    assert explorer.own and set(explorer.probabilities) == set(MALIGNANT)
-    explorer.back.click()
-    assert explorer.own is None and saved(explorer)["image_id"] in text(explorer.title)
+    assert "own picture" in text(explorer.ui.title) and "not known" in text(explorer.ui.near)
+    explorer.ui.axes["scenario"].value = "three_malignant"  # another model says something of the same picture
+    assert explorer.own and set(explorer.first.probabilities) == set(MALIGNANT)
+    explorer.ui.back.click()
+    assert explorer.own is None and saved(explorer)["image_id"] in text(explorer.ui.title)
 
 
 def test_a_large_or_transparent_picture_is_read_as_the_study_reads_one(explorer, tmp_path):
@@ -292,37 +366,40 @@ def test_a_large_or_transparent_picture_is_read_as_the_study_reads_one(explorer,
 
 @pytest.mark.parametrize("content", [b"", b"no picture", png(np.zeros((40, 40, 3), np.uint8))[:60], b"GIF89a" * 9])
 def test_what_cannot_be_read_is_refused_with_a_message_and_changes_nothing(explorer, content):
-    before = explorer.title.value, explorer.image.tobytes()
+    before = explorer.ui.title.value, explorer.image.tobytes()
     upload(explorer, HOSTILE, content)
-    assert "was refused" in text(explorer.message)
-    assert (explorer.title.value, explorer.image.tobytes()) == before and explorer.own is None
+    assert "was refused" in text(explorer.ui.message)
+    assert (explorer.ui.title.value, explorer.image.tobytes()) == before and explorer.own is None
 
 
 def test_a_picture_with_too_many_pixels_is_refused(explorer, monkeypatch):
     monkeypatch.setattr("lib.data.folder.MAX_PIXELS", 100)
     upload(explorer, "large.png", png(np.zeros((11, 10, 3), np.uint8)))
-    assert "100 pixels allowed" in text(explorer.message)
+    assert "100 pixels allowed" in text(explorer.ui.message)
 
 
 def test_names_from_outside_stay_text(explorer):
     upload(explorer, HOSTILE, png(explorer.image))
-    made = [w.value for w in vars(explorer).values() if isinstance(w, ipywidgets.HTML)]
+    made = [w.value for w in vars(explorer.ui).values() if isinstance(w, ipywidgets.HTML)]
     assert any("&lt;img src=x onerror" in value for value in made)
     for value in made:
         assert "<img src=x" not in value and "\u202e" not in value
-    figure = look.figure(explorer.image, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
-    assert figure.count("<img ") == 1 and figure.count("'") == 4
+    figure = look.figure(explorer.image, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    assert figure.count("<img ") == 1 and figure.count("'") == 6
+    link = look.save_link(b"", "image/png", HOSTILE)
+    table = look.bars(pd.DataFrame({HOSTILE: {HOSTILE: 0.5}, "other": {HOSTILE: 0.4}}), HOSTILE)
+    assert "<img" not in link + table and link.count("'") == 6
 
 
 def test_it_says_what_it_is_and_that_images_are_synthetic(explorer, study, full, monkeypatch):
     assert "no medical device" in text(explorer.view.children[0])
-    assert explorer.banner.value == "" and "ynthetic" not in explorer.shown.value
+    assert explorer.ui.banner.value == "" and "ynthetic" not in explorer.ui.shown.value
     monkeypatch.setattr(networks, "load", lambda *_: full)
     study.demo_data.mkdir()
     try:
         synthetic = Explorer(str(study.root))
-        assert "Synthetic study" in text(synthetic.banner)
-        for widget in (synthetic.shown, synthetic.overlaid, synthetic.segments, synthetic.near):
+        assert "Synthetic study" in text(synthetic.ui.banner)
+        for widget in (synthetic.ui.shown, synthetic.ui.overlaid, synthetic.ui.segments, synthetic.ui.near):
             assert all("synthetic" in words for words in re.findall(r"alt='([^']*)'", widget.value))
     finally:
         study.demo_data.rmdir()
@@ -334,9 +411,9 @@ def test_without_the_weights_the_rest_is_still_shown(study, monkeypatch):
 
     monkeypatch.setattr(networks, "load", missing)
     alone = Explorer(str(study.root))
-    assert "x.h5: no such file" in text(alone.message) and "SKINCAS_WEIGHTS" in text(alone.message)
-    assert alone.heat is None and pictures(alone.shown) and len(alone.neighbours) and alone.probabilities
-    alone.opacity.value, alone.k.value = 0.1, 4  # nothing to lay over, segments still change
+    assert "x.h5: no such file" in text(alone.ui.message) and "SKINCAS_WEIGHTS" in text(alone.ui.message)
+    assert alone.first.heat is None and pictures(alone.ui.shown) and len(alone.neighbours) and alone.first.probabilities
+    alone.ui.opacity.value, alone.ui.k.value = 0.1, 4  # nothing to lay over, segments still change
     assert len(alone.segmentation.names) == 4
 
 
@@ -347,7 +424,7 @@ def test_models_and_maps_are_made_once(study, full, monkeypatch):
     fresh = Explorer(str(study.root))
     seen = set()
     for index in (1, 0, 4, 1, 0, 4):
-        fresh.chooser.index = index
+        fresh.ui.chooser.index = index
         seen.add(fresh.image.tobytes())
     assert made.count("load") == 1 and made.count("maps") == len(seen) > 1  # some are planted copies of each other
 

@@ -28,10 +28,10 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lib.config import CLASSES, LIB, NOTEBOOKS, PARAMS, StudyPaths, backbones, published
 from lib.report import compare, compare_page
-from tests.explore import test_widgets
+from tests.explore import conftest as small
 from tests.report.made_study import FAILED
 
-drawn, study = test_widgets.drawn, test_widgets.study  # a small study with trained models, and its images
+drawn, study = small.drawn, small.study  # a small study with trained models, and its images
 
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
 if CHROMIUM is None or CHROMEDRIVER is None:

@@ -1,0 +1,63 @@
+"""A small study with trained models, made by the steps' own functions; shared by the tests of the explorer."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from lib.config import StudyPaths, params
+from lib.data import FOLDS, build_index, deal, decode, demo, parts_of_fold, pool_views, preprocess, select
+from lib.models import extract_features, networks, training
+
+SIZE = 64
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """Twelve images a class, so that each of the ten folds tests some of each."""
+    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", images_per_class=12, size=SIZE, seed=0)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory, drawn):
+    """A study of 108 synthetic images, two protocols; its heads are random: nothing here asks if they are good."""
+    paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
+    index, _ = build_index(drawn.folder, drawn.folder / "metadata.csv", bits=8, difference=9.0)
+    paths.new(paths.image_index)
+    index.to_parquet(paths.image_index)
+    network = networks.build_backbone("MobileNet", SIZE, "none")
+    extractor = networks.build_extractor(network, "native", frozen=True)
+    views = pool_views(index, dict.fromkeys(params.CLASSES, 24), 80, 0)
+    preprocess.write_images(views, decode, drawn.folder, paths.new(paths.images), SIZE, 0, 180.0, 0.3)
+    views.to_parquet(paths.views)
+    features = extract_features(extractor, preprocess.open_images(paths.images))
+    np.save(paths.new(paths.features("native", "MobileNet")), features)
+    for protocol in ("published", "grouped"):
+        table, _ = deal(index, views, protocol, 0)
+        table.to_parquet(paths.protocol(protocol))
+        for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "grouped" else 1]:
+            _train(paths, protocol, scenario, select(views, table, params.scenarios()[scenario]), features)
+    (paths.root.parent / "empty" / "runs").mkdir(parents=True)  # a study that has not got so far
+    return paths
+
+
+def _train(paths, protocol, scenario, chosen, features):
+    task = params.scenarios()[scenario]
+    head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=3)
+    run = paths.run(protocol, "native", scenario, "MobileNet", 0)
+    run.mkdir(parents=True)
+    tables = []
+    for fold in range(FOLDS):  # another head a fold; the weights of the first are saved
+        classifier = networks.build_classifier(features.shape[1], len(task.names), **head | {"seed": 3 + fold})
+        parts = parts_of_fold(chosen, fold)
+        held_out = parts[parts["part"] != "train"]
+        tables.append(training.predictions(classifier, features, held_out, task.names, 32))
+        if not fold:
+            classifier.save_weights(run / "transfer.weights.h5")
+    pd.concat(tables, ignore_index=True).to_parquet(run / "predictions_transfer.parquet")
+    made = dict(backbone="MobileNet", preprocessing="native", image_size=SIZE, weights="none", classes=task.names)
+    (run / "run.json").write_text(json.dumps({"model": made | head}))
