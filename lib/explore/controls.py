@@ -106,16 +106,16 @@ class Controls:
             style={"button_width": "auto"},
             layout=auto(),
         )
-        self.part = choice("Images", PARTS, "test")
+        self.part = choice("Images", PARTS, "test", NAME)
         self.fold = widgets.SelectionSlider(
             description="Fold",
             options=[("0", 0)],
-            style={"description_width": "6.5em"},
+            style={"description_width": NAME},
             layout=auto(),
             continuous_update=False,
         )
         self.fold.add_class("fold")
-        self.label = choice("Class", [("every class", EVERY_CLASS)])
+        self.label = choice("Class", [("every class", EVERY_CLASS)], label_width=NAME)
         self.chooser = widgets.Select(description="Image", rows=8, layout=auto())  # named for those who cannot see it
         self.before, self.next = button("Previous", "arrow-up"), button("Next", "arrow-down")
         self.upload = widgets.FileUpload(description="Your own picture", accept="image/*", layout=auto())

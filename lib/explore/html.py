@@ -25,7 +25,7 @@ STYLE = (
 .explore pre.columns { font-family: var(--jp-code-font-family, monospace); font-size: 12px; margin: 0; padding: 0 9px;
   color: var(--soft); overflow: hidden; line-height: 1.3; }
 .explore .widget-readout { min-width: 3em; width: 3em; }
-.explore .fold .widget-readout { min-width: 9em; width: 9em; }
+.explore .fold .widget-readout { min-width: 8em; width: 8em; }
 .explore p { margin: 0 0 4px; color: var(--soft); overflow-wrap: anywhere; }
 .explore p.title { font-size: 16px; font-weight: 600; color: var(--ink); }
 .explore p.notice, .explore p.warn { border-left: 4px solid #0072b2; padding: 4px 10px; color: var(--ink); }

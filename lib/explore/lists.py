@@ -54,9 +54,7 @@ def asked(
         return found, "All views of one lesion, in whatever fold." if anchor else "Choose an image of the study first."
     if wanted == "suspects":
         table, reason = ranked()
-        told = (
-            "Confident learning over all backbones under grouped: what else it looks like, the likeliest error first."
-        )
+        told = "Confident learning over all backbones, under grouped: what it looks like, likeliest error first."
         return suspect_labels(opened, table), reason or told
     told = "Classes that are none of its answers; each is asked now." if part == OTHER else ""
     return all_images(opened, part, fold), told

@@ -71,8 +71,6 @@ class Memory:
     def _load_model(self, folder: Path, phase: str, changed: int):
         """The model, and one with its features beside its answer."""
         self.tell("Loading the model's weights…")
-        import keras
-
         from lib.models import backend, networks  # late, with TensorFlow: what needs no model does not wait for it
 
         if not self._configured:
@@ -80,7 +78,7 @@ class Memory:
             self._configured = True
         model = networks.load(folder, phase, self.weights_dir)
         self.tell("")
-        return model, keras.Model(model.input, [model.get_layer("pool").output, model.output])
+        return model, _with_features(model)
 
     def _predict(self, key: tuple, shape: tuple[int, ...], pixels: bytes) -> tuple[np.ndarray, np.ndarray]:
         both = self._load(*key)[1]
@@ -94,6 +92,13 @@ class Memory:
     def _make_map(self, key: tuple, place: int, shape: tuple[int, ...], pixels: bytes) -> np.ndarray:
         image = np.frombuffer(pixels, np.uint8).reshape(1, *shape)
         return gradcam.maps(self._load(*key)[0], image, [place])[0]
+
+
+def _with_features(model):
+    """The model with the features after GlobalMaxPooling2D beside its answer."""
+    import keras
+
+    return keras.Model(model.input, [model.get_layer("pool").output, model.output])
 
 
 def decode_upload(content: bytes) -> np.ndarray:

@@ -157,3 +157,15 @@ def test_the_style_ends_with_the_figure():
 @pytest.mark.parametrize(("number", "roman"), [(1, "I"), ("3", "III"), (4, "IV"), (5, "V"), (9, "IX"), (16, "XVI")])
 def test_tables_are_numbered_as_the_paper_numbers_them(number, roman):
     assert figures.roman(number) == roman
+
+
+def test_an_explored_image_has_a_bar_a_class_and_model_and_names_stay_on_one_line():
+    picture = np.zeros((8, 8, 3), np.uint8)
+    told = pd.DataFrame({"published": {"nevus": 0.7, "melanoma": 0.3}, "six\u202e": {"nevus": 1.0, "melanoma": np.nan}})
+    figure = figures.explored([("image", picture), ("map\nof it", picture)], told, "nevus", "x$y$", "no medical device")
+    *pictures, bars = [axis for part in figure.subfigs for axis in part.axes]
+    assert [np.shape(axis.images[0].get_array()) for axis in pictures] == [(8, 8, 3)] * 2
+    assert sorted(bar.get_width() for bar in bars.patches) == [0.0, 0.3, 0.7, 1.0]
+    shown = texts(figure)
+    assert {"nevus (true)", "melanoma", "70.0", "–", "x$y$", "map·of it", "six·"} <= set(shown)
+    assert any("no medical device" in text for text in shown)

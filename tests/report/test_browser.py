@@ -433,20 +433,27 @@ def labelled(driver, label: str) -> Select:
     return Select(driver.find_element(By.ID, found.get_attribute("for")))
 
 
+def press(driver, text: str) -> None:
+    driver.find_element(By.XPATH, f"//*[contains(@class, 'explore')]//button[contains(., '{text}')]").click()
+
+
 def slider(driver, label: str):
     return driver.find_element(By.XPATH, f"//label[.='{label}']/following-sibling::*//*[@role='slider']")
 
 
 @pytest.mark.slow
 def test_explore_shows_what_its_widgets_ask_for(explored, study):
-    predictions = pd.read_parquet(study.run("grouped", "native", "nine_classes", "MobileNet", 0) / PREDICTIONS)
+    predictions = pd.read_parquet(study.run("published", "native", "nine_classes", "MobileNet", 0) / PREDICTIONS)
     nevi = predictions[(predictions["part"] == "test") & (predictions["true_class"] == "nevus")]
+    marks = explored.find_elements(By.CSS_SELECTOR, ".explore .near b.train")
+    assert marks and marks[0].text == "same picture", "it opens with a leaked image and its training views"
     first = picture(explored, "Image")
+    press(explored, "All images")
     labelled(explored, "Class").select_by_value("nevus")
     until(explored, lambda: picture(explored, "Image") != first)
     listed = [option.text for option in labelled(explored, "Image").options]
     of_fold = nevi[nevi["fold"] == nevi["fold"].min()]  # the one whose weights are saved comes first
-    assert len(listed) == len(of_fold) and all(": nevus, " in text.replace("\xa0", " ") for text in listed)
+    assert len(listed) == len(of_fold) and all(" nevus " in text.replace("\xa0", " ") for text in listed)
     assert of_fold["image_id"].iloc[0] in explored.find_element(By.CSS_SELECTOR, ".explore p.title").text
 
     maps = set()
@@ -468,6 +475,32 @@ def test_explore_shows_what_its_widgets_ask_for(explored, study):
 
 
 @pytest.mark.slow
+def test_arrow_keys_go_through_the_list_of_images_not_through_the_cells(explored):
+    """JupyterLab would take them for its cells."""
+    listed = labelled(explored, "Image")
+    for key, by in ((Keys.ARROW_DOWN, 1), (Keys.ARROW_DOWN, 1), (Keys.ARROW_UP, -1)):
+        texts = [option.text for option in listed.options]
+        place, before = texts.index(listed.first_selected_option.text), picture(explored, "Image")
+        explored.find_element(By.CSS_SELECTOR, ".explore .widget-select select").send_keys(key)
+        until(explored, lambda before=before: picture(explored, "Image") != before)
+        assert listed.first_selected_option.text == texts[place + by]
+
+
+@pytest.mark.slow
+def test_explore_sets_a_second_model_beside_the_first_and_saves_what_it_shows(explored):
+    explored.find_element(By.CSS_SELECTOR, ".explore input[type=checkbox]").click()
+    gap = until(explored, lambda: picture(explored, "Difference of the maps"))
+    assert gap not in (picture(explored, "Grad-CAM"), picture(explored, "Grad-CAM, second model"))
+    heads = [head.text for head in explored.find_elements(By.CSS_SELECTOR, ".explore .bars thead th")]
+    assert len(heads) == 4 and "published" in heads[1] and "grouped" in heads[2]
+    for button, ending in (("Figure as PNG", "png"), ("Figure as SVG", "svg"), ("Table as CSV", "csv")):
+        press(explored, button)
+        link = f".explore a.save[download$='.{ending}'][href^='data:']"
+        until(explored, lambda link=link: explored.find_element(By.CSS_SELECTOR, link).is_displayed())
+    assert explored.find_elements(By.CSS_SELECTOR, ".jp-OutputArea [data-mime-type*='stderr']") == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ("JupyterLab Dark", "JupyterLab Light"))
 def test_explore_can_be_read_in_this_theme_and_on_a_telephone(explored, theme):
     choose_in_menu(explored, "Settings", "Theme", theme)
@@ -476,7 +509,7 @@ def test_explore_can_be_read_in_this_theme_and_on_a_telephone(explored, theme):
     ours = {"include": [[".explore"]], "exclude": [[".explore .noUi-handle"]]}
     assert violations(explored, ours) == []
     tracks = explored.find_elements(By.CSS_SELECTOR, ".explore .noUi-target")
-    assert [track for track in tracks if track.size["width"] < 40] == [] and len(tracks) == 2
+    assert [track for track in tracks if track.size["width"] < 40] == [] and len(tracks) == 5
     look(explored, "telephone")
     files_tab = explored.find_element(By.CSS_SELECTOR, ".lm-TabBar-tab[data-id=filebrowser]")
     files_tab.click()  # folds the list of files away
