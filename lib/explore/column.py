@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lib.explore import answers, panels
 from lib.explore.html import paragraph
@@ -65,10 +66,10 @@ class Column:
             return answers.headline(self.opened, self.subject, self.probabilities, own)
         return f"{self.subject['image_id'] if self.subject else own}: no answer without the model"
 
-    def caution(self) -> str:
-        """What it cannot say, and that its weights are random; "" where neither needs to be said."""
+    def cautions(self) -> list[str]:
+        """What it cannot say, and that its weights are random, a sentence each; none where neither needs to be said."""
         words = (answers.cannot_say(self.opened, self.subject), answers.weights_in_words(self.opened))
-        return " ".join(filter(None, words)) if self.probabilities else ""
+        return [text for text in words if text and self.probabilities]
 
     def _try(self, act: Callable):
         """What `act` gives; None and a message where the model cannot be loaded."""
@@ -82,6 +83,13 @@ class Column:
             return None
 
 
+def side_by_side(columns: list[Column]) -> pd.DataFrame:
+    """The probabilities of one model or two: a row a class, a column a model, NaN where one does not have the class."""
+    table = pd.concat([pd.Series(column.probabilities, dtype=float) for column in columns], axis=1)
+    titles = [column.opened.title for column in columns]
+    return table.set_axis(titles if len(set(titles)) == len(titles) else [titles[0], "the same model"], axis=1)
+
+
 def title(columns: list[Column], own: str) -> str:
     """What one model or two say of an image, as HTML: the answers, what must be known of them, and where they are from.
 
@@ -90,13 +98,14 @@ def title(columns: list[Column], own: str) -> str:
     """
     first = columns[0]
     lines = [paragraph(first.headline(own), "title")]
-    if first.caution():
-        lines.append(paragraph(first.caution(), "warn"))
+    said = first.cautions()
+    if said:
+        lines.append(paragraph(" ".join(said), "warn"))
     whose = answers.provenance(first.opened, first.subject) if first.subject else ""
     lines.append(paragraph(whose or "Your own picture. It stays in this notebook's memory."))
     for second in columns[1:]:
         whose = answers.whose_answer(second.opened, second.subject) if second.subject else ""
         lines.append(paragraph(f"Beside it, {second.opened.title}. {second.headline(own)}. {whose}", "second"))
-        if second.caution() and second.caution() != first.caution():
-            lines.append(paragraph(second.caution(), "warn"))
+        if more := [text for text in second.cautions() if text not in said]:
+            lines.append(paragraph(" ".join(more), "warn"))
     return "".join(lines)

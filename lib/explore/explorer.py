@@ -17,7 +17,7 @@ from lib.config import StudyPaths
 from lib.data import UnreadableImage, preprocess
 from lib.explain import kmeans
 from lib.explore import answers, export, lists, panels
-from lib.explore.column import Column, title
+from lib.explore.column import Column, side_by_side, title
 from lib.explore.controls import LIKELIEST, PARTS, SYNTHETIC, Controls, Quiet, shown
 from lib.explore.html import bars, figure, paragraph, plain, save_link
 from lib.explore.memory import Memory, decode_upload
@@ -214,10 +214,7 @@ class Explorer:
 
     def probabilities(self) -> pd.DataFrame:
         """A row a class, a column a model; NaN where a model does not have the class, or gave no answer."""
-        columns = [pd.Series(column.probabilities, dtype=float) for column in self._columns()]
-        titles = [column.opened.title for column in self._columns()]
-        table = pd.concat(columns, axis=1)
-        return table.set_axis(titles if len(set(titles)) == len(titles) else [titles[0], "the same model"], axis=1)
+        return side_by_side(self._columns())
 
     def _show_segments(self) -> None:
         init, attempts = self.ui.init.value

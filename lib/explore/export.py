@@ -43,8 +43,7 @@ def picture(
     """The figure of what is shown, as the bytes of a `png` or `svg` file; what must be said of it stands beneath."""
     true = first.subject["true_class"] if first.subject else None
     drawn = "Synthetic image. " if synthetic else ""
-    caution = f"{first.caution()} " if first.caution() else ""
-    figure = figures.explored(shown, probabilities, true, title, f"{drawn}{caution}{NOTE}")
+    figure = figures.explored(shown, probabilities, true, title, f"{drawn}{' '.join([*first.cautions(), NOTE])}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI)
     return buffer.getvalue()

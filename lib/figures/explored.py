@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.figures.style import MUTED, PALETTE, one_line, percent, styled
+from lib.figures.style import MUTED, PALETTE, one_line, percent, printable, styled
 
 
 @styled
@@ -24,10 +24,13 @@ def explored(
         note: what must be known of it, beneath.
     """
     count, models = len(pictures), len(probabilities.columns)
-    bars = 0.6 + 0.2 * len(probabilities) * max(models, 1)
-    figure = Figure(figsize=(max(1.75 * count, 6.2), 2.3 + bars + 0.5), layout="constrained")
-    figure.suptitle(fill(one_line(title), 90), fontsize=9)
-    above, below = figure.subfigures(2, 1, height_ratios=[2.2, bars])
+    if models:  # as on the page: the first model's likeliest class first
+        probabilities = probabilities.sort_values(probabilities.columns[0], ascending=False, kind="stable")
+    bars = 0.7 + 0.2 * models + 0.15 * len(probabilities) * max(models, 1)
+    width = max(1.75 * count, 6.2)
+    figure = Figure(figsize=(width, 2.2 + bars + 0.6), layout="constrained")
+    figure.suptitle(fill(printable(title), int(10 * width)), fontsize=9)
+    above, below = figure.subfigures(2, 1, height_ratios=[2.1, bars])
     for axis, (name, picture) in zip(above.subplots(1, count, squeeze=False)[0], pictures):
         axis.imshow(picture)
         axis.set_title(fill(one_line(name), 26), fontsize=7.5, fontweight="normal", loc="center")
@@ -40,13 +43,14 @@ def explored(
         drawn = axis.barh(places, np.nan_to_num(values), height=height * 0.92, color=colour, label=one_line(name))
         axis.bar_label(drawn, [f"{100 * v:.1f}" if v == v else "–" for v in values], padding=2, fontsize=7, color=MUTED)
     labels = [f"{one_line(name)}{' (true)' if name == true else ''}" for name in probabilities.index]
-    axis.set_yticks(range(len(labels)), labels)
+    axis.set_yticks(range(len(labels)), labels, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlim(0, 1.08)
     axis.xaxis.set_major_formatter(percent)
-    axis.set_xlabel("probability, per cent")
+    axis.set_xlabel("probability, per cent", fontsize=8)
     axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="x", labelsize=8)
     if models:
-        axis.legend(fontsize=7.5, loc="lower right")
-    figure.supxlabel(fill(note, 110), fontsize=7, color=MUTED)
+        axis.legend(fontsize=7.5, loc="lower left", bbox_to_anchor=(0, 1), ncols=models, borderaxespad=0.2)
+    figure.supxlabel(fill(printable(note), int(13 * width)), fontsize=7, color=MUTED)
     return figure

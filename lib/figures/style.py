@@ -142,8 +142,13 @@ def colour_of(name: str) -> str:
 
 def one_line(name: object, mark: str = "·") -> str:
     """A name on one line without control characters, which fonts draw as boxes; cut where it would fill the picture."""
-    text = "".join(character if character.isprintable() else mark for character in str(name))
+    text = printable(name, mark)
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def printable(text: object, mark: str = "·") -> str:
+    """Text without control characters."""
+    return "".join(character if character.isprintable() else mark for character in str(text))
 
 
 def _smaller_png(png: bytes) -> bytes:
