@@ -15,6 +15,7 @@ LIMIT = 2.0  # seconds of processor time: those on the wall depend on what else 
 NARROWED = {
     "backbones": ["MobileNet"],
     "scenarios": ["nine_classes", "six_benign"],
+    "transfer_epochs": 2,  # what the models have learnt is not asked
     "finetune_folds": [0],
     "finetune_epochs": 1,
     "overrides": [{"when": {"scenario": ["six_benign"]}, "set": {"finetune_epochs": 0}}],
@@ -24,7 +25,7 @@ NARROWED = {
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The demo's own settings with one backbone and two scenarios, as far as its models are trained."""
+    """The demo's own settings with one backbone, two scenarios and few epochs, as far as its models are trained."""
     folder = tmp_path_factory.mktemp("finished")
     settings = yaml.safe_load((PARAMS / "demo.yaml").read_text(encoding="utf-8")) | NARROWED
     study = folder / "narrow.yaml"

