@@ -27,6 +27,7 @@ from lib.config.params import (
     study_path,
 )
 from lib.config.paths import (
+    CHECKPOINTS,
     CLAIMS,
     DEFAULT_VARIANT,
     HONEST,
@@ -56,6 +57,7 @@ from lib.config.text import duration
 __all__ = [
     "AXES",
     "BACKENDS",
+    "CHECKPOINTS",
     "CLAIMS",
     "CLASSES",
     "DEFAULT_VARIANT",

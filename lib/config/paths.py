@@ -22,6 +22,7 @@ LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
 RATES = RESULTS / "rates.json"  # how fast this machine is, and the machine of the reference: lib.engine.estimate
 SCRATCH = "scratch"  # what a notebook's `attempt` is where it is run by hand
+CHECKPOINTS = ".checkpoints"  # in an attempt's folder
 DEFAULT_VARIANT = "default"  # the study's own settings
 REFERENCE_RATES = RESULTS / "reference" / "rates.json"
 
@@ -116,6 +117,13 @@ class StudyPaths:
         target = self.attempt / path.relative_to(self.root) if self.attempt else path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+    @property
+    def checkpoints(self) -> Path | None:
+        """What a killed run goes on from. None where the engine has made no such folder: it alone knows whether what is
+        there was made from the same inputs."""
+        folder = self.attempt and self.attempt / CHECKPOINTS
+        return folder if folder and folder.is_dir() else None
 
     @property
     def demo_data(self) -> Path:

@@ -1,5 +1,6 @@
 """One run: its notebook executed at most twice, its outputs put in place as a whole, its stamp written last."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,11 +8,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from lib.config import StudyPaths, write_json
+from lib.config import CHECKPOINTS, StudyPaths, read_json, write_json
 from lib.engine import provenance
+from lib.engine.code import text_digest
 from lib.engine.freshness import Freshness, outputs_of
 from lib.engine.kernel import execute
-from lib.engine.locks import CalledOff, run_locked
+from lib.engine.locks import CalledOff, remove_attempt, run_locked
 from lib.engine.planning import Run
 from lib.engine.results import Result
 
@@ -28,12 +30,13 @@ def perform(
 ) -> Result:
     """Execute a run unless it is fresh, put its outputs in place and write its stamp.
 
-    A kernel that is killed is tried once more, a notebook that raises is not.
+    A kernel that is killed is tried once more, a notebook that raises is not. The next attempt, now or after an
+    interruption, finds the checkpoints of a killed one where all that the run depends on is the same.
 
     Args:
         root: results folder of the study.
         described: what `Freshness.describe` says of the run.
-        force: run it though fresh.
+        force: run it though fresh, and from its beginning.
         environment: variables for the kernel, beside those of this process.
         facts: what is known of the study as a whole, for the provenance of the run.
         report_progress: told of progress by keywords: `attempt`, `cell`, `cells`, `line`.
@@ -44,6 +47,8 @@ def perform(
         with run_locked(paths, run.id, wanted):
             if not force and Freshness(root).changes(run, described) == []:
                 return Result("fresh")
+            if force:
+                remove_attempt(paths.attempts / run.id)
             for attempt in (1, 2):
                 report_progress(attempt=attempt)
                 result = _attempt(run, paths, described, environment or {}, facts or {}, report_progress, wanted)
@@ -59,17 +64,17 @@ def perform(
 
 def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_progress, wanted) -> Result:
     folder = paths.attempts / run.id
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    read = Freshness(paths.root).inputs(run)  # before the notebook reads them
+    _begin(folder, described | {"inputs": read})
     attempt = StudyPaths(paths.root, folder)
     executed = attempt.new(paths.executed(run.id))
     parameters = dict(run.parameters)
     for name, value in (("results", paths.root), ("attempt", folder)):
         if name in run.injected:
             parameters[name] = str(value)
-    read = Freshness(paths.root).inputs(run)  # before the notebook reads them
     result = execute(run.notebook, executed, parameters, environment, report_progress, wanted)
     if result.status == "done":
+        shutil.rmtree(folder / CHECKPOINTS)
         try:
             if run.declared.finish:
                 resolve_name(run.declared.finish)(attempt, executed)
@@ -96,8 +101,15 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
         paths.stamp(run.id).unlink(missing_ok=True)
         _put_in_place(run, folder, paths.root)
         new.replace(paths.stamp(run.id))
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_attempt(folder, checkpoints=not result.killed)
     return result
+
+
+def _begin(folder: Path, made_from: dict[str, Any]) -> None:
+    """Empty an attempt's folder, but for the checkpoints of one that was made from the very same."""
+    mark, digest = folder / CHECKPOINTS / "made_from.json", text_digest(json.dumps(made_from, sort_keys=True))
+    remove_attempt(folder, checkpoints=read_json(mark) != digest)
+    write_json(mark, digest)
 
 
 def _check_outputs(run: Run, folder: Path) -> None:

@@ -114,7 +114,7 @@ def carry_out(
             return batch.carry_out(view, interruption)
 
         if todo:
-            remove_leftovers(paths)
+            remove_leftovers(paths, frozenset(run.id for run in planned))
             results |= make(todo, {run.id: standing[run.id].described for run in todo}, results)
         write_state(planned, skipped, results, paths)
         for run in last:

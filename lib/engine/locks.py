@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lib.config import StudyPaths, read_json, write_json
+from lib.config import CHECKPOINTS, StudyPaths, read_json, write_json
 from lib.engine.freshness import FORMAT
 
 EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -91,8 +91,11 @@ def run_locked(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]) -> It
         yield
 
 
-def remove_leftovers(paths: StudyPaths) -> None:
-    """Remove what interrupted runs left, unless a worker that is about to end still holds it."""
+def remove_leftovers(paths: StudyPaths, planned: frozenset[str] = frozenset()) -> None:
+    """Remove what interrupted runs left, but for the checkpoints of `planned` ones, which go on from there.
+
+    What a worker that is about to end still holds is left alone.
+    """
     for folder in paths.attempts.glob("*"):
         if not folder.is_dir():
             continue
@@ -101,4 +104,16 @@ def remove_leftovers(paths: StudyPaths) -> None:
                 fcntl.flock(lock, EXCLUSIVE)
             except BlockingIOError:
                 continue
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_attempt(folder, checkpoints=folder.name not in planned)
+
+
+def remove_attempt(folder: Path, checkpoints: bool = True) -> None:
+    """Remove what an attempt wrote, and the checkpoints that the next one could go on from or not."""
+    if checkpoints or not (folder / CHECKPOINTS).is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != CHECKPOINTS:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file():
+            path.unlink()

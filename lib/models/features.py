@@ -76,7 +76,11 @@ class Batches(keras.utils.PyDataset):
         return found
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        self.start_at(self.epoch + 1)
+
+    def start_at(self, epoch: int) -> None:
+        """Go to an epoch, counted from 0, and its order of rows."""
+        self.epoch = epoch
         self._shuffle()
 
     def _shuffle(self) -> None:

@@ -20,6 +20,7 @@ class WeightsError(ValueError):
     """A weights file that is missing or does not fit the model; the message names it."""
 
 
+@keras.saving.register_keras_serializable("skincas")
 class MinMax(layers.Layer):
     """Equation 2 for each image of a batch: all its values to [0, 1]."""
 
@@ -30,6 +31,7 @@ class MinMax(layers.Layer):
         return keras.ops.cast((images - low) / keras.ops.maximum(high - low, 1e-6), self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable("skincas")
 class Caffe(layers.Layer):
     """RGB 0..255 to BGR with the ImageNet mean taken off, as ResNet50's weights expect."""
 
@@ -38,6 +40,7 @@ class Caffe(layers.Layer):
         return keras.ops.cast(bgr - keras.ops.convert_to_tensor([103.939, 116.779, 123.68]), self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable("skincas")
 class Body(layers.Layer):
     """A backbone inside a model, with its BatchNormalization (and dropout) in inference mode or not.
 
@@ -54,6 +57,14 @@ class Body(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return self.network.compute_output_shape(input_shape)
+
+    def get_config(self):
+        network = keras.saving.serialize_keras_object(self.network)
+        return {"network": network, "inference": self.inference}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["network"]), config["inference"])
 
 
 def input_range(backbone: str, preprocessing: str) -> layers.Layer:
@@ -84,10 +95,9 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
     """
     build = getattr(keras.applications, name)
     shape = (image_size, image_size, 3)
+    keras.utils.set_random_seed(zlib.crc32(name.encode()))  # of its dropout too, whatever was drawn before
     if weights == "imagenet" and not weights_dir:
         return _up_to_maps(build(include_top=False, weights="imagenet", input_shape=shape), name)
-    if weights == "none":
-        keras.utils.set_random_seed(zlib.crc32(name.encode()))
     model = _up_to_maps(build(include_top=False, weights=None, input_shape=shape), name)
     if weights == "imagenet":
         load_weights(model, Path(weights_dir) / backbones()[name].weights)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from lib.data import DESCRIPTION, parts_of_fold, predicted_class
 from lib.models.backend import compiles, feed, fits_on_gpu
+from lib.models.checkpoints import Checkpoints, Epochs, Fold
 from lib.models.features import Batches, predict
 
 HEAD_STEPS = 32  # of a head on cached features that run as one call: a tenth of a second
@@ -34,6 +36,20 @@ class Schedule:
     steps_per_execution: int = 1
 
 
+class Trained(NamedTuple):
+    """What the folds of a phase gave.
+
+    Attributes:
+        history: a row an epoch with the columns of HISTORY, fold under fold.
+        predictions: what `predictions` says of each fold, fold under fold.
+        heads: fold -> the weights of its classifier at the end.
+    """
+
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    heads: dict[int, list[np.ndarray]]
+
+
 class Progress(keras.callbacks.Callback):
     """One line an epoch: fold, phase, loss, accuracy and the fold's time left if early stopping saves no epoch."""
 
@@ -42,11 +58,14 @@ class Progress(keras.callbacks.Callback):
         self.schedule, self.fold = schedule, fold
 
     def on_train_begin(self, logs=None):
-        self.started = time.monotonic()
+        self.started, self.before = time.monotonic(), None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.before = epoch if self.before is None else self.before  # epochs of a training that goes on
 
     def on_epoch_end(self, epoch, logs=None):
         done, total = epoch + 1, self.schedule.epochs
-        left = (time.monotonic() - self.started) / done * (total - done)
+        left = (time.monotonic() - self.started) / (done - self.before) * (total - done)
         scores = " ".join(f"{key} {logs[key]:.3f}" for key in ("loss", "accuracy", "val_loss", "val_accuracy"))
         line = f"fold {self.fold} {self.schedule.phase} epoch {done}/{total} {scores}, {left:.0f} s left"
         print(line, flush=True)
@@ -116,41 +135,53 @@ class Trainer:
         for variable, value in zip(self.state, self.start):
             variable.assign(value)
 
-    def fit(self, chosen: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    def fit(self, chosen: pd.DataFrame, classes: list[str], kept: Fold | None = None) -> pd.DataFrame:
         """Train on one fold and leave the network with the weights of its best epoch, by validation loss.
 
         The rate falls to 0.3 of itself when the validation loss has not fallen for half the patience.
 
         Args:
             chosen: rows of lib.data.parts_of_fold: row, label, part, fold.
+            kept: the fold's checkpoints: each epoch is kept there, and a killed training goes on from its last one
+                to the numbers of an undisturbed one.
 
         Returns:
             The history: a row an epoch with the columns of HISTORY.
         """
         schedule, fold = self.schedule, int(chosen["fold"].iloc[0])
+        callbacks = {
+            "stopping": keras.callbacks.EarlyStopping(
+                "val_loss", patience=schedule.patience, restore_best_weights=True
+            ),
+            "slower": keras.callbacks.ReduceLROnPlateau(
+                "val_loss", factor=0.3, patience=max(1, schedule.patience // 2)
+            ),
+        }
+        epochs = Epochs(kept or Fold(None, {}), self.network, self.model.optimizer, callbacks)
+        done, stopped = epochs.restore()
+        if done:
+            print(f"fold {fold} {schedule.phase} goes on after epoch {done}/{schedule.epochs}", flush=True)
         train, val = (
             batches(self.array, chosen, part, classes, schedule.batch_size, schedule.seed if part == "train" else None)
             for part in ("train", "val")
         )
+        train.start_at(done)
         if self.on_device:
             train, val = train.numbers(), val.numbers()
         keras.utils.set_random_seed(schedule.seed)
         self.model.steps_per_execution = schedule.steps_per_execution
-        callbacks = [
-            Progress(schedule, fold),
-            keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience, restore_best_weights=True),
-            keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, schedule.patience // 2)),
-        ]
-        history = self.model.fit(
+        self.model.fit(
             feed(train),
             validation_data=feed(val),
+            initial_epoch=schedule.epochs if stopped else done,
             epochs=schedule.epochs,
-            callbacks=callbacks,
+            callbacks=[Progress(schedule, fold), *callbacks.values(), epochs],
             verbose=0,
             shuffle=False,
-        ).history
+        )
         self.model.steps_per_execution = 1  # predict would write as many passes into one graph
-        rows = pd.DataFrame(history).assign(epoch=lambda h: np.arange(1, len(h) + 1), phase=schedule.phase, fold=fold)
+        rows = pd.DataFrame(epochs.scores)
+        rows = rows.assign(epoch=np.arange(1, len(rows) + 1), phase=schedule.phase, fold=fold)
         return rows[HISTORY]
 
 
@@ -160,32 +191,43 @@ def train_folds(
     classes: list[str],
     folds: list[int],
     heads: dict[int, list[np.ndarray]] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, list[np.ndarray]]]:
+    kept: Checkpoints | None = None,
+) -> Trained:
     """Train every fold from the same start and predict what it holds back.
 
     Args:
         chosen: rows of lib.data.select: row, label, tenth, source, image_id, group, view.
         folds: those to train, in order.
         heads: fold -> weights that its classifier starts from, as fine-tuning starts from the transfer phase's head.
+        kept: the checkpoints of this run, from which a killed training goes on.
 
     Returns:
-        The histories under each other; the predictions of `predictions` under each other; fold -> the weights of its
-        classifier at the end. The network is left as the first of `folds` left it.
+        What the folds gave. The network is left as the first of `folds` left it.
     """
-    classifier = trainer.network.get_layer("classifier") if heads else trainer.network
+    network, phase = trainer.network, trainer.schedule.phase
+    classifier = network.get_layer("classifier") if heads else network
+    kept = kept or Checkpoints()
     histories, tables, trained, first = [], [], {}, None
     for fold in folds:
         trainer.reset()
         if heads:
             classifier.set_weights(heads[fold])
-        parts = parts_of_fold(chosen, fold)
-        histories.append(trainer.fit(parts, classes))
-        held_out = parts[parts["part"] != "train"]
-        tables.append(predictions(trainer.network, trainer.array, held_out, classes, trainer.schedule.batch_size))
+        of_fold, with_weights = kept.of_fold(phase, fold), network if first is None else classifier
+        if ended := of_fold.read_end(with_weights):
+            history, table = ended
+            print(f"fold {fold} {phase} had ended before", flush=True)
+        else:
+            parts = parts_of_fold(chosen, fold)
+            history = trainer.fit(parts, classes, of_fold)
+            held_out = parts[parts["part"] != "train"]
+            table = predictions(network, trainer.array, held_out, classes, trainer.schedule.batch_size)
+            of_fold.write_end(with_weights, history, table)
+        histories.append(history)
+        tables.append(table)
         trained[fold] = classifier.get_weights()
-        first = first or trainer.network.get_weights()
-    trainer.network.set_weights(first)
-    return pd.concat(histories, ignore_index=True), pd.concat(tables, ignore_index=True), trained
+        first = first or network.get_weights()
+    network.set_weights(first)
+    return Trained(pd.concat(histories, ignore_index=True), pd.concat(tables, ignore_index=True), trained)
 
 
 def predictions(

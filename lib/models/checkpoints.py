@@ -1,0 +1,167 @@
+"""What a killed training goes on from: the folds that had ended, and the epochs of the one that was being trained.
+
+PHASE/fold<k>/        while it is trained: epoch<n>.keras of the last and of the best epoch, record.json
+PHASE/fold<k>/ended/  afterwards: predictions.parquet, weights.npz, record.json
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lib.config import file_digest, read_json, write_json
+
+RECORD = "record.json"
+# what callbacks know beside the optimizer's rate and the weights
+STATES = {"stopping": ("wait", "best", "best_epoch", "stopped_epoch"), "slower": ("wait", "best", "cooldown_counter")}
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Whoever gives the folder vouches that all a training depends on is as it was, but for the machine.
+
+    Args:
+        folder: None keeps nothing.
+        machine: what lib.models.backend.configure found; what another one left is ignored.
+    """
+
+    def __init__(self, folder: Path | None = None, machine: dict[str, str] | None = None):
+        self.folder, self.machine = folder, machine or {}
+
+    def of_fold(self, phase: str, fold: int) -> "Fold":
+        return Fold(self.folder and self.folder / phase / f"fold{fold}", self.machine)
+
+
+class Fold:
+    """The checkpoints of one fold in one phase."""
+
+    def __init__(self, folder: Path | None, machine: dict[str, str]):
+        self.folder, self.machine = folder, machine
+
+    def read_end(self, network: keras.Model) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        """The history and the predictions of a fold that had ended, whose weights `network` then has; else None."""
+        ended = self.folder and self.folder / "ended"
+        if (record := self._record(ended)) is None:
+            return None
+        with np.load(ended / "weights.npz", allow_pickle=False) as weights:
+            network.set_weights([weights[name] for name in weights.files])
+        return pd.DataFrame(record["history"]), pd.read_parquet(ended / "predictions.parquet")
+
+    def write_end(self, network: keras.Model, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
+        """Keep how the fold ended, and let its epochs go."""
+        if not self.folder:
+            return
+        ended = self.folder / "ended"
+        shutil.rmtree(ended, ignore_errors=True)
+        ended.mkdir(parents=True)
+        predictions.to_parquet(ended / "predictions.parquet")
+        np.savez(ended / "weights.npz", *network.get_weights())
+        self._write_record(ended, {"history": history.to_dict("list")})
+        for path in (self.folder / RECORD, *self.folder.glob("*.keras")):
+            path.unlink(missing_ok=True)
+
+    def read_epoch(self) -> dict[str, Any] | None:
+        """The record of the fold's last epoch that is there as a whole."""
+        return self._record(self.folder)
+
+    def write_epoch(self, network: keras.Model, number: int, best: int, record: dict[str, Any]) -> None:
+        """Keep an epoch and the best one so far, both counted from 1, in place of those before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        network.save(self.epoch(number))
+        kept = {self.epoch(number), self.epoch(best)}
+        self._write_record(self.folder, record | {"epoch": number, "best": best}, kept)
+        for path in set(self.folder.glob("*.keras")) - kept:
+            path.unlink()
+
+    def epoch(self, number: int) -> Path:
+        return self.folder / f"epoch{number}.keras"
+
+    def _record(self, folder: Path | None) -> dict[str, Any] | None:
+        record = folder and read_json(folder / RECORD)
+        if not record or record["machine"] != self.machine:
+            return None
+        whole = all((folder / n).is_file() and file_digest(folder / n) == d for n, d in record["digests"].items())
+        return record if whole else None
+
+    def _write_record(self, folder: Path, record: dict[str, Any], files: set[Path] | None = None) -> None:
+        """The record comes last: without it the files that it names count for nothing."""
+        files = files or {path for path in folder.iterdir() if path.name != RECORD}
+        digests = {path.name: file_digest(path) for path in sorted(files)}
+        write_json(folder / RECORD, record | {"machine": self.machine, "digests": digests})
+
+
+class Epochs(keras.callbacks.Callback):
+    """Collects the scores of a fold's epochs, keeps each epoch, and puts the last one of a killed training back.
+
+    It comes after the callbacks whose states it keeps.
+
+    Args:
+        kept: the fold's checkpoints.
+        network: with the weights; an optimizer's state is kept with them.
+        optimizer: of the model that is trained, which may be another one around `network`.
+        callbacks: `stopping`, an EarlyStopping, and `slower`, a ReduceLROnPlateau.
+    """
+
+    def __init__(self, kept: Fold, network: keras.Model, optimizer, callbacks: dict[str, keras.callbacks.Callback]):
+        super().__init__()
+        self.kept, self.network, self.optimizer, self.callbacks = kept, network, optimizer, callbacks
+        weights = {id(weight) for weight in network.weights}
+        self.random = [variable for variable in network.variables if id(variable) not in weights]  # of dropout
+        self.scores: list[dict[str, float]] = []
+        self.states: dict[str, dict[str, Any]] = {}
+        self.best_weights: list[np.ndarray] | None = None
+
+    def restore(self) -> tuple[int, bool]:
+        """Put weights, optimizer and random numbers back to where a killed training left them.
+
+        Returns:
+            How many epochs were done, and whether the training had been stopped after them.
+        """
+        record = self.kept.read_epoch()
+        if record is None:
+            return 0, False
+        with _with(self.network, self.optimizer):
+            self.network.load_weights(self.kept.epoch(record["best"]))
+            self.best_weights = self.network.get_weights()
+            self.network.load_weights(self.kept.epoch(record["epoch"]))
+        for variable, value in zip(self.random, record["random"], strict=True):
+            variable.assign(np.asarray(value, variable.dtype))
+        self.scores, self.states = record["scores"], record["states"]
+        return record["epoch"], record["stopped"]
+
+    def on_train_begin(self, logs=None):
+        for name, state in self.states.items():
+            vars(self.callbacks[name]).update(state)
+        if self.best_weights is not None:
+            self.callbacks["stopping"].best_weights = self.best_weights
+
+    def on_epoch_end(self, epoch, logs=None):
+        model = self.model  # under JAX this brings the weights up to date
+        self.scores.append({name: float(value) for name, value in logs.items()})
+        if not self.kept.folder:
+            return
+        states = {name: {key: getattr(self.callbacks[name], key) for key in keys} for name, keys in STATES.items()}
+        record = {
+            "scores": self.scores,
+            "states": states,
+            "random": [keras.ops.convert_to_numpy(variable.value).tolist() for variable in self.random],
+            "stopped": model.stop_training,
+        }
+        with _with(self.network, self.optimizer):
+            self.kept.write_epoch(self.network, epoch + 1, states["stopping"]["best_epoch"] + 1, record)
+
+
+@contextmanager
+def _with(network: keras.Model, optimizer) -> Iterator[None]:
+    """A network with the optimizer, whose state Keras then keeps with the weights."""
+    own, network.optimizer = getattr(network, "optimizer", None), optimizer
+    try:
+        yield
+    finally:
+        network.optimizer = own
