@@ -49,6 +49,7 @@ class Fold:
         ended = self.folder and self.folder / "ended"
         if (record := self._record(ended)) is None:
             return None
+        self._forget_epochs()
         with np.load(ended / "weights.npz", allow_pickle=False) as weights:
             network.set_weights([weights[name] for name in weights.files])
         return pd.DataFrame(record["history"]), pd.read_parquet(ended / "predictions.parquet")
@@ -63,8 +64,7 @@ class Fold:
         predictions.to_parquet(ended / "predictions.parquet")
         np.savez(ended / "weights.npz", *network.get_weights())
         self._write_record(ended, {"history": history.to_dict("list")})
-        for path in (self.folder / RECORD, *self.folder.glob("*.keras")):
-            path.unlink(missing_ok=True)
+        self._forget_epochs()
 
     def read_epoch(self) -> dict[str, Any] | None:
         """The record of the fold's last epoch that is there as a whole."""
@@ -81,6 +81,10 @@ class Fold:
 
     def epoch(self, number: int) -> Path:
         return self.folder / f"epoch{number}.keras"
+
+    def _forget_epochs(self) -> None:
+        for path in (self.folder / RECORD, *self.folder.glob("*.keras")):
+            path.unlink(missing_ok=True)
 
     def _record(self, folder: Path | None) -> dict[str, Any] | None:
         record = folder and read_json(folder / RECORD)

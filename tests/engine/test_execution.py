@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -169,6 +170,52 @@ def test_a_killed_kernel_is_tried_once_more_and_a_notebook_that_raises_is_not(sm
     assert result.error == "ValueError: planted in kmeans"
     assert not (root / "kmeans").exists() and not StudyPaths(root).stamp("kmeans").exists()
     assert "planted in kmeans" in (root / "notebooks/kmeans.ipynb").read_text()
+
+
+COUNTS = """
+import os, signal
+from pathlib import Path
+kept = Path(attempt, ".checkpoints", "count")
+count = int(kept.read_text()) + 1 if kept.exists() else 1
+Path(results, "counted").open("a").write(f"{count} ")
+kept.write_text(str(count))
+if Path(results, "deadly").exists():
+    os.kill(os.getpid(), signal.SIGKILL)
+assert not Path(results, "wrong").exists()
+Path(attempt, "audit").mkdir()
+Path(attempt, "audit", "count").write_text(str(count))
+"""
+
+
+def test_checkpoints_are_found_by_the_next_attempt_where_nothing_has_changed_and_gone_at_the_end(small, tmp_path):
+    """A run that counts how often it was begun, in a file that it keeps."""
+    runs, root = small
+    notebook = write_notebook(tmp_path / "n.ipynb", 'attempt: str = ""\nresults: str = ""', COUNTS)
+    run = type(runs["audit"])(**vars(runs["audit"]) | {"notebook": notebook, "injected": ("attempt", "results")})
+    paths = StudyPaths(root)
+    root.mkdir()
+
+    def begun(described, *there, **kwargs):
+        """What each attempt has counted."""
+        (root / "counted").write_text("")
+        for name in ("deadly", "wrong"):
+            (root / name).unlink(missing_ok=True)
+        for name in there:
+            (root / name).touch()
+        remove_leftovers(paths, frozenset(kwargs.pop("planned", [run.id])))
+        result = attempts.perform(replace(run, parameters={}), root, described, **kwargs)
+        assert (result.status == "done") is (not there), result.error
+        return [int(count) for count in (root / "counted").read_text().split()]
+
+    one, other = Freshness(root).describe(run), Freshness(root).describe(run) | {"packages": {"numpy": "0"}}
+    assert begun(one, "deadly") == [1, 2] and begun(one, "deadly") == [3, 4]  # killed twice, and once more later
+    assert begun(other, "deadly") == [1, 2] and begun(one, "deadly") == [1, 2]
+    assert begun(one, "deadly", force=True) == [1, 2]
+    assert begun(one, "deadly", planned=[]) == [1, 2]
+    assert begun(one, "wrong") == [3] and begun(one, "deadly") == [1, 2]  # what raised begins anew
+    assert begun(one) == [3] and (root / "audit/count").read_text() == "3"
+    assert not (paths.attempts / run.id).exists() and begun(other) == [1]
+    assert {path.name for path in (root / "audit").iterdir()} == {"count"}
 
 
 def test_a_failed_run_leaves_what_an_earlier_one_made(small, monkeypatch):

@@ -1,0 +1,173 @@
+"""A killed training goes on from its last epoch, to the numbers of an undisturbed one."""
+
+import os
+import random
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from lib.models import backend, checkpoints, networks, training
+
+CLASSES, FOLDS = ["a", "b", "c"], [0, 4, 7]
+MACHINE = {"backend": "one", "device": "CPU"}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing may catch it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def seeded():
+    backend.configure(0, deterministic=False, mixed_precision=False)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """60 images of noise: nothing to learn, so the validation loss soon rises."""
+    return np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rows = pd.DataFrame({"row": np.arange(60), "label": np.array(CLASSES)[np.arange(60) % 3]})
+    return rows.assign(tenth=np.arange(60) // 6, source="s", image_id="i", group=np.arange(60), view=0)
+
+
+def network():
+    """A whole network as 04_train fine-tunes it, with all that has a state: normalisation and dropout everywhere."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    backbone = keras.Model(inputs, keras.layers.Dropout(0.1)(x), name="MobileNet")
+    extractor = networks.build_extractor(backbone, "minmax", frozen=False, batch_norm="train")
+    return networks.assemble(extractor, networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=2))
+
+
+def train(trainer, rows, folder=None, machine=MACHINE):
+    """What 04_train does with a trainer, in whatever state a killed training has left it."""
+    heads = {fold: networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=fold).get_weights() for fold in FOLDS}
+    return training.train_folds(trainer, rows, CLASSES, FOLDS, heads, training.Checkpoints(folder, machine))
+
+
+def trainer_of(images, epochs, rate=1e-3, patience=9, optimizer="adam"):
+    schedule = training.Schedule("finetune", epochs, rate, 16, patience, optimizer, seed=3)
+    return training.Trainer(network(), images, schedule)
+
+
+def written(trained, trained_network, folder):
+    """The bytes of what 04_train writes of a phase."""
+    history, predictions, heads = trained
+    folder.mkdir()
+    history.to_csv(folder / "history.csv", index=False)
+    predictions.to_parquet(folder / "predictions.parquet")
+    networks.save_weights(trained_network, folder / "finetune.weights.h5")
+    arrays = [array.tobytes() for fold in FOLDS for array in heads[fold]]
+    return [path.read_bytes() for path in sorted(folder.iterdir())] + arrays
+
+
+def kill_at_random(monkeypatch, chance):
+    """Let a training be killed at an epoch's end, with its checkpoint not yet, half or wholly written, or after a
+    fold; gives the list of where that happened."""
+    killed, write, tell = [], checkpoints.write_json, training.Progress.on_epoch_end
+
+    def perhaps(where):
+        if chance.random() < 0.15:
+            killed.append(where)
+            raise Killed
+
+    def telling(self, epoch, logs=None):
+        tell(self, epoch, logs)
+        perhaps("before")
+
+    def writing(path, content):
+        perhaps("half")
+        write(path, content)
+        perhaps("after a fold" if path.parent.name == "ended" else "after")
+
+    monkeypatch.setattr(training.Progress, "on_epoch_end", telling)
+    monkeypatch.setattr(checkpoints, "write_json", writing)
+    return killed
+
+
+@pytest.mark.parametrize(("optimizer", "on_device"), [("adam", False), ("sgd", False), ("adam", True)])
+def test_killed_at_random_a_training_writes_what_an_undisturbed_one_writes(
+    images, rows, optimizer, on_device, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(training, "fits_on_gpu", lambda *_: on_device)
+    trainer = trainer_of(images, 7, 1e-2, 3, optimizer)
+    undisturbed = train(trainer, rows)
+    expected = written(undisturbed, trainer.network, tmp_path / "undisturbed")
+    epochs = undisturbed.history.groupby("fold")
+    assert (epochs["learning_rate"].min() < 9e-3).any() and epochs.size().min() < 7  # the rate fell, and it stopped
+    killed = kill_at_random(monkeypatch, random.Random(5))
+    while True:
+        try:
+            trained = train(trainer, rows, tmp_path / "kept")
+            break
+        except Killed:
+            assert len(killed) < 100
+    assert set(killed) == {"before", "half", "after", "after a fold"}
+    assert written(trained, trainer.network, tmp_path / "disturbed") == expected
+    said = capsys.readouterr().out
+    assert "finetune goes on after epoch" in said and "fold 0 finetune had ended before" in said
+    assert not list((tmp_path / "kept").rglob("*.keras"))
+
+
+def test_no_epoch_that_was_kept_is_trained_again(images, rows, tmp_path, monkeypatch):
+    trainer = trainer_of(images, 4)
+    tell = training.Progress.on_epoch_end
+    told = []
+
+    def telling(self, epoch, logs=None):
+        told.append((self.fold, epoch))
+        tell(self, epoch, logs)
+        if told.count((4, 2)) == 1:
+            raise Killed
+
+    monkeypatch.setattr(training.Progress, "on_epoch_end", telling)
+    with pytest.raises(Killed):
+        train(trainer, rows, tmp_path)
+    train(trainer, rows, tmp_path)
+    assert told == [(0, 0), (0, 1), (0, 2), (0, 3), (4, 0), (4, 1), (4, 2), (4, 2), (4, 3), *((7, e) for e in range(4))]
+
+
+def test_checkpoints_that_are_damaged_or_of_another_machine_are_ignored(images, rows, tmp_path, monkeypatch, capsys):
+    trainer = trainer_of(images, 3)
+    monkeypatch.setattr(checkpoints.Fold, "write_end", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        train(trainer, rows, tmp_path)
+    monkeypatch.undo()
+    fold = training.Checkpoints(tmp_path, MACHINE).of_fold("finetune", 0)
+    assert fold.read_epoch()["epoch"] == 3
+    assert training.Checkpoints(tmp_path, MACHINE | {"device": "GPU"}).of_fold("finetune", 0).read_epoch() is None
+    content = bytearray(fold.epoch(3).read_bytes())
+    content[len(content) // 2] ^= 1
+    fold.epoch(3).write_bytes(content)
+    assert fold.read_epoch() is None
+    capsys.readouterr()
+    train(trainer, rows, tmp_path)
+    assert capsys.readouterr().out.startswith("fold 0 finetune epoch 1/3")
+
+
+@pytest.mark.parametrize("preprocessing", ["native", "minmax", "raw"])
+@pytest.mark.parametrize("name", ["MobileNet", "ResNet50"])
+def test_a_kept_epoch_opens_in_safe_mode_and_says_the_same(images, name, preprocessing, tmp_path):
+    inputs = keras.Input((8, 8, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs), name=name)
+    extractor = networks.build_extractor(backbone, preprocessing, frozen=False)
+    whole = networks.assemble(extractor, networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=2))
+    trainer = training.Trainer(whole, images, training.Schedule("finetune", 1, 1e-3, 16, 9))
+    fold = training.Checkpoints(tmp_path).of_fold("finetune", 0)
+    fold.write_epoch(trainer.network, 1, 1, {})
+    opened = keras.saving.load_model(fold.epoch(1), safe_mode=True)
+    assert np.array_equal(opened.predict(images, verbose=0), whole.predict(images, verbose=0))
+
+
+def test_without_a_folder_nothing_is_kept(images, rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(trainer_of(images, 1), rows)
+    assert not list(tmp_path.iterdir())
