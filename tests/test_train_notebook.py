@@ -1,0 +1,116 @@
+"""04_train on a small drawn study: killed and begun again, and rerun from the middle, it writes the same bytes."""
+
+import contextlib
+import random
+import signal
+
+import psutil
+import pytest
+from nbclient import NotebookClient
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from lib.config import NOTEBOOKS, StudyPaths, load_study
+from lib.data import demo
+from lib.engine import Freshness, Inputs, attempts, plan
+from lib.engine.workers import kernel_environment
+
+SMALL = """
+title: "A small one"
+synthetic: true
+scenarios: [three_malignant]
+backbones: [MobileNet]
+protocols: [published]
+image_size: 32
+pool_sizes: {CLASSES}
+pool_size_benign_malignant: 30
+min_test_images: 1
+weights: none
+units: 8
+transfer_folds: [0, 3]
+transfer_epochs: 3
+finetune_folds: [0, 3]
+finetune_epochs: 3
+finetune_learning_rate: 1.0e-3
+finetune_layers: 2
+patience: 2
+demo_images: 6
+demo_size: 64
+"""
+KILLS = 6
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The run of 04_train, and its results folder with all that it reads."""
+    folder = tmp_path_factory.mktemp("small")
+    root = folder / "results" / "small"
+    names = load_study("demo").pool_sizes
+    path = folder / "small.yaml"
+    path.write_text(SMALL.replace("CLASSES", ", ".join(f"{name}: 30" for name in names)))
+    study = load_study(str(path))
+    data = demo.ensure(StudyPaths(root).demo_data, study.demo_images, study.demo_size, study.demo_seed)
+    runs = plan(study, "small", Inputs(data.folder, data.metadata, data.masks), NOTEBOOKS)
+    for run in runs:
+        if run.step in ("audit", "prepare", "features"):
+            result = perform(run, root)
+            assert result.status == "done", result.error
+    (train,) = [run for run in runs if run.step == "train"]
+    return train, root
+
+
+def perform(run, root, **more):
+    described = Freshness(root).describe(run)
+    return attempts.perform(run, root, described, environment=kernel_environment(1, "tensorflow"), **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small):
+    """The bytes of an undisturbed run."""
+    run, root = small
+    assert perform(run, root).status == "done"
+    return numbers(root, run)
+
+
+def numbers(root, run) -> dict[str, bytes]:
+    """What a run has written, but for run.json, in which the engine notes seconds."""
+    (folder,) = run.outputs
+    return {path.name: path.read_bytes() for path in (root / folder).iterdir() if path.name != "run.json"}
+
+
+def test_killed_at_random_epochs_and_begun_again_it_writes_what_it_writes_undisturbed(small, undisturbed):
+    """SIGKILL as the kernel tells of an epoch: before, while or after that is kept."""
+    run, root = small
+    chance, lines, killed = random.Random(20261127), [], []
+
+    def listen(line="", **_):
+        lines.append(line)
+        if " epoch " in line and len(killed) < KILLS and chance.random() < (0.5 if "finetune" in line else 0.1):
+            killed.append(line)
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.Error):
+                    if "ipykernel_launcher" in child.cmdline():
+                        child.send_signal(signal.SIGKILL)
+
+    StudyPaths(root).stamp(run.id).unlink()
+    while (result := perform(run, root, report_progress=listen)).status != "done":
+        assert result.killed, result.error
+    assert len(killed) == KILLS and any("goes on after epoch" in line for line in lines)
+    assert any("transfer had ended before" in line for line in lines)
+    assert numbers(root, run) == undisturbed
+    assert not (StudyPaths(root).attempts / run.id).exists()
+
+
+def test_rerun_from_any_cell_it_writes_what_it_writes_run_once(small, undisturbed, tmp_path):
+    run, root = small
+    values = run.parameters | {"results": str(root), "attempt": str(tmp_path)}
+    notebook = parameterize_notebook(load_notebook_node(str(run.notebook)), values)
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(NOTEBOOKS)}})
+    places = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    with client.setup_kernel():
+        for first in (places[0], *places[3:]):
+            for place in places[places.index(first) :]:
+                client.execute_cell(notebook.cells[place], place)
+            assert numbers(tmp_path, run) == undisturbed, f"rerun from cell {places.index(first)}"
