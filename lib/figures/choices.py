@@ -5,19 +5,23 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.figures.style import COLOURS, INK, MUTED, styled
+from lib.figures.style import COLOURS, INK, MUTED, TELEPHONE, panels, styled
 
 
 @styled
-def choices(rows: pd.DataFrame, titles: Mapping[str, str], names: Mapping[tuple[str, str], str]) -> Figure:
+def choices(
+    rows: pd.DataFrame, titles: Mapping[str, str], names: Mapping[tuple[str, str], str], columns: int = 4
+) -> Figure:
     """A panel a scenario, a line a choice: its repetition interval, blue where it holds the print, which is vertical.
 
     Args:
         rows: of lib.verdicts.choices_against_print, those of one phase and backbone.
         titles: scenario -> title of its panel; names: (preprocessing, variant) -> name of the choice, from the top.
+        columns: panels side by side.
     """
-    figure = Figure(figsize=(1.9 + 1.8 * len(titles), 0.9 + 0.21 * len(names)), layout="constrained")
-    axes = figure.subplots(1, len(titles), sharey=True, sharex=True, squeeze=False)[0]
+    width = 1.8 + 1.9 / min(columns, len(titles)) if columns > 1 else TELEPHONE
+    size = {"width": width, "height": 0.7 + 0.21 * len(names)}
+    figure, axes = panels(len(titles), **size, sharex=True, sharey=True, columns=columns)
     place = {choice: number for number, choice in enumerate(names)}
     for axis, (scenario, title) in zip(axes, titles.items()):
         own = rows[rows["scenario"] == scenario]

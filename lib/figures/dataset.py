@@ -37,13 +37,40 @@ def sample_images(images: Sequence[tuple[str, np.ndarray]], columns: int = 5) ->
 
 
 @styled
-def class_counts(counts: pd.DataFrame) -> Figure:
+def tested_and_trained(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int = 9) -> Figure:
+    """Pictures that are tested, and beneath each one a picture that training saw; one title a pair.
+
+    Args:
+        pairs: (title, uint8 picture tested, uint8 picture in training) each, [height, width, 3].
+        columns: pairs side by side.
+    """
+    columns = max(1, min(columns, len(pairs)))
+    rows = max(1, -(-len(pairs) // columns))
+    figure = Figure(figsize=(1.15 * columns + 0.3, 2.6 * rows), layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for axis in grid.ravel():
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for place, (title, tested, trained) in enumerate(pairs):
+        row, column = 2 * (place // columns), place % columns
+        grid[row, column].imshow(tested)
+        grid[row, column].set_title(fill(one_line(title), 15), fontsize=7.5, fontweight="normal", loc="center")
+        grid[row + 1, column].imshow(trained)
+    for row in range(rows):
+        grid[2 * row, 0].set_ylabel("tested", fontsize=9)
+        grid[2 * row + 1, 0].set_ylabel("in training", fontsize=9)
+    return figure
+
+
+@styled
+def class_counts(counts: pd.DataFrame, width: float = 6.6) -> Figure:
     """Images a class, a group of bars a column (Fig. 7).
 
     Args:
         counts: a row a class, a column a series (files of the data set, images after augmentation...), whole numbers.
+        width: of the figure, inches.
     """
-    figure, (axis,) = panels(1, width=6.6, height=0.5 + 0.15 * counts.size + 0.12 * len(counts))
+    figure, (axis,) = panels(1, width=width, height=0.5 + 0.15 * counts.size + 0.12 * len(counts))
     height = 0.8 / counts.shape[1]
     palette = sns.color_palette(["#0072b2", "#9ecae1", "#d55e00", "#b8860b"][: counts.shape[1]])
     for position, (series, colour) in enumerate(zip(counts.columns, palette)):

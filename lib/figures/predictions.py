@@ -5,6 +5,7 @@ from textwrap import fill
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -19,19 +20,21 @@ from lib.figures.style import (
     one_line,
     one_panel,
     panels,
+    percent,
     styled,
 )
 
 
 @styled
-def confusion_matrix(matrices: Mapping[str, pd.DataFrame]) -> Figure:
+def confusion_matrix(matrices: Mapping[str, pd.DataFrame], columns: int = 3) -> Figure:
     """Confusion matrices side by side, counts written, shade by the share of the true class (Figs. 10, 13, 16, 19).
 
     Args:
         matrices: panel title -> counts, true classes in rows, predicted classes in columns.
+        columns: panels side by side; two at most where there are many classes.
     """
     classes = max((len(counts) for counts in matrices.values() if counts is not None), default=2)
-    side, columns = 1.5 + 0.32 * classes, 2 if classes > 6 else 3
+    side, columns = 1.5 + 0.32 * classes, min(columns, 2 if classes > 6 else 3)
     figure, axes = panels(len(matrices), width=side, height=side, columns=columns)
     for position, (axis, (title, counts)) in enumerate(zip(axes, matrices.items())):
         axis.set_title(one_line(title))
@@ -71,7 +74,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for label, table in tables.items():
         style = {"ms": 4, "color": colour_of(label), "label": label}
         axis.plot(table["confidence"], table["accuracy"], SERIES_MARKERS.get(label, "o") + "-", **style)
-    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the predicted class", ylabel="share that is right")
+    axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability of the predicted class, %", ylabel="right, %")
+    _in_percent(axis)
     axis.grid()
     legend(figure, [axis])
     return figure
@@ -89,8 +93,10 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     for label, (truth, score) in curves.items():
         false_positive, true_positive, _ = roc_curve(truth, score)
         area = roc_auc_score(truth, score)
-        axis.plot(false_positive, true_positive, color=colour_of(label), label=f"{label}, area {area:.3f}")
-    axis.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
+        axis.plot(false_positive, true_positive, color=colour_of(label), label=f"{label}, area {100 * area:.1f} %")
+    axis.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positives, % of the benign")
+    axis.set_ylabel("true positives, % of the malignant")
+    _in_percent(axis)
     axis.grid()
     legend(figure, [axis])
     return figure
@@ -113,7 +119,14 @@ def decision_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     axis.plot(reference["threshold"], reference["none"], color=MUTED, ls=":", lw=1, label="act on none")
     top = max(curve["model_high"].max() for curve in curves.values())
     axis.set(ylim=(-0.15 * top, 1.08 * top), xlim=(0, reference["threshold"].max()))
-    axis.set(xlabel="threshold: probability of malignancy at which one acts", ylabel="net benefit, per image")
+    axis.set(xlabel="probability of malignancy at which one acts, %", ylabel="net benefit, per 100 images")
+    _in_percent(axis)
     axis.grid()
     axis.legend(fontsize=7.5)
     return figure
+
+
+def _in_percent(axis: Axes) -> None:
+    """Write the fractions of both axes in per cent."""
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_formatter(percent)

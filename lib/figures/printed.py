@@ -3,53 +3,57 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.figures.style import COLOURS, INK, MUTED, roman, styled
+from lib.figures.style import COLOURS, INK, MUTED, panels, roman, styled
 
 GROUP_COLOURS = (COLOURS["clean"], COLOURS["published"], COLOURS["grouped"], COLOURS["train"])
 
 
+PHASES = {"transfer": "transfer", "finetune": "fine-tuned"}
+
+
 @styled
-def fitting_sizes(tables: dict) -> Figure:
+def fitting_sizes(tables: dict, columns: int = 2) -> Figure:
     """Which test-set sizes fit which printed row, a panel a table: a column of dots is a size that rows share.
 
     Args:
         tables: `tables` of lib.audit's published_audit; a dot where one size fits a row's validation and test accuracy.
+        columns: panels side by side.
     """
-    figure = Figure(figsize=(8.4, 1.9 * len(tables) + 0.4), layout="constrained")
-    axes = figure.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
+    rows = max(len(table["rows"]) for table in tables.values())
+    figure, axes = panels(len(tables), width=4.3, height=0.75 + 0.19 * rows, sharex=True, columns=columns)
     for axis, (number, table) in zip(axes, tables.items()):
         for position, row in enumerate(table["rows"]):
             sizes = sorted(set(row["val_n"]) & set(row["test_n"]))
             axis.plot(sizes, [position] * len(sizes), ".", color=MUTED, markersize=3)
+        shared = []
         for group, colour in zip(table["groups"], GROUP_COLOURS):
             members = {(row["phase"], row["backbone"]) for row in group["rows"]}
             inside = [i for i, row in enumerate(table["rows"]) if (row["phase"], row["backbone"]) in members]
-            label = f"n = {group['test_n']}: {len(inside)} of {len(table['rows'])} rows"
-            axis.plot([group["test_n"]] * len(inside), inside, "o", color=colour, markersize=5, label=label)
-        axis.set_title(f"Table {roman(number)}")
-        axis.set_yticks(
-            range(len(table["rows"])), [f"{row['backbone']}, {row['phase']}" for row in table["rows"]], fontsize=5
-        )
+            axis.plot([group["test_n"]] * len(inside), inside, "o", color=colour, markersize=5)
+            shared.append(f"{group['test_n']} fits {len(inside)} of {len(table['rows'])} rows")
+        axis.set_title(f"Table {roman(number)}: {', '.join(shared) or 'no size fits several rows'}", fontsize=8.5)
+        names = [f"{row['backbone']}, {PHASES.get(row['phase'], row['phase'])}" for row in table["rows"]]
+        axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.tick_params(axis="y", length=0)
-        axis.invert_yaxis()
-        if table["groups"]:
-            axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7)
-    axes[-1].set_xlabel("number of test images n")
+        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.grid(axis="x")
+    figure.supxlabel("number of test images n", fontsize=9)
     return figure
 
 
 @styled
-def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None) -> Figure:
+def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None, width: float = 0) -> Figure:
     """Test sets that the printed accuracies imply, beside a tenth of the images there are.
 
     Args:
         pool: `pool` of lib.audit.printed_tables.published_audit.
         tenths: table number -> a tenth of the images of the table's classes, as found in the data set.
+        width: of the figure, inches; as the number of bars asks for if 0.
     """
     bars = [(number, group) for number, groups in pool["tables"].items() for group in groups]
     names = [f"Table {roman(number)}\n{group['rows']} rows" for number, group in bars]
     places = np.arange(len(bars))
-    figure = Figure(figsize=(1.1 * len(bars) + 1.8, 3.2), layout="constrained")
+    figure = Figure(figsize=(width or 1.1 * len(bars) + 1.8, 3.2), layout="constrained")
     axis = figure.subplots()
     printed = axis.bar(
         places, [group["test_n"] for _, group in bars], 0.6, color=COLOURS["published"], label="implied by the table"
@@ -61,11 +65,11 @@ def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None) -> F
     if tenths:
         values = [tenths.get(number, np.nan) for number, _ in bars]
         axis.plot(places, values, "D", color=COLOURS["clean"], label="a tenth of the images found in these classes")
-    axis.set_xticks(places, names)
+    axis.set_xticks(places, names, fontsize=7 if width else None)
     axis.tick_params(axis="x", length=0)
     axis.set_ylabel("test images")
     axis.margins(y=0.12)
-    figure.legend(loc="outside upper left", ncols=3, fontsize=8)
+    figure.legend(loc="outside upper left", ncols=1 if width else 3, fontsize=8)
     return figure
 
 

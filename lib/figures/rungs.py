@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.figures.style import COLOURS, INK, MUTED, RULE, styled
+from lib.figures.style import COLOURS, INK, MUTED, RULE, TELEPHONE, styled
 
 RUNG_NAMES = {
     "printed": "printed",
@@ -40,9 +40,8 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     rows = max(1, -(-len(titles) // columns))
     optional = {"printed", "external"} - set(table["rung"])  # drawn images have no printed number
     names = {rung: name for rung, name in RUNG_NAMES.items() if rung not in optional}
-    figure = Figure(
-        figsize=(2.2 + 2.25 * columns, (2.45 + 0.35 * ("external" in names)) * rows + 0.3), layout="constrained"
-    )
+    width = 2.2 + 2.25 * columns if columns > 1 else TELEPHONE
+    figure = Figure(figsize=(width, (2.45 + 0.35 * ("external" in names)) * rows + 0.3), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.ravel()[len(titles) :]:
         axis.set_visible(False)

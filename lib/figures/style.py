@@ -28,6 +28,7 @@ COLOURS = {
 }
 SERIES_MARKERS = {"printed": "D", "published": "o", "grouped": "s", "clean": "^"}
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")  # Okabe-Ito, safe for colour-blind readers
+TELEPHONE = 3.7  # inches: what a telephone shows of a figure without making its letters smaller
 MARKERS = ("o", "s", "^", "D", "v", "P")
 SVG = {"svg.hashsalt": "skincas", "svg.fonttype": "path"}  # the same figure gives the same bytes
 percent = FuncFormatter(lambda value, _: f"{100 * value:g}")
@@ -100,12 +101,13 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def panels(
-    count: int, width: float, height: float, sharey: bool = False, columns: int = 3
+    count: int, width: float, height: float, sharey: bool = False, columns: int = 3, sharex: bool = False
 ) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, each `width` by `height` inches, and its panels; those compared share axes."""
     columns = max(1, min(columns, count))
     rows = max(1, -(-count // columns))
     figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
-    axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel())
+    axes = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).ravel())
     for unused in axes[max(count, 1) :]:
         unused.set_axis_off()
     return figure, axes[: max(count, 1)]
@@ -118,14 +120,14 @@ def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axis
 
 
-def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels, above them, where it covers no data."""
+def legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
+    """One legend for all panels, above them, where it covers no data; `columns` entries side by side."""
     entries = {}
     for axis in axes:
         entries |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels()) if label not in entries}
     if len(entries) > 1:
         figure.legend(
-            entries.values(), entries.keys(), loc="outside upper left", ncols=min(len(entries), 4), fontsize=8
+            entries.values(), entries.keys(), loc="outside upper left", ncols=min(len(entries), columns), fontsize=8
         )
 
 

@@ -7,12 +7,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.figures.style import COLOURS, MUTED, empty_panel, legend, one_line, panels, percent, styled
+from lib.figures.style import COLOURS, INK, MUTED, empty_panel, legend, one_line, panels, percent, styled
 
 
 @styled
 def training_curves(
-    histories: Mapping[str, pd.DataFrame], quantity: str = "accuracy", printed: float | None = None
+    histories: Mapping[str, pd.DataFrame],
+    quantity: str = "accuracy",
+    printed: float | None = None,
+    printed_for: str = "",
+    columns: int = 3,
 ) -> Figure:
     """Training and validation accuracy or loss over the epochs, a panel a history (Figs. 8-9, 11-12, 14-15, 17-18).
 
@@ -22,8 +26,10 @@ def training_curves(
             validation curve alone is drawn, thin.
         quantity: `accuracy` (fractions of 1) or `loss`.
         printed: the value that the paper prints for the validation curve's end, drawn as a dotted line.
+        printed_for: the model that the paper prints it for, as the legend names it.
+        columns: panels side by side.
     """
-    figure, axes = panels(len(histories), width=3.3, height=2.5, sharey=True)
+    figure, axes = panels(len(histories), width=3.3, height=2.5, sharex=True, sharey=True, columns=columns)
     for axis, (title, history) in zip(axes, histories.items()):
         axis.set_title(one_line(title))
         if history is None or history.empty:
@@ -47,12 +53,14 @@ def training_curves(
                 textcoords="offset points", va=side, fontsize=7.5, color=MUTED,
             )  # fmt: skip
         if printed is not None:
-            axis.axhline(printed, color=COLOURS["printed"], lw=1, ls=(0, (1, 2)), label="printed (validation)")
-        axis.set_xlabel("epoch")
+            label = f"printed for {printed_for}" if printed_for else "printed (validation)"
+            axis.axhline(printed, color=INK, lw=1.2, ls=":", label=label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         axis.grid(axis="y")
+    for axis in axes[-min(columns, len(axes)) :]:
+        axis.set_xlabel("epoch")
     axes[0].set_ylabel(quantity if quantity == "loss" else "accuracy, %")
     if quantity == "accuracy":
         axes[0].yaxis.set_major_formatter(percent)
-    legend(figure, axes)
+    legend(figure, axes, columns=3 if columns > 1 else 2)
     return figure

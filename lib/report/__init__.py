@@ -20,6 +20,7 @@ from lib.report import (
     reforms,
     summary,
     tables,
+    wording,
 )
 from lib.report.site import finish
 
@@ -44,4 +45,5 @@ __all__ = [
     "reforms",
     "summary",
     "tables",
+    "wording",
 ]

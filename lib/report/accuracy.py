@@ -1,6 +1,6 @@
 """The printed tables beside ours: accuracies, the literature, tests of the models, input ranges."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,18 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib import figures
-from lib.config import DEFAULT_VARIANT, Study, StudyPaths, backbones, published, scenarios
+from lib.config import DEFAULT_VARIANT, PHASES, Study, StudyPaths, backbones, published, scenarios
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records
-from lib.report.tables import MEASURES, scenario_table, stacked_tables, table_files, table_five
+from lib.report.tables import (
+    MEASURES,
+    PROPOSED,
+    in_paper_order,
+    scenario_table,
+    stacked_tables,
+    table_files,
+    table_five,
+)
 from lib.verdicts import input_range_hypothesis
 
 
@@ -21,18 +29,20 @@ def table_title(scenario: str) -> str:
 
 
 def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
-    """Table I, II, III or IV: printed, reproduced and difference side by side, a row a phase, model and protocol."""
+    """Table I, II, III or IV: printed, reproduced and difference side by side, a row a phase, model and protocol.
+
+    Phases and models are in the paper's order; a model that the study does not have has one row, in its place.
+    """
     number = scenarios()[scenario].table
     status = _status_of_cells(paths)
+    ways = study.preprocessings if scenario in study.scenarios else []
+    behind = {f"05_evaluate, {way}": html.notebook(paths, f"evaluate-{way}-{scenario}") for way in ways}
     rows = []
     table = scenario_table(paths, study, scenario)
     transferred = table.groupby(["protocol", "preprocessing", "backbone"])["seeds"].max() > 0
     for record in to_records(table):
         cell = {axis: record[axis] for axis in ("protocol", "preprocessing", "backbone")} | {"scenario": scenario}
-        evaluated = f"evaluate-{cell['preprocessing']}-{scenario}"
-        folder = f"evaluation/{cell['preprocessing']}/{scenario}/metrics.csv"
-        row = {k: record[k] for k in ("protocol", "preprocessing", "phase", "seeds")} | {"_link": {}, "_title": {}}
-        row |= {"model": backbones()[record["backbone"]].printed, "backbone": record["backbone"]}
+        row = {k: record[k] for k in ("protocol", "preprocessing", "phase", "backbone", "seeds")}
         row["phase_name"] = html.PHASE_NAMES[record["phase"]]
         row["n"] = record["n_test"] if record["seeds"] else _why_empty(cell, study, status)
         if row["n"] == "not run" and record["phase"] == "finetune" and transferred[tuple(cell.values())[:3]]:
@@ -41,25 +51,24 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             printed, ours = record[f"published_{measure}"], record[measure]
             row |= {f"{measure}_printed": printed, measure: ours}
             row[f"{measure}_difference"] = None if None in (ours, printed) else ours - printed
-            row["_link"][measure] = html.notebook(paths, evaluated)
-            row["_title"][measure] = folder
         row["_interval"] = {"test_accuracy": (record["test_accuracy_low"], record["test_accuracy_high"])}
         rows.append(row)
-    rows += [] if study.synthetic else _printed_only(study, scenario)
+    rows = _in_paper_order(rows + ([] if study.synthetic else _printed_only(study, scenario)))
     for before, row in zip(rows, rows[1:]):
-        row["_block"] = any(before[key] != row[key] for key in ("protocol", "preprocessing", "phase_name"))
+        row["_block"] = any(before[key] != row[key] for key in ("phase_name", "backbone"))
     columns = [
-        html.column("model", "Model", "head"),
+        html.column("backbone", "Model", "head"),
         html.column("phase_name", "Phase"),
         html.column("protocol", "Protocol"),
     ]
     if len(study.preprocessings) > 1:
         columns.append(html.column("preprocessing", "Input"))
-    columns.append(html.column("n", "n", "number_or_status"))
+    columns.append(html.column("n", "n", "number_or_status", extra=True))
     for measure, name in MEASURES.items():
-        ours = html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", group=name)
-        of_paper = html.column(f"{measure}_printed", "paper", "percent", group=name)
-        difference = html.column(f"{measure}_difference", "diff.", "difference", group=name)
+        where = {"group": name, "extra": measure != "test_accuracy"}
+        ours = html.column(measure, "ours", "interval" if measure == "test_accuracy" else "percent", **where)
+        of_paper = html.column(f"{measure}_printed", "paper", "percent", **where)
+        difference = html.column(f"{measure}_difference", "diff.", "difference", **where)
         columns += [ours] if study.synthetic else [of_paper, ours, difference]
     seeds = f"seeds {', '.join(map(str, study.seeds))} together" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     compared = "as printed and as reproduced, per cent", " Differences in percentage points, ours minus printed."
@@ -67,13 +76,12 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     caption = (
         f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model {what}; "
         f"{seeds}.{differences} In square brackets the 95 % interval of the mean, whole lesions resampled; n counts "
-        "what was tested over all folds, views under published, originals under the others. Model names as the paper "
-        "prints them."
+        "what was tested over all folds, views under published, originals under the others."
     )
-    filters = ["protocol", "phase_name", "model", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
+    filters = ["protocol", "phase_name", "backbone", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
     return html.table(
         f"table-{number}", caption, columns, rows, source=f"tables/table_{number}.csv", filters=filters,
-        data=table, wide=True,
+        data=table, wide=True, behind=behind,
     )  # fmt: skip
 
 
@@ -96,7 +104,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     alt = f"Test accuracies of table {figures.roman(number)} as points; every value is in the table beside it."
     title = f"Table {figures.roman(number)} at a glance"
     source = f"tables/table_{number}.csv"
-    return html.figure(f"glance-{number}", figures.accuracy_comparison(results), title, caption, alt, source=source)
+    wide, narrow = figures.accuracy_comparison(results), figures.accuracy_comparison(results, columns=1)
+    return html.figure(f"glance-{number}", wide, title, caption, alt, source=source, narrow=narrow)
 
 
 def literature_table(paths: StudyPaths, study: Study) -> HTML:
@@ -112,38 +121,40 @@ def literature_table(paths: StudyPaths, study: Study) -> HTML:
         row["classes"] = int(row["classes"])
         row["phase"] = html.PHASE_NAMES.get(row["phase"])
         row["protocol"] = row["protocol"] or ("printed" if row["ref"] != "This study" else "")
+        if row["ref"] == "Proposed model":  # the paper's words for its own
+            row |= {"ref": "The paper", "method": PROPOSED}
     columns = [
-        *(html.column("ref", "Reference", "head"), html.column("method", "Method"), html.column("year", "Year")),
+        *(html.column("ref", "Reference", "head"), html.column("method", "Method")),
+        html.column("year", "Year", extra=True),
         *(
             html.column("classes", "Classes", "count"),
             html.column("protocol", "Protocol"),
-            html.column("phase", "Phase"),
+            html.column("phase", "Phase", extra=True),
         ),
         *(
-            html.column("n_test", "n", "value"),
+            html.column("n_test", "n", "value", extra=True),
             html.column("accuracy", "Accuracy", "interval"),
-            html.column("note", "Note", "small"),
+            html.column("note", "Note", "small", extra=True),
         ),
     ]
     caption = "Table V. The literature as the paper prints it"
-    caption += ", per cent." if study.synthetic else ", and the proposed model under each protocol, per cent."
-    return html.table(
-        "table-5", caption, columns, rows, source="tables/table_5.csv", filters=["protocol", "classes"], data=table
-    )
+    caption += ", per cent." if study.synthetic else ", and ours under each protocol, per cent."
+    filters = ["protocol", "classes"]
+    return html.table("table-5", caption, columns, rows, source="tables/table_5.csv", filters=filters, data=table)
 
 
 def mcnemar(paths: StudyPaths, study: Study) -> HTML:
-    """McNemar's test of each baseline against the proposed model on the same test images."""
-    rows = []
+    """McNemar's test of each baseline against the paper's own model on the same test images."""
+    rows, behind = [], {}
     for cell in study.cells("preprocessing", "scenario"):
         table = read_csv(paths.evaluation(**cell) / "mcnemar.csv")
-        run = f"evaluate-{'-'.join(cell.values())}"
+        title = scenarios()[cell["scenario"]].title
         for record in to_records(table) if table is not None else []:
-            row = cell | record | {"_link": {"p_value": html.notebook(paths, run)}}
-            row |= {"phase_name": html.PHASE_NAMES[record["phase"]]}
-            rows.append(row | {"scenario_title": scenarios()[cell["scenario"]].title})
+            behind[f"05_evaluate, {title.lower()}"] = html.notebook(paths, f"evaluate-{'-'.join(cell.values())}")
+            row = cell | record | {"phase_name": html.PHASE_NAMES[record["phase"]], "scenario_title": title}
+            rows.append(row)
     if not rows:
-        return html.missing("No mcnemar.csv in evaluation/: no baseline was compared with the proposed model.")
+        return html.missing(f"No mcnemar.csv in evaluation/: no baseline was compared with {PROPOSED}.")
     columns = [
         *(
             html.column("scenario_title", "Scenario", "head"),
@@ -151,16 +162,14 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
             html.column("phase_name", "Phase"),
         ),
         *(html.column("baseline", "Baseline"), html.column("seed", "Seed", "count"), html.column("n", "n", "count")),
-        html.column("only_proposed", "Only the proposed is right", "count"),
+        html.column("only_proposed", f"Only {PROPOSED} is right", "count"),
         html.column("only_baseline", "Only the baseline is right", "count"),
         html.column("p_value", "p", "p_value"),
     ]
-    caption = "McNemar's exact test of each baseline against the proposed model on the same test images, two-sided."
+    caption = f"McNemar's exact test of each baseline against {PROPOSED} on the same test images, two-sided."
     filters = ["scenario_title", "protocol", "phase_name", "baseline"]
-    data = pd.DataFrame([{k: v for k, v in row.items() if not k.startswith("_")} for row in rows])
-    return html.table(
-        "mcnemar", caption, columns, rows, source="evaluation/*/*/mcnemar.csv", filters=filters, data=data
-    )
+    source, data = "evaluation/*/*/mcnemar.csv", pd.DataFrame(rows)
+    return html.table("mcnemar", caption, columns, rows, source, filters, data=data, behind=behind)
 
 
 def input_ranges(paths: StudyPaths, study: Study) -> HTML:
@@ -178,11 +187,10 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
         caption = (
             f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
         )
-        figure = figures.input_ranges(shown)
+        figure, narrow = figures.input_ranges(shown), figures.input_ranges(shown, columns=1)
         alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
-        parts.append(
-            html.figure("input-ranges-figure", figure, "Input ranges", caption, alt, source=table_files(study))
-        )
+        name, source = "input-ranges-figure", table_files(study)
+        parts.append(html.figure(name, figure, "Input ranges", caption, alt, source=source, narrow=narrow))
     return html.joined(parts)
 
 
@@ -211,7 +219,13 @@ def _printed_only(study: Study, scenario: str) -> list[dict[str, Any]]:
     printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
     rows = []
     for record in to_records(printed[~printed["backbone"].isin(study.backbones)]):
-        row = {"model": backbones()[record["backbone"]].printed, "phase_name": html.PHASE_NAMES[record["phase"]]}
+        row = {"backbone": record["backbone"], "phase_name": html.PHASE_NAMES[record["phase"]]}
         row |= {"protocol": "none", "preprocessing": "none", "n": "not in study"}
         rows.append(row | {f"{measure}_printed": record[measure] / 100 for measure in MEASURES})
     return rows
+
+
+def _in_paper_order(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of Tables I to IV by phase, then model; those of one model keep their order."""
+    phases, models = [html.PHASE_NAMES[phase] for phase in PHASES], in_paper_order(backbones())
+    return sorted(rows, key=lambda row: (phases.index(row["phase_name"]), models.index(row["backbone"])))

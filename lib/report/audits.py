@@ -12,7 +12,7 @@ from lib import figures
 from lib.audit import SHARE
 from lib.config import Study, StudyPaths, read_json
 from lib.data import NO_PART, POOLS
-from lib.report import html
+from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_pool, to_records
 
 MOST_CONTRADICTORY, MOST_SUSPECTS = 5, 25  # pictures and labels that are shown; the files have all
@@ -22,7 +22,7 @@ DATA_SET_CAPTIONS = {
     "label_disagreements": "Folder (rows) against an official diagnosis that contradicts it (columns), in files.",
     "official_diagnoses": "Folder (rows) against the official diagnosis (columns), where there is one, in files.",
     "class_counts": "Files of each class, and how many of them share their picture with another class.",
-    "accuracy_ceiling": "The best accuracy any classifier can reach, since one picture has one answer; fractions of 1.",
+    "accuracy_ceiling": "The best accuracy any classifier can reach, since one picture has one answer; per cent.",
     "paper": "The data set against the paper's description.",
     "test_of_8_1_1": "Test sets of an 8-1-1 split of the files, against those that the printed accuracies imply.",
 }
@@ -43,11 +43,10 @@ def printed_audit(paths: StudyPaths) -> HTML:
         sizes.append(
             {
                 "table": f"Table {figures.roman(number)}",
-                "val_n": html.shortened(table.get("val_n"), "none"),
-                "test_n": html.shortened(table.get("test_n"), "none"),
+                "val_n": wording.shortened(table.get("val_n"), "none"),
+                "test_n": wording.shortened(table.get("test_n"), "none"),
                 "groups": "; ".join(groups) or "none",
                 "impossible": sum(row.get("confusion_matrices") == 0 for row in table.get("rows", [])),
-                "_link": {"test_n": link},
             }
         )
     columns = [
@@ -59,40 +58,44 @@ def printed_audit(paths: StudyPaths) -> HTML:
         "Sizes of the validation and test sets of which every printed accuracy is a whole fraction; where no size fits "
         "all rows of a table, the sizes that groups of its rows share."
     )
-    parts = [html.table("printed-sizes", caption, columns, sizes, source=source)]
+    parts = [html.table("printed-sizes", caption, columns, sizes, source=source, behind=behind)]
     if all("rows" in table and "groups" in table for table in audit.get("tables", {}).values()):
         alt = "; ".join(f"{row['table']}: {row['groups']}" for row in sizes)
         caption = (
             "Each dot is a test-set size that fits a printed row; a full column of dots is a size that rows share."
         )
-        figure = figures.fitting_sizes(audit["tables"])
-        parts.append(html.figure("fitting-sizes", figure, "Which sizes fit", caption, alt, source=source, runs=behind))
+        wide, narrow = (figures.fitting_sizes(audit["tables"], columns=columns) for columns in (2, 1))
+        about = {"source": source, "runs": behind, "narrow": narrow}
+        parts.append(html.figure("fitting-sizes", wide, "Which sizes fit", caption, alt, **about))
     pool = audit.get("pool") or {}
     if {"tables", "test_n_expected", "images"} <= set(pool):
         alt = f"Test sets that the tables imply against the {pool['test_n_expected']} of an 8-1-1 split."
         caption = (
             "Test sets implied by the tables, and a tenth of the images: what was split was larger than the data set."
         )
-        figure = figures.sizes_against_split(pool)
-        parts.append(
-            html.figure("implied-pool", figure, "Too large a test set", caption, alt, source=source, runs=behind)
-        )
+        wide, narrow = (figures.sizes_against_split(pool, width=width) for width in (0, figures.TELEPHONE))
+        about = {"source": source, "runs": behind, "narrow": narrow}
+        parts.append(html.figure("implied-pool", wide, "Too large a test set", caption, alt, **about))
     for key, name, caption in (
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
         ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
     ):
-        errors = audit.get(key, [])
+        errors = [{name: _plain(value) for name, value in error.items()} for error in audit.get(key, [])]
         if errors:
             parts.append(html.records_table(name, caption, errors, source))
         else:
             parts.append(html.part("note", text=f"{caption} None was found."))
     if pool.get("sums"):
         caption = "Do the sizes add up across scenarios? Six benign and three malignant classes make up the nine."
-        parts.append(html.records_table("pool-sums", caption, pool["sums"], source))
+        of_paper = ("tables", "of")  # numbers of tables
+        sums = [
+            {key: _roman(value) if key in of_paper else value for key, value in row.items()} for row in pool["sums"]
+        ]
+        parts.append(html.records_table("pool-sums", caption, sums, source))
     if "share" in audit.get("detection", {}):
         rates = audit["detection"]
         text = f"Of all {rates['changes']:,} changes of one digit in the printed tables"
-        text += f" this audit would catch {html.percent(rates['share'])}."
+        text += f" this audit would catch {wording.percent(rates['share'])}."
         parts.append(html.part("note", text=text))
     return html.joined(parts)
 
@@ -106,9 +109,9 @@ def dataset_audit(paths: StudyPaths) -> HTML:
     single = {k: v for k, v in audit.items() if not isinstance(v, (dict, list))}
     parts = [html.facts("dataset-counts", "The data set in numbers.", single, source)]
     for key, value in audit.items():
-        name, caption = f"dataset-{key.replace('_', '-')}", DATA_SET_CAPTIONS.get(key, f"{html.sentence(key)}.")
+        name, caption = f"dataset-{key.replace('_', '-')}", DATA_SET_CAPTIONS.get(key, f"{wording.sentence(key)}.")
         if isinstance(value, dict) and value:
-            parts.append(html.dict_table(name, caption, value, source))
+            parts.append(html.dict_table(name, caption, value, source, own_words=key in ("paper", "accuracy_ceiling")))
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             parts.append(html.records_table(name, caption, value, source))
     return html.joined(parts, "side-by-side")
@@ -134,10 +137,11 @@ def worst_cases(paths: StudyPaths, study: Study) -> HTML:
         return html.missing("The contradictory pictures are not among the prepared images.")
     caption = f"{len(shown)} of {len(contradictory)} contents that the data set files under more than one class."
     alt = "Pictures filed under several classes: " + "; ".join(title for title, _ in shown)
-    figure = figures.sample_images(shown)
+    wide, narrow = figures.sample_images(shown), figures.sample_images(shown, columns=3)
     title = "One picture, two labels" + html.if_synthetic(study)
     behind = {"01_audit": html.notebook(paths, "audit")}
-    return html.figure("worst-cases", figure, title, caption, alt, source="audit/images.parquet", runs=behind)
+    about = {"source": "audit/images.parquet", "runs": behind, "narrow": narrow}
+    return html.figure("worst-cases", wide, title, caption, alt, **about)
 
 
 def label_errors(suspects: Mapping[str, Any]) -> HTML:
@@ -234,7 +238,7 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
             whole = used.groupby("group")[f"tenth_{pool}"].nunique()
             row = {"protocol": protocol, "pool": pool.replace("_", " "), "views": len(used)}
             row |= {"originals": int((views.loc[used["row"], "view"] == 0).sum()), "groups": len(whole)}
-            row |= {"least": tested.min(), "most": tested.max(), "crossing": int((whole > 1).sum())}
+            row |= {"least": int(tested.min()), "most": int(tested.max()), "crossing": int((whole > 1).sum())}
             rows.append(row)
     if not rows:
         return html.missing("No prepared images: nothing to count.")
@@ -254,7 +258,7 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
     parts = [html.table("protocol-sizes", caption, columns, rows, source="prepared/*.parquet")]
     seen = _of_protocols(paths.seen_in_training, study)
     if len(seen):
-        seen = seen.assign(scenario_title=seen["scenario"].map(html.named))
+        seen = seen.assign(scenario_title=seen["scenario"].map(wording.named))
         columns = [
             *(html.column("protocol", "Protocol", "head"), html.column("scenario_title", "Scenario")),
             html.column("test_views", "Test views, all folds", "count"),
@@ -269,7 +273,7 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
     best = _of_protocols(paths.ceilings, study)
     if len(best):
         best = best.pivot(index="scenario", columns="protocol", values="ceiling")[_known(study, best)].reset_index()
-        best = best.assign(scenario=best["scenario"].map(html.named))
+        best = best.assign(scenario=best["scenario"].map(wording.named))
         columns = [html.column("scenario", "Scenario", "head")]
         columns += [html.column(protocol, protocol, "percent") for protocol in best.columns[1:]]
         caption = "The best accuracy that any classifier can reach, per cent: one picture has one answer, whatever its "
@@ -353,5 +357,15 @@ def _pair_pictures(paths: StudyPaths, study: Study, pairs) -> HTML:
     title = "Nearly one picture, missed by the hash" + html.if_synthetic(study)
     return html.figure(
         "near-duplicate-pictures", figures.sample_images(shown, columns=6), title, caption, alt,
-        source="tables/near_duplicates.csv",
+        source="tables/near_duplicates.csv", narrow=figures.sample_images(shown, columns=2),
     )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """A value of audit/published.json with the keys in its text as words."""
+    return wording.plain(value) if isinstance(value, str) else value
+
+
+def _roman(numbers: str | list[str]) -> str:
+    """The numbers of tables as the paper writes them: `III, IV` for ["3", "4"]."""
+    return ", ".join(figures.roman(number) for number in ([numbers] if isinstance(numbers, str) else numbers))

@@ -8,8 +8,8 @@ from IPython.display import HTML
 
 from lib import figures
 from lib.config import PHASES, Study, StudyPaths, scenarios
-from lib.report import html
-from lib.report.data import rows_where, to_records
+from lib.report import html, wording
+from lib.report.data import to_records
 from lib.report.tables import proposed_first
 from lib.verdicts import beyond
 
@@ -17,7 +17,7 @@ CAPTIONS = {
     "calibration": "Expected calibration error, and what chance alone would give a perfectly calibrated model.",
     "malignant": "Malignant against benign: area under the ROC curve, sensitivity at fixed specificity.",
     "class_auc": "Area under the ROC curve of each class against the rest.",
-    "seeds": "How far test accuracy moves with the seed, beside how far it moves with the choice of test images.",
+    "seeds": "How far test accuracy moves with the training, beside how far it moves with the choice of test images.",
     "comparisons": "Every two models on the same test images; p-values corrected by Holm's method.",
 }
 
@@ -39,25 +39,49 @@ def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.
         if phase:
             label = f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}"
             parts += draw(cells[scenario, backbone, phase], label, scenarios()[scenario].title)
-    for phase in PHASES:
-        ranks = rows_where(tables["ranks"], phase=phase) if len(tables["ranks"]) else tables["ranks"]
-        if len(ranks):
-            words = f"{html.PHASE_NAMES[phase].lower()}, {protocol}"
-            caption = f"Mean rank over scenarios, {words}; lines are 95 % intervals."
-            alt = "; ".join(f"{row.backbone}: {row.mean_rank:.2f}" for row in ranks.itertuples())
-            figure, source = figures.ranks(ranks, tables["comparisons"], phase), "tables/beyond_ranks.csv"
-            parts.append(html.figure(f"ranks-{phase}", figure, "Models ranked", caption, alt, source=source))
-    drawn = html.joined(parts, "pair")
-    parts = []
+    drawn, parts = html.joined(parts, "pair"), _ranks(tables, protocol)
     for name, caption in CAPTIONS.items():
-        table = tables[name]
+        table = _without_spread_of_one(tables[name]) if name == "seeds" else tables[name]
         if table.empty:
-            parts.append(html.missing(f"{caption} {html.sentence(table.attrs.get('not_tested', 'not measured'))}."))
+            reason = wording.sentence(table.attrs.get("not_tested", "not measured"))
+            parts.append(html.missing(f"{caption} {reason}."))
         else:
             caption, file = f"{caption} Protocol {protocol}.", f"tables/beyond_{name}.csv"
             where = f"beyond-{name.replace('_', '-')}"
             parts.append(html.records_table(where, caption, to_records(table), file, folded=True))
     return html.joined([drawn, *parts])
+
+
+def _ranks(tables: Mapping[str, pd.DataFrame], protocol: str) -> list[HTML]:
+    """Mean ranks over the scenarios, of the phases that have several; over one there is nothing to average or test."""
+    ranks = tables["ranks"]
+    ranks = ranks[ranks["scenarios"] > 1]
+    if ranks.empty:
+        return [html.part("note", text="Models are not ranked: no two scenarios have all of them.")]
+    said = [
+        f"{html.PHASE_NAMES[phase].lower()} {of_phase['critical_difference'].iloc[0]:.1f}"
+        for phase, of_phase in ranks.groupby("phase", sort=False)
+        if len(of_phase) > 2
+    ]
+    count = " and ".join(map(str, ranks["scenarios"].astype(int).unique()))
+    caption = (
+        f"Mean rank over {count} scenarios, {protocol}; lines are 95 % intervals. A black bar joins models that no "
+        "test tells apart in any scenario."
+    )
+    caption += f" Nemenyi's critical difference, in ranks: {', '.join(said)}." if said else ""
+    alt = "; ".join(
+        f"{row.backbone}, {html.PHASE_NAMES[row.phase].lower()}: {row.mean_rank:.2f}" for row in ranks.itertuples()
+    )
+    wide, narrow = (figures.ranks(ranks, tables["comparisons"], columns=columns) for columns in (2, 1))
+    source = "tables/beyond_ranks.csv"
+    return [html.figure("ranks", wide, "Models ranked", caption, alt, source=source, narrow=narrow)]
+
+
+def _without_spread_of_one(table: pd.DataFrame) -> pd.DataFrame:
+    """The spreads without those of seeds, or of folds, where every model has one."""
+    gone = [] if (table["seeds"] > 1).any() else ["seeds", "seed_sd", "lowest", "highest"]
+    gone += [] if (table["folds"] > 1).any() else ["fold_sd"]
+    return table.drop(columns=gone)
 
 
 def _drawn_scenarios(study: Study) -> list[tuple[str, Callable[[pd.DataFrame, str, str], list[HTML]]]]:

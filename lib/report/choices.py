@@ -92,9 +92,10 @@ def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTM
         "like the paper's) under published. The vertical line is the printed accuracy; a choice that reaches it is "
         "thick and blue."
     )
-    figure = figures.choices(own, titles, names)
+    figure, narrow = (figures.choices(own, titles, names, columns=columns) for columns in (4, 1))
     name = f"multiverse-{phase}-{backbone}"
-    return html.figure(name, figure, "The multiverse of open choices", caption, alt, source=table_files(study))
+    title, source = "The multiverse of open choices", table_files(study)
+    return html.figure(name, figure, title, caption, alt, source=source, narrow=narrow)
 
 
 def _with_setting(study: Study, variant: str) -> str:

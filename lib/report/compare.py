@@ -12,7 +12,7 @@ import pandas as pd
 
 from lib import figures
 from lib.config import DEFAULT_VARIANT, RESULTS, StudyPaths, read_json, scenarios
-from lib.report import html
+from lib.report import wording
 from lib.report.tables import DIGITS, MEASURES
 from lib.verdicts import QUESTIONS, as_table
 
@@ -142,7 +142,7 @@ class Results:
             changes = " with changes" if git.get("clean") is False else ""
             facts.append(("commit", "of the code", f"{git.get('commit')}{changes}"))
             for kind, part in (("package", "packages"), ("hardware", "hardware"), ("environment", "environment")):
-                facts += [(kind, name, html.in_words(value)) for name, value in (record.get(part) or {}).items()]
+                facts += [(kind, name, wording.in_words(value)) for name, value in (record.get(part) or {}).items()]
         return pd.DataFrame(facts, columns=["kind", "name", "text"], dtype=str).drop_duplicates()
 
 
@@ -271,7 +271,7 @@ def summary(a: Results, b: Results) -> list[str]:
         far = points.loc[points["points"].abs().idxmax()]
         sentences.append(
             f"The furthest is {SHOWN.get(far['measure'], far['measure'])} of {table_name(far['table'])}, "
-            f"{far['row']}: by {html.fine(far['points'])} points."
+            f"{far['row']}: by {wording.fine(far['points'])} points."
         )
     tested = moved[moved["inside"].notna()]
     if len(tested):
@@ -301,11 +301,11 @@ def _differing(of_a: pd.DataFrame, of_b: pd.DataFrame, keys: list[str], value: s
 def _all_values(facts: pd.DataFrame) -> pd.DataFrame:
     """`kind`, `name`, and every value it has in some run: `exact` all of them, `text` cut short."""
     values = facts.groupby(["kind", "name"])["text"].agg(lambda texts: sorted(set(texts)))
-    text = values.map(lambda texts: html.shortened(texts, ""))
+    text = values.map(lambda texts: wording.shortened(texts, ""))
     return pd.DataFrame({"exact": values.map(str), "text": text}).reset_index()
 
 
 def _as_text(value: Any) -> str:
     """A value of a stamp as text; digests cut short."""
-    text = html.in_words(value)
+    text = wording.in_words(value)
     return text[:12] if re.fullmatch(r"[0-9a-f]{64}", text) else text

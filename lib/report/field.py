@@ -9,7 +9,7 @@ from IPython.display import HTML
 from pydantic import Field
 
 from lib.config import HONEST, ParameterError, Strict, Study, StudyPaths, read_json, validated
-from lib.report import html
+from lib.report import html, wording
 from lib.report.data import read_csv, rows_where, to_records
 from lib.report.honest import FROZEN_OR_NOT
 from lib.report.tables import in_paper_order, shown_model
@@ -23,6 +23,7 @@ METRICS = {  # as params/honest.csv names them -> column of `ours`
     "ROC AUC of melanoma": "melanoma_roc_auc",
 }
 ANSWERED = ("kind of lesion", "melanoma or not")  # questions that a model of the nine classes answers
+EXTRA = {"question", "classes", "split", "differs", "peer_reviewed", "read", "note"}  # not on a telephone, nor in print
 COLUMNS = (  # of the table of others: key, name and kind
     ("reference", "Reference", "head"),
     ("on", "Model and data", "small"),
@@ -132,7 +133,7 @@ def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
         row |= {"read": "own words" if other.checked.startswith("in ") else "excerpt"}
         row |= {"value": "not read" if other.value is None else other.value}
         rows.append(row | {"_link": {"reference": other.source}})
-    columns = [html.column(key, name, kind) for key, name, kind in COLUMNS]
+    columns = [html.column(key, name, kind, extra=key in EXTRA) for key, name, kind in COLUMNS]
     place = next(place for place, column in enumerate(columns, start=1) if column["key"] == "value")
     columns[place:place] = [html.column(f"ours_{name}", name, "percent", group=f"Ours: {label}") for name in protocols]
     caption = (
@@ -146,18 +147,19 @@ def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
 
 def _ours_table(paths: StudyPaths, study: Study, table: pd.DataFrame) -> HTML:
     """All our models of the nine classes on the others' metrics."""
-    link = dict.fromkeys(METRICS.values(), html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{SCENARIO}"))
-    rows = [row | {"phase_name": html.PHASE_NAMES[row["phase"]], "_link": link} for row in to_records(table)]
+    behind = {"05_evaluate": html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{SCENARIO}")}
+    rows = [row | {"phase_name": html.PHASE_NAMES[row["phase"]]} for row in to_records(table)]
     for before, row in zip(rows, rows[1:]):
         row["_block"] = before["protocol"] != row["protocol"]
     columns = [html.column("backbone", "Model", "head"), html.column("phase_name", "Phase")]
     columns += [html.column("protocol", "Protocol"), html.column("n_test", "Tested", "count")]
     columns += [html.column("folds", "Folds", "count")]
-    columns += [html.column(key, html.sentence(name), "percent") for name, key in METRICS.items()]
+    columns += [html.column(key, wording.sentence(name), "percent") for name, key in METRICS.items()]
     caption = "Our models of the nine classes on these metrics, per cent."
     source = f"{_folder(study)}/metrics.csv and per_class.csv"
     filters = ["backbone", "phase_name", "protocol"]
-    return html.table("field-ours", caption, columns, rows, source, filters, data=table, folded=True)
+    about = {"data": table, "folded": True, "behind": behind}
+    return html.table("field-ours", caption, columns, rows, source, filters, **about)
 
 
 def _shown(table: pd.DataFrame, study: Study) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """From the printed accuracy to the honest one: the ladder, and each finding by its type of leakage."""
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lib import figures
 from lib.config import DEFAULT_VARIANT, PHASES, Study, StudyPaths, scenarios
-from lib.report import html
+from lib.report import html, wording
 from lib.report.data import read_csv, rows_where, to_records, written
 from lib.report.tables import shown_model
 from lib.verdicts import external, ladder
@@ -25,12 +26,63 @@ RUNG_COLUMNS = [
 ]
 
 
-def rungs(paths: StudyPaths) -> HTML:
+@dataclass(frozen=True)
+class Ladder:
+    """tables/ladder.csv, read once and drawn once for the whole report.
+
+    Args:
+        table: every rung of every model; of drawn images without what compares them with the print.
+        shown: the rows of it for `shown_model` of each scenario, under the study's first preprocessing.
+        titles: (scenario, backbone, phase, preprocessing) of each panel drawn -> its title.
+        picture: a row of panels a phase; None where there is no row to show.
+    """
+
+    table: pd.DataFrame
+    shown: pd.DataFrame
+    titles: dict[tuple, str]
+    picture: Figure | None
+
+    @classmethod
+    def read(cls, paths: StudyPaths, study: Study) -> "Ladder":
+        found = read_csv(written(paths, paths.ladder))
+        table = _compared(pd.DataFrame(columns=ladder.COLUMNS) if found is None else found, study)
+        models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
+        own = (table["variant"] == DEFAULT_VARIANT) & (table["preprocessing"] == study.preprocessings[0])
+        shown, titles = table[(table["backbone"] == models) & own], {}
+        trained = set(shown[["scenario", "phase"]].itertuples(index=False, name=None))
+        for phase, scenario in itertools.product(PHASES, study.scenarios):
+            if (scenario, phase) in trained:
+                model = shown_model(study, scenario)
+                key = (scenario, model, phase, study.preprocessings[0])
+                titles[key] = f"{scenarios()[scenario].title}\n{model}, {FROZEN_OR_NOT[phase]}"
+        picture = figures.ladder(shown, titles, columns=min(4, len(study.scenarios))) if titles else None
+        return cls(table, shown, titles, picture)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a rung stands for images from elsewhere."""
+        return bool((self.table["rung"] == external.RUNG.name).any())
+
+    def save(self, paths: StudyPaths) -> None:
+        """Write the picture as tables/ladder.svg."""
+        if self.picture:
+            figures.save_svg(self.picture, paths.new(paths.ladder_picture))
+
+    def way(self, scenario: str) -> pd.DataFrame:
+        """The rungs of a scenario's `shown_model`, by rung, in the phase with the most folds.
+
+        One fold tests a tenth of the images, which says little. Fine-tuned, if both phases have as many.
+        """
+        rows = rows_where(self.shown, scenario=scenario)
+        folds = rows.groupby("phase")["folds"].max()
+        phase = max(folds.index, key=lambda name: (folds[name], PHASES.index(name)), default="")
+        return rows[rows["phase"] == phase].set_index("rung")
+
+
+def rungs(steps: Ladder) -> HTML:
     """What is trained and scored on each rung, and what the step to it changes; `external` where there is one."""
-    table = read_csv(written(paths, paths.ladder))
-    elsewhere = table is not None and (table["rung"] == external.RUNG.name).any()
     rows = [{"rung": figures.RUNG_NAMES["printed"], "step": "nothing: the paper's own number"}]
-    for rung in (*ladder.RUNGS, external.RUNG) if elsewhere else ladder.RUNGS:
+    for rung in (*ladder.RUNGS, external.RUNG) if steps.elsewhere else ladder.RUNGS:
         row = {
             "rung": figures.RUNG_NAMES[rung.name],
             "trained": rung.protocol,
@@ -43,38 +95,18 @@ def rungs(paths: StudyPaths) -> HTML:
         *(html.column("trained", "Trained on"), html.column("scored", "Scored on"), html.column("labels", "Labels")),
     ]
     caption = "Each rung changes one thing, so a step is worth what that one thing is worth."
-    table = html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py")
+    table = html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py", cards=True)
     return html.joined([html.part("protocols"), table])
 
 
-def draw_ladder(paths: StudyPaths, study: Study) -> tuple[Figure, dict[tuple, str]]:
-    """The ladder of `shown_model` in each scenario, a row of panels a phase; and the titles of its panels."""
-    shown, titles = shown_ladder(paths, study), {}
-    trained = set(shown[["scenario", "phase"]].itertuples(index=False, name=None))
-    for phase, scenario in itertools.product(PHASES, study.scenarios):
-        if (scenario, phase) in trained:
-            model = shown_model(study, scenario)
-            key = (scenario, model, phase, study.preprocessings[0])
-            titles[key] = f"{scenarios()[scenario].title}\n{model}, {FROZEN_OR_NOT[phase]}"
-    return figures.ladder(shown, titles, columns=min(4, len(study.scenarios))), titles
-
-
-def save_ladder(paths: StudyPaths, study: Study) -> None:
-    """Write `draw_ladder` as tables/ladder.svg."""
-    figures.save_svg(draw_ladder(paths, study)[0], paths.new(paths.ladder_picture))
-
-
-def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
-    """`draw_ladder` with its caption."""
-    shown = shown_ladder(paths, study)
-    if shown.empty:
+def ladder_figure(steps: Ladder, study: Study) -> HTML:
+    """The picture of the ladder with its caption."""
+    if steps.picture is None:
         return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
-    figure, titles = draw_ladder(paths, study)
-    elsewhere = (shown["rung"] == external.RUNG.name).any()
     alt = "; ".join(
-        f"{' '.join(titles[key].split())}: "
-        + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {html.percent(r.accuracy)}" for r in rows.itertuples())
-        for key, rows in shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
+        f"{' '.join(steps.titles[key].split())}: "
+        + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {wording.percent(r.accuracy)}" for r in rows.itertuples())
+        for key, rows in steps.shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
     )
     first, above = (
         ("our run", "") if study.synthetic else ("the printed number (hollow)", "the printed accuracy, then ")
@@ -82,17 +114,18 @@ def ladder_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = (
         f"Test accuracy, per cent, from {first} down to the honest one, with 95 % intervals. On the right {above}"
         "the step to each rung in points, in colour where its interval leaves out 0. Steps are paired image by image"
-        + (", but for that to images from elsewhere, which are other images" if elsewhere else "")
+        + (", but for that to images from elsewhere, which are other images" if steps.elsewhere else "")
         + ". Where a rung was not run, the step after it is not known."
     )
     title = "From the leak to the honest number" if study.synthetic else "From printed to honest"
-    return html.figure("ladder", figure, title, caption, alt, source="tables/ladder.csv")
+    narrow = figures.ladder(steps.shown, steps.titles, columns=1)
+    return html.figure("ladder", steps.picture, title, caption, alt, source="tables/ladder.csv", narrow=narrow)
 
 
-def ladder_table(paths: StudyPaths, study: Study) -> HTML:
+def ladder_table(steps: Ladder, study: Study) -> HTML:
     """Every rung of every model, as tables/ladder.csv has them."""
-    table = _compared(read_csv(written(paths, paths.ladder)), study)
-    if table is None or table.empty:
+    table = steps.table
+    if table.empty:
         return html.missing("tables/ladder.csv is not there or empty: no model was evaluated.")
     rows = to_records(table)
     for row in rows:
@@ -115,40 +148,19 @@ def ladder_table(paths: StudyPaths, study: Study) -> HTML:
     )
 
 
-def shown_ladder(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """The rows of tables/ladder.csv for `shown_model` of each scenario, under the study's first preprocessing."""
-    table = _compared(read_csv(written(paths, paths.ladder)), study)
-    if table is None or table.empty:
-        return pd.DataFrame(columns=ladder.COLUMNS)
-    models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
-    own = (table["variant"] == DEFAULT_VARIANT) & (table["preprocessing"] == study.preprocessings[0])
-    return table[(table["backbone"] == models) & own]
+def step_in_words(rungs: pd.DataFrame, rung: str) -> str:
+    """`-12.3 [-15.0, -9.5]` points; empty where the step is not known."""
+    if rung not in rungs.index or not np.isfinite(rungs.at[rung, "step"]):
+        return ""
+    low, high = (wording.signed(100 * rungs.at[rung, end]) for end in ("step_low", "step_high"))
+    return f"{wording.signed(100 * rungs.at[rung, 'step'])} [{low}, {high}]"
 
 
-def _compared(table: pd.DataFrame | None, study: Study) -> pd.DataFrame | None:
+def _compared(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A ladder without the printed rung and the step from it where the images are drawn: they cannot be compared."""
-    if table is None or not study.synthetic:
+    if not study.synthetic:
         return table
     steps = dict.fromkeys(("step", "step_low", "step_high"), np.nan)
     own = table[table["rung"] != "printed"].copy()
     own.loc[own["rung"] == "published", list(steps)] = np.nan
     return own
-
-
-def way(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
-    """The rungs of a scenario's `shown_model`, by rung, in the phase with the most folds.
-
-    One fold tests a tenth of the images, which says little. Fine-tuned, if both phases have as many.
-    """
-    rows = rows_where(shown_ladder(paths, study), scenario=scenario)
-    folds = rows.groupby("phase")["folds"].max()
-    phase = max(folds.index, key=lambda name: (folds[name], PHASES.index(name)), default="")
-    return rows[rows["phase"] == phase].set_index("rung")
-
-
-def step_in_words(rungs: pd.DataFrame, rung: str) -> str:
-    """`-12.3 [-15.0, -9.5]` points; empty where the step is not known."""
-    if rung not in rungs.index or not np.isfinite(rungs.at[rung, "step"]):
-        return ""
-    low, high = (html.signed(100 * rungs.at[rung, end]) for end in ("step_low", "step_high"))
-    return f"{html.signed(100 * rungs.at[rung, 'step'])} [{low}, {high}]"

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-import numpy as np
 import pandas as pd
 import yaml
 from IPython.display import HTML
@@ -19,17 +18,14 @@ from matplotlib.figure import Figure
 from lib import figures
 from lib.config import LIB, Study, StudyPaths, scenarios
 from lib.report.data import executed_notebooks
-from lib.report.tables import PROPOSED, as_csv, shown_model
+from lib.report.tables import as_csv
+from lib.report.wording import SHARES, fine, in_words, named, percent, sentence, signed
 
 TEMPLATE = LIB / "report" / "template"
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
 FILES = {"style": "style.css", "script": "script.js"}
 PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
-RECORD_HEADS = {  # of columns whose key does not read as words
-    "test_of_8_1_1": "Test set of an 8-1-1 split",
-    "printed_test_n": "Test set that the table implies",
-    "times": "Times as large",
-}
+SKIP_FROM = 20  # stops of the keyboard in a table: with more, a link leads past it
 
 
 @cache
@@ -38,7 +34,7 @@ def templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader([TEMPLATE / "parts", TEMPLATE]), undefined=jinja2.StrictUndefined,
         autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=visible,
     )  # fmt: skip
-    environment.filters |= {"cell": _cell, "percent": percent}
+    environment.filters |= {"cell": _cell, "percent": percent, "marked": marked}
     return environment
 
 
@@ -72,16 +68,16 @@ def figure(
     source: str = "",
     runs: Mapping[str, str] | None = None,
     paper: int = 0,
+    narrow: Figure | None = None,
 ) -> HTML:
     """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it.
 
     Args:
         runs: a notebook behind the figure -> its address, empty where it has none.
+        narrow: the same for a telephone, its panels under each other; the figure itself, made smaller, if None.
     """
-    mime, drawn = figures.encode(figure)
-    width, height = (round(96 * side) for side in figure.get_size_inches())
     return part(
-        "figure", id=name, src=f"data:{mime};base64,{base64.b64encode(drawn).decode()}", width=width, height=height,
+        "figure", id=name, wide=_picture(figure), narrow=_picture(narrow) if narrow else None,
         title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
         drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip
@@ -90,14 +86,17 @@ def figure(
 def table(
     name: str, caption: str, columns: Sequence[Mapping[str, str]], rows: Sequence[Mapping[str, Any]], source: str,
     filters: Sequence[str] = (), data: pd.DataFrame | None = None, wide: bool = False, folded: bool = False,
+    cards: bool = False, behind: Mapping[str, str] | None = None,
 ) -> HTML:  # fmt: skip
     """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
 
     Args:
-        rows: a dict a row; `_link` (column -> address), `_title` (column -> note), `_details` (column -> lines),
-            `_interval` (column -> low, high) and `_small` (column -> a smaller text below) may be among its keys.
+        rows: a dict a row; `_link` (column -> address), `_details` (column -> lines), `_interval` (column -> low,
+            high) and `_small` (column -> a smaller text below) may be among its keys.
         filters: columns that a reader can filter by.
         data: what the download holds; without it the columns shown.
+        cards: on a telephone the cells of a row lie under each other.
+        behind: a notebook that measured the numbers -> its address, empty where it has none.
     """
     shown = [column["key"] for column in columns]
     data = (
@@ -109,56 +108,85 @@ def table(
     columns = [column | {"right": _is_right(column, rows)} for column in columns]
     names = {column["key"]: column["name"] for column in columns}
     choices = {key: list(dict.fromkeys(_text(row.get(key)) for row in rows)) for key in filters}
+    stops = len(columns) + len(filters) + sum(len(row.get("_link", {})) + len(row.get("_details", {})) for row in rows)
     return part(
         "table", id=name, caption=caption, columns=columns, rows=rows, source=source, wide=wide, folded=folded,
         filters=[(key, names[key], values) for key, values in choices.items() if len(values) > 1],
         positions={key: position for position, key in enumerate(shown)},
         csv=f"data:text/csv;charset=utf-8;base64,{download}", groups=_groups(columns),
-        tall=len(rows) > 30 and not wide,
+        tall=len(rows) > 30 and not wide, short=len(rows) <= 12, cards=cards, long=stops > SKIP_FROM,
+        extra=any(column["extra"] for column in columns), behind=list((behind or {}).items()),
     )  # fmt: skip
 
 
 def records_table(
     name: str, caption: str, records: Sequence[Mapping[str, Any]], source: str, folded: bool = False
 ) -> HTML:
-    """A table of records whose keys are its columns."""
+    """A table of records whose keys are its columns, in words.
+
+    Shares are shown in per cent, and `x_low` and `x_high` (of a difference `low` and `high`) as the interval of `x`.
+    """
     keys = list(dict.fromkeys(key for record in records for key in record))
-    rows = [dict(record) for record in records]
-    for row in rows:
-        if row.get("phase") in PHASE_NAMES:
-            row["phase"] = PHASE_NAMES[row["phase"]]
-        if row.get("scenario") in scenarios():
-            row["scenario"] = named(row["scenario"])
-    columns = [column(key, RECORD_HEADS.get(key, sentence(key)), "value") for key in keys]
+    ends = {key: (f"{key}_low", f"{key}_high") for key in keys if {f"{key}_low", f"{key}_high"} <= set(keys)}
+    ends |= {"difference": ("low", "high")} if {"difference", "low", "high"} <= set(keys) else {}
+    shown = [key for key in keys if not any(key in pair for pair in ends.values())]
+    rows = []
+    for record in records:
+        row = dict(record) | {"_interval": {key: tuple(record[end] for end in pair) for key, pair in ends.items()}}
+        row |= {"phase": PHASE_NAMES[row["phase"]]} if row.get("phase") in PHASE_NAMES else {}
+        rows.append(row | ({"scenario": named(row["scenario"])} if row.get("scenario") in scenarios() else {}))
+    columns = [column(key, sentence(key), _kind(key, key in ends)) for key in shown]
     filters = [key for key in ("table", "scenario", "protocol", "phase", "backbone", "what") if key in keys]
-    return table(name, caption, columns, rows, source, filters, folded=folded)
+    data = pd.DataFrame(records, columns=keys)
+    return table(name, caption, columns, rows, source, filters, data=data, folded=folded)
 
 
 def facts(name: str, caption: str, facts: Mapping[str, Any], source: str) -> HTML:
-    """A table of names and values."""
+    """A table of names, in words, and values."""
     rows = [{"what": sentence(key), "value": value} for key, value in facts.items()]
     return table(name, caption, [column("what", "What", "head"), column("value", "Value", "value")], rows, source)
 
 
-def dict_table(name: str, caption: str, content: Mapping[str, Any], source: str) -> HTML:
-    """A dict as a table: name and value, or a cross table where the values are dicts; its names stay as they are."""
+def dict_table(name: str, caption: str, content: Mapping[str, Any], source: str, own_words: bool = False) -> HTML:
+    """A dict as a table: name and value, or a cross table where the values are dicts.
+
+    Args:
+        own_words: the names are keys of ours, which are put in words; else they are the data's, such as classes.
+    """
+    say = sentence if own_words else named
     if all(isinstance(value, dict) for value in content.values()):
         keys = list(dict.fromkeys(key for value in content.values() for key in value))
-        rows = [{"": name} | {key: value.get(key, "") for key in keys} for name, value in content.items()]
-        columns = [column("", "", "head"), *(column(key, named(key), "value") for key in keys)]
+        rows = [{"": say(name)} | {key: value.get(key, "") for key in keys} for name, value in content.items()]
+        columns = [column("", "", "head"), *(column(key, named(key), _kind(key)) for key in keys)]
     else:
-        rows = [{"name": key, "value": value} for key, value in content.items()]
+        rows = [{"name": say(key), "value": value} for key, value in content.items()]
         columns = [column("name", "Name", "head"), column("value", "Value", "value")]
     return table(name, caption, columns, rows, source)
 
 
-def column(key: str, name: str, kind: str = "text", group: str = "") -> dict[str, str]:
-    return {"key": key, "name": name, "kind": kind, "group": group}
+def _kind(key: str, interval: bool = False) -> str:
+    """How the values of a key are shown."""
+    if key == "difference":
+        return "difference"
+    return ("interval" if interval else "percent") if key in SHARES else "value"
+
+
+def column(key: str, name: str, kind: str = "text", group: str = "", extra: bool = False) -> dict[str, Any]:
+    """A column of a table; one that is `extra` is left out on a telephone until it is asked for."""
+    return {"key": key, "name": name, "kind": kind, "group": group, "extra": extra}
 
 
 def notebook(paths: StudyPaths, run: str) -> str:
     """Address of the page of a run's executed notebook, seen from the report; empty where it was not executed."""
     return f"notebooks/{quote(run)}.html" if run in executed_notebooks(paths) else ""
+
+
+def marked(text: Any) -> Markup:
+    """Text of ours with its `code` as code; all else in it is escaped."""
+    parts = str(escape(visible(text))).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its pair is a backtick
+        return Markup("`".join(parts))
+    return Markup("".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts)))
 
 
 def visible(value: Any, mark: str = "<U+{:04X}>") -> Any:
@@ -181,32 +209,39 @@ def paper_figures() -> dict[int, dict[str, str]]:
 def _is_right(column: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column's head stands right, over numbers."""
     if column["kind"] != "value":
-        return column["kind"] not in ("head", "quote", "text", "small", "code", "status", "verdict")
+        return column["kind"] not in ("head", "quote", "text", "words", "small", "code", "status", "verdict")
     values = [value for row in rows if (value := row.get(column["key"])) not in (None, "")]
     return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
-def _groups(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, int]]:
-    """Heads over several columns: (name, number of columns), empty where no column has one."""
-    groups: list[tuple[str, int]] = []
+def _groups(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Heads over several columns: `name`, `span` and whether all of them are `extra`; empty where no column has one."""
+    groups: list[dict[str, Any]] = []
     for column in columns:
-        if groups and column["group"] and groups[-1][0] == column["group"]:
-            groups[-1] = (column["group"], groups[-1][1] + 1)
+        if groups and column["group"] and groups[-1]["name"] == column["group"]:
+            groups[-1]["span"] += 1
         else:
-            groups.append((column["group"], 1))
-    return groups if any(name for name, _ in groups) else []
+            groups.append({"name": column["group"], "span": 1, "extra": column["extra"]})
+    return groups if any(group["name"] for group in groups) else []
+
+
+def _picture(figure: Figure) -> dict[str, Any]:
+    """A figure as the page holds it: `src`, and its `width` and `height` in CSS pixels."""
+    mime, drawn = figures.encode(figure)
+    width, height = (round(96 * side) for side in figure.get_size_inches())
+    return {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
 
 
 def _cell(row: Mapping[str, Any], column: Mapping[str, str]) -> dict[str, Any]:
     """What a cell shows: text, a second smaller text, the value to sort by, classes and a style."""
     value, kind = row.get(column["key"]), column["kind"]
     cell = {"text": _text(value), "small": "", "sort": _text(value), "kind": kind, "style": "", "class": ""}
-    cell |= {"href": row.get("_link", {}).get(column["key"], ""), "title": row.get("_title", {}).get(column["key"], "")}
     cell |= {
+        "href": row.get("_link", {}).get(column["key"], ""),
         "details": row.get("_details", {}).get(column["key"], []),
         "small": row.get("_small", {}).get(column["key"], ""),
     }
-    if kind in ("head", "quote", "text", "small", "code"):
+    if kind in ("head", "quote", "text", "words", "small", "code"):
         return cell
     if kind == "value":
         # JSON of any kind: numbers to the right, the rest as words
@@ -252,65 +287,5 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.2f} %" if value is not None and np.isfinite(value) else "not measured"
-
-
-def signed(points: float) -> str:
-    rounded = round(points, 1)
-    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def fine(points: float) -> str:
-    """Points to the second digit after the point, or to the first that is not 0."""
-    text = f"{points:+.2f}"
-    return (text if float(text) else f"{points:+.1g}").replace("-", "\N{MINUS SIGN}")
-
-
-def in_words(value: Any) -> str:
-    """Any JSON value as words."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, dict):
-        return "; ".join(f"{key}: {in_words(item)}" for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(in_words(item) for item in value) or "none"
-    return str(value)
-
-
-def sentence(key: str) -> str:
-    words = str(key).replace("_", " ")
-    return words[:1].upper() + words[1:]
-
-
-def shortened(values: Sequence[Any] | None, none: str) -> str:
-    """A short list in words; long runs of numbers are cut and counted."""
-    if not values:
-        return none
-    shown = ", ".join(map(str, values[:6]))
-    return shown if len(values) <= 6 else f"{shown} and {len(values) - 6} more"
-
-
-def named(key: str) -> str:
-    """A scenario's title for its name, any other name as it is."""
-    return scenarios()[key].title if key in scenarios() else key
-
-
 def if_synthetic(study: Study) -> str:
     return " (synthetic images)" if study.synthetic else ""
-
-
-def with_model(study: Study, scenario: str) -> str:
-    """The scenario's title, and the model's name where it is not the paper's own."""
-    model = shown_model(study, scenario)
-    return scenarios()[scenario].title + ("" if model == PROPOSED else f", {model}")
-
-
-def instead_of_proposed(model: str) -> str:
-    return "" if model == PROPOSED else f" ({PROPOSED}, the paper's own model, is not in this study's cell)"

@@ -1,4 +1,4 @@
-"""Each finding by its type in the taxonomy of leakage of Kapoor & Narayanan, Patterns 4:100804, 2023."""
+"""The leak in pictures, and each finding by its type of leakage (Kapoor & Narayanan, Patterns 4:100804, 2023)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from IPython.display import HTML
 
 from lib import figures
 from lib.config import Study, StudyPaths, read_json, scenarios
+from lib.data import parts_of_fold, select
 from lib.report import html
-from lib.report.data import read_csv
-from lib.report.honest import step_in_words, way
+from lib.report.data import read_csv, read_parquet, read_pool, rows_where
+from lib.report.honest import Ladder, step_in_words
 
 FOUND, NOT_FOUND, NOT_TESTABLE, NOT_MEASURED = "found", "not found", "not testable", "not measured"
 
@@ -27,7 +28,7 @@ class Findings:
     ladders: dict[str, pd.DataFrame]
 
     @classmethod
-    def of(cls, paths: StudyPaths, study: Study) -> "Findings":
+    def of(cls, paths: StudyPaths, study: Study, steps: Ladder) -> "Findings":
         seen = read_csv(paths.seen_in_training)
         changes = read_csv(paths.label_changes)
         return cls(
@@ -38,7 +39,7 @@ class Findings:
             else seen,
             changes=None if changes is None else len(changes),
             # frozen models have more folds, so narrower steps
-            ladders={scenarios()[name].title.lower(): way(paths, study, name) for name in study.scenarios},
+            ladders={scenarios()[name].title.lower(): steps.way(name) for name in study.scenarios},
         )
 
     def steps(self, rung: str) -> str:
@@ -56,9 +57,51 @@ class Findings:
         return low if low == high else f"{low} to {high}"
 
 
-def leakage_types(paths: StudyPaths, study: Study) -> HTML:
+def pictures(paths: StudyPaths, study: Study) -> HTML:
+    """The leak in pictures: of each class one that `published` tests, and beneath it a view of it in training."""
+    views, images = read_pool(paths)
+    table, scenario = read_parquet(paths.protocol("published")), study.scenarios[0]
+    if views is None or table is None:
+        return html.missing("No prepared images, or no protocol `published`: the leak cannot be shown in pictures.")
+    fold = study.transfer_folds[0]
+    pairs = twins(parts_of_fold(select(views, table, scenarios()[scenario]), fold))
+    if pairs.empty:
+        return html.part("note", text=f"No test view of fold {fold} has another view of its file in training.")
+    shown = [(pair.label, images[pair.tested], images[pair.trained]) for pair in pairs.itertuples()]
+    seen = rows_where(read_csv(paths.seen_in_training), scenario=scenario)
+    shares = dict(zip(seen["protocol"], seen["file"])) if len(seen) else {}
+    caption = (
+        f"Above a picture that `published` tests (fold {fold}, {scenarios()[scenario].title.lower()}), beneath it a "
+        f"view of the same picture in the training part of that fold{html.if_synthetic(study)}."
+    )
+    if "published" in shares:
+        caption += f" {100 * shares['published']:.0f} % of all test views have such a twin"
+        others = [f"under {name} {100 * shares[name]:.0f} %" for name in study.protocols[1:] if name in shares]
+        caption += f"; {', '.join(others)}." if others else "."
+    alt = "Pairs of a tested picture and a turned or mirrored view of it in training, of " + ", ".join(pairs["label"])
+    wide, narrow = (figures.tested_and_trained(shown, columns) for columns in (9, 3))
+    about = {"source": "prepared/images.npy and published.parquet", "narrow": narrow}
+    return html.figure("leak", wide, "What the leak looks like", caption, alt, **about)
+
+
+def twins(parts: pd.DataFrame) -> pd.DataFrame:
+    """Of each label the first test view whose file has a view in training: label, source, and the rows of both,
+    `tested` and `trained`.
+
+    Args:
+        parts: what lib.data.parts_of_fold gives.
+    """
+    by_view = parts.sort_values(["view", "source"])
+    tested, trained = (by_view[by_view["part"] == part] for part in ("test", "train"))
+    trained = trained.drop_duplicates("source").set_index("source")["row"]
+    pairs = tested.assign(tested=tested["row"], trained=tested["source"].map(trained)).dropna(subset="trained")
+    pairs = pairs.drop_duplicates("label").sort_values("label", ignore_index=True)
+    return pairs[["label", "source", "tested", "trained"]].astype({"trained": int})
+
+
+def leakage_types(paths: StudyPaths, study: Study, steps: Ladder) -> HTML:
     """A line for each type of the taxonomy, and for what is no leak: found or not, and the numbers that show it."""
-    findings = Findings.of(paths, study)
+    findings = Findings.of(paths, study, steps)
     rows = []
     for kind, name, judge in TYPES:
         outcome, shown = judge(findings)
@@ -72,7 +115,7 @@ def leakage_types(paths: StudyPaths, study: Study) -> HTML:
         "printed numbers, the data set, or a step of the ladder."
     )
     source = "audit/, prepared/ and tables/ladder.csv"
-    return html.table("leakage", caption, columns, rows, source=source)
+    return html.table("leakage", caption, columns, rows, source=source, cards=True)
 
 
 def _test_set(findings: Findings) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import yaml
 from IPython.display import HTML
 
 from lib.config import PARAMS, Study, StudyPaths, read_json
-from lib.report import html
+from lib.report import html, wording
 from lib.report.data import read_runs, to_records
 
 
@@ -21,20 +21,20 @@ def open_choices(study: Study) -> HTML:
             {
                 "open": entry["open"],
                 "key": key,
-                "value": html.in_words(value),
+                "value": wording.in_words(value),
                 "why": entry["why"]
                 if value == default
-                else f"Set by this study; {html.in_words(default)} is the default. {entry['why']}",
+                else f"Set by this study; {wording.in_words(default)} is the default. {entry['why']}",
             }
         )
     columns = [
         *(html.column("open", "What the paper leaves open", "head"), html.column("key", "Parameter", "code")),
-        *(html.column("value", "Value used"), html.column("why", "Why")),
+        *(html.column("value", "Value used"), html.column("why", "Why", "words")),
     ]
     caption = "What the paper leaves open, and what this study used."
-    parts = [html.table("open-choices", caption, columns, rows, source="params/open_choices.yaml")]
+    parts = [html.table("open-choices", caption, columns, rows, source="params/open_choices.yaml", cards=True)]
     if study.overrides:
-        when = "; ".join(f"{html.in_words(o.when)}: {html.in_words(o.set)}" for o in study.overrides)
+        when = "; ".join(f"{wording.in_words(o.when)}: {wording.in_words(o.set)}" for o in study.overrides)
         parts.append(html.part("note", text=f"Other values hold in part of the matrix: {when}."))
     return html.joined(parts)
 
@@ -54,7 +54,8 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
         commits = [_commit(record.get("git") or {}) for record in whole]
         facts = {"training runs": len(whole), "commits of the code": ", ".join(sorted(set(commits)))}
         facts |= {
-            key: ", ".join(sorted({html.in_words(r.get(key)) for r in whole})) for key in ("hardware", "deterministic")
+            key: ", ".join(sorted({wording.in_words(r.get(key)) for r in whole}))
+            for key in ("hardware", "deterministic")
         }
         facts["longest run, minutes"] = max((record.get("seconds") or 0) for record in whole) / 60
         facts["most memory of a run, MiB"] = max((record.get("peak_memory_bytes") or 0) for record in whole) / 2**20

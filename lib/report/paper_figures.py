@@ -10,7 +10,7 @@ from IPython.display import HTML
 from lib import figures
 from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
 from lib.explain import kmeans
-from lib.report import html
+from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where, to_records
 from lib.report.tables import PROPOSED, scenario_table, shown_model, shown_scenarios, table_files
 
@@ -23,11 +23,12 @@ def samples_figure(paths: StudyPaths, study: Study) -> HTML:
     if views is None:
         return html.missing("Fig. 6: no images were prepared.", figure=6)
     rows = views[views["view"] == 0].groupby("class").head(1).sort_values("class")
-    figure = figures.sample_images([(name, images[row]) for row, name in rows["class"].items()])
+    shown = [(name, images[row]) for row, name in rows["class"].items()]
+    wide, narrow = figures.sample_images(shown), figures.sample_images(shown, columns=3)
     caption = f"The first image of each class, {study.image_size} px" + html.if_synthetic(study) + "."
     alt = "One image a class: " + ", ".join(rows["class"])
     source, runs = "prepared/images.npy", _prepared_by(paths)
-    return html.figure("fig-6", figure, "Sample images", caption, alt, source=source, runs=runs, paper=6)
+    return html.figure("fig-6", wide, "Sample images", caption, alt, source=source, runs=runs, paper=6, narrow=narrow)
 
 
 def counts_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -42,8 +43,9 @@ def counts_figure(paths: StudyPaths, study: Study) -> HTML:
     alt = "Bars of " + "; ".join(
         f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
     )
-    figure, source, runs = figures.class_counts(counts), "prepared/views.parquet", _prepared_by(paths)
-    return html.figure("fig-7", figure, "Class sizes", caption, alt, source=source, runs=runs, paper=7)
+    wide, narrow = figures.class_counts(counts), figures.class_counts(counts, width=figures.TELEPHONE)
+    source, runs = "prepared/views.parquet", _prepared_by(paths)
+    return html.figure("fig-7", wide, "Class sizes", caption, alt, source=source, runs=runs, paper=7, narrow=narrow)
 
 
 def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -61,19 +63,21 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         of_paper = " and ".join(str(number) for number in numbers.values() if number)
         name = f"Figs. {of_paper}" if of_paper else f"Training curves, {title.lower()}"
         return html.missing(f"{name}: {model} was not trained on this scenario.", figure=numbers["accuracy"])
-    printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"] / 100
-    printed = None if study.synthetic else printed.get((scenarios()[scenario].table, "finetune", model))
+    phase, printed = _printed_end(study, scenario, model, histories)
     parts = []
     for quantity, number in numbers.items():
-        figure = figures.training_curves(histories, quantity, printed if quantity == "accuracy" else None)
+        line = {"printed": printed, "printed_for": model} if quantity == "accuracy" else {}
+        wide, narrow = (figures.training_curves(histories, quantity, **line, columns=columns) for columns in (3, 1))
         ends = "; ".join(_end(protocol, own, quantity) for protocol, own in histories.items() if own is not None)
-        caption = f"{title}: training and validation {quantity} of {model}{html.instead_of_proposed(model)}, "
-        caption += f"seed {study.seeds[0]}. Thick lines are the first fold, thin lines the validation of the others."
+        caption = f"{title}: training and validation {quantity} of {model}, seed {study.seeds[0]}. Thick lines are the "
+        caption += "first fold, thin lines the validation of the others."
         if quantity == "accuracy" and printed is not None:
-            caption += " Compare the end of the blue line with the dotted line, the validation accuracy printed for it."
+            caption += " Compare the end of the blue line with the dotted line: "
+            caption += f"{wording.percent(printed)}, printed for {model}, {html.PHASE_NAMES[phase].lower()}."
         name, title_of_figure = _name(scenario, quantity), f"{quantity.capitalize()} while training"
         source = f"runs/*/{study.preprocessings[0]}/{scenario}/{model}/seed{study.seeds[0]}/history.csv"
-        parts.append(html.figure(name, figure, title_of_figure, caption, ends, source=source, runs=runs, paper=number))
+        about = {"source": source, "runs": runs, "paper": number, "narrow": narrow}
+        parts.append(html.figure(name, wide, title_of_figure, caption, ends, **about))
     return html.joined(parts)
 
 
@@ -97,23 +101,25 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         name = f"Fig. {number}" if number else f"Confusion matrices, {title.lower()}"
         return html.missing(f"{name}: {model} was not evaluated on this scenario.", figure=number)
     caption = (
-        f"{title}, {model}{html.instead_of_proposed(model)}: what was tested, over all folds"
+        f"{title}, {model}: what was tested, over all folds"
         f"{' and seeds' if len(study.seeds) > 1 else ''}, views under published, originals under the others; "
         "the shade is the share of the true class, so a dark diagonal is a good model."
     )
-    figure = figures.confusion_matrix(matrices)
+    wide, narrow = figures.confusion_matrix(matrices), figures.confusion_matrix(matrices, columns=1)
     source = f"evaluation/{study.preprocessings[0]}/{scenario}/confusion.csv"
     runs = {"05_evaluate": html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{scenario}")}
     name, alt = _name(scenario, "confusion"), "; ".join(alt)
-    return html.figure(name, figure, "Confusion", caption, alt, source=source, runs=runs, paper=number)
+    about = {"source": source, "runs": runs, "paper": number, "narrow": narrow}
+    return html.figure(name, wide, "Confusion", caption, alt, **about)
 
 
 def summary_figure(paths: StudyPaths, study: Study) -> HTML:
-    """Fig. 20: the proposed model after fine-tuning in every scenario, printed and under each protocol."""
+    """Fig. 20: `shown_model` after fine-tuning in every scenario, printed and under each protocol."""
     rows = []
     printed = published().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
     for scenario in shown_scenarios(study):
-        title, model = html.with_model(study, scenario), shown_model(study, scenario)
+        model = shown_model(study, scenario)
+        title = f"{scenarios()[scenario].title}, {model}"
         accuracy = printed.get((scenarios()[scenario].table, "finetune", model), np.nan)
         rows += [] if study.synthetic else [(title, "printed", accuracy, np.nan, np.nan)]
         table = scenario_table(paths, study, scenario)
@@ -122,12 +128,11 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
             for row in rows_where(table, **cell, backbone=model).itertuples():
                 rows.append((title, protocol, row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high))
     results = pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
-    caption = f"Test accuracy of {PROPOSED} (or the model named) after fine-tuning; lines are 95 % intervals, "
-    caption += "a dash is not measured."
-    alt = "; ".join(f"{r.scenario}, {r.series}: {html.percent(r.accuracy)}" for r in results.itertuples())
+    caption = "Test accuracy of the model named, after fine-tuning; lines are 95 % intervals, a dash is not measured."
+    alt = "; ".join(f"{r.scenario}, {r.series}: {wording.percent(r.accuracy)}" for r in results.itertuples())
     source = table_files(study)
-    figure = figures.scenario_summary(results)
-    return html.figure("fig-20", figure, "All scenarios", caption, alt, source=source, paper=20)
+    wide, narrow = figures.scenario_summary(results), figures.scenario_summary(results, figures.TELEPHONE)
+    return html.figure("fig-20", wide, "All scenarios", caption, alt, source=source, paper=20, narrow=narrow)
 
 
 def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -152,7 +157,7 @@ def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
         alt = "Heat maps laid over the images of: " + "; ".join(title for title, _ in shown)
         return html.figure(
             "fig-3", figures.sample_images(shown), "Where the model looks", caption, alt,
-            source=f"gradcam/{scenario}/{backbone}/maps.csv",
+            source=f"gradcam/{scenario}/{backbone}/maps.csv", narrow=figures.sample_images(shown, columns=3),
             runs={"06_gradcam": html.notebook(paths, f"gradcam-{scenario}-{backbone}")}, paper=3,
         )  # fmt: skip
     return html.missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
@@ -186,8 +191,22 @@ def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
     alt = "Images with the border of the segmented lesion: " + ", ".join(title for title, _ in shown)
     return html.figure(
         "fig-4", figures.sample_images(shown), "Segments", caption, alt,
-        source="kmeans/segmentation.csv", runs={"07_kmeans": html.notebook(paths, "kmeans")}, paper=4,
+        source="kmeans/segmentation.csv", narrow=figures.sample_images(shown, columns=3),
+        runs={"07_kmeans": html.notebook(paths, "kmeans")}, paper=4,
     )  # fmt: skip
+
+
+def _printed_end(
+    study: Study, scenario: str, model: str, histories: Mapping[str, pd.DataFrame | None]
+) -> tuple[str, float | None]:
+    """The last phase of the curves, and the validation accuracy (fraction of 1) that the paper prints for it.
+
+    None where it prints none, or the images are drawn.
+    """
+    known = [history for history in histories.values() if history is not None]
+    phase = next(phase for phase in reversed(PHASES) if any((history["phase"] == phase).any() for history in known))
+    printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"] / 100
+    return phase, None if study.synthetic else printed.get((scenarios()[scenario].table, phase, model))
 
 
 def _end(protocol: str, history: pd.DataFrame, quantity: str) -> str:

@@ -13,11 +13,11 @@ from IPython.display import HTML
 
 from lib import figures
 from lib.audit import contents
-from lib.config import Study, StudyPaths, demo_planted, read_json, scenarios
+from lib.config import StudyPaths, demo_planted, read_json, scenarios
 from lib.data import select
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, rows_where, to_records
-from lib.report.honest import shown_ladder
+from lib.report.honest import Ladder
 from lib.verdicts import ladder
 
 WORDS = """## What was planted, what was found
@@ -27,11 +27,12 @@ finds all of them and invents none. The accuracies have a bound, too: some lesio
 class, and about those nobody can be right but by having seen the lesion before."""
 
 
-def section(paths: StudyPaths, study: Study, suspects: Mapping[str, Any]) -> HTML:
+def section(paths: StudyPaths, suspects: Mapping[str, Any], steps: Ladder) -> HTML:
     """The flaws found and invented, then what else is known of the drawing; a sentence where nothing is recorded.
 
     Args:
         suspects: what lib.audit.labels.label_errors gives.
+        steps: the ladder of the study.
     """
     planted, index = read_json(demo_planted(paths.demo_data)), read_parquet(paths.image_index)
     if planted is None or index is None:
@@ -47,7 +48,7 @@ def section(paths: StudyPaths, study: Study, suspects: Mapping[str, Any]) -> HTM
     drawn = pd.DataFrame(planted["drawn"])
     known = [ranking(drawn, suspects), _masks(read_csv(paths.segmentation))]
     parts += [html.part("note", text=text) for text in known if text]
-    return html.joined([*parts, _allowed_table(paths, study, drawn)])
+    return html.joined([*parts, _allowed_table(paths, steps, drawn)])
 
 
 def flaws(planted: Mapping[str, list[dict]], index: pd.DataFrame, changes: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -144,11 +145,10 @@ def _masks(table: pd.DataFrame | None) -> str:
     )
 
 
-def _allowed_table(paths: StudyPaths, study: Study, drawn: pd.DataFrame) -> HTML:
-    shown = shown_ladder(paths, study)
+def _allowed_table(paths: StudyPaths, steps: Ladder, drawn: pd.DataFrame) -> HTML:
     rungs = {rung.name: rung for rung in ladder.RUNGS}
     rows = []
-    for row in to_records(rows_where(shown, phase="transfer")):
+    for row in to_records(rows_where(steps.shown, phase="transfer")):
         if row["rung"] in rungs:
             best = allowed(paths, drawn, row["scenario"], rungs[row["rung"]])
             rows.append(

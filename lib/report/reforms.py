@@ -92,7 +92,7 @@ def checklist(paths: StudyPaths, study: Study) -> HTML:
     reforms = load_reforms()
     silent = [item.id for item in reforms.items if item.place == NOT_STATED]
     text = (
-        f"{reforms.title} ({reforms.source}). Of the {ITEMS} items the paper's text does not state {len(silent)}: "
+        f"{reforms.title}. Of the {ITEMS} items the paper's text does not state {len(silent)}: "
         f"{', '.join(silent)}. A place shows that it says something of an item, not that it says all that is asked."
     )
     if study.synthetic:
@@ -100,12 +100,12 @@ def checklist(paths: StudyPaths, study: Study) -> HTML:
     columns = [
         *(html.column("item", "Item", "head"), html.column("study", "This study"), html.column("paper", "The paper")),
     ]
-    found, parts = numbers(paths, study), [html.part("note", text=text)]
+    found, parts = numbers(paths, study), [html.part("note", text=text, link=reforms.source)]
     for place, module in enumerate(reforms.modules, start=1):
         rows = [_row(item, found) for item in module.items]
         caption = f"{place}. {module.name}: items {module.items[0].id} to {module.items[-1].id}."
         source = "params/reforms.yaml"
-        parts.append(html.table(f"reforms-{place}", caption, columns, rows, source, folded=True))
+        parts.append(html.table(f"reforms-{place}", caption, columns, rows, source, folded=True, cards=True))
     return html.joined(parts)
 
 

@@ -9,7 +9,7 @@ from IPython.display import HTML
 
 from lib import figures
 from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
-from lib.report import honest, html
+from lib.report import honest, html, wording
 from lib.report.data import read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
 from lib.verdicts import (
@@ -43,9 +43,9 @@ def warnings(paths: StudyPaths) -> HTML:
     return html.part("warnings", recorded=len(runs) > 0, total=len(runs), bad=to_records(bad), counts=dict(counts))
 
 
-def headline(paths: StudyPaths, study: Study) -> HTML:
+def headline(paths: StudyPaths, study: Study, steps: honest.Ladder) -> HTML:
     """The answer at a glance: one sentence, the ladder, and how many claims have which verdict."""
-    parts = [html.part("headline", sentence=_headline(paths, study)), honest.ladder_figure(paths, study)]
+    parts = [html.part("headline", sentence=_headline(study, steps)), honest.ladder_figure(steps, study)]
     verdicts = read_json(written(paths, paths.claims))
     if verdicts:
         judged, _ = _judged(verdicts, study)
@@ -53,16 +53,16 @@ def headline(paths: StudyPaths, study: Study) -> HTML:
     return html.joined(parts, "first")
 
 
-def answer(paths: StudyPaths, study: Study) -> HTML:
+def answer(paths: StudyPaths, study: Study, steps: honest.Ladder) -> HTML:
     """What was found, in five sentences made from claims.json, tables/, audit/published.json and audit/dataset.json."""
-    return html.part("answer", sentences=answer_sentences(paths, study))
+    return html.part("answer", sentences=answer_sentences(paths, study, steps))
 
 
-def answer_sentences(paths: StudyPaths, study: Study) -> list[str]:
+def answer_sentences(paths: StudyPaths, study: Study, steps: honest.Ladder) -> list[str]:
     """The five sentences, as plain text; what is not there is said not to have been measured."""
     return [
         _about_claims(paths, study),
-        _about_leakage(paths, study),
+        _about_leakage(study, steps),
         _about_rank(paths, study),
         _about_printed_tables(paths),
         _about_data(paths),
@@ -109,6 +109,7 @@ def claims(paths: StudyPaths, study: Study) -> HTML:
     table = as_table(verdicts)
     rows = to_records(table)
     for row, claim in zip(rows, verdicts):
+        row |= {"reason": wording.plain(row["reason"]), "where": row["where"].replace("section", "Sec.")}
         row["_details"] = {"quote": [f"Rule: {row['rule']}."]}
         outcomes = []
         for question, shown in QUESTIONS.items():
@@ -117,15 +118,16 @@ def claims(paths: StudyPaths, study: Study) -> HTML:
                 outcomes.append(f"{shown.lower()}: {claim[question]['outcome']}")
         row["_small"] = {"verdict": "; ".join(outcomes)}
     columns = [
-        *(html.column("quote", "The paper says", "quote"), html.column("where", "Where"), html.column("kind", "Kind")),
+        *(html.column("quote", "The paper says", "quote"), html.column("where", "Where")),
+        html.column("kind", "Kind", extra=True),
         *(html.column("verdict", "Verdict", "verdict"), html.column("reason", "Why", "small")),
     ]
     rules = load_claims().rules
-    words = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
+    note = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
     if others:
-        words += f" {others} claims about accuracies, models and images are left out: the images are drawn, so nothing "
-        words += "here can speak for or against them (claims.json has them all)."
-    parts = [html.part("note", text=words)]
+        note += f" {others} claims about accuracies, models and images are left out: the images are drawn, so nothing "
+        note += "here can speak for or against them (claims.json has them all)."
+    parts = [html.part("note", text=note)]
     for name, verdicts_shown, what in (
         ("claims", WORST_FIRST, "decided"),
         ("claims-undecided", [UNDECIDED], "tested but not decided"),
@@ -139,15 +141,17 @@ def claims(paths: StudyPaths, study: Study) -> HTML:
             filters = ["kind", "verdict"] if what == "decided" else ["kind"]
             own = table[table["verdict"].isin(verdicts_shown)]
             folded = what != "decided"
-            parts.append(html.table(name, caption, columns, shown, "claims.json", filters, data=own, folded=folded))
+            parts.append(
+                html.table(name, caption, columns, shown, "claims.json", filters, data=own, folded=folded, cards=True)
+            )
     return html.joined(parts)
 
 
 def _answer_in_words(question: str, answer: Mapping[str, Any]) -> str:
     """What a question was answered, why, and the numbers behind it."""
-    words = f"{question}: {answer['outcome']}"
-    words += f", {answer['reason']}" if answer["reason"] else ""
-    return words + (f" ({html.in_words(answer['numbers'])})." if answer["numbers"] else ".")
+    said = f"{question}: {answer['outcome']}"
+    said += f", {wording.plain(answer['reason'])}" if answer["reason"] else ""
+    return said + (f" ({wording.in_words(answer['numbers'])})." if answer["numbers"] else ".")
 
 
 def _about_claims(paths: StudyPaths, study: Study) -> str:
@@ -165,14 +169,14 @@ def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[M
     return shown, len(verdicts) - len(shown)
 
 
-def _headline(paths: StudyPaths, study: Study) -> str:
+def _headline(study: Study, steps: honest.Ladder) -> str:
     """What the leak is worth and what is left without it, over the scenarios; in plain words where it is not known."""
-    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := honest.way(paths, study, scenario))}
-    steps = {name: rungs.loc["no leak"] for name, rungs in ways.items() if honest.step_in_words(rungs, "no leak")}
+    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := steps.way(scenario))}
+    leaks = {name: rungs.loc["no leak"] for name, rungs in ways.items() if honest.step_in_words(rungs, "no leak")}
     left = [rungs.at["clean", "accuracy"] for rungs in ways.values() if "clean" in rungs.index]
-    if not steps or not left:
+    if not leaks or not left:
         return "What a test set that shares lesions with training is worth was not measured in this study."
-    lost = [-100 * row["step"] for row in steps.values() if row["step_high"] < 0]
+    lost = [-100 * row["step"] for row in leaks.values() if row["step_high"] < 0]
     models = sorted({shown_model(study, scenario) for scenario in ways})
     phases = sorted({honest.FROZEN_OR_NOT[rungs["phase"].iloc[0]] for rungs in ways.values()})
     who = f"{' and '.join(models)}, {' or '.join(phases)}"
@@ -180,12 +184,12 @@ def _headline(paths: StudyPaths, study: Study) -> str:
     if lost:
         points = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (min(lost), max(lost))))
         said = f"{points} points of our test accuracy come from pictures that training has already seen"
-        said += f", in {len(lost)} of {len(steps)} tasks" if len(lost) < len(steps) else ""
+        said += f", in {len(lost)} of {len(leaks)} tasks" if len(lost) < len(leaks) else ""
     else:
-        said = f"In none of {len(steps)} tasks does the accuracy fall beyond chance when training shares no lesion"
+        said = f"In none of {len(leaks)} tasks does the accuracy fall beyond chance when training shares no lesion"
     said += f"; on {where} {who}, {'is' if len(models) == 1 else 'are'} right in {_range(left)} %."
     if PROPOSED not in models and not study.synthetic:
-        said += f" The paper's own network, {PROPOSED}, was not run in this study."
+        said += f" {PROPOSED} was not run in this study."
     return said
 
 
@@ -206,14 +210,14 @@ def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(parts)
 
 
-def _about_leakage(paths: StudyPaths, study: Study) -> str:
-    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := honest.way(paths, study, scenario))}
+def _about_leakage(study: Study, steps: honest.Ladder) -> str:
+    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := steps.way(scenario))}
     if not ways:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
     stages = {"printed": "as printed", "published": "in our run with the leak kept", "no leak": "with the leak gone"}
     stages["clean"] = "on unseen lesions by labels that hold"
-    stages = {rung: words for rung, words in stages.items() if rung != "printed" or not study.synthetic}
-    parts, steps = [], []
+    stages = {rung: said for rung, said in stages.items() if rung != "printed" or not study.synthetic}
+    parts, leaks = [], []
     for scenario, rungs in ways.items():
         accuracy = rungs["accuracy"].reindex(list(stages))
         numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in accuracy]
@@ -221,9 +225,9 @@ def _about_leakage(paths: StudyPaths, study: Study) -> str:
         model = f"{shown_model(study, scenario)}, {honest.FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
         parts.append(f"{TO.join(numbers)} in {title} ({model})")
         step = honest.step_in_words(rungs, "no leak")
-        steps += [f"{step} points in {title}"] if step else []
+        leaks += [f"{step} points in {title}"] if step else []
     sentence = f"Test accuracy, in per cent, {TO.join(stages.values())}, goes {'; '.join(parts)}"
-    return sentence + (f": taking the leak away, and nothing else, changes it by {', '.join(steps)}." if steps else ".")
+    return sentence + (f": taking the leak away, and nothing else, changes it by {', '.join(leaks)}." if leaks else ".")
 
 
 def _about_rank(paths: StudyPaths, study: Study) -> str:
@@ -289,6 +293,6 @@ def _about_data(paths: StudyPaths) -> str:
         "near_duplicate_groups": "groups of near-duplicates",
         "lesions_with_several_images": "lesions with several images",
     }  # fmt: skip
-    parts = [f"{audit[key]:,} {words}" for key, words in counted.items() if isinstance(audit.get(key), int)]
-    parts += [f"{words} not measured" for key, words in counted.items() if not isinstance(audit.get(key), int)]
+    parts = [f"{audit[key]:,} {what}" for key, what in counted.items() if isinstance(audit.get(key), int)]
+    parts += [f"{what} not measured" for key, what in counted.items() if not isinstance(audit.get(key), int)]
     return "The data set holds " + ", ".join(parts) + "."

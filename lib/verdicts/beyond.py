@@ -251,7 +251,8 @@ def rank_backbones(cells: dict[tuple, pd.DataFrame], alpha: float = 0.05, seed: 
     Returns:
         phase, backbone, mean_rank (1 is best), low, high, best (share of resamples in which it has the best mean
         rank, ties shared), scenarios (how many), friedman_p (missing below 3 backbones or 2 scenarios),
-        critical_difference (Nemenyi, ranks), a column rank_<scenario> each. Empty below 2 backbones.
+        critical_difference (Nemenyi, ranks; missing with friedman_p), a column rank_<scenario> each. Empty below 2
+        backbones.
     """
     blocks = []
     for phase in PHASES:
@@ -275,7 +276,7 @@ def rank_backbones(cells: dict[tuple, pd.DataFrame], alpha: float = 0.05, seed: 
         block["scenarios"] = len(shared)
         testable = len(backbones) > 2 and len(shared) > 1
         block["friedman_p"] = friedmanchisquare(*(pd.DataFrame(accuracy).to_numpy())).pvalue if testable else np.nan
-        block["critical_difference"] = critical_difference(len(backbones), len(shared), alpha)
+        block["critical_difference"] = critical_difference(len(backbones), len(shared), alpha) if testable else np.nan
         blocks.append(pd.concat([block, ranks.reset_index(drop=True)], axis=1).sort_values("mean_rank"))
     columns = ["phase", "backbone", "mean_rank", "low", "high", "best", "scenarios", "friedman_p"]
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=[*columns, "critical_difference"])

@@ -373,7 +373,7 @@ def test_the_answer_is_made_from_the_files(page, results, tmp_path):
     way = way[way["backbone"] == "EfficientNetV2B3"].set_index("rung")
     shown = [f"{100 * way.at[rung, 'accuracy']:.1f}" for rung in ("printed", "published", "no leak", "clean")]
     assert shown[0] == "65.6" and " → ".join(shown) in sentences[1]
-    assert html.signed(100 * way.at["no leak", "step"]) in sentences[1]
+    assert wording.signed(100 * way.at["no leak", "step"]) in sentences[1]
     assert "4,711 contents filed under more than one class" in sentences[4]
 
 
@@ -385,8 +385,8 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
     for shown, (_, row) in zip(rows, table.iterrows()):
         assert shown[4].split()[0] == f"{100 * row['accuracy']:.2f}"
         if np.isfinite(row["step"]):
-            ends = ", ".join(html.signed(100 * row[end]) for end in ("step_low", "step_high"))
-            assert shown[5].split(maxsplit=1) == [html.signed(100 * row["step"]), f"[{ends}]"]
+            ends = ", ".join(wording.signed(100 * row[end]) for end in ("step_low", "step_high"))
+            assert shown[5].split(maxsplit=1) == [wording.signed(100 * row["step"]), f"[{ends}]"]
     (picture,) = [image for image in parsed.all("img") if "trained on right labels" in image["alt"]]
     for scenario in STUDY.scenarios:
         for phase in ("frozen", "fine-tuned"):
@@ -410,7 +410,7 @@ def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_p
     step = pd.read_csv(StudyPaths(results).ladder).query(
         "scenario == 'nine_classes' and backbone == 'EfficientNetV2B3' and phase == 'transfer' and rung == 'originals'"
     )["step"]
-    assert f"{html.signed(100 * step.iloc[0])} [" in rows["L3.3"][2]
+    assert f"{wording.signed(100 * step.iloc[0])} [" in rows["L3.3"][2]
     # numbers decide: without a view, a lesion or a duplicate on both sides nothing of it is found
     shutil.copytree(results, tmp_path / "study")
     paths = StudyPaths(tmp_path / "study")

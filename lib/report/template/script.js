@@ -7,7 +7,7 @@ for (const box of document.querySelectorAll(".table")) {
     const cell = row.cells[column];
     return cell.dataset.sort ?? cell.textContent.trim();
   };
-  [...heads].forEach((head, column) => {
+  if (rows.length > 2) [...heads].forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -42,6 +42,17 @@ for (const box of document.querySelectorAll(".table")) {
     select.addEventListener("change", filter);
   }
 }
+// what need not be scrolled is no stop of the keyboard
+const regions = [...document.querySelectorAll(".scroll, .card.broad, pre")];
+const stops = () => {
+  for (const box of regions) {
+    if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+};
+addEventListener("resize", stops);
+document.addEventListener("toggle", stops, true);
+stops();
 const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
 const seen = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
