@@ -48,6 +48,7 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     for axis, (key, title) in zip(axes.ravel(), titles.items()):
         axis.set_title(title, fontsize=9)
         _panel(axis, found.get(key, table.iloc[:0]), list(names))
+        axis.tick_params(labelbottom=columns == 1 or axis in axes[-1])
     last = axes[-1, 0]
     last.set_yticks(range(len(names)), list(names.values()))
     last.set_ylim(len(names) - 0.5, -0.5)

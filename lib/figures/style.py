@@ -44,17 +44,24 @@ def roman(number: int | str) -> str:
     return text
 
 
-def encode(figure: Figure, dpi: int = 200) -> tuple[str, bytes]:
-    """A figure as (mime type, bytes): SVG or PNG, whichever is smaller. The same figure gives the same bytes."""
+def encode(figure: Figure, dpi: int = 200, vector: bool = True) -> tuple[str, bytes]:
+    """A figure as (mime type, bytes): SVG, PNG or, of photographs, JPEG, whichever is smallest.
+
+    The same figure gives the same bytes.
+
+    Args:
+        vector: also try SVG, which takes as long as the picture itself.
+    """
     drawn = {}
     with matplotlib.rc_context(SVG):
-        for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        kinds = {"svg": {"Date": None}, "png": {"Software": None}}
+        for kind, metadata in kinds.items() if vector else [("png", kinds["png"])]:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, bbox_inches="tight", pad_inches=0.06)
             drawn[kind] = buffer.getvalue()
-    drawn["png"] = _smaller_png(drawn["png"])
+    drawn |= _smaller(drawn["png"])
     kind = min(drawn, key=lambda name: len(drawn[name]))
-    return {"svg": "image/svg+xml", "png": "image/png"}[kind], drawn[kind]
+    return {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}[kind], drawn[kind]
 
 
 def save_svg(figure: Figure, path: Path) -> None:
@@ -108,6 +115,8 @@ def panels(
     rows = max(1, -(-count // columns))
     figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey).ravel())
+    for axis in axes if columns == 1 else []:  # under each other, the last one's scale is far away
+        axis.tick_params(labelbottom=True)
     for unused in axes[max(count, 1) :]:
         unused.set_axis_off()
     return figure, axes[: max(count, 1)]
@@ -153,12 +162,15 @@ def printable(text: object, mark: str = "·") -> str:
     return "".join(character if character.isprintable() else mark for character in str(text))
 
 
-def _smaller_png(png: bytes) -> bytes:
-    """The same picture in 256 colours where that is lossless to the eye (drawings, not photographs) and smaller."""
+def _smaller(png: bytes) -> dict[str, bytes]:
+    """The same picture in fewer bytes: in 256 colours where that is lossless to the eye (drawings), else as JPEG."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     difference = np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(picture, np.int16))
     buffer = io.BytesIO()
     # a palette shows in photographs long before it shows in drawings
-    (few if difference.mean() < 0.5 else picture).save(buffer, "PNG", optimize=True)
-    return min(buffer.getvalue(), png, key=len)
+    if difference.mean() < 0.5:
+        few.save(buffer, "PNG", optimize=True)
+        return {"png": min(buffer.getvalue(), png, key=len)}
+    picture.save(buffer, "JPEG", quality=90, subsampling=0)
+    return {"jpeg": buffer.getvalue()}

@@ -161,7 +161,11 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
             html.column("protocol", "Protocol"),
             html.column("phase_name", "Phase"),
         ),
-        *(html.column("baseline", "Baseline"), html.column("seed", "Seed", "count"), html.column("n", "n", "count")),
+        *(
+            html.column("baseline", "Baseline"),
+            html.column("seed", "Seed", "count", extra=True),
+            html.column("n", "n", "count", extra=True),
+        ),
         html.column("only_proposed", f"Only {PROPOSED} is right", "count"),
         html.column("only_baseline", "Only the baseline is right", "count"),
         html.column("p_value", "p", "p_value"),

@@ -1,5 +1,6 @@
 """What the report says of the printed tables, of the data set and its labels, and of the protocols."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
         ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
     ):
-        errors = [{name: _plain(value) for name, value in error.items()} for error in audit.get(key, [])]
+        errors = [{name: _plain(value, name) for name, value in error.items()} for error in audit.get(key, [])]
         if errors:
             parts.append(html.records_table(name, caption, errors, source))
         else:
@@ -361,9 +362,13 @@ def _pair_pictures(paths: StudyPaths, study: Study, pairs) -> HTML:
     )  # fmt: skip
 
 
-def _plain(value: Any) -> Any:
-    """A value of audit/published.json with the keys in its text as words."""
-    return wording.plain(value) if isinstance(value, str) else value
+def _plain(value: Any, key: str) -> Any:
+    """A value of audit/published.json with the keys in its text as words, and the numbers of tables as the paper's."""
+    if not isinstance(value, str):
+        return value
+    if key == "table" and value.isdigit():
+        return figures.roman(value)
+    return re.sub(r"\bTable (\d)\b", lambda match: f"Table {figures.roman(match[1])}", wording.plain(value))
 
 
 def _roman(numbers: str | list[str]) -> str:

@@ -93,13 +93,13 @@ def _scores(table: pd.DataFrame, study: Study) -> list[HTML]:
         }
     columns = [
         *(html.column("scenario_title", "Scenario"), html.column("backbone", "Model")),
-        *(html.column("phase_name", "Phase"), html.column("protocol", "Protocol")),
-        *(html.column("images", "Images", "count"), html.column("groups", "Groups", "count")),
+        *(html.column("phase_name", "Phase", extra=True), html.column("protocol", "Protocol")),
+        *(html.column("images", "Images", "count", extra=True), html.column("groups", "Groups", "count", extra=True)),
         html.column("own_accuracy", "data set", "interval", "Accuracy"),
         html.column("accuracy", "elsewhere", "interval", "Accuracy"),
         html.column("difference", "Difference, points", "difference"),
-        html.column("own_balanced_accuracy", "data set", "percent", "Balanced accuracy"),
-        html.column("balanced_accuracy", "elsewhere", "percent", "Balanced accuracy"),
+        html.column("own_balanced_accuracy", "data set", "percent", "Balanced accuracy", extra=True),
+        html.column("balanced_accuracy", "elsewhere", "percent", "Balanced accuracy", extra=True),
     ]
     if len(study.preprocessings) > 1:
         columns.insert(3, html.column("preprocessing", "Input"))

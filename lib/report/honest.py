@@ -20,9 +20,9 @@ RUNG_COLUMNS = [
     html.column("rung_name", "Rung", "head"),
     html.column("accuracy", "Accuracy", "interval"),
     html.column("step", "Step, points", "difference"),
-    html.column("images", "Scored", "count"),
-    html.column("groups", "Lesions", "count"),
-    html.column("folds", "Folds", "count"),
+    html.column("images", "Scored", "count", extra=True),
+    html.column("groups", "Lesions", "count", extra=True),
+    html.column("folds", "Folds", "count", extra=True),
 ]
 
 

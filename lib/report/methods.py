@@ -34,8 +34,7 @@ def open_choices(study: Study) -> HTML:
     caption = "What the paper leaves open, and what this study used."
     parts = [html.table("open-choices", caption, columns, rows, source="params/open_choices.yaml", cards=True)]
     if study.overrides:
-        when = "; ".join(f"{wording.in_words(o.when)}: {wording.in_words(o.set)}" for o in study.overrides)
-        parts.append(html.part("note", text=f"Other values hold in part of the matrix: {when}."))
+        parts.append(html.part("note", text=f"Other values hold in part of the matrix. {_overrides(study)}"))
     return html.joined(parts)
 
 
@@ -89,6 +88,16 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
                    filters=["status"], folded=True)
         )  # fmt: skip
     return html.joined(parts)
+
+
+def _overrides(study: Study) -> str:
+    """`For MobileNet: `finetune_epochs` 0.` for each override."""
+    said = []
+    for override in study.overrides:
+        chosen = [[value] if isinstance(value, str) else value for value in override.when.values()]
+        where = " and ".join(", ".join(wording.named(str(name)) for name in names) for names in chosen)
+        said.append(f"For {where}: " + ", ".join(f"`{key}` {wording.in_words(v)}" for key, v in override.set.items()))
+    return ". ".join(said) + "."
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -99,7 +99,8 @@ PLAIN = {  # keys inside sentences of audit/ and claims.json
 def sentence(key: str) -> str:
     """A key as the words of a heading: `Validation images` for `val_n`."""
     words = HEADS.get(str(key), str(key).replace("_", " "))
-    return words[:1].upper() + words[1:]
+    # p and k are letters of mathematics
+    return words if words[1:2] in ("", ",", " ") else words[:1].upper() + words[1:]
 
 
 def plain(text: str) -> str:
