@@ -35,7 +35,7 @@ def fitting_sizes(tables: dict, columns: int = 2) -> Figure:
         names = [f"{row['backbone']}, {PHASES.get(row['phase'], row['phase'])}" for row in table["rows"]]
         axis.set_yticks(range(len(names)), names, fontsize=8)
         axis.tick_params(axis="y", length=0)
-        axis.set_ylim(len(names) - 0.5, -0.5)
+        axis.set_ylim(max(len(names), 1) - 0.5, -0.5)
         axis.grid(axis="x")
     figure.supxlabel("number of test images n", fontsize=9)
     return figure

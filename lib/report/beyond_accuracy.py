@@ -39,9 +39,9 @@ def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.
         if phase:
             label = f"{backbone}, {html.PHASE_NAMES[phase].lower()}, {protocol}"
             parts += draw(cells[scenario, backbone, phase], label, scenarios()[scenario].title)
-    drawn, parts = html.joined(parts, "pair"), _ranks(tables, protocol)
+    drawn, parts = html.joined(parts, "pair"), ranks_of_models(tables, protocol)
     for name, caption in CAPTIONS.items():
-        table = _without_spread_of_one(tables[name]) if name == "seeds" else tables[name]
+        table = without_spread_of_one(tables[name]) if name == "seeds" else tables[name]
         if table.empty:
             reason = wording.sentence(table.attrs.get("not_tested", "not measured"))
             parts.append(html.missing(f"{caption} {reason}."))
@@ -52,7 +52,7 @@ def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.
     return html.joined([drawn, *parts])
 
 
-def _ranks(tables: Mapping[str, pd.DataFrame], protocol: str) -> list[HTML]:
+def ranks_of_models(tables: Mapping[str, pd.DataFrame], protocol: str) -> list[HTML]:
     """Mean ranks over the scenarios, of the phases that have several; over one there is nothing to average or test."""
     ranks = tables["ranks"]
     ranks = ranks[ranks["scenarios"] > 1]
@@ -77,7 +77,7 @@ def _ranks(tables: Mapping[str, pd.DataFrame], protocol: str) -> list[HTML]:
     return [html.figure("ranks", wide, "Models ranked", caption, alt, source=source, narrow=narrow)]
 
 
-def _without_spread_of_one(table: pd.DataFrame) -> pd.DataFrame:
+def without_spread_of_one(table: pd.DataFrame) -> pd.DataFrame:
     """The spreads without those of seeds, or of folds, where every model has one."""
     gone = [] if (table["seeds"] > 1).any() else ["seeds", "seed_sd", "lowest", "highest"]
     gone += [] if (table["folds"] > 1).any() else ["fold_sd"]

@@ -223,7 +223,8 @@ def _table_claims(measure: str) -> list[Claim]:
     claims = []
     for (table, phase, backbone), row in printed_table().iterrows():
         scenario = next(name for name, entry in scenarios().items() if entry.table == table)
-        quote = f"{backbones()[backbone].printed}, {phase}: {measure.replace('_', ' ')} {row[measure]:.2f}%"
+        said = {"transfer": "transfer learning", "finetune": "fine-tuning"}[phase]
+        quote = f"{backbone}, {said}: {measure.replace('_', ' ')} {row[measure]:.2f} %"
         test = Check(measure=measure, scenario=scenario, backbone=backbone, phase=phase, equals="printed")
         claims.append(
             Claim(

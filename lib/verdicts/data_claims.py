@@ -34,7 +34,8 @@ def answer_of_data(test: Check, evidence: Evidence) -> Answer:
         return Answer(NOT_TESTED, unit)
     name, target = test.comparison
     holds = {"equals": value == target, "at_least": value >= target, "at_most": value <= target}[name]
-    return Answer(YES if holds else NO, f"{unit}: {value:g}", {"value": float(value), "claimed": target})
+    said = f"{100 * value:.1f} %" if test.measure == "benign_share" else f"{value:g}"
+    return Answer(YES if holds else NO, f"{unit}: {said}", {"value": float(value), "claimed": target})
 
 
 def _segmentation(test: Check, evidence: Evidence) -> Answer:

@@ -77,7 +77,7 @@ class Outcomes:
 class Evidence:
     """Everything that a study measured, each file read once.
 
-    Samples of one question and scenario share their resamples, so their differences are paired.
+    Samples of the same groups share their resamples, so their differences are paired.
     """
 
     def __init__(self, paths: StudyPaths, study: Study, rules: Rules, preprocessing: str = ""):
@@ -132,7 +132,9 @@ class Evidence:
             found = found.of_folds(sorted(folds))
         if found is None or not len(found.group):
             return None
-        weights = group_weights(np.arange(groups), self.rules.resamples, self.rules.seed)[0]
+        # the cell's own groups: the interval is the one that its tables have, and cells of the same images share it
+        own = np.unique(found.group)
+        weights = group_weights(own, self.rules.resamples, self.rules.seed)[0]
         # what a resample adds up is a sum a group: of hits and images, or of confusion matrices
         sums, score = _sums(found, measure)
         per_group = np.zeros((groups, sums.shape[1]))
@@ -144,10 +146,10 @@ class Evidence:
         np.add.at(per_run, fold_codes * len(seeds) + seed_codes, sums)
         return Sample(
             value=float(score(sums.sum(axis=0, keepdims=True))[0]),
-            resampled=score(weights @ per_group),
+            resampled=score(weights @ per_group[own]),
             runs=score(per_run).reshape(len(folds_run), len(seeds)),
             images=len(found.group) // len(np.unique(found.seed)),
-            groups=len(np.unique(found.group)),
+            groups=len(own),
         )
 
     def gain(self, question: str, scenario: str, backbone: str) -> Sample | None:

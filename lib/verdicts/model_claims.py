@@ -77,7 +77,7 @@ def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     if question == PROCEDURE:
         run = repetition_interval(sample.runs, ours, printed, rules.level)
         numbers |= {"repetition_low": scale * run.low, "repetition_high": scale * run.high} | sample.counts
-        said = f"published gives {_of(ours, test)}, one more run {_range(run, test)}"
+        said = f"published gives {_of(ours, test)}, one more run [{_range(run, test)}]"
         if len(sample.runs) < MIN_FOLDS:
             said += f" (by sampling errors alone, with fewer than {MIN_FOLDS} folds)"
         said += f"; printed {_value(printed, test)}"
@@ -280,15 +280,13 @@ def _of(estimate: Estimate, test: Check) -> str:
 
 
 def _value(estimate: Estimate, test: Check) -> str:
-    return (
-        f"{estimate.value:.2f}" if test.measure == "val_loss" else f"{100 * estimate.value:.2f}".rstrip("0").rstrip(".")
-    )
+    return f"{estimate.value if test.measure == 'val_loss' else 100 * estimate.value:.2f}"
 
 
 def _range(estimate: Estimate, test: Check) -> str:
     if test.measure == "val_loss":
-        return f"{estimate.low:.2f} to {estimate.high:.2f}"
-    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+        return f"{estimate.low:.2f}, {estimate.high:.2f}"
+    return f"{100 * estimate.low:.1f}, {100 * estimate.high:.1f}"
 
 
 def _then(outcome: str, sample: Sample) -> str:

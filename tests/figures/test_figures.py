@@ -11,8 +11,11 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from lib import figures
-from lib.figures.style import _smaller_png
+from lib.config import PHASES
+from lib.config import backbones as models
+from lib.figures.style import _smaller
 
+MODELS = [*models()]
 KEY = ("nine_classes", "MobileNet", "transfer", "native")
 LADDER = pd.DataFrame(
     [
@@ -41,10 +44,11 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(matplotlib.text.Text) if text.get_text()]
 
 
-def test_the_smaller_of_svg_and_png_is_kept_and_is_the_same_each_time():
-    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+def test_the_smallest_way_to_write_a_figure_is_kept_and_is_the_same_each_time():
+    colours = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    noise = np.asarray(Image.fromarray(colours).resize((200, 200)))  # of many colours and few edges
     mime, photographs = figures.encode(figures.sample_images([("a", noise)] * 4))
-    assert mime == "image/png" and Image.open(io.BytesIO(photographs)).size[0] > 300
+    assert mime == "image/jpeg" and Image.open(io.BytesIO(photographs)).size[0] > 300
     simple = Figure(figsize=(6, 6))
     axis = simple.subplots()
     axis.plot([0, 1], [0, 1])
@@ -60,7 +64,7 @@ def test_a_drawing_keeps_its_colours_when_the_file_is_made_smaller():
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.06)
     full = np.asarray(Image.open(buffer).convert("RGB"), int)
-    small = _smaller_png(buffer.getvalue())
+    small = _smaller(buffer.getvalue())["png"]
     assert len(small) < 0.7 * len(buffer.getvalue())
     assert np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), int) - full).mean() < 0.5
 
@@ -71,6 +75,8 @@ def test_curves_show_each_epoch_of_both_phases_and_the_printed_value():
     np.testing.assert_array_equal(lines["training"].get_xydata(), np.c_[np.arange(1, 6), HISTORY["accuracy"]])
     np.testing.assert_array_equal(lines["validation"].get_ydata(), HISTORY["val_accuracy"])
     assert set(lines["printed (validation)"].get_ydata()) == {0.9}
+    named = figures.training_curves({"clean": HISTORY}, "accuracy", printed=0.9, printed_for="MobileNet").axes[0].lines
+    assert "printed for MobileNet" in [line.get_label() for line in named]
     # the line between the phases lies after the third epoch
     assert any(np.allclose(line.get_xdata(), 3.5) for line in axis.lines)
 
@@ -132,12 +138,66 @@ def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_r
     generator = np.random.default_rng(1)
     truth = generator.integers(0, 2, 400)
     score = truth * 0.5 + generator.random(400)
-    assert f"clean, area {roc_auc_score(truth, score):.3f}" in [
+    assert f"clean, area {100 * roc_auc_score(truth, score):.1f} %" in [
         line.get_label() for line in figures.roc({"clean": (truth, score)}).axes[0].lines
     ]
     table = pd.DataFrame({"confidence": [0.25, 0.75], "accuracy": [0.1, 0.8]})
     curve = figures.reliability({"clean": table}).axes[0].lines[-1]
     np.testing.assert_allclose(curve.get_xydata(), [[0.25, 0.1], [0.75, 0.8]])
+
+
+def printed_audit() -> dict:
+    """Two printed tables of twelve rows each, as lib.audit.published_audit has them."""
+    rows = [{"phase": phase, "backbone": name, "val_n": [300], "test_n": [300]} for phase in PHASES for name in MODELS]
+    group = {
+        "val_n": 300,
+        "test_n": 300,
+        "rows": [{"phase": row["phase"], "backbone": row["backbone"]} for row in rows],
+    }
+    return {number: {"rows": rows, "groups": [group]} for number in ("1", "2")}
+
+
+def compared_accuracies() -> pd.DataFrame:
+    rows = [(phase, name, "clean", 0.5, 0.4, 0.6) for phase in PHASES for name in MODELS]
+    return pd.DataFrame(rows, columns=["phase", "backbone", "series", "accuracy", "low", "high"])
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_panels_that_are_compared_share_their_axes_and_lie_under_each_other_on_a_telephone(columns):
+    titles = {KEY: "Nine classes", ("six_benign", *KEY[1:]): "Six benign classes"}
+    wider = HISTORY.assign(epoch=[1, 2, 3, 1, 9])
+    for figure in (
+        figures.ladder(LADDER, titles, columns=columns),
+        figures.accuracy_comparison(compared_accuracies(), columns=columns),
+        figures.training_curves({"published": HISTORY, "clean": wider}, columns=columns),
+        figures.fitting_sizes(printed_audit(), columns=columns),
+    ):
+        first, second = figure.axes[:2]
+        assert first.get_shared_x_axes().joined(first, second) and first.get_xlim() == second.get_xlim()
+        figure.draw_without_rendering()
+        boxes = [axis.get_position() for axis in (first, second)]
+        under = boxes[1].y1 < boxes[0].y0
+        assert under == (columns == 1)
+        assert figure.get_figwidth() <= figures.TELEPHONE * 1.2 if columns == 1 else True
+
+
+def test_the_rows_of_the_sizes_that_fit_can_be_read():
+    for axis in figures.fitting_sizes(printed_audit()).axes:
+        labels = axis.get_yticklabels()
+        assert len(labels) == 12 and min(label.get_fontsize() for label in labels) >= 7.5
+        height = 72 * axis.figure.get_figheight() / len(axis.figure.axes) / 2  # points a row of panels, at the least
+        assert height / len(labels) > 4 and "transfer" in labels[0].get_text()
+
+
+def test_what_is_tested_stands_over_what_training_saw():
+    pictures = np.random.default_rng(2).integers(0, 255, (6, 8, 8, 3), np.uint8)
+    pairs = [(f"class {n}", pictures[2 * n], pictures[2 * n + 1]) for n in range(3)]
+    for columns, places in ((9, [(0, 3), (1, 4), (2, 5)]), (2, [(0, 2), (1, 3), (4, 6)])):
+        axes = figures.tested_and_trained(pairs, columns).axes
+        for (tested, trained), (title, above, beneath) in zip(places, pairs):
+            np.testing.assert_array_equal(axes[tested].images[0].get_array(), above)
+            np.testing.assert_array_equal(axes[trained].images[0].get_array(), beneath)
+            assert axes[tested].get_title() == title
 
 
 @pytest.mark.parametrize("name", ["$_x^y$", "a\nb\x07\u202e", "<script>", "x" * 500, ""])

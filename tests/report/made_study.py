@@ -33,6 +33,7 @@ STUDY = Study(
     transfer_epochs=5,
 )
 DRAWN = STUDY.model_copy(update={"synthetic": True})
+PAPER = Study(title="The paper's whole matrix, made up")  # six models, both phases, four scenarios, three protocols
 FAILED = "train-published-native-benign_malignant-MobileNet-seed0"
 NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"
 SKILL = {"published": 0.85, "grouped": 0.6, "clean": 0.55}  # the share that a frozen model has right
@@ -219,11 +220,12 @@ def _pictures(paths, study, generator):
     paths.kmeans.mkdir(parents=True, exist_ok=True)
     rows[["source", "image_id", "class"]].assign(dice=0.8).to_csv(paths.kmeans / "segmentation.csv", index=False)
     (paths.kmeans / "masks").mkdir()
+    side = study.image_size
     for place, source in enumerate(rows["source"]):
-        mask = np.zeros((32, 32), bool)
-        mask[10:22, 10:22] = True
+        mask = np.zeros((side, side), bool)
+        mask[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3] = True
         kmeans.write_mask(paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png", mask)
-        picture = generator.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        picture = generator.integers(0, 255, (side, side, 3), dtype=np.uint8)
         Image.fromarray(picture).save(maps / f"{place:02d}-{kmeans.safe_name(source)}.png")
 
 
@@ -246,6 +248,7 @@ class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
         self.elements, self.text, self.inside = [], [], []
+        self.prose = []  # the text outside code
         self.tables, self.table = {}, ""
         self.feed(text)
 
@@ -268,6 +271,8 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if not {"script", "style"} & set(self.inside):
             self.text.append(data)
+            if not {"code", "pre"} & set(self.inside):
+                self.prose.append(data)
             if self.table and {"td", "th"} & set(self.inside):
                 self.tables[self.table][-1][-1] += data
 

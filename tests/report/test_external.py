@@ -69,9 +69,10 @@ def test_the_section_counts_what_was_left_out_and_sets_every_model_beside_the_da
 
 def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results):
     paths, metrics = asked
-    labels = [tick.get_text() for tick in honest.draw_ladder(paths, STUDY)[0].axes[0].get_yticklabels()]
-    assert "images from elsewhere" in honest.rungs(paths).data
-    before = honest.rungs(StudyPaths(results)).data
+    steps = honest.Ladder.read(paths, STUDY)
+    labels = [tick.get_text() for tick in steps.picture.axes[0].get_yticklabels()]
+    assert "images from elsewhere" in honest.rungs(steps).data
+    before = honest.rungs(honest.Ladder.read(StudyPaths(results), STUDY)).data
     assert "images from elsewhere" not in before
     table = external.external_table(paths, STUDY)
     assert table["accuracy"].tolist() == pytest.approx(metrics["accuracy"].tolist())

@@ -9,6 +9,7 @@ import pytest
 from lib.config import CLASSES, StudyPaths, load_study
 from lib.data import build_index, deal, demo, pool_views
 from lib.report import planted
+from lib.report.honest import Ladder
 from lib.verdicts import ladder
 from tests.report.made_study import Page
 
@@ -90,6 +91,6 @@ def test_the_ranking_of_wrong_labels_is_held_to_what_was_planted(truth, worst_fi
 
 def test_the_section_says_what_is_not_there(paths, tmp_path):
     nothing = {"ranked": pd.DataFrame()}
-    assert "Not there." in planted.section(StudyPaths(tmp_path), STUDY, nothing).data
-    page = planted.section(paths, STUDY, nothing)
+    assert "Not there." in planted.section(StudyPaths(tmp_path), nothing, Ladder.read(StudyPaths(tmp_path), STUDY)).data
+    page = planted.section(paths, nothing, Ladder.read(paths, STUDY))
     assert len(Page(page.data).tables["planted"]) == 7 and "No ladder" in page.data

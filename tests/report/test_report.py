@@ -7,6 +7,7 @@ import shutil
 from decimal import Decimal
 from urllib.parse import unquote
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,12 +23,29 @@ from lib.config import (
     Scenario,
     Study,
     StudyPaths,
+    backbones,
     literature,
     published,
     run_predictions,
     scenarios,
 )
-from lib.report import accuracy, audits, field, honest, html, leakage, notebooks, pages, paper_figures, summary, tables
+from lib.data import NO_PART, parts_of_fold, select
+from lib.report import (
+    accuracy,
+    audits,
+    beyond_accuracy,
+    field,
+    honest,
+    html,
+    leakage,
+    notebooks,
+    pages,
+    paper_figures,
+    summary,
+    tables,
+    wording,
+)
+from lib.report.reforms import load_reforms
 from lib.verdicts import SYNTHETIC, judge
 from tests.report.made_study import AS_TEXT, DRAWN, FAILED, HOSTILE, NOT_RUN, STUDY, Page, make_report, write_study
 
@@ -97,6 +115,24 @@ def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature
                 assert (shown.accuracy_low, shown.accuracy_high) == pytest.approx((100 * numbers[1], 100 * numbers[2]))
                 compared += 1
     assert compared == len(ours)
+    # and in the claims, question by question
+    protocols, compared = {"procedure": "published", "unseen": "clean"}, 0
+    for claim in json.loads(paths.claims.read_text()):
+        test = claim["test"]
+        if test["measure"] != "test_accuracy" or not isinstance(test.get("backbone"), str) or "equals" not in test:
+            continue
+        table = pd.read_csv(paths.table(scenarios()[test["scenario"]].table)).set_index(
+            ["protocol", "phase", "backbone"]
+        )
+        for question, protocol in protocols.items():
+            if found := claim[question]["numbers"]:
+                row = table.loc[(protocol, test["phase"], test["backbone"])]
+                of_table = row[["test_accuracy", "test_accuracy_low", "test_accuracy_high"]]
+                assert (100 * of_table).tolist() == pytest.approx(
+                    [found[key] for key in ("ours", "low", "high")], abs=1e-3
+                )
+                compared += 1
+    assert compared > 20
 
 
 def test_tables_hold_a_row_for_every_cell_in_the_order_and_columns_of_the_design(page, results):
@@ -142,7 +178,7 @@ def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(
     # the last mention is the heading; the contents name it before
     assert said < text.rindex("The answer in five sentences") < text.rindex("How the runs ended")
     # six benign classes: one model was left out by the study, so its cells say so and hold no number
-    rows = [row for row in parsed.tables["table-3"] if row[0] == "Our Model"]
+    rows = [row for row in parsed.tables["table-3"] if row[0] == "EfficientNetV2B3"]
     assert len(rows) == 6 and all("left out" in row and row.count("–") == 10 for row in rows)
 
 
@@ -178,7 +214,9 @@ def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, p
     for number in (1, 2, 3, 4):
         table = pd.read_csv(StudyPaths(results).table(number))
         rows = parsed.tables[f"table-{number}"][2:]
-        for (_, row), shown in zip(table.iterrows(), rows):
+        by_cell = {tuple(row[:3]): row for row in rows}
+        for _, row in table.iterrows():
+            shown = by_cell[row["backbone"], html.PHASE_NAMES[row["phase"]], row["protocol"]]
             if row["seeds"]:
                 assert shown[3] == f"{row['n_test']:.0f}"
                 for place, measure in enumerate(("val_accuracy", "test_accuracy", "precision", "recall", "f1")):
@@ -204,7 +242,7 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
     assert "url(" not in style and "@import" not in style
     names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(names) == len(set(names))
-    sources = {other.source for other in field.others()}
+    sources = {other.source for other in field.others()} | {load_reforms().source}
     for link in parsed.all("a"):
         target = link["href"]
         if target.startswith("#"):
@@ -308,11 +346,12 @@ def test_a_study_of_drawn_images_says_so_and_sets_nothing_beside_the_print(parse
     )
     assert {"paper", "diff."} < set(real[1]) and not {"paper", "diff."} & set(drawn[1])
     assert [row[4].split()[0] for row in drawn[2:]] == [row[5].split()[0] for row in real[2 : len(drawn)]]
-    rungs = {row[3] for row in Page(honest.ladder_table(paths, DRAWN).data).tables["ladder-table"][1:]}
+    steps = honest.Ladder.read(paths, DRAWN)
+    rungs = {row[3] for row in Page(honest.ladder_table(steps, DRAWN).data).tables["ladder-table"][1:]}
     assert rungs == set(figures.RUNG_NAMES.values()) - {"printed", figures.RUNG_NAMES["external"]}
-    assert "printed" not in honest.ladder_figure(paths, DRAWN).data
+    assert "printed" not in honest.ladder_figure(steps, DRAWN).data
     assert "This study" not in accuracy.literature_table(paths, DRAWN).data
-    said = summary.answer_sentences(paths, DRAWN)
+    said = summary.answer_sentences(paths, DRAWN, steps)
     assert "as printed" not in said[1] and "printed values" not in said[2]
 
 
@@ -327,21 +366,26 @@ def test_claims_that_drawn_images_cannot_test_are_left_out_in_one_sentence(resul
     tables = Page(page).tables
     assert len([row for name in tables for row in tables[name][1:]]) == len(verdicts) - len(left_out)
     assert page.count(f"{len(left_out)} claims about accuracies") == 1 and SYNTHETIC not in page
-    assert f"{len(left_out)} are about photographs" in summary.answer_sentences(paths, DRAWN)[0]
+    assert (
+        f"{len(left_out)} are about photographs"
+        in summary.answer_sentences(paths, DRAWN, honest.Ladder.read(paths, DRAWN))[0]
+    )
 
 
 def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
     paths = StudyPaths(tmp_path)
     tables.write_tables(paths, STUDY)
-    said = [sentence.lower() for sentence in summary.answer_sentences(paths, STUDY)]
+    steps = honest.Ladder.read(paths, STUDY)
+    said = [sentence.lower() for sentence in summary.answer_sentences(paths, STUDY, steps)]
     assert len(said) == 5 and all("not measured" in s or "not judged" in s or "not audited" in s for s in said)
     assert "not recorded" in summary.warnings(paths).data
     parts = [
         *(
             summary.run_status(paths),
             summary.claims(paths, STUDY),
-            honest.ladder_figure(paths, STUDY),
-            honest.ladder_table(paths, STUDY),
+            honest.ladder_figure(steps, STUDY),
+            honest.ladder_table(steps, STUDY),
+            leakage.pictures(paths, STUDY),
             accuracy.mcnemar(paths, STUDY),
         ),
         *(audits.printed_audit(paths), audits.dataset_audit(paths), audits.worst_cases(paths, STUDY)),
@@ -366,7 +410,7 @@ def test_the_answer_is_made_from_the_files(page, results, tmp_path):
     paths.claims.write_text(json.dumps(verdicts))
     audit = json.loads(paths.dataset_audit.read_text())
     paths.dataset_audit.write_text(json.dumps(audit | {"contradictory_contents": 4711}))
-    sentences = summary.answer_sentences(paths, STUDY)
+    sentences = summary.answer_sentences(paths, STUDY, honest.Ladder.read(paths, STUDY))
     assert f"1 is reproduced, {len(verdicts) - 1} are not reproduced" in sentences[0]
     # the phase with ten folds, not the one with one
     way = pd.read_csv(paths.ladder).query("scenario == 'nine_classes' and phase == 'transfer'")
@@ -418,12 +462,15 @@ def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_p
     audit = json.loads(paths.dataset_audit.read_text())
     none = dict.fromkeys(("contradictory_contents", "same_label_duplicates", "near_duplicate_groups"), 0)
     paths.dataset_audit.write_text(json.dumps(audit | none | {"official_test_in_train": 0}))
-    again = {row[0]: row[2] for row in Page(leakage.leakage_types(paths, STUDY).data).tables["leakage"][1:]}
+    again = types_of(paths)
     assert again["L1.4"] == again["L3.2"] == "not found"
-    nothing = {
-        row[0]: row[2] for row in Page(leakage.leakage_types(StudyPaths(tmp_path), STUDY).data).tables["leakage"][1:]
-    }
-    assert set(nothing.values()) == {"not measured", "not testable"}
+    assert set(types_of(StudyPaths(tmp_path)).values()) == {"not measured", "not testable"}
+
+
+def types_of(paths: StudyPaths) -> dict[str, str]:
+    """Type of leakage -> found or not."""
+    page = Page(leakage.leakage_types(paths, STUDY, honest.Ladder.read(paths, STUDY)).data)
+    return {row[0]: row[2] for row in page.tables["leakage"][1:]}
 
 
 def test_claims_are_shown_with_both_questions_and_the_reason(parsed, results):
@@ -442,7 +489,7 @@ def test_claims_are_shown_with_both_questions_and_the_reason(parsed, results):
         outcomes = [
             [c[question]["outcome"] for question in ("procedure", "unseen", "data") if question in c] for c in same
         ]
-        assert len(row) == 5 and any(row[3].startswith(c["verdict"]) for c in same)
+        assert len(row) == 5 and any(row[3].startswith(c["verdict"]) for c in same), claim["quote"]
         assert any(all(outcome in row[3] for outcome in own) for own in outcomes)
     worst = ["impossible as printed", "not reproduced", "reproduced only with leakage", "reproduced"]
     places = [next(i for i, name in enumerate(worst) if row[3].startswith(name)) for row in tables["claims"]]
@@ -471,11 +518,127 @@ def test_every_open_choice_is_a_parameter_of_the_notebook_and_shows_the_value_us
     assert rows.keys() <= set(Study.model_fields)
 
 
-def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(results):
+def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(results, tmp_path):
     assert tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
     assert tables.shown_model(STUDY, "six_benign") == "MobileNet"
-    assert "MobileNet (EfficientNetV2B3, the paper&#39;s own model, is not in" in (
-        paper_figures.confusion_figure(StudyPaths(results), STUDY, "six_benign").data
+    paths = StudyPaths(results)
+    assert "Six benign classes, MobileNet: what was tested" in (
+        paper_figures.confusion_figure(paths, STUDY, "six_benign").data
+    )
+    # line, legend and caption of a training curve are of one model, and of the phase that its curve ends with
+    printed = published().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"]
+    curves = paper_figures.curves_figures(paths, STUDY, "six_benign").data
+    assert f"the dotted line: {printed['finetune']:.2f} %, printed for MobileNet, fine-tuned" in curves
+    assert "accuracy of MobileNet, seed 0" in curves and "EfficientNetV2B3" not in curves.replace(
+        "EfficientNetV2B3/", ""
+    )
+    frozen = tmp_path / "study"
+    for cell in paths.root.glob("runs/*/native/six_benign/MobileNet/seed0/history.csv"):
+        copy = frozen / cell.relative_to(paths.root)
+        copy.parent.mkdir(parents=True)
+        pd.read_csv(cell).query("phase == 'transfer'").to_csv(copy, index=False)
+    curves = paper_figures.curves_figures(StudyPaths(frozen), STUDY, "six_benign").data
+    assert f"the dotted line: {printed['transfer']:.2f} %, printed for MobileNet, transfer" in curves
+
+
+def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_row(parsed):
+    for number in (1, 2, 3, 4):
+        rows = parsed.tables[f"table-{number}"][2:]
+        shown = list(dict.fromkeys((row[1], row[0]) for row in rows))
+        printed = published().query("table == @number")
+        assert shown == [(html.PHASE_NAMES[row.phase], row.backbone) for row in printed.itertuples()]
+        absent = {row[0]: row[3] for row in rows if row[2] == "none"}
+        assert absent == dict.fromkeys(set(backbones()) - set(STUDY.backbones), "not in study")
+    assert not re.search(r"\bOur Model\b|Effecient", "".join(parsed.text))
+    assert "".join(parsed.prose).count("(“our model” there)") == 1
+
+
+def test_the_page_says_keys_as_words_and_marks_code_as_code(parsed):
+    text = "".join(parsed.prose)
+    assert "`" not in text
+    keys = set(re.findall(r"(?<![\w/.-])[a-z0-9]+(?:_[a-z0-9]+)+(?![\w/.])", text))
+    named = {"nine_classes", "six_benign", "benign_malignant", "three_malignant"}  # in the ids of runs
+    assert keys - named - {"08_report", "01_audit", "02_prepare_data", "04_train", "05_evaluate", "06_gradcam"} <= {
+        "07_kmeans",
+        "run_all",
+        "open_choices",
+    }
+    assert not re.search(r"\bfinetune\b(?!-)", text)
+    assert html.marked("`minmax` & <b>") == "<code>minmax</code> &amp; &lt;b&gt;" and html.marked("a ` b") == "a ` b"
+
+
+def test_shares_are_shown_in_per_cent_and_intervals_beneath_their_number(parsed, results):
+    paths = StudyPaths(results)
+    table = pd.read_csv(paths.tables / "beyond_calibration.csv")
+    rows = parsed.tables["beyond-calibration"]
+    place = rows[0].index("Calibration error, %")
+    for row, shown in zip(table.itertuples(), rows[1:]):
+        number, low, high = re.findall(r"[\d.]+", shown[place])
+        assert [float(number), float(low), float(high)] == pytest.approx(
+            [100 * row.ece, 100 * row.ece_low, 100 * row.ece_high], abs=0.051
+        )
+    comparisons = pd.read_csv(paths.tables / "beyond_comparisons.csv")
+    shown = parsed.tables["beyond-comparisons"][1][parsed.tables["beyond-comparisons"][0].index("Difference, points")]
+    row = comparisons.iloc[0]
+    ends = ", ".join(wording.signed(100 * row[end]) for end in ("low", "high"))
+    assert shown.split(maxsplit=1) == [wording.signed(100 * row["difference"]), f"[{ends}]"]
+    head, raw = parsed.tables["dataset-accuracy-ceiling"][:2]
+    assert head[1].strip() == "Nine classes" and raw[:2] == ["Labels as filed", "98.10"]
+
+
+def test_no_rank_is_tested_over_one_scenario_and_no_spread_shown_of_one_seed(results):
+    table = pd.read_csv(StudyPaths(results).tables / "beyond_seeds.csv")
+    assert (table["seeds"] > 1).any() and "seed_sd" in beyond_accuracy.without_spread_of_one(table)
+    one = beyond_accuracy.without_spread_of_one(table.assign(seeds=1))
+    assert not {"seeds", "seed_sd", "lowest", "highest"} & set(one) and "fold_sd" in one
+    assert "fold_sd" not in beyond_accuracy.without_spread_of_one(table.assign(seeds=1, folds=1))
+    ranks = pd.read_csv(StudyPaths(results).tables / "beyond_ranks.csv")
+    made = {"ranks": ranks, "comparisons": pd.read_csv(StudyPaths(results).tables / "beyond_comparisons.csv")}
+    (several,) = beyond_accuracy.ranks_of_models(made, "clean")
+    assert "<img" in several.data and f"{ranks['scenarios'].iloc[0]} scenarios" in several.data
+    (note,) = beyond_accuracy.ranks_of_models(made | {"ranks": ranks.assign(scenarios=1)}, "clean")
+    assert "<img" not in note.data and "not ranked" in note.data
+
+
+def test_the_ladder_is_read_once_and_drawn_once(results, monkeypatch):
+    paths, read, drawn = StudyPaths(results), [], []
+    original, draw = honest.read_csv, figures.ladder
+    monkeypatch.setattr(honest, "read_csv", lambda path: read.append(path) or original(path))
+    monkeypatch.setattr(
+        figures, "ladder", lambda *table, columns: drawn.append(columns) or draw(*table, columns=columns)
+    )
+    cells = [cell.source for cell in nbformat.read(NOTEBOOKS / "08_report.ipynb", as_version=4).cells]
+    assert sum(source.count("Ladder.read(") for source in cells) == 1
+    steps = honest.Ladder.read(paths, STUDY)
+    (
+        summary.headline(paths, STUDY, steps),
+        summary.answer(paths, STUDY, steps),
+        leakage.leakage_types(paths, STUDY, steps),
+    )
+    honest.rungs(steps), honest.ladder_table(steps, STUDY)
+    assert read == [paths.ladder] and drawn == [4, 1]  # once for a desk, once for a telephone
+
+
+def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(parsed, results):
+    paths = StudyPaths(results)
+    views = pd.read_parquet(paths.views)
+    for protocol in STUDY.protocols:
+        table = pd.read_parquet(paths.protocol(protocol))
+        parts = parts_of_fold(select(views, table, scenarios()["nine_classes"]), 0)
+        pairs = leakage.twins(parts)
+        if protocol != "published":
+            assert pairs.empty
+            continue
+        assert set(pairs["label"]) == set(parts.loc[parts["part"] == "test", "label"])
+        for pair in pairs.itertuples():
+            sources = set(views.loc[[pair.tested, pair.trained], "source"])
+            assert sources == {pair.source} and pair.tested != pair.trained
+            tenth = table["tenth_nine_classes"]
+            assert tenth[pair.tested] == 0 and tenth[pair.trained] not in (0, 1, NO_PART)
+    share = pd.read_csv(paths.seen_in_training).query("protocol == 'published' and scenario == 'nine_classes'")["file"]
+    text = " ".join("".join(parsed.text).split())
+    assert (
+        f"{100 * share.iloc[0]:.0f} % of all test views have such a twin; under grouped 0 %, under clean 0 %." in text
     )
 
 

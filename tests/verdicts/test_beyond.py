@@ -245,6 +245,18 @@ def test_every_table_and_figure_of_a_study_that_ran(tmp_path: Path):
     curves = {backbone: beyond.decision_curve(table) for (scenario, backbone, _), table in cells.items()}
     for figure in (
         figures.decision_curves(curves),
-        figures.ranks(made["ranks"], made["comparisons"], "finetune"),
+        figures.ranks(made["ranks"], made["comparisons"]),
     ):
         assert len(figure.axes) >= 1 and figure.axes[0].has_data()
+
+
+def test_over_one_scenario_there_are_ranks_but_no_test_of_them(tmp_path: Path):
+    backbones = {"EfficientNetV2B3": 0.9, "ResNet50": 0.8, "MobileNet": 0.7}
+    study_of(tmp_path, backbones, ("nine_classes", "benign_malignant"), n=120)
+    one, two = (
+        beyond.tables(StudyPaths(tmp_path), Study(scenarios=names))["ranks"]
+        for names in (["nine_classes"], ["nine_classes", "benign_malignant"])
+    )
+    assert one["mean_rank"].tolist() == [1, 2, 3] and (one["scenarios"] == 1).all()
+    assert one[["friedman_p", "critical_difference"]].isna().all(axis=None)
+    assert two[["friedman_p", "critical_difference"]].notna().all(axis=None)
