@@ -128,7 +128,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         check_format(paths)
         seen = look(_inputs(options, study, paths, weights_dir, only_look=True))
         show_plan(seen.runs, seen.standing, name)
-        print("\n".join(seen.prospect.lines(paths.root)))
+        print("\n".join(seen.lines(paths.root)))
         return 0
     with locked(paths.root):
         start_log(paths.log)
@@ -136,7 +136,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         with working("drawing the images" if study.synthetic else "looking at the images", plainly=False):
             inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
         seen = look(inputs)
-        for line in seen.prospect.lines(paths.root):
+        for line in seen.lines(paths.root):
             print(line, flush=True)
             log.info("%s", line)
         go_on, asked = agreed(seen.prospect, options.yes, lambda: _smaller(seen.prospect, study, inputs))
@@ -176,6 +176,11 @@ class Look:
     standing: dict[str, Standing]
     freshness: Freshness
     prospect: Prospect
+
+    def lines(self, root: Path) -> list[str]:
+        """What was changed by hand, what will be made, and how long that takes."""
+        told = self.freshness.changed_by_hand(self.runs)
+        return [*([told] if told else []), *self.prospect.lines(root)]
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -3,10 +3,13 @@
 import ast
 import os
 import shutil
+import sys
 
 import nbformat
 import pandas as pd
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -33,6 +36,35 @@ def test_is_stored_without_outputs_and_counts(path):
     for cell in _code(_read(path)):
         assert cell.outputs == [], cell.source
         assert cell.execution_count is None, cell.source
+
+
+@each_notebook
+def test_has_the_metadata_that_jupyterlab_gives_a_notebook_once_its_kernel_runs(path):
+    """What differs JupyterLab sets as it opens the notebook, which then counts as changed."""
+    metadata = _read(path).metadata
+    assert metadata.kernelspec == {key: get_kernel_dict()[key] for key in ("display_name", "language")} | {
+        "name": KERNEL_NAME
+    }
+    language = IPythonKernel.language_info
+    assert metadata.language_info | {"version": language["version"]} == language
+    if sys.version_info[:2] == (3, 11):  # the version of the kernel is among them, and no notebook can have several
+        assert metadata.language_info.version.startswith("3.11.")
+    assert set(metadata) == {"kernelspec", "language_info"}
+
+
+@pytest.mark.parametrize("folder", [NOTEBOOKS, LIB], ids=["notebooks", "lib"])
+def test_a_study_is_its_settings_everywhere_and_its_files_are_paths(folder):
+    """`study` is a lib.config.Study wherever code has the name, `paths` a StudyPaths."""
+    sources = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+    sources += ["\n".join(cell.source for cell in _code(_read(path))) for path in folder.glob("*.ipynb")]
+    wanted, found = {"study": "Study", "paths": "StudyPaths"}, []
+    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+        if isinstance(node, ast.arg) and node.arg in wanted and node.annotation:
+            found.append((node.arg, ast.unparse(node.annotation).removesuffix(" | None")))
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in wanted:
+            made = [part.id for part in ast.walk(node.value) if isinstance(part, ast.Name) and "Study" in part.id]
+            found += [(node.targets[0].id, name) for name in made]
+    assert len(found) > 5 and set(found) == set(wanted.items())
 
 
 @each_notebook
@@ -138,15 +170,15 @@ def _declared(notebook):
 
 def _another_setting_by_hand_leaves_a_finished_study_as_it_is(copy):
     """As when k is changed in JupyterLab after run_all: the study's file stays, and both numbers are shown."""
-    study = StudyPaths(copy / "results" / "demo")
-    study.stamps.mkdir()
-    before = study.segmentation.read_bytes()
+    paths = StudyPaths(copy / "results" / "demo")
+    paths.stamps.mkdir()
+    before = paths.segmentation.read_bytes()
     notebook = _read(copy / "notebooks" / "07_kmeans.ipynb")
     cell = _parameters_cell(notebook)
     cell.source = cell.source.replace("kmeans_k: int = 3", "kmeans_k: int = 2")
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(copy / "notebooks")}}).execute()
     scratch = copy / "results" / "scratch" / "demo" / "kmeans" / "segmentation.csv"
-    assert study.segmentation.read_bytes() == before != scratch.read_bytes()
+    assert paths.segmentation.read_bytes() == before != scratch.read_bytes()
     shown = " ".join(str(output.get("data", "")) for cell in _code(notebook) for output in cell.outputs)
-    for path in (study.segmentation, scratch):
+    for path in (paths.segmentation, scratch):
         assert f"{pd.read_csv(path)['dice'].mean():.6f}" in shown

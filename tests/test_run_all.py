@@ -84,6 +84,25 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
     assert "10 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
     assert "report: stale (kmeans will be made again first)" in forced
+    _outputs_changed_by_hand_are_counted_in_one_line_and_made_again(data, root)
+
+
+def _outputs_changed_by_hand_are_counted_in_one_line_and_made_again(data: Path, root: Path) -> None:
+    before = outputs(root)
+    trained = root / "runs/clean/native/nine_classes/MobileNet/seed0"
+    changed = [*sorted(trained.iterdir()), root / "kmeans/segmentation.csv"]
+    assert len(changed) > 3
+    for path in changed:
+        path.write_bytes(b"another number")
+    line = f"{len(changed)} outputs of 2 runs were changed by hand"
+    told = run(data, root, "--dry-run").stdout
+    assert told.splitlines().count(line) == 1
+    assert all(sum(path.name in one for path in changed) <= 1 for one in told.splitlines())
+    assert f"stale ({len(changed) - 1} outputs were changed by hand)" in told
+    assert "kmeans: stale (output kmeans/segmentation.csv was changed by hand)" in told
+    again = run(data, root)
+    assert again.returncode == 0 and again.stdout.splitlines().count(line) == 1, again.stdout + again.stderr
+    assert outputs(root) == before
 
 
 def _check_crate(root: Path) -> None:

@@ -91,7 +91,7 @@ STEPS = {
             "features",
             "03_extract_features",
             axes=("preprocessing", "backbone", "variant"),
-            inputs=lambda at, **cell: [at.images],
+            inputs=lambda at, **cell: [at.images, at.views],
             outputs=lambda at, **cell: [at.feature_folder(**cell)],
             needs=("prepare",),
             heavy=True,

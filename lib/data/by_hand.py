@@ -1,8 +1,9 @@
-"""A number of a notebook that is run by hand, beside that of the study."""
+"""The numbers of a notebook that is run by hand, beside those of the study."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lib.config import StudyPaths
@@ -19,8 +20,23 @@ def side_by_side(paths: StudyPaths, files: Mapping[str, Path], number: Callable[
         A row a name: `yours`, and `the study's` (missing where the study has no such file) where it is run by hand;
         else `this run`.
     """
-    here = {name: number(paths.new(path)) for name, path in files.items()}
-    if not paths.by_hand:
-        return pd.DataFrame({"this run": here})
-    study = {name: number(path) if path.is_file() else float("nan") for name, path in files.items()}
-    return pd.DataFrame({"the study's": study, "yours": here})
+    return _beside(paths, lambda at: {name: number(at(path)) for name, path in files.items() if at(path).is_file()})
+
+
+def all_side_by_side(
+    paths: StudyPaths, file: Path, numbers: Callable[[Path], Mapping[str, float] | pd.Series]
+) -> pd.DataFrame:
+    """The same for several numbers of one file.
+
+    Args:
+        numbers: a file -> its numbers by name, which may be that of a row with several keys.
+    """
+    return _beside(paths, lambda at: dict(numbers(at(file))) if at(file).is_file() else {})
+
+
+def _beside(paths: StudyPaths, read: Callable[[Callable[[Path], Path]], dict[str, float]]) -> pd.DataFrame:
+    columns = {"the study's": read(lambda path: path), "yours": read(paths.new)} if paths.by_hand else {}
+    columns = columns or {"this run": read(paths.new)}
+    names = list(dict.fromkeys(name for found in columns.values() for name in found))
+    shown = [", ".join(name) if isinstance(name, tuple) else name for name in names]
+    return pd.DataFrame({title: [found.get(name, np.nan) for name in names] for title, found in columns.items()}, shown)

@@ -103,7 +103,7 @@ def write_images(
         if count % 256 == 0:
             release(images)
 
-    map_in_threads(write, enumerate(rows), workers, "files")
+    map_in_threads(write, enumerate(rows), workers, "files made into views")
     images.flush()
 
 

@@ -39,7 +39,7 @@ def perform(
         force: run it though fresh, and from its beginning.
         environment: variables for the kernel, beside those of this process.
         facts: what is known of the study as a whole, for the provenance of the run.
-        report_progress: told of progress by keywords: `attempt`, `cell`, `cells`, `line`.
+        report_progress: told of progress by keywords: `attempt`, `cell`, `cells`, `line`, `bar`.
         wanted: asked now and then; once it says no, the kernel is killed.
     """
     paths = StudyPaths(root)

@@ -81,7 +81,12 @@ class Freshness:
         if stamp.get("format") != FORMAT:
             return [f"its stamp has format {stamp.get('format')}, not {FORMAT}"]
         now = (described or self.describe(run)) | {"inputs": self.inputs(run)}
-        return _differences(stamp, now) + self._changed_outputs(stamp)
+        missing, others = self._outputs(stamp)
+        return [
+            *_differences(stamp, now),
+            *_counted(missing, "is missing", "are missing"),
+            *_counted(others, "was changed by hand", "were changed by hand"),
+        ]
 
     def external(self, path: Path) -> str:
         """Digest of a file, or of a folder's files and their names, outside the results folder."""
@@ -122,18 +127,31 @@ class Freshness:
         self._known[name] = [status.st_size, status.st_mtime_ns, digest]
         return digest
 
-    def _changed_outputs(self, stamp: dict[str, Any]) -> list[str]:
-        changes = []
+    def changed_by_hand(self, runs: Iterable[Run]) -> str:
+        """`28 outputs of 3 runs were changed by hand`: those that are there and not as written; "" where none is."""
+        stamps = [stamp for run in runs if (stamp := self.stamp(run.id)) and stamp.get("format") == FORMAT]
+        counts = [count for stamp in stamps if (count := len(self._outputs(stamp)[1]))]
+        total, runs_of = sum(counts), "1 run" if len(counts) == 1 else f"{len(counts)} runs"
+        outputs = "1 output" if total == 1 else f"{total} outputs"
+        return f"{outputs} of {runs_of} {'was' if total == 1 else 'were'} changed by hand" if counts else ""
+
+    def _outputs(self, stamp: dict[str, Any]) -> tuple[list[str], list[str]]:
+        """Which outputs are missing, and which are others than were written."""
+        missing, others = [], []
         for name, (size, mtime, digest) in stamp["outputs"].items():
-            path = self.root / name
             try:
-                status = path.stat()
+                status = (self.root / name).stat()
             except OSError:
-                changes.append(f"output {name} is missing")
+                missing.append(name)
                 continue
-            if [status.st_size, status.st_mtime_ns] != [size, mtime] and file_digest(path) != digest:
-                changes.append(f"output {name} was changed by hand")
-        return changes
+            if [status.st_size, status.st_mtime_ns] != [size, mtime] and self._digest_of(self.root / name) != digest:
+                others.append(name)
+        return missing, others
+
+
+def _counted(names: list[str], is_so: str, are_so: str) -> list[str]:
+    """What is so of these outputs, as one change: of one its name, of several how many."""
+    return [f"output {names[0]} {is_so}" if len(names) == 1 else f"{len(names)} outputs {are_so}"] if names else []
 
 
 def outputs_of(root: Path, run: Run) -> dict[str, list]:
@@ -175,16 +193,25 @@ def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:
         a, b = stamp["parameters"].get(key, "nothing"), now["parameters"].get(key, "nothing")
         if a != b:
             changes.append(f"parameter {key}: {_short(a)} -> {_short(b)}")
-    for part, what in (("code", "{}"), ("inputs", "input {}"), ("external", "input {}")):
-        for key in sorted(stamp[part].keys() | now[part].keys()):
-            if stamp[part].get(key) != now[part].get(key):
-                fate = " (new)" if key not in stamp[part] else " (gone)" if key not in now[part] else ""
-                changes.append(what.format(key) + fate)
+    changes += _other(stamp["code"], now["code"])
+    changes += [f"input {name}" for name in _first(_other(stamp["inputs"], now["inputs"]))]
+    changes += [f"input {name}" for name in _other(stamp["external"], now["external"])]
     for key in sorted(stamp["packages"].keys() | now["packages"].keys()):
         a, b = stamp["packages"].get(key, "none"), now["packages"].get(key, "none")
         if a != b:
             changes.append(f"package {key}: {a} -> {b}")
     return changes
+
+
+def _other(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The names whose value differs, and whether they are new or gone."""
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return [name + (" (new)" if name not in before else " (gone)" if name not in after else "") for name in names]
+
+
+def _first(names: list[str]) -> list[str]:
+    """The first of many names, with how many more there are."""
+    return [f"{names[0]} and {len(names) - 1} more"] if len(names) > 1 else names
 
 
 def _short(value: Any) -> str:

@@ -47,7 +47,8 @@ def execute(
 
     Args:
         environment: variables for the kernel, beside those of this process.
-        report_progress: told of progress by keywords: `cell`, `cells`, `line`.
+        report_progress: told of progress by keywords: `cell`, `cells`, `line`, and `bar` where that line is a bar's:
+            one that the notebook writes over.
         wanted: asked now and then; once it says no, the kernel is killed.
 
     Returns:
@@ -212,9 +213,9 @@ class _Client(PapermillNotebookClient):
 
     def process_message(self, message, *args, **kwargs):
         if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-            lines = [line.split("\r")[-1].strip() for line in message["content"]["text"].rstrip().split("\n")]
-            for line in filter(None, lines):
-                self.watch.report_progress(line=line[:200])
+            for line in message["content"]["text"].rstrip().split("\n"):
+                if last := line.split("\r")[-1].strip():  # what a bar writes over is gone
+                    self.watch.report_progress(line=last[:200], **({"bar": True} if "\r" in line else {}))
         return super().process_message(message, *args, **kwargs)
 
 
@@ -228,6 +229,7 @@ class _Engine(NBClientEngine):
             kernel_name=kernel_name,
             startup_timeout=300,
             iopub_timeout=60,
+            coalesce_streams=True,  # of a bar only its last state is kept
             shutdown_kernel="immediate",  # its outputs are on the disk; TensorFlow takes seconds to leave in order
             watch=watch,
         )

@@ -237,8 +237,8 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
         as_runs = {name: _as_run(name, cell, own) for name in names}
         return tuple(run.id for run in before if run.step in names and _agree(run.axes, as_runs[run.step]))
 
-    def relative(paths: Iterable[Path | str]) -> tuple[str, ...]:
-        return tuple(Path(path).as_posix() for path in paths)
+    def relative(files: Iterable[Path | str]) -> tuple[str, ...]:
+        return tuple(Path(path).as_posix() for path in files)
 
     return Run(
         id=run_id(step.name, axes),

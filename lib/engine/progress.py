@@ -115,7 +115,7 @@ class View:
             self.forecast.slots = slots
 
     def update(self, run_id: str, **news: Any) -> None:
-        """A running notebook says which cell it is in, or the last line that it printed."""
+        """A running notebook says which cell it is in, the last line that it printed, or how far a `bar` has got."""
         with self._lock:
             if run_id in self._over:  # its last words came late
                 return
@@ -129,7 +129,7 @@ class View:
                 self._print(f"{run_id}: the kernel was killed, once more")
                 log.warning("%s: the kernel was killed, once more", run_id)
             entry.update(news)
-            if "line" in news:
+            if "line" in news and not news.get("bar"):  # a bar says the same again and again
                 log.info("%s: %s", run_id, news["line"])
             if not self.console.is_terminal and time.monotonic() - self._printed_at > PLAIN_LINES:
                 self._printed_at = time.monotonic()

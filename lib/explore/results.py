@@ -16,12 +16,12 @@ def find_studies(results: Path) -> dict[str, Path]:
     return {path.name: path for path in folders if not path.name.startswith(".") and len(find_models(path))}
 
 
-def find_models(study: Path) -> pd.DataFrame:
-    """The trained models of a study, a row each: the columns AXES and `folder`, the run's folder.
+def find_models(results: Path) -> pd.DataFrame:
+    """The trained models of a results folder, a row each: the columns AXES and `folder`, the run's folder.
 
     Sorted in the order of params/: protocols from `published` to `clean`, `transfer` before `finetune`.
     """
-    pattern = StudyPaths(study).run("*", "*", "*", "*", "*").relative_to(study)
+    pattern = StudyPaths(results).run("*", "*", "*", "*", "*").relative_to(results)
     known = {
         "scenario": list(params.scenarios()),
         "backbone": list(params.backbones()),
@@ -29,8 +29,8 @@ def find_models(study: Path) -> pd.DataFrame:
         "preprocessing": params.PREPROCESSING,
     }
     rows = []
-    for folder in study.glob(str(pattern)):
-        protocol, preprocessing, scenario, backbone, seed = folder.relative_to(study).parts[-5:]
+    for folder in results.glob(str(pattern)):
+        protocol, preprocessing, scenario, backbone, seed = folder.relative_to(results).parts[-5:]
         values = (scenario, backbone, protocol, preprocessing)
         if run_record(folder).is_file() and all(value in known[axis] for axis, value in zip(AXES, values)):
             for phase in params.PHASES:
@@ -42,7 +42,7 @@ def find_models(study: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*AXES, "folder"])
 
 
-def is_synthetic(study: StudyPaths) -> bool:
+def is_synthetic(paths: StudyPaths) -> bool:
     """Whether a study's images are drawn by lib.data.demo: in its results folder, or as its audit's stamp says."""
-    stamp = read_json(study.stamp("audit")) or {}
-    return bool(stamp.get("parameters", {}).get("synthetic")) or study.demo_data.is_dir()
+    stamp = read_json(paths.stamp("audit")) or {}
+    return bool(stamp.get("parameters", {}).get("synthetic")) or paths.demo_data.is_dir()

@@ -4,6 +4,7 @@ from lib.figures.accuracy import accuracy_comparison, input_ranges, ranks, scena
 from lib.figures.choices import choices
 from lib.figures.dataset import class_counts, sample_images, tested_and_trained, worst_cases
 from lib.figures.explored import explored
+from lib.figures.neighbours import nearest_images
 from lib.figures.predictions import confusion_matrix, decision_curves, reliability, roc
 from lib.figures.printed import detection, fitting_sizes, sizes_against_split
 from lib.figures.rungs import RUNG_NAMES, ladder
@@ -24,6 +25,7 @@ __all__ = [
     "fitting_sizes",
     "input_ranges",
     "ladder",
+    "nearest_images",
     "ranks",
     "reliability",
     "roc",

@@ -4,6 +4,7 @@ import ctypes
 import itertools
 import os
 import subprocess
+import sys
 import warnings
 from contextlib import suppress
 
@@ -48,6 +49,17 @@ def keep_memory() -> None:
         library = ctypes.CDLL(None)
         for option, value in KEPT_MEMORY.values():
             library.mallopt(option, value)
+
+
+def keep_c_output_out_of_notebooks() -> None:
+    """Let what C libraries write to standard error go where the kernel was started: a terminal, or the run's log.
+
+    A kernel shows in the notebook, in red, whatever is written to the file descriptor, and TensorFlow writes there as
+    it starts ("failed call to cuInit"), some of it whatever its log level. What Python writes stays in the notebook.
+    """
+    with suppress(AttributeError, OSError, ValueError):  # no standard error, or one without a descriptor
+        if (outside := sys.stderr.fileno()) != 2:
+            os.dup2(outside, 2)
 
 
 def has_gpu() -> bool:

@@ -1,12 +1,13 @@
 """Batches of a large array, and what a model says of them: features of a frozen backbone, or probabilities."""
 
 import copy
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from lib.data import release
+from lib.data import progress_bar, release
 from lib.models.backend import feed
 
 BLOCK = 64  # batches of images whose features are in memory at once
@@ -14,28 +15,43 @@ MAPPED = 16 * 2**20  # bytes read before their pages are let go; large pages map
 
 
 def extract_features(
-    extractor: keras.Model, images: np.ndarray, batch_size: int = 32, path: Path | None = None
+    extractor: keras.Model, images: np.ndarray, batch_size: int = 32, path: Path | None = None, done: str = ""
 ) -> np.ndarray:
     """Features of every image: float32 [n, channels].
 
     Images may be memory-mapped; a batch at a time is read. With a `path` the features are written there as they
-    come, to a memory-mapped .npy file, so that memory does not grow with n.
+    come, to a memory-mapped .npy file, so that memory does not grow with n. With a word for what is `done` a bar counts
+    them.
     """
     shape = (len(images), extractor.output_shape[-1])
     features = np.lib.format.open_memmap(path, "w+", np.float32, shape) if path else np.empty(shape, np.float32)
-    for start in range(0, len(images), BLOCK * batch_size):
-        rows = np.arange(start, min(start + BLOCK * batch_size, len(images)))
-        features[rows[0] : rows[-1] + 1] = predict(extractor, images, rows, batch_size)
+    with progress_bar(len(images), done) if done else nullcontext() as bar:
+        for start in range(0, len(images), BLOCK * batch_size):
+            rows = np.arange(start, min(start + BLOCK * batch_size, len(images)))
+            features[rows[0] : rows[-1] + 1] = predict(extractor, images, rows, batch_size, bar)
     return features
 
 
-def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int) -> np.ndarray:
-    """What a model says of some rows of an array, which may be memory-mapped: [m, ...].
+def predict(model: keras.Model, array: np.ndarray, rows, batch_size: int, bar=None) -> np.ndarray:
+    """What a model says of some rows of an array, which may be memory-mapped: [m, ...]; a `bar` is told how many.
 
     The last batch is filled up with other rows: TensorFlow would trace a batch of another size anew, which takes
     longer than all of them together where the backbone is an EfficientNet.
     """
-    return model.predict(feed(Batches(array, rows, None, batch_size, full=True)), verbose=0)[: len(rows)]
+    batches = feed(Batches(array, rows, None, batch_size, full=True))
+    counted = [_Counted(bar, len(rows), batch_size)] if bar is not None else None
+    return model.predict(batches, verbose=0, callbacks=counted)[: len(rows)]
+
+
+class _Counted(keras.callbacks.Callback):
+    """Tells a bar of every batch; the last one is filled up with rows that do not count."""
+
+    def __init__(self, bar, rows: int, batch_size: int):
+        super().__init__()
+        self.bar, self.rows, self.batch_size = bar, rows, batch_size
+
+    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.bar.update(min(self.batch_size, self.rows - batch * self.batch_size))
 
 
 class Batches(keras.utils.PyDataset):

@@ -1,7 +1,10 @@
+import json
+
+import pandas as pd
 import pytest
 
 from lib.config import StudyPaths
-from lib.data import side_by_side
+from lib.data import all_side_by_side, side_by_side
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -30,3 +33,19 @@ def test_both_numbers_are_shown_by_hand_and_one_under_run_all(tmp_path):
     for path in files.values():
         attempt.new(path).write_text("7")
     assert side_by_side(attempt, files, lambda path: float(path.read_text()))["this run"].tolist() == [7, 7]
+
+
+def test_all_numbers_of_a_file_are_shown_also_those_that_only_one_of_the_two_has(tmp_path):
+    root = tmp_path / "results" / "demo"
+    StudyPaths(root).stamps.mkdir(parents=True)
+    (root / "scores.json").write_text('{"a": 1, "b": 2}')
+    paths = StudyPaths.of(str(root), "scratch")
+    paths.new(root / "scores.json").write_text('{"b": 5, "c": 6}')
+    shown = all_side_by_side(paths, root / "scores.json", lambda path: json.loads(path.read_text()))
+    assert shown["the study's"].dropna().to_dict() == {"a": 1, "b": 2}
+    assert shown["yours"].dropna().to_dict() == {"b": 5, "c": 6}
+    rows = pd.Series({("clean", "transfer"): 0.5, ("clean", "finetune"): 0.6})
+    assert all_side_by_side(paths, root / "scores.json", lambda path: rows).index.tolist() == [
+        *("clean, transfer", "clean, finetune")
+    ]
+    assert all_side_by_side(StudyPaths(root), root / "none.json", lambda path: {}).empty

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib.data import map_in_threads
+from lib.data import map_in_threads, progress_bar
 
 
 def test_results_keep_the_order_of_the_items_whichever_is_ready_first(capsys):
@@ -22,3 +22,11 @@ def test_results_keep_the_order_of_the_items_whichever_is_ready_first(capsys):
 def test_an_error_in_a_thread_is_raised():
     with pytest.raises(ZeroDivisionError):
         map_in_threads(lambda number: 1 / number, [1, 0], 2, "files")
+
+
+def test_a_bar_of_a_loop_counts_what_it_is_told(capsys):
+    with progress_bar(70, "images") as bar:
+        bar.update(64)
+        bar.update(6)
+    shown = capsys.readouterr()
+    assert shown.out.split("\r")[-1].startswith("images: 100%") and "70/70" in shown.out and shown.err == ""

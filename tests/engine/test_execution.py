@@ -1,5 +1,6 @@
 """The engine on stand-in notebooks: kernels that die, workers that die, failures that stay small."""
 
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from rich.console import Console
 
 from lib.config import REPOSITORY, StudyPaths, load_study, write_json
 from lib.engine import (
@@ -31,9 +33,11 @@ from lib.engine import (
     locked,
     plan,
     standings,
+    start_log,
     workers,
 )
 from lib.engine.locks import remove_leftovers, run_locked
+from lib.engine.progress import View, _where
 from lib.engine.results import blocked
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -72,6 +76,25 @@ def test_a_notebook_gets_its_parameters_and_tells_how_it_goes(tmp_path):
     out = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert "(7, '__main__')" in str(out.cells[-1].outputs)
     assert {"line": "epoch 7"} in heard and {"cell": 2, "cells": 3} in heard
+
+
+def test_of_a_bar_the_terminal_shows_each_state_and_the_log_and_the_executed_notebook_keep_the_last(tmp_path):
+    bar = "print('\\rimages:  50%', end='', flush=True); time.sleep(0.5); print('\\rimages: 100%')"
+    notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", f"import time; a; {bar}; print('read')")
+    start_log(tmp_path / "run.log")
+    with View(1, None, Console(file=io.StringIO())) as view:
+        seen = []
+
+        def report_progress(**news):
+            view.update("audit", **news)
+            seen.append(_where(view._running["audit"]))
+
+        assert kernel.execute(notebook, tmp_path / "out.ipynb", {}, report_progress=report_progress).status == "done"
+    assert {"cell 2/2  images:  50%", "cell 2/2  images: 100%", "cell 2/2  read"} <= set(seen)
+    logged = (tmp_path / "run.log").read_text()
+    assert "audit: read" in logged and "50%" not in logged
+    (output,) = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs
+    assert output.text == "images: 100%\nread\n"
 
 
 def test_a_notebook_that_raises_is_a_failure_with_its_cell_and_its_executed_notebook(tmp_path):

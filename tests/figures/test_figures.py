@@ -98,6 +98,16 @@ def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
 
 
+def test_of_the_nearest_images_those_that_show_the_same_are_framed_and_say_so():
+    picture = np.zeros((8, 8, 3), np.uint8)
+    near = [("nevus, view 3", picture, "same file"), ("melanoma, view 0", picture, "")]
+    rows = [(("nevus, view 0", picture), near), (("melanoma", picture), near[1:])]
+    figure = figures.nearest_images(rows, "synthetic")
+    framed = [axis.get_title() for axis in figure.axes if axis.patches]
+    assert framed == ["nevus, view 3\nsame file"]
+    assert "synthetic" in figure.get_suptitle() and len([axis for axis in figure.axes if axis.images]) == 5
+
+
 def test_the_ladder_has_a_row_for_images_from_elsewhere_only_where_there_are_some():
     (axis,) = figures.ladder(LADDER).axes
     assert axis.get_yticklabels()[-1].get_text() == figures.RUNG_NAMES["clean"]

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import platform
 import re
 import shutil
 import socket
@@ -494,6 +495,10 @@ def test_a_notebook_opens_in_jupyterlab_with_its_title_and_without_a_complaint(l
     assert window.find_element(By.CSS_SELECTOR, ".jp-NotebookPanel h1").text.rstrip("¶") == title
     until(window, lambda: [s["kernel"]["execution_state"] for s in sessions(address, name)] == ["idle"])
     assert window.find_elements(By.CSS_SELECTOR, ".jp-Dialog") == []
+    until(window, lambda: window.find_element(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status=idle]"))
+    stored = nbformat.read(NOTEBOOKS / name, as_version=4)
+    if stored.metadata.language_info.version == platform.python_version():  # else Lab writes the kernel's own
+        assert window.find_elements(By.CSS_SELECTOR, ".lm-TabBar-tab.jp-mod-dirty") == []
     assert {urlparse(asked).netloc for asked in addresses(window)} <= {urlparse(address).netloc, ""}
     for session in sessions(address, name):
         ask(address, f"sessions/{session['id']}", "DELETE")

@@ -1,0 +1,55 @@
+"""Which views lie near an image: on a drawn data set, with features in which files and groups are planted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from lib.config import CLASSES
+from lib.data import SAME_FILE, SAME_GROUP, build_index, nearest_neighbour_accuracy, nearest_views, pool_views
+
+
+@pytest.fixture(scope="module")
+def views(demo_data):
+    index, _ = build_index(demo_data.folder, demo_data.folder / "metadata.csv", 8, 9.0)
+    return pool_views(index, dict.fromkeys(CLASSES, 30), 60, seed=0)
+
+
+@pytest.fixture(scope="module")
+def features(views):
+    """A direction a group, a little of one a file, and less of one a view; none knows its class."""
+    random = np.random.default_rng(0)
+    planted = np.zeros((len(views), 64))
+    for column, weight in (("group", 1.0), ("source", 0.3), (None, 0.1)):
+        places = pd.factorize(views[column])[0] if column else np.arange(len(views))
+        planted += weight * random.normal(size=(places.max() + 1, 64))[places]
+    return planted.astype(np.float32)
+
+
+def test_neighbours_are_those_of_scikit_learn_and_never_the_view_itself(features, views):
+    rows = np.arange(0, len(views), 7)
+    near = nearest_views(features, views, rows, count=4)
+    distances, expected = NearestNeighbors(n_neighbors=5, metric="cosine").fit(features).kneighbors(features[rows])
+    np.testing.assert_array_equal(near["row"].to_numpy().reshape(-1, 4), expected[:, 1:])
+    np.testing.assert_allclose(near["similarity"].to_numpy().reshape(-1, 4), 1 - distances[:, 1:], atol=1e-5)
+    assert (near["row"] != near["of"]).all()
+
+
+def test_views_of_the_file_come_first_then_those_of_its_lesion_or_copies_and_each_says_so(features, views):
+    files = views.groupby("group")["source"].nunique()
+    group = files.index[files > 1][0]  # planted in the demo: a copy, or a second image of a lesion
+    members = views.index[views["group"] == group]
+    row = members[0]
+    own = (views["source"] == views["source"][row]).sum() - 1
+    near = nearest_views(features, views, np.array([row]), count=len(members) + 3)
+    expected = [SAME_FILE] * own + [SAME_GROUP] * (len(members) - 1 - own) + [""] * 4
+    assert own > 0 and near["relation"].tolist() == expected
+
+
+def test_the_nearest_view_is_right_by_the_leak_alone(features, views):
+    """Features that know files and nothing of classes: right among all views, at chance among other lesions."""
+    shares = nearest_neighbour_accuracy(features, views)
+    assert shares["nearest of all views"] > 0.9
+    assert shares["nearest of another lesion"] < 0.4
+    near = nearest_views(features, views, np.arange(len(views)), unrelated=True)
+    assert (views["group"].to_numpy()[near["of"]] != views["group"].to_numpy()[near["row"]]).all()
