@@ -135,7 +135,9 @@ class Explorer:
 
     def _open_second(self, prefer: dict[str, Any] | None = None) -> None:
         self.second = self._column(self.ui.axes_second, prefer or {})
+        refused = "" if self.second else self.ui.message.value
         self._show()
+        self.ui.message.value = refused or self.ui.message.value
 
     def _list(self) -> None:
         """Fill the list of images, and show the one that was chosen before, or the first."""

@@ -417,6 +417,19 @@ def test_without_the_weights_the_rest_is_still_shown(study, monkeypatch):
     assert len(alone.segmentation.names) == 4
 
 
+def test_a_second_model_whose_files_are_broken_is_named_and_the_first_stays(explorer, study):
+    told = study.run("grouped", "native", "three_malignant", "MobileNet", 0) / "predictions_transfer.parquet"
+    content = told.read_bytes()
+    explorer.ui.beside.value = True
+    try:
+        told.write_bytes(b"broken")
+        explorer.ui.axes_second["scenario"].value = "three_malignant"
+        assert "files cannot be read" in text(explorer.ui.message) and explorer.second is None
+        assert explorer.first.probabilities and pictures(explorer.ui.shown)
+    finally:
+        told.write_bytes(content)
+
+
 def test_models_and_maps_are_made_once(study, full, monkeypatch):
     made, maps = [], gradcam.maps
     monkeypatch.setattr(networks, "load", lambda *_: (made.append("load"), full)[1])
