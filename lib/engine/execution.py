@@ -126,6 +126,7 @@ def carry_out(
             if not options.force & {"all", run.step} and freshness.changes(run, now[run.id]) == []:
                 results[run.id] = Result("fresh")
             else:
+                view.total += standing[run.id].status == "fresh"  # until what it reads was made again
                 results |= make([run], now, {})  # whatever failed
         view.doing = "ending the workers"
     return results
