@@ -7,6 +7,7 @@ nothing else to do. Writes results/benchmarks.json; with --reference, results/re
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 NAMES = {  # benchmark -> module
+    "study": "bench_study",
+    "head": "bench_head",
+    "head_rest": "bench_head",
     "transfer": "bench_transfer",
     "input": "bench_input",
     "step": "bench_input",
@@ -31,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; default: all")
     parser.add_argument("--reference", action="store_true", help="write results/reference/benchmarks.json")
+    parser.add_argument("--reduced", action="store_true", help="study and head in minutes: parts stand for the whole")
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := set(options.names) - set(NAMES):
@@ -40,11 +45,13 @@ def main() -> int:
         return 0
     target = common.ROOT / "results" / ("reference" if options.reference else "") / "benchmarks.json"
     before = json.loads(target.read_text()) if target.exists() else []
+    environment = os.environ | ({"SKINCAS_REDUCED": "1"} if options.reduced else {})
     machine, failed = common.machine(), []
     measured = []
     for module in dict.fromkeys(NAMES[name] for name in options.names or NAMES):
         print(f"{module} ...", file=sys.stderr, flush=True)
-        done = subprocess.run([sys.executable, __file__, "--one", module], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, __file__, "--one", module]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
         if done.returncode:
             failed.append(module)
             continue

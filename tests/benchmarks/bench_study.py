@@ -1,0 +1,160 @@
+"""The frozen part of a study whole: four scenarios, three protocols, ten folds, 20 epochs, against 120 fits.
+
+Ours is audited, prepared, extracted and trained by the study's own notebooks in kernels of their own, one after the
+other. The baseline is the notebook people write: a frozen keras.applications network under augmentation layers and a
+head, fed by `image_dataset_from_directory`, in one `fit` of 20 epochs for each scenario, protocol and fold. Two such
+fits are measured, of different scenarios; every other one is counted by its images at their seconds an image. An epoch
+has as many images as ours has views, as the paper augments them; the note tells the ratio for the files alone.
+
+Seconds are those of all processors, so that other work on the machine counts for neither. In the reduced form one cell
+with two folds stands for the twelve with ten, the largest for all; the fits have two epochs on some of the images.
+"""
+
+import os
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import common
+import keras
+import pandas as pd
+import tensorflow as tf
+from keras import layers
+
+from lib.config import NOTEBOOKS, StudyPaths, load_study, scenarios
+from lib.data import check_folder, demo, find_folder, parts_of_fold, select
+from lib.engine import Freshness, Inputs, attempts, plan
+from lib.engine.workers import cores, kernel_environment
+
+REDUCED = bool(os.environ.get("SKINCAS_REDUCED"))
+EPOCHS, FOLDS, BATCH, SIZE = 20, 10, 32, 160
+FITS = ("nine_classes", "three_malignant")  # of the baseline that are measured
+FIT_EPOCHS, FIT_IMAGES = (2, 320) if REDUCED else (EPOCHS, None)
+STUDY = f"""
+title: "Frozen, one backbone"
+backbones: [MobileNet]
+image_size: {SIZE}
+transfer_folds: {[0, 1] if REDUCED else list(range(FOLDS))}
+transfer_epochs: {EPOCHS}
+patience: {EPOCHS}
+finetune_epochs: 0
+finetune_folds: [0]
+demo_images: 249
+demo_size: 256
+"""
+
+
+def measure() -> list[dict]:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        given = {name: os.environ.get(f"SKINCAS_{name}", "") for name in ("DATA", "METADATA", "WEIGHTS")}
+        real = bool(given["DATA"])
+        path = folder / "study.yaml"
+        path.write_text(STUDY + ("" if real else "synthetic: true\n") + ("" if given["WEIGHTS"] else "weights: none\n"))
+        study, root = load_study(str(path)), folder / "results"
+        if real:
+            data, metadata = find_folder(given["DATA"]), Path(given["METADATA"]) if given["METADATA"] else None
+        else:
+            drawn = demo.ensure(StudyPaths(root).demo_data, study.demo_images, study.demo_size, study.demo_seed)
+            data, metadata = drawn.folder, drawn.metadata
+        weights = Path(given["WEIGHTS"]) if given["WEIGHTS"] else None
+        took = ours(study, root, Inputs(data=data, metadata=metadata, weights_dir=weights))
+        images = images_of_epochs(study, StudyPaths(root))
+        fits = {name: fit(data, name, folder / name) for name in FITS}
+    whole = sum(took.values())
+    an_image = sum(seconds for seconds, _ in fits.values()) / sum(count for _, count in fits.values())
+    files = len(check_folder(data).files) if real else 9 * study.demo_images
+    views = images[("published", "nine_classes")] / 0.9
+    baseline = an_image * EPOCHS * FOLDS * sum(images.values())
+    parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
+    measured = ", ".join(f"{name} {seconds:.0f} s for {count} images" for name, (seconds, count) in fits.items())
+    pictures = "the data set given" if real else "the demo's drawing"
+    form = "reduced form: one cell with two folds stands for twelve with ten; " if REDUCED else ""
+    return [
+        common.ratio(
+            "study",
+            f"frozen MobileNet, {SIZE} px, 4 scenarios, 3 protocols, {FOLDS} folds, {EPOCHS} epochs: 120 fits / ours",
+            whole,
+            baseline,
+            "s",
+            baseline / whole,
+            100,
+            "at least",
+            f"{form}{pictures}; ours: {parts}; measured fits: {measured}; "
+            f"were an epoch only the {files} files: {baseline / whole * files / views:.0f}; "
+            f"seconds of all processors, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        )
+    ]
+
+
+def ours(study, root: Path, inputs: Inputs) -> dict[str, float]:
+    """Seconds of all processors a step."""
+    took: dict[str, float] = {}
+    runs = plan(study, "study", inputs, NOTEBOOKS)
+    trainings = [run for run in runs if run.step == "train"]
+    if REDUCED:
+        trainings = [run for run in trainings if (run.axes["scenario"], run.axes["protocol"]) == (FITS[0], "published")]
+    environment = kernel_environment(cores(), keras.backend.backend())
+    for run in [*(run for run in runs if run.step in ("audit", "prepare", "features")), *trainings]:
+        before = _children()
+        result = attempts.perform(run, root, Freshness(root).describe(run), environment=environment)
+        if result.status != "done":
+            raise RuntimeError(f"{run.id}: {result.error}")
+        took[run.step] = took.get(run.step, 0.0) + _children() - before
+    if REDUCED:
+        took["train"] *= 12 * FOLDS / 2
+    return took
+
+
+def images_of_epochs(study, paths: StudyPaths) -> dict[tuple[str, str], int]:
+    """Images of training and validation in an epoch of a fit, by protocol and scenario."""
+    views, found = pd.read_parquet(paths.views), {}
+    for protocol in study.protocols:
+        for name in study.scenarios:
+            chosen = select(views, pd.read_parquet(paths.protocol(protocol)), scenarios()[name])
+            found[protocol, name] = int((parts_of_fold(chosen, 0)["part"] != "test").sum())
+    return found
+
+
+def fit(data: Path, name: str, folder: Path) -> tuple[float, int]:
+    """Seconds of all processors that one fit takes, and the images that it passes through the network in them."""
+    scenario, folder = scenarios()[name], folder / "images"
+    for _, label, path in check_folder(data).files:
+        if label in scenario.label_of():
+            target = folder / scenario.label_of()[label] / f"{path.parent.parent.name}-{path.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path.resolve())
+    parts = keras.utils.image_dataset_from_directory(
+        folder,
+        image_size=(SIZE, SIZE),
+        batch_size=BATCH,
+        validation_split=0.1,
+        subset="both",
+        seed=0,
+        verbose=False,
+    )
+    train, val = (part.prefetch(tf.data.AUTOTUNE) for part in parts)
+    if FIT_IMAGES:
+        train, val = train.take(FIT_IMAGES // BATCH), val.take(1)
+    backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
+    backbone.trainable = False
+    images = keras.Input((SIZE, SIZE, 3))
+    x = layers.RandomFlip()(layers.RandomRotation(0.5)(images))
+    x = layers.RandomContrast(0.3, value_range=(0, 255))(x)
+    x = backbone(layers.Rescaling(1 / 127.5, offset=-1.0)(x), training=False)
+    x = layers.Dropout(0.15)(layers.BatchNormalization()(layers.GlobalMaxPooling2D()(x)))
+    x = layers.BatchNormalization()(layers.Dense(256, activation="relu")(x))
+    network = keras.Model(images, layers.Dense(len(scenario.names), activation="softmax")(layers.Dropout(0.2)(x)))
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    network.fit(train.take(1), validation_data=val.take(1), verbose=0)  # traced, which is not counted
+    started = time.process_time()
+    network.fit(train, validation_data=val, epochs=FIT_EPOCHS, verbose=0)
+    took = time.process_time() - started
+    count = sum(int(labels.shape[0]) for part in (train, val) for _, labels in part)
+    return took, count * FIT_EPOCHS
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
