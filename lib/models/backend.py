@@ -202,3 +202,6 @@ def _jax(deterministic: bool) -> tuple[str, bool]:
     if device.platform == "cpu":
         return "CPU", False
     return device.device_kind, float(getattr(device, "compute_capability", 8)) >= 8
+
+
+keep_c_output_out_of_notebooks()  # as this module is imported, before anything that starts TensorFlow
