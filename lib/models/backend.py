@@ -8,8 +8,6 @@ import sys
 import warnings
 from contextlib import suppress
 
-import numpy as np
-
 from lib.config import BACKENDS
 
 # For mallopt of the GNU C library, malloc.h: memory that is let go stays with the process. An array of a step would
@@ -85,14 +83,11 @@ def compiles(wanted: bool) -> bool:
     return keras.backend.backend() == "jax" or (wanted and has_gpu())
 
 
-def feed(batches, together: int = 0):
+def feed(batches):
     """What Keras draws the batches of a keras.utils.PyDataset of arrays from: itself under JAX.
 
     Under TensorFlow a dataset that does not tune itself. One that does holds up the end of its epoch until its tuner
     next wakes, 10, 30, 70 ... ms after the start (TensorFlow 2.21): an epoch of 4 s took 5.11 s every other time.
-
-    Args:
-        together: under TensorFlow, so many batches are one element, with one more dimension in front; 0: each alone.
     """
     import keras
 
@@ -105,45 +100,46 @@ def feed(batches, together: int = 0):
     def epoch():
         if next(begun):  # not at the end of the one before, which Keras does not wait for
             batches.on_epoch_end()
-        for numbers in places:
-            drawn = [batches[number] for number in numbers]
-            yield tuple(np.stack(arrays) for arrays in zip(*drawn)) if together else drawn[0]
+        for number in range(len(batches)):
+            yield batches[number]
 
-    places = _together(batches, together) if together else [[number] for number in range(len(batches))]
-    dimensions = (None, None) if together else (None,)
-    signature = tuple(tf.TensorSpec((*dimensions, *array.shape[1:]), array.dtype) for array in batches[0])
+    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in batches[0])
     options = tf.data.Options()
     options.autotune.enabled = False
     found = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-    return found.apply(tf.data.experimental.assert_cardinality(len(places))).prefetch(2).with_options(options)
+    return found.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2).with_options(options)
 
 
 def steps_can_repeat(jit_compile: bool) -> bool:
-    """Whether `repeat_step` can be used: under TensorFlow, where XLA does not compile the steps."""
+    """Whether `repeated` can be used: under TensorFlow, where XLA does not compile the steps."""
     import keras
 
     return keras.backend.backend() == "tensorflow" and not compiles(jit_compile)
 
 
-def _together(batches, together: int) -> list[list[int]]:
-    """The numbers of all batches in groups of at most `together` of one size."""
-    last = len(batches) - 1
-    alone = [last] if len(batches[last][0]) < len(batches[0][0]) else []
-    whole = list(range(len(batches) - len(alone)))
-    groups = [whole[start : start + together] for start in range(0, len(whole), together)]
-    return groups + [alone] if alone else groups
+def repeated(step):
+    """One call of TensorFlow that takes a step of Keras on each of many batches.
 
+    Args:
+        step: takes the rows and the labels of a batch, whose numbers are integers.
 
-def repeat_step(step, data) -> None:
-    """Take a step of TensorFlow on each batch of `data`, arrays of several batches: one call for all of them."""
+    Returns:
+        A function of the rows and the labels of many batches, each [batches, batch].
+    """
     import tensorflow as tf
 
-    def take(number):
-        step(tuple(array[number] for array in data))
-        return number + 1
+    numbers = [tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, None), tf.int64)]
 
-    count = tf.shape(data[0])[0]
-    tf.while_loop(lambda number: number < count, take, [0])
+    @tf.function(input_signature=numbers, autograph=False)
+    def take_steps(rows, labels):
+        def take_one(number):
+            step((rows[number], labels[number]))
+            return number + 1
+
+        count = tf.shape(rows)[0]
+        tf.while_loop(lambda number: number < count, take_one, [0])
+
+    return take_steps
 
 
 def fits_on_gpu(size: int, jit_compile: bool) -> bool:

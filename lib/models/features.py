@@ -85,6 +85,16 @@ class Batches(keras.utils.PyDataset):
             self.read = 0
         return (images,) if self.labels is None else (images, self.labels[chosen])
 
+    def together(self, count: int):
+        """The batches of an epoch, at most `count` of one size at a time: arrays with one more dimension in front."""
+        whole = len(self.order) // self.batch_size
+        ends = [*range(0, whole, count), whole] if whole else [0]
+        for start, end in zip(ends, ends[1:]):
+            drawn = [self[number] for number in range(start, end)]
+            yield tuple(np.stack(arrays) for arrays in zip(*drawn))
+        if whole < len(self):
+            yield tuple(array[None] for array in self[whole])
+
     def numbers(self) -> "Batches":
         """The same batches, with the numbers of the rows in place of the rows."""
         found = copy.copy(self)

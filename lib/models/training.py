@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from lib.data import DESCRIPTION, parts_of_fold, predicted_class
-from lib.models.backend import compiles, feed, fits_on_gpu, repeat_step, steps_can_repeat
+from lib.models.backend import compiles, feed, fits_on_gpu, repeated, steps_can_repeat
 from lib.models.checkpoints import Checkpoints, Epochs, Fold
 from lib.models.features import Batches, predict
 
-HEAD_STEPS = 128  # of a head on cached features that run as one call: a quarter of a second
+HEAD_STEPS = 512  # of a head on cached features that run as one call: a second
 IN_MEMORY = 2**30  # bytes of an array that may be held whole, as features are
 HISTORY = ["fold", "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
@@ -103,21 +103,6 @@ class OnDevice(keras.Model):
         self.network.set_weights(weights)
 
 
-class InOneCall(OnDevice):
-    """OnDevice whose steps run many at a time, under TensorFlow: a batch is the numbers of the rows of many batches.
-
-    To run a head's step costs less than what Keras does around it, even with its `steps_per_execution`.
-    """
-
-    def train_step(self, data):
-        repeat_step(super().train_step, data)
-        return self.get_metrics_result()
-
-    def test_step(self, data):
-        repeat_step(super().test_step, data)
-        return self.get_metrics_result()
-
-
 class Trainer:
     """Trains one network again and again from the same start, fold after fold: its graph is traced once.
 
@@ -131,21 +116,21 @@ class Trainer:
 
     def __init__(self, network: keras.Model, array: np.ndarray, schedule: Schedule):
         self.network, self.array, self.schedule = network, array, schedule
-        many = schedule.steps_per_execution > 1
-        self.in_one_call = many and array.nbytes <= IN_MEMORY and steps_can_repeat(schedule.jit_compile)
-        self.on_device = self.in_one_call or fits_on_gpu(array.nbytes, schedule.jit_compile)
-        kind = InOneCall if self.in_one_call else OnDevice
-        self.model = kind(network, array) if self.on_device else network
-        self.steps_per_execution = 1 if self.in_one_call else schedule.steps_per_execution
+        small = array.nbytes <= IN_MEMORY and schedule.steps_per_execution > 1
+        self.in_calls = small and steps_can_repeat(schedule.jit_compile)
+        self.on_device = self.in_calls or fits_on_gpu(array.nbytes, schedule.jit_compile)
+        self.model = OnDevice(network, array) if self.on_device else network
         optimizer = {"adam": keras.optimizers.Adam, "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
         self.model.compile(
             optimizer=optimizer[schedule.optimizer](schedule.learning_rate),
             loss="sparse_categorical_crossentropy",
             metrics=["accuracy"],
             jit_compile=compiles(schedule.jit_compile),
-            steps_per_execution=self.steps_per_execution,
+            steps_per_execution=schedule.steps_per_execution,
         )
         self.model.optimizer.build(self.model.trainable_variables)
+        if self.in_calls:
+            self.train_steps, self.test_steps = repeated(self.model.train_step), repeated(self.model.test_step)
         # weights, what the optimizer remembers, its rate, and the state of dropout's random numbers
         self.state = [*network.variables, *self.model.optimizer.variables]
         self.start = [keras.ops.convert_to_numpy(variable.value) for variable in self.state]
@@ -189,21 +174,50 @@ class Trainer:
         if self.on_device:
             train, val = train.numbers(), val.numbers()
         keras.utils.set_random_seed(schedule.seed)
-        self.model.steps_per_execution = self.steps_per_execution
-        together = schedule.steps_per_execution if self.in_one_call else 0
+        first = schedule.epochs if stopped else done
+        fit = self._fit_in_calls if self.in_calls else self._fit
+        fit(train, val, first, [Progress(schedule, fold), *callbacks.values(), epochs])
+        rows = pd.DataFrame(epochs.scores)
+        rows = rows.assign(epoch=np.arange(1, len(rows) + 1), phase=schedule.phase, fold=fold)
+        return rows[HISTORY]
+
+    def _fit(self, train: Batches, val: Batches, first: int, callbacks: list) -> None:
+        """Train from epoch `first`, counted from 0, as Keras does it."""
+        self.model.steps_per_execution = self.schedule.steps_per_execution
         self.model.fit(
-            feed(train, together),
-            validation_data=feed(val, together),
-            initial_epoch=schedule.epochs if stopped else done,
-            epochs=schedule.epochs,
-            callbacks=[Progress(schedule, fold), *callbacks.values(), epochs],
+            feed(train),
+            validation_data=feed(val),
+            initial_epoch=first,
+            epochs=self.schedule.epochs,
+            callbacks=callbacks,
             verbose=0,
             shuffle=False,
         )
         self.model.steps_per_execution = 1  # predict would write as many passes into one graph
-        rows = pd.DataFrame(epochs.scores)
-        rows = rows.assign(epoch=np.arange(1, len(rows) + 1), phase=schedule.phase, fold=fold)
-        return rows[HISTORY]
+
+    def _fit_in_calls(
+        self, train: Batches, val: Batches, first: int, callbacks: list[keras.callbacks.Callback]
+    ) -> None:
+        """The same epochs with many steps in a call: a head's step costs less than what Keras does around it."""
+        callbacks = keras.callbacks.CallbackList(callbacks, model=self.model)
+        self.model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(first, self.schedule.epochs):
+            if epoch > first:
+                train.on_epoch_end()
+            callbacks.on_epoch_begin(epoch)
+            scores = self._scores(self.train_steps, train)
+            scores |= {f"val_{name}": score for name, score in self._scores(self.test_steps, val).items()}
+            callbacks.on_epoch_end(epoch, scores)
+            if self.model.stop_training:
+                break
+        callbacks.on_train_end()
+
+    def _scores(self, take_steps, batches: Batches) -> dict[str, float]:
+        self.model.reset_metrics()
+        for rows, labels in batches.together(self.schedule.steps_per_execution):
+            take_steps(rows, labels)
+        return {name: float(score) for name, score in self.model.get_metrics_result().items()}
 
 
 def train_folds(
