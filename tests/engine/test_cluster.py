@@ -160,5 +160,6 @@ def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_w
         assert process.wait() == 0, "".join(said)
         assert said[-1].startswith("7 done in"), "".join(said)
         assert not any("FAILED" in line for line in said)
+        assert sum("the cluster has no worker" in line for line in said) == 1  # before the first came, and then no more
     finally:
         end(started)
