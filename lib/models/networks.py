@@ -5,8 +5,10 @@ images uint8 -> preprocessing -> backbone -> GlobalMaxPooling2D -> classifier
 """
 
 import json
+import re
 import warnings
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import keras
@@ -245,5 +247,15 @@ def _settle(model: keras.Model) -> None:
 
 
 def _up_to_maps(model: keras.Model, name: str) -> keras.Model:
-    """A model of keras.applications up to its last convolution, whose output Grad-CAM explains."""
+    """A model of keras.applications up to its last convolution, whose output Grad-CAM explains.
+
+    Keras numbers the layers that have no name of their own by all that the kernel has built before, and saved weights
+    hold these numbers. Here they are counted in this model alone, so that a notebook's cell writes the same file twice.
+    """
+    unnamed = Counter()
+    for layer in model.layers:
+        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+        if re.fullmatch(rf"{kind}(_\d+)?", layer.name):
+            layer.name = f"{kind}_{unnamed[kind]}" if unnamed[kind] else kind
+            unnamed[kind] += 1
     return keras.Model(model.input, model.get_layer(backbones()[name].last_conv).output, name=name)

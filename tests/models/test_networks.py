@@ -164,3 +164,12 @@ def test_features_do_not_depend_on_the_batch(images):
     whole, single = extract_features(extractor, images, 4), extract_features(extractor, images, 1)
     assert np.allclose(whole, single, rtol=1e-3, atol=1e-3)
     assert Batches(images, np.arange(4), None, 3)[1][0].shape == (1, SIZE, SIZE, 3)
+
+
+def test_a_network_that_is_built_twice_in_one_kernel_saves_the_same_bytes(tmp_path):
+    for name in ("first", "second"):
+        backbone = networks.build_backbone("MobileNet", 32, "none")
+        networks.save_weights(
+            networks.build_extractor(backbone, "native", frozen=False), tmp_path / f"{name}.weights.h5"
+        )
+    assert (tmp_path / "first.weights.h5").read_bytes() == (tmp_path / "second.weights.h5").read_bytes()
