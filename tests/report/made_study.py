@@ -66,7 +66,7 @@ def write_study(root: Path, study: Study = STUDY) -> None:
         run = _run("evaluate", cell)
         state[Path(run["notebook"]).stem] = run
         evaluate(paths, study, cell)
-    _pictures(paths, study, generator)
+    _pictures(paths, study)
     paths.state.write_text(json.dumps(state))
     for name, run in {"report": _run("report", {}), **state}.items():
         if run["status"] != "not run":
@@ -210,7 +210,7 @@ def _audit(paths, study):
     paths.dataset_audit.write_text(json.dumps(dataset))
 
 
-def _pictures(paths, study, generator):
+def _pictures(paths, study):
     maps = paths.gradcam_maps("nine_classes", "MobileNet")
     maps.mkdir(parents=True)
     rows = pd.read_parquet(paths.views).query("view == 0").groupby("class").head(1)
@@ -220,12 +220,12 @@ def _pictures(paths, study, generator):
     paths.kmeans.mkdir(parents=True, exist_ok=True)
     rows[["source", "image_id", "class"]].assign(dice=0.8).to_csv(paths.kmeans / "segmentation.csv", index=False)
     (paths.kmeans / "masks").mkdir()
-    side = study.image_size
+    side, images = study.image_size, np.load(paths.images, mmap_mode="r")
     for place, source in enumerate(rows["source"]):
         mask = np.zeros((side, side), bool)
         mask[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3] = True
         kmeans.write_mask(paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png", mask)
-        picture = generator.integers(0, 255, (side, side, 3), dtype=np.uint8)
+        picture = np.clip(images[rows.index[place]] + np.array([40, 0, -40]), 0, 255).astype(np.uint8)  # warmer
         Image.fromarray(picture).save(maps / f"{place:02d}-{kmeans.safe_name(source)}.png")
 
 
