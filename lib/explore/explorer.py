@@ -103,7 +103,7 @@ class Explorer:
         self.quiet.fill(ui.explained, [("the class it names", LIKELIEST), *names], ui.explained.value)
         parts = [part for part in PARTS if opened.missing or part[1] != lists.OTHER]
         self.quiet.fill(ui.part, parts, ui.part.value)
-        folds = [(f"{fold}, weights saved" if fold == opened.saved_fold else str(fold), fold) for fold in opened.folds]
+        folds = [(f"{fold}, saved" if fold == opened.saved_fold else str(fold), fold) for fold in opened.folds]
         self.quiet.fill(ui.fold, [*folds, ("all folds", lists.EVERY_FOLD)], ui.fold.value)
         self._list()
 
