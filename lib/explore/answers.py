@@ -34,8 +34,12 @@ def headline(opened: Opened, subject: dict[str, Any] | None, probabilities: dict
         answer = f"{who}: the model says {said}"
     if not subject:
         return answer
-    if not subject["label"]:
+    if not subject["class"]:
+        return f"{answer}; {opened.chosen['protocol']} dropped this image, whose label is in doubt"
+    if subject["class"] in opened.missing:
         return f"{answer}; the right answer, {subject['true_class']}, is not among them"
+    if not subject["label"]:
+        return f"{answer}; it is {subject['true_class']}"
     return f"{answer}, right" if best == subject["label"] else f"{answer}, wrong: it is {subject['label']}"
 
 
