@@ -58,6 +58,7 @@ def outputs(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name != "run.json"}
 
 
+@pytest.mark.slow
 def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path):
     root = tmp_path / "results"
     plan = run(data, root, "--dry-run")

@@ -210,6 +210,7 @@ Path(attempt, "audit", "count").write_text(str(count))
 """
 
 
+@pytest.mark.slow
 def test_checkpoints_are_found_by_the_next_attempt_where_nothing_has_changed_and_gone_at_the_end(small, tmp_path):
     """A run that counts how often it was begun, in a file that it keeps."""
     runs, root = small

@@ -90,11 +90,11 @@ def test_finetuning_starts_from_the_trained_head_of_its_fold_and_trains_the_back
     started = []
 
     class Watched(training.Trainer):
-        def fit(self, parts, classes):
+        def fit(self, parts, classes, *more):
             held_out = parts[parts["part"] != "train"]
             said = training.predictions(self.network, self.array, held_out, classes, 16)
             started.append((self.network.get_layer("classifier").get_weights(), said[classes]))
-            return super().fit(parts, classes)
+            return super().fit(parts, classes, *more)
 
     finetuned = Watched(full, images, schedule("finetune", epochs=1, rate=1e-4))
     history, _, _ = training.train_folds(finetuned, rows, classes, [1, 4], heads)

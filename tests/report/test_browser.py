@@ -168,7 +168,7 @@ def test_the_report_is_whole_and_asks_nothing_of_any_host(opened):
     sound(opened)
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", ["desk", "telephone", pytest.param("dark", marks=pytest.mark.slow)])
 def test_the_report_can_be_read_at_this_width_and_in_these_colours(browser, page, view):
     readable(browser, page.as_uri(), view)
 

@@ -182,6 +182,7 @@ def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(
     assert len(rows) == 6 and all("left out" in row and row.count("–") == 10 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so_before_all_else(results, tmp_path):
     root = tmp_path / "study"
     shutil.copytree(results, root, ignore=shutil.ignore_patterns("report", "tables", "claims.json"))
