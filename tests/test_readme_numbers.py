@@ -49,7 +49,8 @@ def test_what_the_readme_says_of_open_choices_is_in_the_reference_tables():
     assert {frozenset(which.split("; ")) for which in most["which"]} == {frozenset(given)}
     needs = rows.loc["benign_malignant", "reached_by"].split("; ")
     assert set(needs) == {"native, rotation 0", "minmax, rotation 0", "native, rotation 15"}
-    chance = rows["expected_by_chance"]
+    reached, chance = rows["reached"], rows["expected_by_chance"]
+    assert f"reached by {reached.min()} to {reached.max()} of the {len(choices)}" in text
     assert f"by {chance.min():.1f} to {chance.max():.1f} of the {len(choices)}" in text
 
 
