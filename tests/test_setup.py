@@ -89,7 +89,7 @@ def test_make_takes_the_lock_with_cuda_where_there_is_a_gpu_and_nobody_refuses(t
         (tmp_path / name).chmod(0o755)
     for name in ("Makefile", "requirements.lock", "requirements-gpu.lock"):
         shutil.copy(REPOSITORY / name, tmp_path)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "GPU"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "GPU", "ARGS"))}
     environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
     command = ["make", "--dry-run", "paper", *arguments]
     plan = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
