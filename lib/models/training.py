@@ -253,7 +253,8 @@ def train_folds(
             print(f"fold {fold} {phase} had ended before", flush=True)
         else:
             parts = parts_of_fold(chosen, fold)
-            history = trainer.fit(parts, classes, of_fold)
+            # a fold of heads alone takes seconds: it is kept once it has ended, not epoch by epoch
+            history = trainer.fit(parts, classes, of_fold if heads else None)
             held_out = parts[parts["part"] != "train"]
             table = predictions(network, trainer.array, held_out, classes, trainer.schedule.batch_size)
             of_fold.write_end(with_weights, history, table)

@@ -169,6 +169,19 @@ def test_a_kept_epoch_opens_in_safe_mode_and_says_the_same(images, name, preproc
     assert np.array_equal(opened.predict(images, verbose=0), whole.predict(images, verbose=0))
 
 
+def test_of_heads_alone_folds_are_kept_and_no_epoch(rows, tmp_path, monkeypatch, capsys):
+    features = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    kept = training.Checkpoints(tmp_path, MACHINE)
+    head = networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=2)
+    trainer = training.Trainer(head, features, training.Schedule("transfer", 2, 1e-3, 16, 9))
+    monkeypatch.setattr(checkpoints.Fold, "write_epoch", lambda *_: pytest.fail("an epoch was kept"))
+    first = training.train_folds(trainer, rows, CLASSES, FOLDS, kept=kept)
+    capsys.readouterr()
+    again = training.train_folds(trainer, rows, CLASSES, FOLDS, kept=kept)
+    assert capsys.readouterr().out.count("transfer had ended before") == len(FOLDS)
+    pd.testing.assert_frame_equal(first.predictions, again.predictions)
+
+
 def test_without_a_folder_nothing_is_kept(images, rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train(trainer_of(images, 1), rows)
