@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -296,6 +297,16 @@ def test_readme_and_contributing_name_only_files_targets_and_links_that_are_ther
         named += [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page) if "://" not in link]
         assert named and not [path for path in named if not (REPOSITORY / path).exists()]
         assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page, flags=re.MULTILINE)) <= targets
+
+
+def test_contributing_leads_an_image_to_a_table_by_functions_that_the_notebooks_call():
+    table = CONTRIBUTING.split("## From an image to a table")[1].split("\n## ")[0]
+    rows = re.findall(r"\| (\w+) \| `(\w+)` \| `(lib/[\w/]+\.py)` \|", table)
+    assert len(rows) == table.count("\n| ") - 2  # all but the heading and its line
+    for notebook, function, file in rows:
+        assert re.search(rf"^def {function}\(", (REPOSITORY / file).read_text(), flags=re.MULTILINE)
+        cells = json.loads((REPOSITORY / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
+        assert any(f"{function}(" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
 def test_contributing_makes_metadata_that_the_study_reads(tmp_path, monkeypatch):
