@@ -362,7 +362,7 @@ def test_on_a_terminal_a_long_study_without_a_gpu_is_asked_about_and_smaller_one
     assert process.returncode == 2
     assert "checking 110 runs" in said and "to make: 110 runs: 1 audit, 1 prepare, 6 features, 72 train" in said
     assert re.search(r"about \d+ h \d\d min on \d+ CPU cores? without a GPU", said)
-    assert re.search(r"smaller studies: demo \(\d+ min\), mobilenet_cpu \(\d+ min\)", said)
+    assert re.search(r"smaller studies: demo \(\d+ min\), preprocessing \(\d+ min\)", said)
     assert not list((tmp_path / "r").glob("*/[!.]*"))  # no stamp, no attempt, no output
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from IPython.display import HTML
 from pydantic import Field, model_validator
 
-from lib.config import REFORMS, ParameterError, Strict, Study, StudyPaths, read_json, read_yaml, validated
+from lib.config import AXES, REFORMS, ParameterError, Strict, Study, StudyPaths, read_json, read_yaml, validated
 from lib.report import html
 from lib.report.data import read_csv, rows_where
 
@@ -123,12 +123,19 @@ def numbers(paths: StudyPaths, study: Study) -> dict[str, str]:
         "image_size": study.image_size,
         "backbones": ", ".join(study.backbones),
         "transfer_folds": len(study.transfer_folds),
-        "finetune_folds": len(study.finetune_folds) if study.finetune_epochs else "none",
+        "finetune_folds": _finetune_folds(study),
     }
     return {
         key: "not counted" if value is None else f"{value:,}" if isinstance(value, int) else value
         for key, value in found.items()
     }
+
+
+def _finetune_folds(study: Study) -> str:
+    """How many folds are fine-tuned, as few and as many as in any cell: `1 to 3`."""
+    settings = [study.settings(cell) for cell in study.cells(*AXES)]
+    counts = sorted({len(of_cell["finetune_folds"]) for of_cell in settings if of_cell["finetune_epochs"]})
+    return " to ".join(map(str, [counts[0], *counts[1:][-1:]])) if counts else "none"
 
 
 def _share_seen(paths: StudyPaths, protocol: str) -> str | None:

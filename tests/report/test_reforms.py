@@ -5,7 +5,7 @@ import re
 import nbformat
 import pytest
 
-from lib.config import NOTEBOOKS, REFORMS, REPOSITORY, ParameterError, StudyPaths
+from lib.config import NOTEBOOKS, REFORMS, REPOSITORY, ParameterError, Study, StudyPaths
 from lib.report import reforms
 from tests.report.made_study import STUDY, Page
 
@@ -87,3 +87,16 @@ def test_the_page_shows_each_item_with_both_answers_and_the_study_s_own_numbers(
     assert shown["4b"].startswith("11 pictures are filed under two classes")
     assert f"Resizing to {STUDY.image_size} px" in shown["4c"]
     assert "not counted files" in Page(reforms.checklist(StudyPaths(tmp_path), STUDY).data).tables["reforms-3"][1][1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "folds"),
+    [
+        ({}, "1"),
+        ({"finetune_epochs": 0}, "none"),
+        ({"overrides": [{"when": {"scenario": "three_malignant"}, "set": {"finetune_folds": [0, 1, 2]}}]}, "1 to 3"),
+        ({"overrides": [{"when": {}, "set": {"finetune_epochs": 0}}]}, "none"),
+    ],
+)
+def test_the_folds_that_are_fine_tuned_are_counted_in_every_cell(tmp_path, settings, folds):
+    assert reforms.numbers(StudyPaths(tmp_path), Study(**settings))["finetune_folds"] == folds
