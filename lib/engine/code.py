@@ -50,6 +50,7 @@ class Library:
         for module in self.modules.values():
             self._check_imports(module.tree, module.path)
         self._reached: dict[tuple, tuple] = {}
+        self._parameter_digest = cache(parameter_digest)  # several notebooks read the same files
 
     def reached(self, notebook: Path, with_figures: bool, finish: str = "") -> tuple[dict[str, str], set[str]]:
         """What a notebook's code reaches, and the function `module:name` that follows it: digests of definitions and
@@ -102,7 +103,7 @@ class Library:
             if self.modules[module].digests.get(name)
         }
         files = [path for path in sorted(PARAMS.iterdir()) if path.name in used.strings and path.is_file()]
-        return code | {f"params/{path.name}": parameter_digest(path) for path in files}, used.packages
+        return code | {f"params/{path.name}": self._parameter_digest(path) for path in files}, used.packages
 
     def _check_imports(self, tree: ast.AST, where: Path | str) -> None:
         for node in ast.walk(tree):

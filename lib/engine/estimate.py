@@ -1,7 +1,7 @@
 """How long a study will take and how much disk it needs, before anything is started.
 
-A run that was made before is expected to take as long again, another what its step's cost says by measured rates:
-those that tests/benchmarks/gpu.py measured on this machine (results/rates.json), else those of
+A run that was made before with the same parameters is expected to take as long again, another what its step's cost says
+by measured rates: those that tests/benchmarks/gpu.py measured on this machine (results/rates.json), else those of
 results/reference/rates.json, whose machine is named with every estimate.
 """
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lib.config import RATES, REFERENCE_RATES, Study, StudyPaths, costs, read_json
+from lib.engine.freshness import recorded_parameters
 from lib.engine.planning import Run
 
 NOTEBOOK_BYTES = 4e5  # an executed notebook and its page, with figures
@@ -72,7 +73,8 @@ def estimate(
         network = networks[assumed.get(backbone, backbone)] if backbone else {}
         seconds, size = run.declared.cost(costs.Work(study, run.axes, files, measured, network))
         stamp = read_json(paths.stamp(run.id)) if paths else None
-        of_run[run.id] = seconds = stamp["seconds"] if stamp else measured["start"] + seconds
+        again = stamp and stamp.get("parameters") == recorded_parameters(run)
+        of_run[run.id] = seconds = stamp["seconds"] if again else measured["start"] + seconds
         of_step[run.step] = of_step.get(run.step, 0.0) + seconds
         disk += NOTEBOOK_BYTES + size
     return Estimate(of_run, of_step, disk, measured["machine"], measured["gpu"], assumed)

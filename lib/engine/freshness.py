@@ -58,12 +58,10 @@ class Freshness:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
         external = run.external | {f"lib/{name}": str(self.lib / name) for name in run.declared.reads_lib}
         code, imported = library(self.lib).reached(run.notebook, run.declared.pictures, run.declared.finish)
-        # the settings one by one, so that a change names the one that changed
-        parameters = {k: v for k, v in run.parameters.items() if k != "settings"} | run.parameters.get("settings", {})
         return {
             "format": FORMAT,
             "cells": cell_digests(run.notebook),
-            "parameters": {k: _plain(v) for k, v in parameters.items() if k not in PATH_PARAMETERS},
+            "parameters": recorded_parameters(run),
             "code": code,
             "packages": deciding_packages(imported),
             "external": {name: self.external(Path(path)) for name, path in external.items()},
@@ -217,6 +215,13 @@ def _first(names: list[str]) -> list[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def recorded_parameters(run: Run) -> dict[str, Any]:
+    """A run's parameters but for paths, as a stamp records them; a study's settings one by one, so that a change names
+    the one that changed."""
+    parameters = {k: v for k, v in run.parameters.items() if k != "settings"} | run.parameters.get("settings", {})
+    return {k: _plain(v) for k, v in parameters.items() if k not in PATH_PARAMETERS}
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import run_all
 from lib.config import AXES, REFERENCE_RATES, STEPS, Step, Study, StudyPaths, costs, read_json, scenarios, write_json
 from lib.data import FOLDS, deal, parts_of_fold, pool_views, select
-from lib.engine import Inputs, Run, estimate, plan
+from lib.engine import Freshness, Inputs, Run, estimate, plan
 from tests.fixtures.predictions import made_up_index
 
 RATES = {
@@ -77,11 +77,14 @@ def test_images_of_twice_the_side_take_four_times_as_long_and_as_much_disk():
     assert disk[1] - disk[0] == pytest.approx(pixels)
 
 
-def test_a_run_that_was_made_before_is_expected_to_take_as_long_again(tmp_path):
-    planned = runs(STUDY)
-    train = next(run for run in planned if run.step == "train")
-    write_json(StudyPaths(tmp_path).stamp(train.id), {"seconds": 1234.5})
-    assert estimate.estimate(planned, STUDY, 100, RATES, StudyPaths(tmp_path)).of_step["train"] == 1234.5
+def test_a_run_that_was_made_before_is_expected_to_take_as_long_again_if_its_parameters_are_the_same(tmp_path):
+    paths = StudyPaths(tmp_path)
+    train = next(run for run in runs(STUDY) if run.step == "train")
+    write_json(paths.stamp(train.id), Freshness(tmp_path).describe(train) | {"seconds": 1234.5})
+    assert estimate.estimate(runs(STUDY), STUDY, 100, RATES, paths).of_step["train"] == 1234.5
+    shorter = STUDY.model_copy(update={"finetune_epochs": 4})
+    by_rates = estimate.estimate(runs(shorter), shorter, 100, RATES)
+    assert estimate.estimate(runs(shorter), shorter, 100, RATES, paths) == by_rates
 
 
 def test_a_backbone_without_rates_is_taken_to_be_the_slowest_and_named():
