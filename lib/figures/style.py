@@ -44,24 +44,14 @@ def roman(number: int | str) -> str:
     return text
 
 
-def encode(figure: Figure, dpi: int = 200, vector: bool = True) -> tuple[str, bytes]:
-    """A figure as (mime type, bytes): SVG, PNG or, of photographs, JPEG, whichever is smallest.
+def encode(figure: Figure, dpi: int = 200) -> tuple[str, bytes]:
+    """A figure as (mime type, bytes): PNG or, of photographs, JPEG, whichever is smaller.
 
     The same figure gives the same bytes.
-
-    Args:
-        vector: also try SVG, which takes as long as the picture itself.
     """
-    drawn = {}
-    with matplotlib.rc_context(SVG):
-        kinds = {"svg": {"Date": None}, "png": {"Software": None}}
-        for kind, metadata in kinds.items() if vector else [("png", kinds["png"])]:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata, bbox_inches="tight", pad_inches=0.06)
-            drawn[kind] = buffer.getvalue()
-    drawn |= _smaller(drawn["png"])
-    kind = min(drawn, key=lambda name: len(drawn[name]))
-    return {"svg": "image/svg+xml", "png": "image/png", "jpeg": "image/jpeg"}[kind], drawn[kind]
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None}, bbox_inches="tight", pad_inches=0.06)
+    return _smaller(buffer.getvalue())
 
 
 def save_svg(figure: Figure, path: Path) -> None:
@@ -162,15 +152,17 @@ def printable(text: object, mark: str = "·") -> str:
     return "".join(character if character.isprintable() else mark for character in str(text))
 
 
-def _smaller(png: bytes) -> dict[str, bytes]:
-    """The same picture in fewer bytes: in 256 colours where that is lossless to the eye (drawings), else as JPEG."""
+def _smaller(png: bytes) -> tuple[str, bytes]:
+    """The same picture in fewer bytes: in 256 colours where that is lossless to the eye (drawings), else as JPEG where
+    that is smaller."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     difference = np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(picture, np.int16))
-    buffer = io.BytesIO()
+    buffer, mime = io.BytesIO(), "image/png"
     # a palette shows in photographs long before it shows in drawings
     if difference.mean() < 0.5:
         few.save(buffer, "PNG", optimize=True)
-        return {"png": min(buffer.getvalue(), png, key=len)}
-    picture.save(buffer, "JPEG", quality=90, subsampling=0)
-    return {"jpeg": buffer.getvalue()}
+    else:
+        picture.save(buffer, "JPEG", quality=90, subsampling=0)
+        mime = "image/jpeg"
+    return min((mime, buffer.getvalue()), ("image/png", png), key=lambda drawn: len(drawn[1]))

@@ -77,7 +77,7 @@ def figure(
         narrow: the same for a telephone, its panels under each other; the figure itself, made smaller, if None.
     """
     return part(
-        "figure", id=name, wide=_picture(figure), narrow=_picture(narrow, vector=False) if narrow else None,
+        "figure", id=name, wide=_picture(figure), narrow=_picture(narrow) if narrow else None,
         title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
         drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip
@@ -225,9 +225,9 @@ def _groups(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return groups if any(group["name"] for group in groups) else []
 
 
-def _picture(figure: Figure, vector: bool = True) -> dict[str, Any]:
+def _picture(figure: Figure) -> dict[str, Any]:
     """A figure as the page holds it: `src`, and its `width` and `height` in CSS pixels."""
-    mime, drawn = figures.encode(figure, vector=vector)
+    mime, drawn = figures.encode(figure)
     width, height = (round(96 * side) for side in figure.get_size_inches())
     return {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
 

@@ -49,12 +49,7 @@ def test_the_smallest_way_to_write_a_figure_is_kept_and_is_the_same_each_time():
     noise = np.asarray(Image.fromarray(colours).resize((200, 200)))  # of many colours and few edges
     mime, photographs = figures.encode(figures.sample_images([("a", noise)] * 4))
     assert mime == "image/jpeg" and Image.open(io.BytesIO(photographs)).size[0] > 300
-    simple = Figure(figsize=(6, 6))
-    axis = simple.subplots()
-    axis.plot([0, 1], [0, 1])
-    axis.set_axis_off()
-    mime, drawing = figures.encode(simple, dpi=600)
-    assert mime == "image/svg+xml" and drawing.startswith(b"<?xml")
+    assert figures.encode(figures.training_curves({"clean": HISTORY}))[0] == "image/png"
     for make in (lambda: figures.training_curves({"clean": HISTORY}), lambda: figures.sample_images([("a", noise)])):
         assert figures.encode(make()) == figures.encode(make())
 
@@ -64,7 +59,7 @@ def test_a_drawing_keeps_its_colours_when_the_file_is_made_smaller():
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.06)
     full = np.asarray(Image.open(buffer).convert("RGB"), int)
-    small = _smaller(buffer.getvalue())["png"]
+    _, small = _smaller(buffer.getvalue())
     assert len(small) < 0.7 * len(buffer.getvalue())
     assert np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), int) - full).mean() < 0.5
 
