@@ -45,7 +45,8 @@ class Ladder:
     @classmethod
     def read(cls, paths: StudyPaths, study: Study) -> "Ladder":
         found = read_csv(written(paths, paths.ladder))
-        table = _compared(pd.DataFrame(columns=ladder.COLUMNS) if found is None else found, study)
+        table = pd.DataFrame(columns=ladder.COLUMNS) if found is None else found
+        table = ladder.without_print(table) if study.synthetic else table
         models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
         own = (table["variant"] == DEFAULT_VARIANT) & (table["preprocessing"] == study.preprocessings[0])
         shown, titles = table[(table["backbone"] == models) & own], {}
@@ -154,13 +155,3 @@ def step_in_words(rungs: pd.DataFrame, rung: str) -> str:
         return ""
     low, high = (wording.signed(100 * rungs.at[rung, end]) for end in ("step_low", "step_high"))
     return f"{wording.signed(100 * rungs.at[rung, 'step'])} [{low}, {high}]"
-
-
-def _compared(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """A ladder without the printed rung and the step from it where the images are drawn: they cannot be compared."""
-    if not study.synthetic:
-        return table
-    steps = dict.fromkeys(("step", "step_low", "step_high"), np.nan)
-    own = table[table["rung"] != "printed"].copy()
-    own.loc[own["rung"] == "published", list(steps)] = np.nan
-    return own

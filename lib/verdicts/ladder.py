@@ -72,6 +72,13 @@ def ladder(
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
 
 
+def without_print(table: pd.DataFrame) -> pd.DataFrame:
+    """A ladder without the printed rung and the step from it: accuracies on drawn images cannot be compared with it."""
+    own = table[table["rung"] != "printed"].copy()
+    own.loc[own["rung"] == RUNGS[0].name, ["step", "step_low", "step_high"]] = np.nan
+    return own
+
+
 def ladder_of_cell(
     paths: StudyPaths, cell: dict[str, str], phase: str, seeds: list[int], resamples: int = RESAMPLES, seed: int = 0
 ) -> pd.DataFrame:

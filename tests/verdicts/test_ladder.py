@@ -61,6 +61,16 @@ def test_steps_add_up_to_the_accuracies(rungs):
     assert rungs.loc["published", "step"] == pytest.approx(ours["accuracy"].iloc[0] - rungs.loc["printed", "accuracy"])
 
 
+def test_without_the_print_its_rung_and_the_step_from_it_are_gone_and_the_rest_is_the_same(rungs):
+    table = rungs.reset_index()
+    own = ladder.without_print(table).set_index("rung")
+    assert list(own.index) == list(rungs.index[1:])
+    assert own.loc["published", ["step", "step_low", "step_high"]].isna().all()
+    assert own.iloc[1:].equals(rungs.iloc[2:][own.columns])
+    assert own.drop(columns=["step", "step_low", "step_high"]).equals(rungs.iloc[1:][own.columns].iloc[:, :-3])
+    assert "printed" in set(table["rung"])  # the table that was given is left alone
+
+
 def test_scoring_by_labels_that_hold_changes_the_answers_to_the_mislabelled_alone(paths):
     grouped = ladder.RUNGS[3]
     filed, hold = (ladder.rung_correctness(paths, rung, CELL, "transfer", [0]) for rung in ladder.RUNGS[2:4])
