@@ -12,15 +12,17 @@ RUNGS = ["printed", "published", "no leak", "originals", "right labels", "clean"
 
 def test_every_accuracy_of_the_readmes_ladder_is_that_of_the_reference_table():
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([A-Za-z ,]*) \| (MobileNet(?:V2)?) \|((?: [\d.]+ \|){6})$", text, re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Za-z ]*) \| (\w+)(, fine-tuned)? \|((?: [\d.]+ \|){6})$", text, re.MULTILINE)
     table = pd.read_csv(REFERENCE / "ladder.csv").set_index(["scenario", "backbone", "phase", "rung"])["accuracy"]
     by_title = {scenario.title: name for name, scenario in scenarios().items()}
     shown = {}
-    for title, backbone, numbers in rows:
-        of_file = [f"{100 * table[by_title[title], backbone, 'transfer', rung]:.1f}" for rung in RUNGS]
-        shown[title, backbone] = numbers.replace(" ", "").strip("|").split("|")
-        assert shown[title, backbone] == of_file, (title, backbone)
-    assert len(shown) == 2 * len(scenarios())
+    for title, backbone, tuned, numbers in rows:
+        model = title, backbone, "finetune" if tuned else "transfer"
+        of_file = [f"{100 * table[by_title[title], backbone, model[2], rung]:.1f}" for rung in RUNGS]
+        shown[model] = numbers.replace(" ", "").strip("|").split("|")
+        assert shown[model] == of_file, model
+    models = [("MobileNet", "transfer"), ("MobileNetV2", "transfer"), ("MobileNet", "finetune")]
+    assert set(shown) == {(title, *model) for title in by_title for model in models}
 
 
 def test_every_step_and_interval_that_the_readme_names_is_in_the_reference_table():
@@ -64,13 +66,20 @@ def test_what_the_readme_says_of_mobilenetv2s_input_range_is_in_the_reference_ta
     assert said.format(100 * row["test_accuracy"], 100 * row["published_test_accuracy"]) in text
 
 
-def test_both_studies_have_the_same_numbers_where_they_did_the_same():
-    cell = ["protocol", "preprocessing", "variant", "phase", "backbone"]
-    both = [
-        pd.read_csv(REFERENCE.parents[1] / name / "tables" / "table_1.csv")
-        for name in ("mobilenet_cpu", "preprocessing")
-    ]
-    tables = [table[table["seeds"] > 0].set_index(cell)["test_accuracy"] for table in both]
-    common = tables[0].index.intersection(tables[1].index)
-    assert len(common) == 6
-    pd.testing.assert_series_equal(tables[0][common], tables[1][common])
+def test_the_studies_have_the_same_numbers_where_they_did_the_same():
+    cell = ["table", "protocol", "preprocessing", "variant", "phase", "backbone"]
+    studies = {}
+    for name in ("mobilenet_cpu", "preprocessing", "multiverse"):
+        tables = {
+            path.stem: pd.read_csv(path) for path in (REFERENCE.parents[1] / name / "tables").glob("table_[1-4].csv")
+        }
+        rows = pd.concat(tables, names=["table", None]).reset_index("table").query("seeds > 0")
+        studies[name] = rows.set_index(cell)["test_accuracy"]
+    for first, second, rows in (
+        ("mobilenet_cpu", "preprocessing", 6),  # nine classes, native, three protocols, two networks
+        ("mobilenet_cpu", "multiverse", 4),  # MobileNet, published, native, four tasks
+        ("preprocessing", "multiverse", 3),  # MobileNet, published, nine classes, three input ranges
+    ):
+        common = studies[first].index.intersection(studies[second].index)
+        assert len(common) == rows
+        pd.testing.assert_series_equal(studies[first][common], studies[second][common])
