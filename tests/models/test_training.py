@@ -52,7 +52,7 @@ def noise():
     return np.random.default_rng(0).normal(size=(90, 8)).astype(np.float32)
 
 
-@pytest.mark.parametrize("source", ["random", "imagenet"])
+@pytest.mark.parametrize("source", ["random", pytest.param("imagenet", marks=pytest.mark.slow)])
 def test_the_head_trained_on_cached_features_equals_the_head_trained_through_the_frozen_backbone(
     source, three_classes, request
 ):
@@ -109,7 +109,7 @@ def test_finetuning_starts_from_the_trained_head_of_its_fold_and_trains_the_back
     assert all(np.array_equal(w.numpy(), old) for w, old in zip(backbone.non_trainable_weights, moving))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_fold_trained_after_others_equals_the_fold_trained_alone_bit_for_bit(three_classes, noise, optimizer):
     _, rows, classes = three_classes
     falling = dataclasses.replace(schedule(epochs=12, rate=1e-2), patience=2, optimizer=optimizer)  # the rate falls
