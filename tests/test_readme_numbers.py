@@ -36,6 +36,30 @@ def test_every_step_and_interval_that_the_readme_names_is_in_the_reference_table
     assert named and set(named) <= in_file
 
 
+def test_what_the_readme_says_of_all_rows_together_is_true_of_the_reference_tables():
+    text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
+    steps = pd.read_csv(REFERENCE / "ladder.csv").set_index(["scenario", "phase", "backbone", "rung"])
+    above = 100 * steps.xs("published", level="rung")["step"].dropna()
+    claims = pd.read_json(REFERENCE.parent / "claims.json").set_index("id")
+    tested = claims.filter(regex=r"^table-[1-4]-(transfer|finetune)-mobilenet(v2)?-test_accuracy$", axis="index")
+    tested = tested[tested["verdict"] != "not tested"]
+    assert len(above) == len(tested) == 12 and set(tested["verdict"]) == {"not reproduced"}
+    assert "gives none of the twelve printed accuracies that it tested" in text
+    assert ((above > 0).sum(), (above < 0).sum()) == (9, 3) and "nine come out higher than printed, three lower" in text
+    two = above.index.get_level_values("scenario") == "benign_malignant"
+    assert f"ours are {above[~two].min():.0f} to {above[~two].max():.0f} points higher" in text
+    assert f"in Table II {-above[two].max():.0f} to {-above[two].min():.0f} lower" in text
+    leak = steps.xs("no leak", level="rung")
+    frozen, tuned = (leak.xs(phase, level="phase") for phase in ("transfer", "finetune"))
+    least, most = -100 * frozen["step"].max(), -100 * frozen["step"].min()
+    assert f"the leak is worth {least:.0f} to {most:.0f} points, and beyond chance in every row" in text
+    assert (frozen["step_high"] < 0).all()
+    undecided = tuned[tuned["step_high"] >= 0].index.get_level_values("scenario")
+    assert list(undecided) == ["benign_malignant"] and "and not beyond chance in two." in text
+    reached = 100 * steps.loc[("nine_classes", "transfer", "MobileNet", "clean"), "accuracy"]
+    assert f"with wrong labels put right, it reaches {reached:.1f} %" in text
+
+
 def test_what_the_readme_says_of_open_choices_is_in_the_reference_tables():
     text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
     tables = REFERENCE.parents[1] / "multiverse" / "tables"
