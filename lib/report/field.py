@@ -142,7 +142,7 @@ def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
     )
     source = "params/honest.csv" + (f" and {_folder(study)}/" if protocols else "")
     filters = ["metric", "grouped", "peer_reviewed"]
-    return html.table("field", caption, columns, rows, source, filters, data=pd.DataFrame(data))
+    return html.table("field", caption, columns, rows, source, filters, data=pd.DataFrame(data), cards=True)
 
 
 def _ours_table(paths: StudyPaths, study: Study, table: pd.DataFrame) -> HTML:

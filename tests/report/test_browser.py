@@ -308,6 +308,8 @@ def test_on_a_telephone_verdicts_our_numbers_and_every_panel_are_in_view(browser
     verdicts = browser.execute_script(right, "#claims .chip")
     ours = [browser.execute_script(right, f"#table-{n} td:not(.extra)") for n in (1, 2, 3, 4)]
     assert len(verdicts) > 20 and max(verdicts) <= 390
+    beside = browser.execute_script(right, "#field td[data-head^='Ours: ']")
+    assert len(beside) > 20 and max(beside) <= 390
     assert all(len(numbers) > 80 and max(numbers) <= 390 for numbers in ours)
     drawn = "return [...document.querySelectorAll('picture:has(source) img')].map(i => ["
     drawn += "i.getBoundingClientRect().right, i.currentSrc === i.parentElement.querySelector('source').srcset])"
