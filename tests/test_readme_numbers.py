@@ -107,3 +107,27 @@ def test_the_studies_have_the_same_numbers_where_they_did_the_same():
         common = studies[first].index.intersection(studies[second].index)
         assert len(common) == rows
         pd.testing.assert_series_equal(studies[first][common], studies[second][common])
+
+
+def test_what_is_said_of_more_seeds_is_in_their_tables():
+    text = " ".join((REFERENCE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    three = pd.read_csv(REFERENCE.parents[1] / "seeds.csv")
+    assert set(three["scenario"]) == {"nine_classes"} and set(three["backbone"]) == {"MobileNetV2"}
+    one = pd.read_csv(REFERENCE / "ladder.csv").query(
+        "scenario == 'nine_classes' and backbone == 'MobileNetV2' and phase == 'transfer'"
+    )
+    one, three = (100 * table.set_index("rung").select_dtypes("number") for table in (one, three))
+    half = [
+        [(table.at[rung, "high"] - table.at[rung, "low"]) / 2 for rung in ("originals", "clean")]
+        for table in (one, three)
+    ]
+    said = "{:.1f} points on the originals under `grouped` and {:.1f} under `clean`, against {:.1f} and {:.1f} with one"
+    assert said.format(*half[1], *half[0]) in text
+    leak, last = ([table.loc[rung] for table in (three, one)] for rung in ("no leak", "clean"))
+    assert "the leak's step is {:.1f} points against {:.1f}".format(*(rung["step"] for rung in leak)) in text
+    steps = " against ".join(f"{rung.step:+.1f} [{rung.step_low:.1f}, {rung.step_high:.1f}]" for rung in last)
+    assert f"the step to `clean` {steps}" in text
+    spread = pd.read_csv(REFERENCE.parents[1] / "seeds_spread.csv").iloc[0]
+    assert (spread["seeds"], spread["folds"]) == (3, 10)
+    said = "spread by {:.1f} points (standard deviation) from seed to seed, and by {:.1f} from fold to fold"
+    assert said.format(100 * spread["run_sd"], 100 * spread["fold_sd"]) in text

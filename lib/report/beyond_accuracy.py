@@ -79,7 +79,7 @@ def ranks_of_models(tables: Mapping[str, pd.DataFrame], protocol: str) -> list[H
 
 def without_spread_of_one(table: pd.DataFrame) -> pd.DataFrame:
     """The spreads without those of seeds, or of folds, where every model has one."""
-    gone = [] if (table["seeds"] > 1).any() else ["seeds", "seed_sd", "lowest", "highest"]
+    gone = [] if (table["seeds"] > 1).any() else ["seeds", "seed_sd", "run_sd", "lowest", "highest"]
     gone += [] if (table["folds"] > 1).any() else ["fold_sd"]
     return table.drop(columns=gone)
 

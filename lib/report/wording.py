@@ -65,6 +65,7 @@ HEADS = {  # key of a file -> its words, where its own do not read as such
     "printed_test_n": "Test set that the table implies",
     "raw": "Labels as filed",
     "same_label_duplicates": "Copies under one class",
+    "run_sd": "Spread over seeds within a fold, points",
     "sampling_sd": "Spread by choice of images, points",
     "seed_sd": "Spread over seeds, points",
     "sensitivity_at_90": "Sensitivity at 90 % specificity, %",
@@ -82,7 +83,7 @@ HEADS = {  # key of a file -> its words, where its own do not read as such
 }
 SHARES = {  # fractions of 1 in the files, per cent on the page; spreads in points
     *("accuracy", "auc", "base_rate", "confidence", "ece", "ece_if_calibrated", "fold_sd", "highest", "lowest"),
-    *("mean", "p_given", "p_suggested", "precision", "sampling_sd", "seed_sd", "sensitivity_at_90"),
+    *("mean", "p_given", "p_suggested", "precision", "run_sd", "sampling_sd", "seed_sd", "sensitivity_at_90"),
     *("sensitivity_at_95", *scenarios()),
 }
 PLAIN = {  # keys inside sentences of audit/ and claims.json

@@ -193,19 +193,21 @@ def seed_spread(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
 
     Returns:
         scenario, backbone, phase, seeds, folds, mean, lowest, highest (of the seeds), seed_sd, fold_sd (missing with
-        one), sampling_sd (of one seed's accuracy over resampled groups).
+        one), run_sd (of the seeds' accuracies in one fold: what training alone moves one run of the paper's by),
+        sampling_sd (of one seed's accuracy over resampled groups).
     """
     rows = []
     for key, frame in cells.items():
         right = pd.Series(confident(frame)[1])
         correct = right.groupby(frame["seed"].to_numpy()).mean()
+        runs = right.groupby([frame["fold"].to_numpy(), frame["seed"].to_numpy()]).mean().unstack()
         folds = right.groupby(frame["fold"].to_numpy()).mean()
         one = scores.image_correctness(frame[frame["seed"] == frame["seed"].iloc[0]])
         resampled = resampled_means(one["correct"].to_numpy(), one["group"].to_numpy())
         row = dict(zip(CELL, key)) | {"seeds": len(correct), "folds": len(folds), "mean": correct.mean()}
         row |= {"lowest": correct.min(), "highest": correct.max(), "seed_sd": correct.std(), "fold_sd": folds.std()}
-        rows.append(row | {"sampling_sd": resampled.std()})
-    spreads = ["seed_sd", "fold_sd", "sampling_sd"]
+        rows.append(row | {"run_sd": runs.var(axis=1).mean() ** 0.5, "sampling_sd": resampled.std()})
+    spreads = ["seed_sd", "fold_sd", "run_sd", "sampling_sd"]
     return pd.DataFrame(rows, columns=[*CELL, "seeds", "folds", "mean", "lowest", "highest", *spreads])
 
 
