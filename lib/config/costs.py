@@ -5,8 +5,10 @@ studies; a fine-tuning is taken to go through all its epochs.
 """
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib.config.params import Study, scenarios
 
@@ -20,6 +22,9 @@ EPOCHS_OF_HEADS = 0.56
 # from elsewhere, as drawn studies do.
 TRACE_HEAD, FOLD_OF_HEADS = 4.0, 1.2
 EVALUATE, EXPLAIN, REPORT, ELSEWHERE = 2.0, 3.0, 30.0, 10.0
+# What a training prints after an epoch, and where it goes on from what was kept of a killed one.
+EPOCH = re.compile(r"fold (?P<fold>\d+) (?P<phase>transfer|finetune) (goes on after )?epoch (?P<epoch>\d+)/(?P<of>\d+)")
+ENDED = re.compile(r"fold (?P<fold>\d+) (?P<phase>transfer|finetune) had ended before")
 
 Cost = tuple[float, float]  # seconds, bytes
 
@@ -60,8 +65,23 @@ class Work:
         return views_of(self.study, self.files)
 
 
+class Reached(NamedTuple):
+    """How far a run has come: the share of its expected seconds, its phase, and whether a killed one had done that."""
+
+    share: float
+    phase: str
+    kept: bool
+
+
+Share = Callable[[Work, str], Reached | None]
+
+
 def unmeasured(work: Work) -> Cost:
     return 3.0, 0.0
+
+
+def no_share(work: Work, line: str) -> None:
+    return None
 
 
 def audit(work: Work) -> Cost:
@@ -80,21 +100,50 @@ def features(work: Work) -> Cost:
 
 def train(work: Work) -> Cost:
     network, settings = work.network, work.settings
+    size = head = network["channels"] * (settings["units"] + 4) * FLOAT
+    if settings["finetune_epochs"]:
+        size += head + network["parameters"] * FLOAT
+    return sum(_training(work).values()), size
+
+
+def share_of_training(work: Work, line: str) -> Reached | None:
+    """How far a training has come by a `line` that it prints; None where that tells of no epoch of it."""
+    epoch, ended = EPOCH.search(line), ENDED.search(line)
+    if not (told := epoch or ended):
+        return None
+    phase, fold, of_fold = told["phase"], int(told["fold"]), 1.0
+    if fold not in (folds := work.settings[f"{phase}_folds"]):
+        return None
+    if epoch:
+        epochs = _epochs_of_heads(work) if phase == "transfer" else int(epoch["of"])
+        of_fold = min(1.0, int(epoch["epoch"]) / epochs)
+    seconds = _training(work)
+    before = 0.0 if phase == "transfer" else seconds["transfer"] + seconds["trace"]
+    over = before + (folds.index(fold) + of_fold) / len(folds) * seconds[phase]
+    return Reached(over / sum(seconds.values()), phase, kept=bool(ended or epoch[3]))
+
+
+def _training(work: Work) -> dict[str, float]:
+    """Seconds of each phase over its folds, and of what comes between them."""
+    network, settings = work.network, work.settings
     views = pool_of(work.study, work.axes["scenario"])
     images, held_out = 0.8 * views, 0.2 * views  # of a fold
     folds, steps = len(settings["transfer_folds"]), math.ceil(images / settings["transfer_batch_size"])
-    epochs = max(EPOCHS_OF_HEADS * settings["transfer_epochs"], min(settings["patience"], settings["transfer_epochs"]))
-    seconds = TRACE_HEAD + folds * (FOLD_OF_HEADS + epochs * steps * network["head_step"])
-    size = head = network["channels"] * (settings["units"] + 4) * FLOAT
-    if settings["finetune_epochs"]:
-        look = work.scale / network["predict"]  # seconds an image
-        # where only the last layers learn, nearly all that is done for an image is to look at it
-        learn = look if settings["finetune_layers"] else work.scale / network["train"]
-        epoch = images * learn + held_out / 2 * look
-        fold = settings["finetune_epochs"] * epoch + held_out * look
-        seconds += network["trace_train"] + work.slower * len(settings["finetune_folds"]) * fold
-        size += head + network["parameters"] * FLOAT
-    return seconds, size
+    transfer = TRACE_HEAD + folds * (FOLD_OF_HEADS + _epochs_of_heads(work) * steps * network["head_step"])
+    if not settings["finetune_epochs"]:
+        return {"transfer": transfer, "trace": 0.0, "finetune": 0.0}
+    look = work.scale / network["predict"]  # seconds an image
+    # where only the last layers learn, nearly all that is done for an image is to look at it
+    learn = look if settings["finetune_layers"] else work.scale / network["train"]
+    epoch = images * learn + held_out / 2 * look
+    fold = settings["finetune_epochs"] * epoch + held_out * look
+    finetune = work.slower * len(settings["finetune_folds"]) * fold
+    return {"transfer": transfer, "trace": network["trace_train"], "finetune": finetune}
+
+
+def _epochs_of_heads(work: Work) -> float:
+    epochs = work.settings["transfer_epochs"]
+    return max(EPOCHS_OF_HEADS * epochs, min(work.settings["patience"], epochs))
 
 
 def evaluate(work: Work) -> Cost:

@@ -35,6 +35,7 @@ class Step:
         pictures: figures are among the outputs. Those of other steps live in the executed notebook alone, so a
             change to lib.figures leaves their numbers as they are.
         cost: seconds and bytes, as long as no run has told better.
+        share: of a line that a run prints, as `costs.share_of_training`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Step:
     heavy: bool = False
     pictures: bool = False
     cost: Callable[[costs.Work], costs.Cost] = costs.unmeasured
+    share: costs.Share = costs.no_share
 
 
 def _explained_models(study: Study) -> dict[str, Any]:
@@ -109,6 +111,7 @@ STEPS = {
             needs=("prepare", "features"),
             heavy=True,
             cost=costs.train,
+            share=costs.share_of_training,
         ),
         Step(
             "evaluate",

@@ -39,7 +39,9 @@ class Prospect:
 
     def forecast(self) -> Forecast | None:
         """How long all of them take, at first and while they run."""
-        return Forecast(self.runs, self.estimate.of_run, workers.slots(self.options)) if self.estimate else None
+        if not (known := self.estimate):
+            return None
+        return Forecast(self.runs, known.of_run, workers.slots(self.options), known.shares)
 
     @property
     def seconds(self) -> float:

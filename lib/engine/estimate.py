@@ -5,8 +5,9 @@ by measured rates: those that tests/benchmarks/gpu.py measured on this machine (
 results/reference/rates.json, whose machine is named with every estimate.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lib.config import RATES, REFERENCE_RATES, Study, StudyPaths, costs, read_json
@@ -27,6 +28,7 @@ class Estimate:
         machine: where the rates were measured.
         gpu: whether that machine had one.
         assumed: backbones that have not been measured, with the one whose rates stand in.
+        shares: of each run, what a line that it prints says of how far it has come (`lib.config.steps.Step.share`).
     """
 
     of_run: dict[str, float]
@@ -35,6 +37,7 @@ class Estimate:
     machine: str
     gpu: bool
     assumed: dict[str, str]
+    shares: dict[str, Callable[[str], costs.Reached | None]] = field(compare=False)
 
     @property
     def seconds(self) -> float:
@@ -63,7 +66,7 @@ def estimate(
     """
     of_run: dict[str, float] = {}
     of_step: dict[str, float] = {}
-    disk, assumed = 0.0, {}
+    disk, assumed, shares = 0.0, {}, {}
     networks = measured["backbones"]
     slowest = max(networks, key=lambda name: networks[name]["multiply_adds"])
     for run in runs:
@@ -71,10 +74,12 @@ def estimate(
         if backbone and backbone not in networks:
             assumed[backbone] = slowest
         network = networks[assumed.get(backbone, backbone)] if backbone else {}
-        seconds, size = run.declared.cost(costs.Work(study, run.axes, files, measured, network))
+        work = costs.Work(study, run.axes, files, measured, network)
+        seconds, size = run.declared.cost(work)
+        shares[run.id] = partial(run.declared.share, work)
         stamp = read_json(paths.stamp(run.id)) if paths else None
         again = stamp and stamp.get("parameters") == recorded_parameters(run)
         of_run[run.id] = seconds = stamp["seconds"] if again else measured["start"] + seconds
         of_step[run.step] = of_step.get(run.step, 0.0) + seconds
         disk += NOTEBOOK_BYTES + size
-    return Estimate(of_run, of_step, disk, measured["machine"], measured["gpu"], assumed)
+    return Estimate(of_run, of_step, disk, measured["machine"], measured["gpu"], assumed, shares)

@@ -131,6 +131,8 @@ class View:
             entry.update(news)
             if "line" in news and not news.get("bar"):  # a bar says the same again and again
                 log.info("%s: %s", run_id, news["line"])
+                if self.forecast:
+                    self.forecast.told(run_id, news["line"], time.monotonic() - entry["since"])
             if not self.console.is_terminal and time.monotonic() - self._printed_at > PLAIN_LINES:
                 self._printed_at = time.monotonic()
                 for name, running in self._running.items():

@@ -10,6 +10,7 @@ import run_all
 from lib.config import AXES, REFERENCE_RATES, STEPS, Step, Study, StudyPaths, costs, read_json, scenarios, write_json
 from lib.data import FOLDS, deal, parts_of_fold, pool_views, select
 from lib.engine import Freshness, Inputs, Run, estimate, plan
+from lib.models import training
 from tests.fixtures.predictions import made_up_index
 
 RATES = {
@@ -65,6 +66,38 @@ def test_seconds_of_each_step_are_those_counted_by_hand():
     # 5 a second and 90 at 20 (297), and at last 90 images of either part at 20 a second (9)
     assert total.of_step["train"] == pytest.approx(10 + 4 + 3 * (1.2 + 1.84) + 7 + 2 * (297 + 9))
     assert total.seconds == pytest.approx(sum(total.of_run.values())) == pytest.approx(sum(total.of_step.values()))
+
+
+def test_a_training_says_how_far_it_has_come_in_the_words_of_lib_models(capsys):
+    study = STUDY.model_copy(update={"finetune_folds": [0, 2], "finetune_epochs": 2, "transfer_folds": [0, 1, 2]})
+    share_of = estimate.estimate(runs(study), study, 100, RATES).shares[
+        "train-published-native-nine_classes-MobileNet-seed0"
+    ]
+    heads, trace, tuned = costs._training(
+        costs.Work(study, runs(study)[3].axes, 100, RATES, RATES["backbones"]["MobileNet"])
+    ).values()
+    scores = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), 0.5)
+
+    def reached(phase: str, fold: int, epoch: int, epochs: int) -> costs.Reached:
+        progress = training.Progress(training.Schedule(phase, epochs, 1e-3, 32, 8), fold)
+        progress.on_train_begin()
+        progress.on_epoch_begin(epoch - 1)
+        progress.on_epoch_end(epoch - 1, scores)
+        return share_of(capsys.readouterr().out)
+
+    whole = heads + trace + tuned
+    first, stopped, last = reached("transfer", 1, 1, 40), reached("transfer", 2, 39, 40), reached("finetune", 2, 2, 2)
+    assert heads / 3 < first.share * whole < heads / 2 and not first.kept
+    assert stopped.share * whole == pytest.approx(heads) and stopped.phase == "transfer"
+    assert reached("finetune", 0, 1, 2).share * whole == pytest.approx(heads + trace + tuned / 4)
+    assert last == (pytest.approx(1), "finetune", False)
+    assert share_of("fold 0 finetune goes on after epoch 1/2") == (
+        pytest.approx((heads + trace + tuned / 4) / whole),
+        "finetune",
+        True,
+    )
+    assert share_of("fold 1 transfer had ended before") == (pytest.approx(heads * 2 / 3 / whole), "transfer", True)
+    assert share_of("fold 1 finetune epoch 1/2 ") is share_of("images: 34%") is None
 
 
 def test_images_of_twice_the_side_take_four_times_as_long_and_as_much_disk():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib.config import REPOSITORY, load_study, read_json
+from lib.config.costs import Reached
 from lib.config.paths import REFERENCE_RATES
 from lib.engine import Inputs, Run, estimate, plan
 from lib.engine.forecast import BOTH, Forecast, play
@@ -14,37 +15,45 @@ from lib.engine.forecast import BOTH, Forecast, play
 # What run_all wrote to the run.log of real studies, the lines that say that a run starts or has ended; two at once, on
 # two cores that had other work too. Of 13 runs of the multiverse a line was lost; it is made from the run's stamp.
 #   grep -E "INFO \S+( starts|: done in .*)$" results/demo/run.log > tests/fixtures/durations/demo.log
+# mobilenet_cpu is its part with fine-tuning, made when the rest was there; with epochs, of heads the last of each fold.
 RECORDED = sorted((REPOSITORY / "tests" / "fixtures" / "durations").glob("*.log"))
-LINE = re.compile(r"^(\S+ \S+) INFO (\S+?)(?: (starts)|: done in .*)$")
+LINE = re.compile(r"^(\S+ \S+) INFO (\S+?)(?: (starts)|: (done in .*)|: (fold .*))$")
 
 
-def recorded(path: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """When each run started and ended, in seconds since the first started."""
-    starts, ends = {}, {}
+def recorded(path: Path) -> tuple[dict[str, float], dict[str, float], list[tuple[float, str, str]]]:
+    """When each run started and ended, in seconds since the first started, and what it printed when."""
+    starts, ends, printed = {}, {}, []
     for line in path.read_text().splitlines():
-        when, name, start = LINE.match(line).groups()
+        when, name, start, end, text = LINE.match(line).groups()
         second = datetime.strptime(when, "%Y-%m-%d %H:%M:%S,%f").timestamp()
-        (starts if start else ends)[name] = second
+        if text:
+            printed.append((second, name, text))
+        else:
+            (starts if start else ends)[name] = second
     first = min(starts.values())
-    return ({name: second - first for name, second in times.items()} for times in (starts, ends))
+    starts, ends = ({name: second - first for name, second in times.items()} for times in (starts, ends))
+    return starts, ends, [(second - first, name, text) for second, name, text in printed]
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 @pytest.mark.parametrize("slower", [0.4, 1, 3])
 def test_after_a_fifth_of_a_real_study_the_time_left_is_right_within_half_of_it(path, slower):
     """Whether the machine is as fast as that of the rates or not."""
-    starts, ends = recorded(path)
+    starts, ends, printed = recorded(path)
     study = load_study(path.stem)
-    runs = plan(study, path.stem, Inputs(data=Path()))
+    runs = [run for run in plan(study, path.stem, Inputs(data=Path())) if printed == [] or run.id in ends]
     assert {run.id for run in runs} == set(ends)
     files = study.demo_images * 9 if study.synthetic else 2357
-    expected = estimate.estimate(runs, study, files, read_json(REFERENCE_RATES)).of_run
-    expected = {name: seconds / slower for name, seconds in expected.items()}
+    known = estimate.estimate(runs, study, files, read_json(REFERENCE_RATES))
+    expected = {name: seconds / slower for name, seconds in known.of_run.items()}
     whole = max(ends.values())
     wrong = {}
     for share in range(20, 95, 5):
         now = whole * share / 100
-        forecast = Forecast(runs, expected, [BOTH, BOTH])
+        forecast = Forecast(runs, expected, [BOTH, BOTH], known.shares)
+        for second, name, text in printed:
+            if second <= now:
+                forecast.told(name, text, second - starts[name])
         for name in sorted(ends, key=ends.get):
             if ends[name] <= now:
                 forecast.ended(name, ends[name] - starts[name])
@@ -94,6 +103,43 @@ def test_a_run_that_is_late_is_not_expected_to_end_at_once():
     forecast = Forecast([run], {"a": 10.0}, [BOTH])
     assert forecast.left({"a": 4.0}) == pytest.approx(6)
     assert forecast.left({"a": 100.0}) >= 10
+
+
+def shares(told: str) -> Reached:
+    share, phase, *kept = told.split()
+    return Reached(float(share), phase, bool(kept))
+
+
+def test_a_run_that_tells_how_far_it_has_come_is_believed_more_than_others_of_its_step():
+    runs = made_up({"a": (), "b": ()}, heavy="ab")
+    forecast = Forecast(runs, {"a": 100.0, "b": 100.0}, [BOTH], {"b": shares})
+    forecast.ended("a", 100.0)  # as long as expected
+    for share in range(1, 6):
+        forecast.told("b", f"0.{share} transfer", 40.0 * share)  # four times as long
+    assert 170 < forecast.left({"b": 200.0}) <= 200
+    assert 160 < forecast.left({"b": 210.0}) <= 190  # amid an epoch
+    assert forecast.left({"b": 400.0}) > 200  # an epoch of 200 s, so far: those that follow will be no faster than 40
+
+
+def test_a_phase_is_judged_by_its_own_epochs():
+    (run,) = made_up({"a": ()}, heavy="a")
+    forecast = Forecast([run], {"a": 100.0}, [BOTH], {"a": shares})
+    forecast.told("a", "0.5 transfer", 5.0)  # heads took a tenth of what was expected
+    for share in (6, 7, 8):
+        forecast.told("a", f"0.{share} finetune", 5.0 + 100 * (share - 5))
+    assert 150 < forecast.left({"a": 305.0}) <= 200
+
+
+def test_what_a_killed_training_had_done_is_not_counted_as_done_in_no_time():
+    (run,) = made_up({"a": ()}, heavy="a")
+    forecast = Forecast([run], {"a": 100.0}, [BOTH], {"a": shares})
+    forecast.told("a", "0.4 transfer kept", 1.0)
+    forecast.told("a", "0.5 finetune kept", 1.0)
+    assert forecast.left({"a": 1.0}) == pytest.approx(50, abs=1)
+    forecast.told("a", "0.6 finetune", 31.0)
+    assert 100 < forecast.left({"a": 31.0}) <= 120
+    forecast.told("a", "0.1 transfer", 40.0)  # killed once more, with nothing kept
+    assert forecast.left({"a": 40.0}) >= 90
 
 
 def test_the_time_of_thousands_of_runs_is_played_forward_at_once():

@@ -21,6 +21,9 @@ class Forecast:
     def ended(self, run_id, took=None):
         pass
 
+    def told(self, run_id, line, since):
+        pass
+
     def left(self, running):
         return 90
 
