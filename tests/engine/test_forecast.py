@@ -15,45 +15,41 @@ from lib.engine.forecast import BOTH, Forecast, play
 # What run_all wrote to the run.log of real studies, the lines that say that a run starts or has ended; two at once, on
 # two cores that had other work too. Of 13 runs of the multiverse a line was lost; it is made from the run's stamp.
 #   grep -E "INFO \S+( starts|: done in .*)$" results/demo/run.log > tests/fixtures/durations/demo.log
-# mobilenet_cpu is its part with fine-tuning, made when the rest was there; with epochs, of heads the last of each fold.
 RECORDED = sorted((REPOSITORY / "tests" / "fixtures" / "durations").glob("*.log"))
-LINE = re.compile(r"^(\S+ \S+) INFO (\S+?)(?: (starts)|: (done in .*)|: (fold .*))$")
+LINE = re.compile(r"^(\S+ \S+) INFO (\S+?)(?: (starts)|: done in .*)$")
+# The same of one training, with what it printed:
+#   grep -E "INFO train-\S+( starts|: fold .*)$" results/paper/run.log
+KILLED = REPOSITORY / "tests" / "fixtures" / "durations" / "killed_training.txt"
+LINE_OF_TRAINING = re.compile(r"^(\S+ \S+) INFO (\S+?)(?: starts|: (fold \d+ \w+ (?:epoch (\d+)/)?.*))$")
 
 
-def recorded(path: Path) -> tuple[dict[str, float], dict[str, float], list[tuple[float, str, str]]]:
-    """When each run started and ended, in seconds since the first started, and what it printed when."""
-    starts, ends, printed = {}, {}, []
+def recorded(path: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """When each run started and ended, in seconds since the first started."""
+    starts, ends = {}, {}
     for line in path.read_text().splitlines():
-        when, name, start, end, text = LINE.match(line).groups()
+        when, name, start = LINE.match(line).groups()
         second = datetime.strptime(when, "%Y-%m-%d %H:%M:%S,%f").timestamp()
-        if text:
-            printed.append((second, name, text))
-        else:
-            (starts if start else ends)[name] = second
+        (starts if start else ends)[name] = second
     first = min(starts.values())
-    starts, ends = ({name: second - first for name, second in times.items()} for times in (starts, ends))
-    return starts, ends, [(second - first, name, text) for second, name, text in printed]
+    return ({name: second - first for name, second in times.items()} for times in (starts, ends))
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 @pytest.mark.parametrize("slower", [0.4, 1, 3])
 def test_after_a_fifth_of_a_real_study_the_time_left_is_right_within_half_of_it(path, slower):
     """Whether the machine is as fast as that of the rates or not."""
-    starts, ends, printed = recorded(path)
+    starts, ends = recorded(path)
     study = load_study(path.stem)
-    runs = [run for run in plan(study, path.stem, Inputs(data=Path())) if printed == [] or run.id in ends]
+    runs = plan(study, path.stem, Inputs(data=Path()))
     assert {run.id for run in runs} == set(ends)
     files = study.demo_images * 9 if study.synthetic else 2357
-    known = estimate.estimate(runs, study, files, read_json(REFERENCE_RATES))
-    expected = {name: seconds / slower for name, seconds in known.of_run.items()}
+    expected = estimate.estimate(runs, study, files, read_json(REFERENCE_RATES)).of_run
+    expected = {name: seconds / slower for name, seconds in expected.items()}
     whole = max(ends.values())
     wrong = {}
     for share in range(20, 95, 5):
         now = whole * share / 100
-        forecast = Forecast(runs, expected, [BOTH, BOTH], known.shares)
-        for second, name, text in printed:
-            if second <= now:
-                forecast.told(name, text, second - starts[name])
+        forecast = Forecast(runs, expected, [BOTH, BOTH])
         for name in sorted(ends, key=ends.get):
             if ends[name] <= now:
                 forecast.ended(name, ends[name] - starts[name])
@@ -140,6 +136,28 @@ def test_what_a_killed_training_had_done_is_not_counted_as_done_in_no_time():
     assert 100 < forecast.left({"a": 31.0}) <= 120
     forecast.told("a", "0.1 transfer", 40.0)  # killed once more, with nothing kept
     assert forecast.left({"a": 40.0}) >= 90
+
+
+@pytest.mark.parametrize("slower", [0.4, 1, 3])
+def test_a_real_training_that_was_killed_says_from_its_second_epoch_how_long_the_others_take(slower):
+    """A cell of `paper` on real images and two cores, killed after 12 of 30 epochs; each of the others took 3 min."""
+    lines = [LINE_OF_TRAINING.match(line) for line in KILLED.read_text().splitlines()]
+    study = load_study("paper")
+    (run,) = (run for run in plan(study, "paper", Inputs(data=Path())) if run.id == lines[0][2])
+    known = estimate.estimate([run], study, 2357, read_json(REFERENCE_RATES))
+    forecast = Forecast([run], {run.id: known.of_run[run.id] / slower}, [BOTH], known.shares)
+    seconds = [datetime.strptime(line[1], "%Y-%m-%d %H:%M:%S,%f").timestamp() for line in lines]
+    epochs = {int(line[4]): second - seconds[0] for line, second in zip(lines, seconds) if line[4]}
+    an_epoch = (epochs[21] - epochs[13]) / 8
+    wrong = {}
+    for line, second in zip(lines[1:], seconds[1:]):
+        since = second - seconds[0]
+        forecast.told(run.id, line[3], since)
+        if line[4] and int(line[4]) >= 14:
+            for later in (0, 0.5 * an_epoch):  # between two epochs too
+                left = (30 - int(line[4])) * an_epoch - later
+                wrong[line[4], later] = round(forecast.left({run.id: since + later}) / left, 2)
+    assert len(wrong) == 16 and all(1 / 1.5 <= factor <= 1.5 for factor in wrong.values()), wrong
 
 
 def test_the_time_of_thousands_of_runs_is_played_forward_at_once():
