@@ -131,3 +131,21 @@ def test_what_is_said_of_more_seeds_is_in_their_tables():
     assert (spread["seeds"], spread["folds"]) == (3, 10)
     said = "spread by {:.1f} points (standard deviation) from seed to seed, and by {:.1f} from fold to fold"
     assert said.format(100 * spread["run_sd"], 100 * spread["fold_sd"]) in text
+
+
+def test_what_is_said_of_the_cell_of_paper_is_in_its_table():
+    readme, reference = (
+        " ".join((folder / "README.md").read_text(encoding="utf-8").split())
+        for folder in (REPOSITORY, REFERENCE.parents[1])
+    )
+    rows = 100 * pd.read_csv(REFERENCE.parents[1] / "paper_cell.csv").set_index("phase").select_dtypes("number")
+    accuracy = "{:.1f} % [{:.1f}, {:.1f}]"
+    ends = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+    frozen, tuned = (accuracy.format(*rows.loc[phase, ends]) for phase in ("transfer", "finetune"))
+    assert f"Frozen, ten folds: {frozen}." in reference and rows.at["transfer", "folds"] == 1000
+    images = f"Fine-tuned, fold 0, {rows.at['finetune', 'n_test'] / 100:.0f} images: {tuned}"
+    others = "validation {:.1f} %, printed {:.1f} %".format(
+        *rows.loc["finetune", ["val_accuracy", "published_test_accuracy"]]
+    )
+    assert f"{images}, {others}" in reference
+    assert f"had {rows.at['finetune', 'test_accuracy']:.1f} % in a fold of Table IV" in readme
