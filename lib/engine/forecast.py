@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from lib.config.costs import Reached
+from lib.config import costs
 from lib.engine.planning import Run
 
 Slots = list[frozenset[str]]  # for each notebook that may run at once what it may be: heavy, light or both
 BOTH = frozenset({"heavy", "light"})
 
-START = Reached(0.0, "", False)
+START = costs.Reached(0.0, "", False)
 
 # The estimate counts as much as this share of all that is expected, and of a step as much as this share of a run. What
 # all runs of a step tell of one that tells of itself counts as much as the second share of what is left of it.
@@ -46,7 +46,7 @@ class Forecast:
         runs: Iterable[Run],
         seconds: dict[str, float],
         slots: Slots,
-        shares: Mapping[str, Callable[[str], Reached | None]] | None = None,
+        shares: Mapping[str, Callable[[str], costs.Reached | None]] | None = None,
     ):
         self.runs = {run.id: run for run in runs}
         self.seconds = {name: seconds[name] for name in self.runs}
@@ -55,8 +55,8 @@ class Forecast:
         self._left = dict(self.runs)
         self._took: dict[str, list[Taken]] = defaultdict(list)  # step -> those of its runs that are over
         # run -> where it is, and where its phase began, with the seconds since the run's start
-        self._far: dict[str, tuple[Reached, float]] = {}
-        self._begun: dict[str, tuple[Reached, float]] = {}
+        self._far: dict[str, tuple[costs.Reached, float]] = {}
+        self._begun: dict[str, tuple[costs.Reached, float]] = {}
         self._epoch: dict[str, float] = {}  # run -> the share that its last epoch was of it
 
     def ended(self, run_id: str, took: float | None = None) -> None:

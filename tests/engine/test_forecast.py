@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.config import REPOSITORY, load_study, read_json
-from lib.config.costs import Reached
+from lib.config import REPOSITORY, costs, load_study, read_json
 from lib.config.paths import REFERENCE_RATES
 from lib.engine import Inputs, Run, estimate, plan
 from lib.engine.forecast import BOTH, Forecast, play
@@ -101,9 +100,9 @@ def test_a_run_that_is_late_is_not_expected_to_end_at_once():
     assert forecast.left({"a": 100.0}) >= 10
 
 
-def shares(told: str) -> Reached:
+def shares(told: str) -> costs.Reached:
     share, phase, *kept = told.split()
-    return Reached(float(share), phase, bool(kept))
+    return costs.Reached(float(share), phase, bool(kept))
 
 
 def test_a_run_that_tells_how_far_it_has_come_is_believed_more_than_others_of_its_step():
