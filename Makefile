@@ -19,7 +19,7 @@ help:
 	@echo "make paper  the whole study of the paper, which wants a GPU (more options: make paper ARGS=--dry-run)"
 	@echo "make test   the tests, some minutes            (one file: make test ARGS=tests/test_setup.py)"
 	@echo "make test-all   these and the long ones, half an hour (the long ones alone: make test-all ARGS='-m slow')"
-	@echo "make bench  speed against what people use today, half an hour (one: make bench ARGS=kmeans)"
+	@echo "make bench  speed against what people use today, an hour and a half (one: make bench ARGS=kmeans)"
 	@echo "make lab    JupyterLab, at a tour of the notebooks (more options: make lab ARGS=--no-browser)"
 	@echo "make lint   style of code and notebooks, and which package imports which"
 	@echo "            (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"

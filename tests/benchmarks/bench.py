@@ -1,7 +1,7 @@
 """All ratios in one table: `make bench`, or `python tests/benchmarks/bench.py [NAME ...]`.
 
-Each benchmark measures ours and the baseline side by side in a process of its own; half an hour on two cores that have
-nothing else to do. Writes results/benchmarks.json; with --reference, results/reference/benchmarks.json.
+Each benchmark measures ours and the baseline side by side in a process of its own; an hour and a half on two cores that
+have nothing else to do. Writes results/benchmarks.json; with --reference, results/reference/benchmarks.json.
 """
 
 import argparse
