@@ -127,7 +127,7 @@ class Forecast:
         """
         if name not in self._far:
             return 0.0, 0.0
-        (reached, now), (before, then), step = self._far[name], self._begun[name], self._epoch.get(name, 0.0)
+        (reached, now), (before, then), step = self._far[name], self._begun[name], self._epoch[name]
         over = reached.share - before.share
         if over > 0 and since - now > (now - then) * step / over:
             return min(1.0, reached.share + step), since

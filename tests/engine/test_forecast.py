@@ -113,7 +113,7 @@ def test_a_run_that_tells_how_far_it_has_come_is_believed_more_than_others_of_it
         forecast.told("b", f"0.{share} transfer", 40.0 * share)  # four times as long
     assert 170 < forecast.left({"b": 200.0}) <= 200
     assert 160 < forecast.left({"b": 210.0}) <= 190  # amid an epoch
-    assert forecast.left({"b": 400.0}) > 200  # an epoch of 200 s, so far: those that follow will be no faster than 40
+    assert forecast.left({"b": 400.0}) > 200  # an epoch took 40 s and now 200: the others may, too
 
 
 def test_a_phase_is_judged_by_its_own_epochs():
