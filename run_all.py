@@ -14,58 +14,24 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lib.config import (
-    BACKENDS,
-    CLASSES,
-    NOTEBOOKS,
-    RESULTS,
-    ParameterError,
-    Study,
-    StudyPaths,
-    backbones,
-    chosen_backend,
-    demo_masks,
-    demo_metadata,
-    load_study,
-    nearest,
-    scenarios,
-    study_names,
-    study_path,
-)
-from lib.engine import (
-    ClusterError,
-    CodeError,
-    FolderError,
-    Freshness,
-    Inputs,
-    Interruption,
-    NotebookError,
-    Options,
-    Prospect,
-    Run,
-    Standing,
-    agreed,
-    carry_out,
-    check_format,
-    chosen_steps,
-    chosen_values,
-    discard_output,
-    duration,
-    estimate,
-    left_out,
-    locked,
-    log,
-    parser,
-    plan,
-    provenance,
-    select,
-    show_plan,
-    standings,
-    start_log,
-    working,
-)
+from lib.config.backends import BACKENDS, chosen_backend
+from lib.config.paper import CLASSES, backbones, scenarios
+from lib.config.params import Study, load_study, study_names, study_path
+from lib.config.paths import NOTEBOOKS, RESULTS, StudyPaths, demo_masks, demo_metadata
+from lib.config.schema import ParameterError, nearest
+from lib.engine import estimate, provenance
+from lib.engine.announcement import Prospect, agreed, show_plan
+from lib.engine.arguments import chosen_steps, chosen_values, parser
+from lib.engine.code import CodeError
+from lib.engine.execution import Standing, carry_out, standings
+from lib.engine.freshness import Freshness
+from lib.engine.interruption import Interruption
+from lib.engine.locks import FolderError, check_format, locked
+from lib.engine.planning import Inputs, NotebookError, Run, left_out, plan, select
+from lib.engine.progress import discard_output, duration, log, start_log, working
+from lib.engine.workers import ClusterError, Options
 
-SAID = {"cancelled": "called off"}
+SAID = {"cancelled": "cancelled"}
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
 
@@ -185,7 +151,7 @@ class Look:
 
 def _compare(options: argparse.Namespace) -> int:
     """Write the page that sets two results against each other."""
-    from lib.report import compare, compare_page  # nothing else here needs templates
+    from lib.report import compare, compare_page
 
     if options.study != "paper":
         raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
@@ -249,7 +215,8 @@ def _inputs(
         # before the first run there is nothing to look at
         return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir, external or paths.demo_external)
     # here: Dask's workers import this file too, and need no image library
-    from lib.data import DataError, check_folder, downloaded, find_folder, given_folder, read_metadata
+    from lib.data.folder import DataError, check_folder, downloaded, find_folder, given_folder
+    from lib.data.index import read_metadata
 
     metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
     try:
@@ -275,10 +242,10 @@ def _inputs(
 
 
 def _external(options: argparse.Namespace, study: Study) -> Path | None:
-    """The folder of images from elsewhere, checked by names; None where none was given."""
+    """The folder of external images, checked by names; None where none was given."""
     if not options.external:
         return None
-    from lib.data import DataError, check_external
+    from lib.data.folder import DataError, check_external
 
     folder = Path(options.external).expanduser()
     try:
@@ -311,7 +278,7 @@ def _smaller(prospect: Prospect, study: Study, inputs: Inputs) -> dict[str, floa
 def _count_files(study: Study, inputs: Inputs) -> int:
     if study.synthetic:
         return study.demo_images * len(CLASSES)
-    from lib.data import KAGGLE_FILES, check_folder
+    from lib.data.folder import KAGGLE_FILES, check_folder
 
     if not inputs.data.is_dir():  # the public set is not downloaded yet
         return KAGGLE_FILES

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from lib.config import REPOSITORY
+from lib.config.paths import REPOSITORY
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def devices(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "published"),
+    ("name", "by_view"),
     [("MobileNet", 569e6), ("MobileNetV2", 300e6), ("ResNet50", 3.8e9)],  # the tables of the networks' own papers
 )
 def test_multiply_adds_are_those_of_the_networks_own_papers(devices, name, published):

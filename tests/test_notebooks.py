@@ -13,7 +13,9 @@ from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from lib.config import AXES, LIB, NOTEBOOKS, PARAMS, STEPS, Study, StudyPaths, load_study
+from lib.config.params import AXES, Study, load_study
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
+from lib.config.steps import STEPS
 from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))

@@ -4,10 +4,11 @@ import re
 
 import pandas as pd
 
-from lib.config import REPOSITORY, scenarios
+from lib.config.paper import scenarios
+from lib.config.paths import REPOSITORY
 
 REFERENCE = REPOSITORY / "results" / "reference" / "mobilenet_cpu" / "tables"
-RUNGS = ["printed", "published", "no leak", "originals", "right labels", "clean"]
+RUNGS = ["printed", "by_view", "by lesion", "originals", "corrected labels", "clean"]
 
 
 def test_every_accuracy_of_the_readmes_ladder_is_that_of_the_reference_table():
@@ -39,7 +40,7 @@ def test_every_step_and_interval_that_the_readme_names_is_in_the_reference_table
 def test_what_the_readme_says_of_all_rows_together_is_true_of_the_reference_tables():
     text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
     steps = pd.read_csv(REFERENCE / "ladder.csv").set_index(["scenario", "phase", "backbone", "rung"])
-    above = 100 * steps.xs("published", level="rung")["step"].dropna()
+    above = 100 * steps.xs("by_view", level="rung")["step"].dropna()
     claims = pd.read_json(REFERENCE.parent / "claims.json").set_index("id")
     tested = claims.filter(regex=r"^table-[1-4]-(transfer|finetune)-mobilenet(v2)?-test_accuracy$", axis="index")
     tested = tested[tested["verdict"] != "not tested"]
@@ -49,7 +50,7 @@ def test_what_the_readme_says_of_all_rows_together_is_true_of_the_reference_tabl
     two = above.index.get_level_values("scenario") == "benign_malignant"
     assert f"ours are {above[~two].min():.0f} to {above[~two].max():.0f} points higher" in text
     assert f"in Table II {-above[two].max():.0f} to {-above[two].min():.0f} lower" in text
-    leak = steps.xs("no leak", level="rung")
+    leak = steps.xs("by lesion", level="rung")
     frozen, tuned = (leak.xs(phase, level="phase") for phase in ("transfer", "finetune"))
     least, most = -100 * frozen["step"].max(), -100 * frozen["step"].min()
     assert f"the leak is worth {least:.0f} to {most:.0f} points, and beyond chance in every row" in text
@@ -83,11 +84,11 @@ def test_what_the_readme_says_of_open_choices_is_in_the_reference_tables():
 def test_what_the_readme_says_of_mobilenetv2s_input_range_is_in_the_reference_table():
     text = " ".join((REPOSITORY / "README.md").read_text(encoding="utf-8").split())
     table = pd.read_csv(REFERENCE.parents[1] / "preprocessing" / "tables" / "table_1.csv")
-    raw = table.query("preprocessing == 'raw' and protocol == 'published' and phase == 'transfer'")
+    raw = table.query("preprocessing == 'raw' and protocol == 'by_view' and phase == 'transfer'")
     row = raw.set_index("backbone").loc["MobileNetV2"]
-    assert not row["repetition_low"] <= row["published_test_accuracy"] <= row["repetition_high"]
+    assert not row["repetition_low"] <= row["printed_test_accuracy"] <= row["repetition_high"]
     said = "MobileNetV2, fed with 0 to 255, has {:.1f} % in nine classes, with {:.1f} % printed."
-    assert said.format(100 * row["test_accuracy"], 100 * row["published_test_accuracy"]) in text
+    assert said.format(100 * row["test_accuracy"], 100 * row["printed_test_accuracy"]) in text
 
 
 def test_the_studies_have_the_same_numbers_where_they_did_the_same():
@@ -101,8 +102,8 @@ def test_the_studies_have_the_same_numbers_where_they_did_the_same():
         studies[name] = rows.set_index(cell)["test_accuracy"]
     for first, second, rows in (
         ("mobilenet_cpu", "preprocessing", 6),  # nine classes, native, three protocols, two networks
-        ("mobilenet_cpu", "multiverse", 4),  # MobileNet, published, native, four tasks
-        ("preprocessing", "multiverse", 3),  # MobileNet, published, nine classes, three input ranges
+        ("mobilenet_cpu", "multiverse", 4),  # MobileNet, by_view, native, four tasks
+        ("preprocessing", "multiverse", 3),  # MobileNet, by_view, nine classes, three input ranges
     ):
         common = studies[first].index.intersection(studies[second].index)
         assert len(common) == rows
@@ -121,9 +122,11 @@ def test_what_is_said_of_more_seeds_is_in_their_tables():
         [(table.at[rung, "high"] - table.at[rung, "low"]) / 2 for rung in ("originals", "clean")]
         for table in (one, three)
     ]
-    said = "{:.1f} points on the originals under `grouped` and {:.1f} under `clean`, against {:.1f} and {:.1f} with one"
+    said = (
+        "{:.1f} points on the originals under `by_lesion` and {:.1f} under `clean`, against {:.1f} and {:.1f} with one"
+    )
     assert said.format(*half[1], *half[0]) in text
-    leak, last = ([table.loc[rung] for table in (three, one)] for rung in ("no leak", "clean"))
+    leak, last = ([table.loc[rung] for table in (three, one)] for rung in ("by lesion", "clean"))
     assert "the leak's step is {:.1f} points against {:.1f}".format(*(rung["step"] for rung in leak)) in text
     steps = " against ".join(f"{rung.step:+.1f} [{rung.step_low:.1f}, {rung.step_high:.1f}]" for rung in last)
     assert f"the step to `clean` {steps}" in text
@@ -145,7 +148,7 @@ def test_what_is_said_of_the_cell_of_paper_is_in_its_table():
     assert f"Frozen, ten folds: {frozen}." in reference and rows.at["transfer", "folds"] == 1000
     images = f"Fine-tuned, fold 0, {rows.at['finetune', 'n_test'] / 100:.0f} images: {tuned}"
     others = "validation {:.1f} %, printed {:.1f} %".format(
-        *rows.loc["finetune", ["val_accuracy", "published_test_accuracy"]]
+        *rows.loc["finetune", ["val_accuracy", "printed_test_accuracy"]]
     )
     assert f"{images}, {others}" in reference
     assert f"had {rows.at['finetune', 'test_accuracy']:.1f} % in a fold of Table IV" in readme

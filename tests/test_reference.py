@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from lib.config import RESULTS, StudyPaths, backbones, scenarios
-from lib.verdicts import scores
+from lib.config.paper import backbones, scenarios
+from lib.config.paths import RESULTS, StudyPaths
+from lib.scores import metrics
 
 STUDIES = sorted(path.parent for path in (RESULTS / "reference").glob("*/runs"))
 
@@ -16,11 +17,11 @@ def test_every_accuracy_of_the_reference_tables_follows_from_the_predictions_bes
         table = pd.read_csv(paths.table(scenario.table)).query("seeds > 0")
         for (preprocessing, variant), rows in table.groupby(["preprocessing", "variant"]):
             cell = (preprocessing, name, list(rows["protocol"].unique()), list(backbones()), [0])
-            found = scores.tested(paths.of_variant(variant), *cell)
+            found = metrics.tested(paths.of_variant(variant), *cell)
             for row in rows.itertuples():
                 _, test = found[row.protocol, row.phase, row.backbone]
                 assert len(test["row"].unique()) == row.n_test
-                right = scores.correctness(test)["correct"].mean()
+                right = metrics.correctness(test)["correct"].mean()
                 assert right == pytest.approx(row.test_accuracy, abs=1e-6), (name, row.protocol, row.backbone)
                 compared += 1
     assert compared >= 12

@@ -19,9 +19,10 @@ import pytest
 from rocrate.rocrate import ROCrate
 
 import run_all
-from lib.config import CLASSES, NOTEBOOKS, REPOSITORY, STEPS
-from lib.data import downloaded
-from lib.data.folder import KAGGLE
+from lib.config.paper import CLASSES
+from lib.config.paths import NOTEBOOKS, REPOSITORY
+from lib.config.steps import STEPS
+from lib.data.folder import KAGGLE, downloaded
 from lib.engine import announcement
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -69,7 +70,7 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     assert first.stdout.rstrip().endswith(f"report: {root / 'report/index.html'}")
     assert "nine_classes-MobileNetV2-seed0,left out" in (root / "report/index.html").read_text()
     state = json.loads((root / "state.json").read_text())
-    assert {entry["status"] for entry in state.values()} == {"done", "left out"}
+    assert {entry["status"] for entry in state.values()} == {"done", "skipped"}
     assert all((root / entry["notebook"]).is_file() for entry in state.values() if entry["status"] == "done")
     log = (root / "run.log").read_text()
     assert "train-clean-native-nine_classes-MobileNet-seed0: fold 0 transfer epoch 1/1 loss 0.5 accuracy 0.50" in log
@@ -173,7 +174,7 @@ def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_
             process.send_signal(number)
         said, _ = process.communicate()
     assert process.returncode == 130, said
-    assert "interrupted; what has finished is kept" in said and "4 done, 1 called off, 2 not started in" in said
+    assert "interrupted; what has finished is kept" in said and "4 done, 1 cancelled, 2 not started in" in said
     psutil.wait_procs(below, timeout=300)
     assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     rest = run(data, root, *flags)
@@ -261,7 +262,7 @@ def refused(capsys, *arguments: str) -> str:
         (("--force", "everything"), "invalid choice"),
         (("--weights", "/no/such/folder"), "is no folder"),
         (("--masks", "/no/such/folder"), "is no folder"),
-        (("--external", "/no/such/folder"), "is no folder of images from elsewhere"),
+        (("--external", "/no/such/folder"), "is no folder of external images"),
         (("--metadata", "/no/such/file"), "metadata '/no/such/file'"),
         (("--data", "/no/such/folder"), "does not exist"),
     ],
@@ -469,7 +470,7 @@ STUDY = """
 title: Two seeds
 synthetic: true
 backbones: [MobileNet]
-protocols: [published]
+protocols: [by_view]
 scenarios: [three_malignant]
 seeds: [0, 1]
 image_size: 32

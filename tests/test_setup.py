@@ -19,8 +19,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lib.config import LIB, NOTEBOOKS, PARAMS, REPOSITORY
-from lib.data import read_metadata
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, REPOSITORY
+from lib.data.index import read_metadata
 
 LOCK, GPU_LOCK = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-gpu.lock"))
 

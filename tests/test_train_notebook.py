@@ -10,9 +10,12 @@ from nbclient import NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from lib.config import NOTEBOOKS, StudyPaths, load_study
+from lib.config.params import load_study
+from lib.config.paths import NOTEBOOKS, StudyPaths
 from lib.data import demo
-from lib.engine import Freshness, Inputs, attempts, plan
+from lib.engine import attempts
+from lib.engine.freshness import Freshness
+from lib.engine.planning import Inputs, plan
 from lib.engine.workers import kernel_environment
 
 SMALL = """
@@ -20,7 +23,7 @@ title: "A small one"
 synthetic: true
 scenarios: [three_malignant]
 backbones: [MobileNet]
-protocols: [published]
+protocols: [by_view]
 image_size: 32
 pool_sizes: {CLASSES}
 pool_size_benign_malignant: 30

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib.config import CLASSES, Scenario
-from lib.config import scenarios as paper_scenarios
-from lib.data import DIAGNOSIS_CLASSES, UnreadableImage, decode, isic_id
+from lib.config.paper import CLASSES, Scenario
+from lib.config.paper import scenarios as paper_scenarios
+from lib.data.folder import UnreadableImage, decode
+from lib.data.index import DIAGNOSIS_CLASSES, isic_id
 
 PAPER_IMAGES = 2357  # abstract, sections III and IV.A
 
@@ -22,14 +23,14 @@ PAPER_IMAGES = 2357  # abstract, sections III and IV.A
 def dataset_audit(
     index: pd.DataFrame,
     unreadable: pd.DataFrame,
-    published: Mapping[str, Any] | None = None,
+    printed: Mapping[str, Any] | None = None,
     scenarios: Mapping[str, Scenario] | None = None,
 ) -> dict[str, Any]:
     """Count what audit/dataset.json holds. Content means the decoded pixels: same size, every pixel equal.
 
     Args:
         index, unreadable: what lib.data.build_index returns.
-        published: what lib.audit.printed_tables found in the printed tables; adds its test-set sizes to the comparison.
+        printed: what lib.audit.printed_tables found in the printed tables; adds its test-set sizes to the comparison.
         scenarios: by name; the paper's four if None.
 
     Returns, ready for JSON:
@@ -56,7 +57,7 @@ def dataset_audit(
         paper: the number of images the paper gives against the number found.
         test_of_8_1_1: for each scenario, the images of its classes, a tenth of them (smallest, largest: each class's
             tenth rounded down or up), the test-set sizes that fit the printed table (one for each group of rows, none
-            if `published` is None), how many times a tenth they are, and whether one of them fits the images.
+            if `by_view` is None), how many times a tenth they are, and whether one of them fits the images.
     """
     scenarios = paper_scenarios() if scenarios is None else scenarios
     by_content = index.groupby("content")
@@ -93,7 +94,7 @@ def dataset_audit(
         "class_counts": _class_counts(index, set(contradictory.index)),
         "accuracy_ceiling": {"raw": _ceilings(index, scenarios)},
         "paper": _against_paper(index),
-        "test_of_8_1_1": _tenths(index, published, scenarios),
+        "test_of_8_1_1": _tenths(index, printed, scenarios),
     }
 
 
@@ -214,9 +215,9 @@ def _against_paper(index: pd.DataFrame) -> dict[str, int | str]:
 
 
 def _tenths(
-    index: pd.DataFrame, published: Mapping[str, Any] | None, scenarios: Mapping[str, Scenario]
+    index: pd.DataFrame, printed: Mapping[str, Any] | None, scenarios: Mapping[str, Scenario]
 ) -> list[dict[str, Any]]:
-    tables = (published or {}).get("tables", {})
+    tables = (printed or {}).get("tables", {})
     rows = []
     for name, scenario in scenarios.items():
         per_class = index["class"].map(scenario.label_of()).value_counts()

@@ -12,10 +12,15 @@ from scipy.stats import hypergeom
 from statsmodels.stats.proportion import proportion_confint
 
 from lib.audit.contents import disagrees
-from lib.config import Study, StudyPaths
-from lib.data import class_columns, out_of_fold
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.data.predictions import class_columns, out_of_fold
 
-PROTOCOL, SCENARIO, PHASE = "grouped", "nine_classes", "transfer"  # labels as filed, no lesion on both sides, all folds
+PROTOCOL, SCENARIO, PHASE = (
+    "by_lesion",
+    "nine_classes",
+    "transfer",
+)  # labels as filed, lesions on one side, all folds
 RANKED = [
     *("source", "image_id", "group", "class", "suggested", "p_given", "p_suggested", "quality", "issue"),
     *("rank", "rank_in_class", "diagnosis", "contradicted", "kind"),
@@ -25,7 +30,7 @@ RANKED = [
 def label_errors(paths: StudyPaths, study: Study) -> dict:
     """Ranked label errors of the data set, and how many the official diagnosis confirms.
 
-    Uses the originals' out-of-fold predictions under `grouped`, which leaves labels as they are filed and lets no model
+    Uses the originals' out-of-fold predictions under `by_lesion`, which leaves labels as filed and lets no model
     see another image of the lesion: nine classes, frozen backbones (all folds), the study's first preprocessing. The
     probabilities are averaged over the study's backbones and seeds, since an average errs less than any one of them.
 

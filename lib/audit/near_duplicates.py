@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from lib.config import Study, StudyPaths
-from lib.data import thumbnail, turned
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.data.duplicates import turned
+from lib.data.index import thumbnail
 
 # Of the hash's own pairs so many are at least as similar as the threshold, which is set without lesions or labels.
 SHARE = 0.9

@@ -24,14 +24,14 @@ from lib.audit.fractions import (
 )
 from lib.audit.matrices import TOLERANCE, binary_matrices, describe_matrices, matching_matrices, shared_supports
 from lib.audit.prose import text_errors
-from lib.config import Scenario
-from lib.config import scenarios as paper_scenarios
+from lib.config.paper import Scenario
+from lib.config.paper import scenarios as paper_scenarios
 
 SPLIT = (8, 1, 1)  # section III.A, step 3
 
 
-def published_audit(
-    published: pd.DataFrame,
+def printed_audit(
+    printed: pd.DataFrame,
     text: pd.DataFrame,
     images: int,
     min_n: int,
@@ -43,8 +43,8 @@ def published_audit(
     """Everything the printed numbers say about themselves, as plain values for JSON.
 
     Args:
-        published: a row a (table, phase, backbone) with val_accuracy, test_accuracy, precision, recall and f1 in
-            per cent, two decimals (params/published.csv).
+        printed: a row a (table, phase, backbone) with val_accuracy, test_accuracy, precision, recall and f1 in
+            per cent, two decimals (params/printed.csv).
         text: numbers and ranks stated in prose (params/text_numbers.csv), see `text_errors`.
         images: number of images the paper says it has.
         min_n, max_n: range of the sizes tried, both included.
@@ -63,28 +63,28 @@ def published_audit(
             that refers to no cell.
     """
     scenarios = paper_scenarios() if scenarios is None else scenarios
-    tables, errors = audit_tables(published, min_n, max_n, scenarios=scenarios)
+    tables, errors = audit_tables(printed, min_n, max_n, scenarios=scenarios)
     groups = {number: table["groups"] for number, table in tables.items()}
     return {
         "tables": tables,
         "row_errors": errors,
-        "text_errors": text_errors(published, text, literature, scenarios),
+        "text_errors": text_errors(printed, text, literature, scenarios),
         "pool": pool_implied(groups, images, scenarios),
-        "rankings": rankings(published),
-        "f1_from_averages": f1_from_averages(published),
+        "rankings": rankings(printed),
+        "f1_from_averages": f1_from_averages(printed),
         "omitted_from_table_5": text.loc[text["kind"] == "omitted", ["place", "row", "value"]].to_dict("records"),
         "not_in_tables": text.loc[text["kind"] == "not_in_tables", ["place", "quote", "value"]].to_dict("records"),
-        "detection": detection_rate(published, min_n, max_n, scenarios=scenarios),
+        "detection": detection_rate(printed, min_n, max_n, scenarios=scenarios),
     }
 
 
 def audit_tables(
-    published: pd.DataFrame, min_n: int, max_n: int, *, scenarios: Mapping[str, Scenario] | None = None
+    printed: pd.DataFrame, min_n: int, max_n: int, *, scenarios: Mapping[str, Scenario] | None = None
 ) -> tuple[dict, list[dict]]:
-    """The entries `tables` and `row_errors` of `published_audit`, which says what they hold."""
-    classes = _classes(published, paper_scenarios() if scenarios is None else scenarios)
+    """The entries `tables` and `row_errors` of `printed_audit`, which says what they hold."""
+    classes = _classes(printed, paper_scenarios() if scenarios is None else scenarios)
     tables, errors = {}, []
-    for number, rows in _tables(published).items():
+    for number, rows in _tables(printed).items():
         tables[number], found = _audit_table(rows, classes[number], min_n, max_n)
         errors += [{"table": number} | error for error in found]
     return tables, errors
@@ -129,28 +129,28 @@ def pool_implied(groups: dict[str, list[dict]], images: int, scenarios: Mapping[
     }
 
 
-def rankings(published: pd.DataFrame) -> dict[str, dict[str, list[dict]]]:
+def rankings(printed: pd.DataFrame) -> dict[str, dict[str, list[dict]]]:
     """Backbones of each table and phase from the highest test accuracy down, equal values with equal rank."""
     ranked = {}
-    for (table, phase), rows in published.groupby(["table", "phase"], sort=False):
+    for (table, phase), rows in printed.groupby(["table", "phase"], sort=False):
         rank = rows["test_accuracy"].rank(method="min", ascending=False).astype(int)
         order = rows.assign(rank=rank).sort_values("rank", kind="stable")
         ranked.setdefault(str(table), {})[phase] = order[["rank", "backbone", "test_accuracy"]].to_dict("records")
     return ranked
 
 
-def f1_from_averages(published: pd.DataFrame) -> dict[str, int]:
+def f1_from_averages(printed: pd.DataFrame) -> dict[str, int]:
     """In how many rows equation 13 on the printed (averaged) precision and recall gives the printed F1.
 
     Where it does not, F1 was averaged over classes, as a support-weighted F1 is.
     """
-    precision, recall, f1 = (np.array(hundredths(published[column])) for column in ("precision", "recall", "f1"))
+    precision, recall, f1 = (np.array(hundredths(printed[column])) for column in ("precision", "recall", "f1"))
     low, high = (_harmonic(precision + half, recall + half) for half in (-0.5, 0.5))
     return {"rows": len(f1), "equal": int(((f1 + 0.5 >= low) & (f1 - 0.5 <= high)).sum())}
 
 
 def detection_rate(
-    published: pd.DataFrame, min_n: int, max_n: int, *, scenarios: Mapping[str, Scenario] | None = None
+    printed: pd.DataFrame, min_n: int, max_n: int, *, scenarios: Mapping[str, Scenario] | None = None
 ) -> dict:
     """The share of all changes of one printed digit that the audit answers with an error at the row changed.
 
@@ -159,10 +159,10 @@ def detection_rate(
     Returns:
         changes, caught, share; by_column and by_table: the share within them.
     """
-    classes = _classes(published, paper_scenarios() if scenarios is None else scenarios)
+    classes = _classes(printed, paper_scenarios() if scenarios is None else scenarios)
     sizes = np.arange(min_n, max_n + 1)
     outcomes = []
-    for number, rows in _tables(published).items():
+    for number, rows in _tables(printed).items():
         units = _table_units(rows)
         groups = size_groups(units[:, :2], sizes)
         for row in set(range(len(units))) - _accused(units, groups, classes[number], sizes):
@@ -184,13 +184,13 @@ def detection_rate(
     }
 
 
-def _tables(published: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {str(table): rows.reset_index(drop=True) for table, rows in published.groupby("table", sort=True)}
+def _tables(printed: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {str(table): rows.reset_index(drop=True) for table, rows in printed.groupby("table", sort=True)}
 
 
-def _classes(published: pd.DataFrame, scenarios: Mapping[str, Scenario]) -> dict[str, int]:
+def _classes(printed: pd.DataFrame, scenarios: Mapping[str, Scenario]) -> dict[str, int]:
     classes = {str(scenario.table): len(scenario.classes) for scenario in scenarios.values()}
-    unknown = {str(table) for table in published["table"]} - set(classes)
+    unknown = {str(table) for table in printed["table"]} - set(classes)
     if unknown:
         raise ValueError(f"no scenario has table {', '.join(sorted(unknown))}; known are {', '.join(sorted(classes))}")
     return classes

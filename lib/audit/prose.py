@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import pandas as pd
 
 from lib.audit.fractions import VALUES
-from lib.config import Scenario
-from lib.config import scenarios as paper_scenarios
+from lib.config.paper import Scenario
+from lib.config.paper import scenarios as paper_scenarios
 
 
 def text_errors(
-    published: pd.DataFrame,
+    printed: pd.DataFrame,
     text: pd.DataFrame,
     literature: pd.DataFrame | None = None,
     scenarios: Mapping[str, Scenario] | None = None,
@@ -32,10 +32,8 @@ def text_errors(
     """
     scenarios = paper_scenarios() if scenarios is None else scenarios
     classes = {str(scenario.table): len(scenario.classes) for scenario in scenarios.values()}
-    cells = (
-        published.assign(table=published["table"].astype(str)).set_index(["table", "phase", "backbone"]).sort_index()
-    )
-    proposed = published["backbone"].iloc[0]
+    cells = printed.assign(table=printed["table"].astype(str)).set_index(["table", "phase", "backbone"]).sort_index()
+    proposed = printed["backbone"].iloc[0]
     errors = []
     for entry in text.fillna("").astype(str).to_dict("records"):
         try:

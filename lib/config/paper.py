@@ -5,7 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
-from lib.config.paths import BACKBONES, LITERATURE, PUBLISHED, SCENARIOS, TEXT_NUMBERS
+from lib.config.paths import BACKBONES, LITERATURE, PRINTED, SCENARIOS, TEXT_NUMBERS
 from lib.config.schema import Strict, read_yaml, validated
 
 CLASSES = (
@@ -58,10 +58,10 @@ def backbones() -> dict[str, Backbone]:
     return {name: validated(Backbone, entry, BACKBONES, name) for name, entry in read_yaml(BACKBONES).items()}
 
 
-def published() -> pd.DataFrame:
+def printed_rows() -> pd.DataFrame:
     """The 48 rows of Tables I-IV as printed, in per cent: table, phase, backbone, val_accuracy, test_accuracy,
     precision, recall, f1."""
-    return pd.read_csv(PUBLISHED)
+    return pd.read_csv(PRINTED)
 
 
 def literature() -> pd.DataFrame:

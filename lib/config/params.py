@@ -16,7 +16,7 @@ from lib.config.paths import DEFAULT_VARIANT, PARAMS
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed", "variant")
-PROTOCOLS = ("published", "grouped", "clean")
+PROTOCOLS = ("by_view", "by_lesion", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 PHASES = ("transfer", "finetune")
 NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
@@ -42,7 +42,7 @@ class Study(Strict):
     preprocessings: list[str] = ["native"]
     seeds: list[int] = [0]
     variants: dict[str, dict[str, Any]] = {}  # name -> settings that the paper leaves open; beside them `default`
-    leave_out: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
+    skip: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
     overrides: list[Override] = []
 
     # images and pools (02_prepare_data)
@@ -151,7 +151,7 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def known_cells(self) -> "Study":
-        for cell in [*self.leave_out, *(override.when for override in self.overrides)]:
+        for cell in [*self.skip, *(override.when for override in self.overrides)]:
             for axis in cell:
                 if axis not in AXES:
                     raise ValueError(f"no axis {axis!r}{nearest(axis, AXES)}")
@@ -174,7 +174,7 @@ class Study(Strict):
         cells: dict[tuple, dict[str, Any]] = {}
         for values in product(*self.values_of_axes().values()):
             cell = dict(zip(AXES, values))
-            if not any(matches(cell, left_out) for left_out in self.leave_out):
+            if not any(matches(cell, left_out) for left_out in self.skip):
                 key = tuple(cell[axis] for axis in axes)
                 cells.setdefault(key, {axis: cell[axis] for axis in axes})
         return list(cells.values())
@@ -187,7 +187,7 @@ class Study(Strict):
 
     def settings(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Every parameter as it holds in a cell (axis -> value): its variant's, then overrides, the later ones last."""
-        settings = self.model_dump(exclude={"overrides", "leave_out", "variants"})
+        settings = self.model_dump(exclude={"overrides", "skip", "variants"})
         settings |= self.variants.get(cell.get("variant", DEFAULT_VARIANT), {})
         for override in self.overrides:
             if matches(cell, override.when):
@@ -205,7 +205,7 @@ class Study(Strict):
 # What shapes the matrix is the same in every variant.
 NOT_VARIABLE = {
     *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds"),
-    *("variants", "leave_out", "overrides"),
+    *("variants", "skip", "overrides"),
 }
 # What shapes the inputs that cells share cannot differ between the cells of one variant.
 NOT_OVERRIDABLE = NOT_VARIABLE | {

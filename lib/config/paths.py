@@ -14,9 +14,9 @@ PARAMS = REPOSITORY / "params"
 NOTEBOOKS = REPOSITORY / "notebooks"
 SCENARIOS, BACKBONES = PARAMS / "scenarios.yaml", PARAMS / "backbones.yaml"
 CLAIMS, OPEN_CHOICES = PARAMS / "claims.yaml", PARAMS / "open_choices.yaml"
-PUBLISHED, LITERATURE = PARAMS / "published.csv", PARAMS / "literature.csv"  # Tables I to IV, and V
+PRINTED, LITERATURE = PARAMS / "printed.csv", PARAMS / "literature.csv"  # Tables I to IV, and V
 TEXT_NUMBERS = PARAMS / "text_numbers.csv"
-HONEST = PARAMS / "honest.csv"  # what others reach
+RELATED_WORK = PARAMS / "related_work.csv"  # what others reach
 REFORMS = PARAMS / "reforms.yaml"
 LIB = REPOSITORY / "lib"
 RESULTS = REPOSITORY / "results"
@@ -132,7 +132,7 @@ class StudyPaths:
 
     @property
     def demo_external(self) -> Path:
-        """The demo's images from elsewhere, drawn by lib.data.demo_external: class folders."""
+        """The demo's external images, drawn by lib.data.demo_external: class folders."""
         return self.root / "external"
 
     # 01_audit
@@ -141,8 +141,8 @@ class StudyPaths:
         return self.root / "audit"
 
     @property
-    def published_audit(self) -> Path:
-        return self.audit / "published.json"
+    def printed_audit(self) -> Path:
+        return self.audit / "printed.json"
 
     @property
     def dataset_audit(self) -> Path:
@@ -213,7 +213,7 @@ class StudyPaths:
         return self._of_step("evaluate") / "evaluation" / preprocessing / scenario
 
     def external(self, preprocessing: str, scenario: str) -> Path:
-        """Scores on images from elsewhere: metrics, per_class and confusion.csv, predictions.parquet, files.csv."""
+        """Scores on external images: metrics, per_class and confusion.csv, predictions.parquet, files.csv."""
         return self.evaluation(preprocessing, scenario) / "external"
 
     # 06_gradcam and 07_kmeans
@@ -262,7 +262,7 @@ class StudyPaths:
 
     @property
     def ladder(self) -> Path:
-        """From the printed accuracy to the honest one, a row a rung: lib.verdicts.ladder."""
+        """From the printed accuracy to the honest one, a row a rung: lib.scores.ladder."""
         return self.tables / "ladder.csv"
 
     @property

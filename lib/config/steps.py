@@ -124,7 +124,7 @@ STEPS = {
                 at.image_index,
                 at.protocol("clean"),
                 at.not_evaluable,
-                at.published_audit,
+                at.printed_audit,
             ],
             outputs=lambda at, **cell: [at.evaluation(**cell)],
             needs=("prepare",),

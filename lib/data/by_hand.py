@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.config import StudyPaths
+from lib.config.paths import StudyPaths
 
 
 def side_by_side(paths: StudyPaths, files: Mapping[str, Path], number: Callable[[Path], float]) -> pd.DataFrame:

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lib.config import CLASSES, demo_masks, demo_metadata, demo_planted, read_json, write_json
+from lib.config.files import read_json, write_json
+from lib.config.paper import CLASSES
+from lib.config.paths import demo_masks, demo_metadata, demo_planted
 from lib.data.drawing import look_of, photo
 from lib.data.looks import FAMILIES, LOOKS
 

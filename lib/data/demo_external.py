@@ -1,4 +1,4 @@
-"""The demo's images from elsewhere: drawn lesions that another camera sees on another skin.
+"""The demo's external images: drawn lesions that another camera sees on another skin.
 
 They lie in class folders, as `--external` expects them, with a few copies of the demo's own images among them;
 planted.json says which, so what is found can be held to the truth. Drawn, of no person and no real lesion.
@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from lib.config import CLASSES, demo_planted, read_json, write_json
+from lib.config.files import read_json, write_json
+from lib.config.paper import CLASSES
+from lib.config.paths import demo_planted
 from lib.data import demo
 from lib.data.drawing import photo
 from lib.data.folder import check_folder
@@ -25,7 +27,7 @@ FIRST_LESION = 900_000  # far above the numbers of the demo's own lesions
 
 
 def ensure(folder: Path, data: Path, images_per_class: int, size: int, seed: int) -> dict[str, list[dict[str, str]]]:
-    """The images from elsewhere in `folder`, drawn only if they are not there or belong to another demo set.
+    """The external images in `folder`, drawn only if they are not there or belong to another demo set.
 
     Args:
         folder: new, empty, or an earlier set of these images.

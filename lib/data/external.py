@@ -1,4 +1,4 @@
-"""Images from elsewhere: what of a folder is no image of the data set, and may be told by its models.
+"""External images: what of a folder is no image of the data set, and may be told by its models.
 
 A file that is an image of the data set, nearly is one, or shows one of its lesions is left out with its reason, and so
 is whatever is joined to such a file. What is left has been in no fitting.
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lib.config import CLASSES, MALIGNANT, Scenario
+from lib.config.paper import CLASSES, MALIGNANT, Scenario
 from lib.data.duplicates import add_groups, candidate_pairs, turned
 from lib.data.folder import check_external, external_labels, lacking
 from lib.data.index import DIAGNOSIS_CLASSES, isic_id, look, read_metadata
@@ -66,7 +66,7 @@ def read_external(
         DataError: what `check_external` and `read_metadata` raise.
     """
     listed = check_external(folder, scenarios)
-    seen = map_in_threads(look, [path for _, path in listed], workers, "images from elsewhere read")
+    seen = map_in_threads(look, [path for _, path in listed], workers, "external images read")
     files = pd.DataFrame(
         [(path.relative_to(folder).as_posix(), path.stem, label) for label, path in listed], columns=FILES[:3]
     ).assign(diagnosis="", lesion_id="", group=-1, left_out="", because_of="")

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from lib.config import CLASSES, Scenario, nearest
+from lib.config.paper import CLASSES, Scenario
+from lib.config.schema import nearest
 
 KAGGLE = "nodoubttome/skin-cancer9-classesisic"  # the set the paper used, on kaggle.com/datasets
 KAGGLE_FILES = 2357  # images in it
@@ -30,7 +31,7 @@ EXPECTED = (
     f"of the nine classes ({', '.join(CLASSES)})"
 )
 
-EXTERNAL_CLASSES = (*CLASSES, "benign", "malignant")  # folders of images from elsewhere
+EXTERNAL_CLASSES = (*CLASSES, "benign", "malignant")  # folders of external images
 EXTERNAL_EXPECTED = (
     f"expected DIR/<class>/ with images ({', '.join(ENDINGS)}), for every class of at least one scenario: of the nine "
     f"classes ({', '.join(CLASSES)}), or benign and malignant"
@@ -153,7 +154,7 @@ def check_folder(folder: Path) -> Layout:
 
 
 def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tuple[str, Path]]:
-    """Check images from elsewhere by names alone, before anything runs.
+    """Check external images by names alone, before anything runs.
 
     Every folder must be one of EXTERNAL_CLASSES and hold an image file, and one of the scenarios must fit (`lacking`).
 
@@ -165,7 +166,7 @@ def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tupl
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{str(folder)!r} is no folder of images from elsewhere; {EXTERNAL_EXPECTED}")
+        raise DataError(f"{str(folder)!r} is no folder of external images; {EXTERNAL_EXPECTED}")
     names = {_plain(label): label for label in EXTERNAL_CLASSES}
     files = []
     for path in _folders(folder):
@@ -189,7 +190,7 @@ def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tupl
 
 
 def external_labels(scenario: Scenario) -> dict[str, str]:
-    """Folder of images from elsewhere -> class of a scenario; `benign` and `malignant` name classes of one alone."""
+    """Folder of external images -> class of a scenario; `benign` and `malignant` name classes of one alone."""
     return scenario.label_of() | {name: name for name in scenario.names}
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lib.config import CLASSES, nearest
+from lib.config.paper import CLASSES
+from lib.config.schema import nearest
 from lib.data.duplicates import add_groups
 from lib.data.folder import EXPECTED, DataError, UnreadableImage, check_folder, decode
 from lib.data.threads import map_in_threads

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from lib.config import MALIGNANT
+from lib.config.paper import MALIGNANT
 
 POOLS = (
     "nine_classes",

@@ -1,8 +1,8 @@
 """The three protocols: which view, under which label, is tested in which fold.
 
 A protocol is a table over the rows of the pool (lib.data.pool). Protocols differ in no pixel and in no model:
-`published` deals views to tenths at random, which is the leak that the printed test sets imply. `grouped` deals whole
-groups. `clean` is `grouped` with labels that hold.
+`by_view` deals views to tenths at random, which is the leak that the printed test sets imply. `by_lesion` deals whole
+groups. `clean` is `by_lesion` with corrected labels.
 """
 
 import warnings
@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lib.config import Scenario
+from lib.config.paper import Scenario
 from lib.data.index import DIAGNOSIS_CLASSES
 from lib.data.pool import POOLS, pool_class, random_for
 
 FOLDS = 10  # tenths; fold k tests on tenth k, validates on tenth k+1 and trains on the other eight: 8-1-1
-NO_PART = -1  # the tenth of a view that takes no part
+UNUSED = -1  # the tenth of a view that takes no part
+STREAM = "published"  # seeds the tenths of views; another word would deal other tenths
 
 
 def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -26,31 +27,31 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
     Args:
         index: a row a file: source, class, near_group, group, diagnosis (audit/images.parquet).
         views: what lib.data.pool.pool_views makes of it.
-        protocol: published, grouped or clean.
+        protocol: by_view, by_lesion or clean.
         seed: of the dealing.
 
     Returns:
         The table, a row a view: row (its place in images.npy), class, group, tenth_nine_classes, tenth_two_classes (0
-        to 9; NO_PART where the view is not in that pool, or was dropped). And the files whose label was changed or
+        to 9; UNUSED where the view is not in that pool, or was dropped). And the files whose label was changed or
         that were dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
     """
     table = pd.DataFrame({"row": np.arange(len(views)), "class": views["class"], "group": views["group"]})
     changes = pd.DataFrame(columns=["source", "image_id", "folder_class", "class", "reason"])
-    if protocol == "published":
+    if protocol == "by_view":
         for pool in POOLS:
             table[f"tenth_{pool}"] = _deal_views(views, pool, seed)
         return table, changes
     tenth = views["source"].map(_deal_groups(index, seed))
     if protocol == "clean":
-        labels, changes = labels_that_hold(index)
+        labels, changes = corrected_labels(index)
         table["class"] = views["source"].map(labels)
-        tenth = tenth.where(table["class"] != "", NO_PART)
+        tenth = tenth.where(table["class"] != "", UNUSED)
     for pool in POOLS:
-        table[f"tenth_{pool}"] = tenth.where(views[f"in_{pool}"], NO_PART).astype(np.int64)
+        table[f"tenth_{pool}"] = tenth.where(views[f"in_{pool}"], UNUSED).astype(np.int64)
     return table, changes
 
 
-def labels_that_hold(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
+def corrected_labels(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     """The label of each file under `clean`.
 
     Identical and near-identical pictures have one label. Where their files lie in two classes, or the official
@@ -98,7 +99,7 @@ def select(views: pd.DataFrame, table: pd.DataFrame, scenario: Scenario) -> pd.D
     """
     rows = table[["row", "group"]].join(views[["source", "image_id", "view"]])
     rows = rows.assign(label=table["class"].map(scenario.label_of()), tenth=table[f"tenth_{scenario.pool}"])
-    return rows[rows["label"].notna() & (rows["tenth"] != NO_PART)].reset_index(drop=True)
+    return rows[rows["label"].notna() & (rows["tenth"] != UNUSED)].reset_index(drop=True)
 
 
 def parts_of_fold(chosen: pd.DataFrame, fold: int) -> pd.DataFrame:
@@ -145,9 +146,9 @@ def share_seen(chosen: pd.DataFrame, by: str) -> float:
 
 def _deal_views(views: pd.DataFrame, pool: str, seed: int) -> pd.Series:
     """A random tenth for each view of a pool, within each class of that pool, tenths of equal size."""
-    tenth = pd.Series(NO_PART, index=views.index)
+    tenth = pd.Series(UNUSED, index=views.index)
     for label, members in views[views[f"in_{pool}"]].groupby(pool_class(views["class"], pool)):
-        random = random_for(seed, "published", pool, label)
+        random = random_for(seed, STREAM, pool, label)
         tenth[members.index] = random.permutation((np.arange(len(members)) + random.integers(FOLDS)) % FOLDS)
     return tenth
 

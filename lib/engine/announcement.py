@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.text import Text
 from rich.tree import Tree
 
-from lib.config import duration
+from lib.config.text import duration
 from lib.engine import workers
 from lib.engine.estimate import Estimate
 from lib.engine.execution import Standing

@@ -2,10 +2,12 @@
 
 import argparse
 
-from lib.config import AXES, STEPS, ParameterError, Study, nearest
+from lib.config.params import AXES, Study
+from lib.config.schema import ParameterError, nearest
+from lib.config.steps import STEPS
 
 EXAMPLES = """examples:
-  python run_all.py demo                         the whole study on drawn images, about ten minutes
+  python run_all.py demo                         the whole study on synthetic images, about ten minutes
   python run_all.py paper --dry-run              what would be made, how long it takes, how much disk; starts nothing
   python run_all.py paper --data DIR             the full reproduction
   python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
@@ -31,7 +33,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
     add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
     add("--masks", default="", metavar="DIR", help="ground-truth lesion masks <isic_id>*.png for 07_kmeans")
-    add("--external", default="", metavar="DIR", help="class folders of images from elsewhere, to score the models on")
+    add("--external", default="", metavar="DIR", help="class folders of external images, to score the models on")
     add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
     add("--results", default="", metavar="DIR", help="default: results/<study>")
     add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")

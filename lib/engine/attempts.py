@@ -8,12 +8,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from lib.config import CHECKPOINTS, StudyPaths, read_json, write_json
+from lib.config.files import read_json, write_json
+from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine import provenance
 from lib.engine.code import text_digest
 from lib.engine.freshness import Freshness, outputs_of
 from lib.engine.kernel import execute
-from lib.engine.locks import CalledOff, remove_attempt, run_locked
+from lib.engine.locks import Cancelled, remove_attempt, run_locked
 from lib.engine.planning import Run
 from lib.engine.results import Result
 
@@ -55,7 +56,7 @@ def perform(
                 if not result.killed:
                     break
             return replace(result, attempts=attempt)
-    except CalledOff:
+    except Cancelled:
         return Result("cancelled")
     except OSError as error:
         error = f"{type(error).__name__}: {error}; free space or mend the folder, then run it again"
@@ -84,7 +85,7 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
         except Exception as error:  # a report that cannot be made, or outputs that are not as planned
             result = replace(result, status="failed", error=f"{type(error).__name__}: {error}")
     if not wanted():
-        raise CalledOff
+        raise Cancelled
     final = paths.executed(run.id)
     final.parent.mkdir(parents=True, exist_ok=True)
     final.with_suffix(".log").unlink(missing_ok=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from lib.config import LIB, PARAMS, file_digest
+from lib.config.files import file_digest
+from lib.config.paths import LIB, PARAMS
 from lib.engine.planning import python_of
 
 FIGURES = "figures"  # the package that only draws

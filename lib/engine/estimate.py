@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lib.config import RATES, REFERENCE_RATES, Study, StudyPaths, costs, read_json
+from lib.config import costs
+from lib.config.files import read_json
+from lib.config.params import Study
+from lib.config.paths import RATES, REFERENCE_RATES, StudyPaths
 from lib.engine.freshness import recorded_parameters
 from lib.engine.planning import Run
 

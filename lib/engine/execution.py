@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from lib.config import REPOSITORY, StudyPaths, chosen_backend
+from lib.config.backends import chosen_backend
+from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine.forecast import Forecast
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
@@ -88,7 +89,7 @@ def carry_out(
         planned: the whole study, of which `runs` may be a part.
         skipped: cells that the study leaves out, for state.json.
         facts: for the provenance of each run.
-        interruption: once noted, everything is called off.
+        interruption: once noted, everything is cancelled.
         forecast: of those that are not fresh.
 
     Returns:
@@ -152,7 +153,7 @@ class _Batch:
         self.task = _task()
 
     def carry_out(self, view: View, interruption: Interruption) -> dict[str, Result]:
-        """Carry the runs out and show how they go; what is called off is `cancelled`, or `not started`."""
+        """Carry the runs out and show how they go; what is cancelled is `cancelled`, or `not started`."""
         self.client.subscribe_topic(self.topic, lambda event: view.update(**event[1]))
         for run in self.runs.values():
             self._submit(run)

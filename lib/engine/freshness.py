@@ -13,7 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lib.config import BACKENDS, LIB, StudyPaths, chosen_backend, file_digest, read_json, write_json
+from lib.config.backends import BACKENDS, chosen_backend
+from lib.config.files import file_digest, read_json, write_json
+from lib.config.paths import LIB, StudyPaths
 from lib.engine.code import cell_digests, library, text_digest
 from lib.engine.planning import Run
 

@@ -29,7 +29,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from traitlets import Instance
 
-from lib.engine.locks import CalledOff
+from lib.engine.locks import Cancelled
 from lib.engine.results import Result
 
 WATCH = 0.5  # seconds between looks at a kernel's memory and at whether its run is still wanted
@@ -56,7 +56,7 @@ def execute(
         else `failed`.
 
     Raises:
-        CalledOff: the run was not wanted any more.
+        Cancelled: the run was not wanted any more.
     """
     started = time.monotonic()
     node = parameterize_notebook(load_notebook_node(str(notebook)), parameters)
@@ -87,7 +87,7 @@ def execute(
     finally:
         watch.stop()
     if watch.unwanted:
-        raise CalledOff
+        raise Cancelled
     # a kernel that was killed can look as if its notebook had ended well
     if not error and (killed or not all(cell.get("execution_count") for cell in node.cells if _counts(cell))):
         error, killed = watch.describe_death(), True

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lib.config import CHECKPOINTS, StudyPaths, read_json, write_json
+from lib.config.files import read_json, write_json
+from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine.freshness import FORMAT
 
 EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -19,7 +20,7 @@ class FolderError(RuntimeError):
     """A results folder that cannot be used; the message says why and what to do."""
 
 
-class CalledOff(Exception):
+class Cancelled(Exception):
     """A run that is no longer wanted."""
 
 
@@ -76,7 +77,7 @@ def run_locked(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]) -> It
     """Hold a run: a worker left over from an interrupted run_all may still be ending the same one.
 
     Raises:
-        CalledOff: the run was called off before it could be held.
+        Cancelled: the run was cancelled before it could be held.
     """
     paths.attempts.mkdir(parents=True, exist_ok=True)
     with (paths.attempts / f"{run_id}.lock").open("w") as lock:
@@ -86,7 +87,7 @@ def run_locked(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]) -> It
                 break
             except BlockingIOError:
                 if not wanted():
-                    raise CalledOff from None
+                    raise Cancelled from None
                 time.sleep(0.1)
         yield
 

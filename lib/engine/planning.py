@@ -13,7 +13,10 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from lib.config import AXES, DEFAULT_VARIANT, NOTEBOOKS, STEPS, Step, Study, StudyPaths, backbones, matches
+from lib.config.paper import backbones
+from lib.config.params import AXES, Study, matches
+from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths
+from lib.config.steps import STEPS, Step
 
 OUTSIDE = ("data", "metadata", "masks", "external")  # parameters that name what is read from outside
 READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # Python's instructions that read a global name
@@ -119,13 +122,13 @@ def left_out(study: Study) -> list[dict[str, Any]]:
     step = next(step.name for step in STEPS.values() if step.axes == AXES)
     return [
         {"id": run_id(step, cell), "step": step, "axes": cell}
-        for cell in study.model_copy(update={"leave_out": []}).cells(*AXES)
-        if any(matches(cell, left) for left in study.leave_out)
+        for cell in study.model_copy(update={"skip": []}).cells(*AXES)
+        if any(matches(cell, left) for left in study.skip)
     ]
 
 
 def run_id(step: str, axes: dict[str, Any]) -> str:
-    """`train-published-native-nine_classes-MobileNet-seed0`: the step and the values of its axes, without `default`."""
+    """`train-by_view-native-nine_classes-MobileNet-seed0`: the step and the values of its axes, without `default`."""
     shown = {axis: value for axis, value in axes.items() if (axis, value) != ("variant", DEFAULT_VARIANT)}
     return "-".join([step, *(f"seed{value}" if axis == "seed" else str(value) for axis, value in shown.items())])
 

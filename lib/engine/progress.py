@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lib.config import duration
+from lib.config.text import duration
 from lib.engine.forecast import Forecast, Slots
 from lib.engine.results import Result
 
@@ -156,7 +156,7 @@ class View:
                 "fresh": f"{run_id}: still fresh, its inputs are the same",
                 "failed": f"{run_id}: FAILED: {result.error}",
                 "not run": f"{run_id}: not run: {result.cause}",
-                "cancelled": f"{run_id}: called off",
+                "cancelled": f"{run_id}: cancelled",
             }[status]
             (log.error if status == "failed" else log.info)("%s", text)
             over = self.ended_well + self.failed

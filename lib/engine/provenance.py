@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 
-from lib.config import REPOSITORY, StudyPaths, file_digest, read_json, write_json
+from lib.config.files import file_digest, read_json, write_json
+from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine.planning import Run
 
 PARTS = 40  # a folder in which a run wrote more files is described as a whole

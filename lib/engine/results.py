@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lib.config import StudyPaths, read_json, write_json
+from lib.config.files import read_json, write_json
+from lib.config.paths import StudyPaths
 from lib.engine.planning import Run
 
 Status = Literal["done", "fresh", "failed", "not run", "cancelled", "not started"]
@@ -18,7 +19,7 @@ class Result:
         seconds, peak_memory: of its notebook; bytes.
         error, cell: of a failure, with the number of the code cell, 0 where it was in none.
         killed: the kernel, or its worker, died.
-        cause: why a run could not start. One that was called off before it did is "not started".
+        cause: why a run could not start. One that was cancelled before it did is "not started".
     """
 
     status: Status
@@ -51,7 +52,7 @@ def blocked(run: Run, results: dict[str, Result]) -> str:
 def _why_not(result: Result | None) -> str:
     if result is None:
         return "not asked for"
-    return "not started" if result.status == "not started" else "called off"
+    return "not started" if result.status == "not started" else "cancelled"
 
 
 def write_state(
@@ -82,7 +83,7 @@ def write_state(
             entry["notebook"] = executed.relative_to(paths.root).as_posix()
         state[run.id] = entry
     for cell in skipped:
-        ends = {"status": "left out", "cause": "left out by the study file"}
+        ends = {"status": "skipped", "cause": "skipped by the study file"}
         state[cell["id"]] = {"step": cell["step"], "axes": cell["axes"]} | ENTRY | ends
     if state != before:
         write_json(paths.state, state)

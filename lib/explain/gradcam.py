@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib.data import class_columns, predicted_class
+from lib.data.predictions import class_columns, predicted_class
 
 CHUNK = 256  # images whose maps are in memory at a time: 51 MB at 224 px
 
@@ -37,7 +37,7 @@ def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, r
     """
     import keras  # late, with TensorFlow: the report reads masks of this package and no network
 
-    from lib.models import split_at_maps
+    from lib.models.networks import split_at_maps
 
     classes = np.asarray(classes)
     count = model.output_shape[-1]

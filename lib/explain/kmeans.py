@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lib.data import map_in_threads
+from lib.data.threads import map_in_threads
 
 NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all

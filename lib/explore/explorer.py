@@ -13,8 +13,9 @@ import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
-from lib.config import StudyPaths
-from lib.data import UnreadableImage, preprocess
+from lib.config.paths import StudyPaths
+from lib.data import preprocess
+from lib.data.folder import UnreadableImage
 from lib.explain import kmeans
 from lib.explore import answers, export, lists, panels
 from lib.explore.column import Column, side_by_side, title
@@ -86,8 +87,8 @@ class Explorer:
         shown(self.ui.second, False)
         with self.quiet.filling():
             self.ui.beside.value = False
-            self.ui.lists.value = "leaked" if "published" in set(self.models["protocol"]) else "all"
-        self._open({"protocol": "published"})
+            self.ui.lists.value = "leaked" if "by_view" in set(self.models["protocol"]) else "all"
+        self._open({"protocol": "by_view"})
 
     def _open(self, prefer: dict[str, Any] | None = None) -> None:
         """Open the model that the axes name."""

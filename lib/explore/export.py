@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pandas as pd
 
-from lib import figures
 from lib.explain import gradcam, kmeans
 from lib.explore.column import Column
 from lib.explore.opened import Opened
 from lib.explore.panels import difference
+from lib.figures.explored import draw_explored
 
 MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 DPI = 200
@@ -43,7 +43,7 @@ def picture(
     """The figure of what is shown, as the bytes of a `png` or `svg` file; what must be said of it stands beneath."""
     true = first.subject["true_class"] if first.subject else None
     drawn = "Synthetic image. " if synthetic else ""
-    figure = figures.explored(shown, probabilities, true, title, f"{drawn}{' '.join([*first.cautions(), NOTE])}")
+    figure = draw_explored(shown, probabilities, true, title, f"{drawn}{' '.join([*first.cautions(), NOTE])}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI)
     return buffer.getvalue()

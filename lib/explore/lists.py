@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.audit import label_errors
-from lib.config import Study
+from lib.audit.labels import label_errors
+from lib.config.params import Study
 from lib.explore.opened import Opened
 from lib.explore.related import RELATIONS
 
@@ -54,7 +54,7 @@ def asked(
         return found, "All views of one lesion, in whatever fold." if anchor else "Choose an image of the study first."
     if wanted == "suspects":
         table, reason = ranked()
-        told = "Confident learning over all backbones, under grouped: what it looks like, likeliest error first."
+        told = "Confident learning over all backbones, under by_lesion: what it looks like, likeliest error first."
         return suspect_labels(opened, table), reason or told
     told = "Classes that are none of its answers; each is asked now." if part == OTHER else ""
     return all_images(opened, part, fold), told

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lib.config import run_record
-from lib.data import decode
+from lib.config.paths import run_record
+from lib.data.folder import decode
 from lib.explain import gradcam
 from lib.explore.opened import Opened
 
@@ -71,7 +71,7 @@ class Memory:
     def _load_model(self, folder: Path, phase: str, changed: int):
         """The model, and one with its features beside its answer."""
         self.tell("Loading the model's weights…")
-        from lib.models import backend, networks  # late, with TensorFlow: what needs no model does not wait for it
+        from lib.models import backend, networks
 
         if not self._configured:
             backend.configure(0, deterministic=True, mixed_precision=False)

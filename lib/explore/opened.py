@@ -6,8 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.config import CLASSES, StudyPaths, params, read_json, run_record
-from lib.data import class_columns, parts_of_fold, predicted_class, preprocess, read_predictions, select
+from lib.config import params
+from lib.config.files import read_json
+from lib.config.paper import CLASSES
+from lib.config.paths import StudyPaths, run_record
+from lib.data import preprocess
+from lib.data.predictions import class_columns, predicted_class, read_predictions
+from lib.data.protocols import parts_of_fold, select
 from lib.explain import gradcam
 
 INDEXED = {"content": "", "near_group": -1, "lesion_id": "", "diagnosis": ""}  # of the audit, and where it is missing
@@ -40,7 +45,7 @@ class Opened:
 
     @property
     def title(self) -> str:
-        """Its name in a sentence: `MobileNet, fine-tuned, published, nine_classes`."""
+        """Its name in a sentence: `MobileNet, fine-tuned, by_view, nine_classes`."""
         phase = "fine-tuned" if self.chosen["phase"] == "finetune" else "frozen"
         return f"{self.chosen['backbone']} {phase}, {self.chosen['protocol']}, {self.chosen['scenario']}"
 

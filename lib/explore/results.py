@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.config import StudyPaths, params, read_json, run_predictions, run_record
+from lib.config import params
+from lib.config.files import read_json
+from lib.config.paths import StudyPaths, run_predictions, run_record
 
 AXES = ("scenario", "backbone", "protocol", "preprocessing", "seed", "phase")
 
@@ -19,7 +21,7 @@ def find_studies(results: Path) -> dict[str, Path]:
 def find_models(results: Path) -> pd.DataFrame:
     """The trained models of a results folder, a row each: the columns AXES and `folder`, the run's folder.
 
-    Sorted in the order of params/: protocols from `published` to `clean`, `transfer` before `finetune`.
+    Sorted in the order of params/: protocols from `by_view` to `clean`, `transfer` before `finetune`.
     """
     pattern = StudyPaths(results).run("*", "*", "*", "*", "*").relative_to(results)
     known = {

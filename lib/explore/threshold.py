@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from lib.config import MALIGNANT, params
+from lib.config import params
+from lib.config.paper import MALIGNANT
 from lib.explore.opened import Opened
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config import NOTEBOOKS, STEPS, StudyPaths, read_json
+from lib.config.files import read_json
+from lib.config.paths import NOTEBOOKS, StudyPaths
+from lib.config.steps import STEPS
 from lib.explore.results import find_models
 
 TOUR = "00_start"

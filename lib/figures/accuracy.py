@@ -25,7 +25,7 @@ from lib.figures.style import (
 
 
 @styled
-def accuracy_comparison(results: pd.DataFrame, columns: int = 2) -> Figure:
+def draw_accuracy_comparison(results: pd.DataFrame, columns: int = 2) -> Figure:
     """Test accuracy of every backbone, printed and under each protocol with its interval, a panel a phase.
 
     Args:
@@ -64,7 +64,7 @@ def accuracy_comparison(results: pd.DataFrame, columns: int = 2) -> Figure:
 
 
 @styled
-def scenario_summary(results: pd.DataFrame, width: float = 6.4) -> Figure:
+def draw_scenario_summary(results: pd.DataFrame, width: float = 6.4) -> Figure:
     """Test accuracy of the proposed model in each scenario: printed and under each protocol (Fig. 20).
 
     Args:
@@ -97,7 +97,7 @@ def scenario_summary(results: pd.DataFrame, width: float = 6.4) -> Figure:
 
 
 @styled
-def input_ranges(rows: pd.DataFrame, columns: int = 3) -> Figure:
+def draw_input_ranges(rows: pd.DataFrame, columns: int = 3) -> Figure:
     """Printed against our accuracy, a panel an input range: on the dotted line they agree.
 
     Args:
@@ -107,13 +107,13 @@ def input_ranges(rows: pd.DataFrame, columns: int = 3) -> Figure:
     ranges = list(dict.fromkeys(rows["preprocessing"]))
     figure, axes = panels(len(ranges), width=2.7, height=2.9, sharex=True, sharey=True, columns=columns)
     models = list(dict.fromkeys(rows["backbone"]))
-    low = 100 * min(rows["test_accuracy"].min(), rows["published_test_accuracy"].min()) - 4
+    low = 100 * min(rows["test_accuracy"].min(), rows["printed_test_accuracy"].min()) - 4
     for axis, name in zip(axes, ranges):
         axis.plot([low, 100], [low, 100], color=MUTED, lw=0.8, ls=":")
         for place, model in enumerate(models):
             own = rows[(rows["preprocessing"] == name) & (rows["backbone"] == model)]
             style = {"color": PALETTE[place % len(PALETTE)], "ms": 5, "ls": "none", "label": model}
-            x, y = 100 * own["published_test_accuracy"], 100 * own["test_accuracy"]
+            x, y = 100 * own["printed_test_accuracy"], 100 * own["test_accuracy"]
             axis.plot(x, y, MARKERS[place % len(MARKERS)], **style)
         axis.set(xlim=(low, 100), ylim=(low, 100), title=name)
         axis.set_aspect("equal")
@@ -125,12 +125,12 @@ def input_ranges(rows: pd.DataFrame, columns: int = 3) -> Figure:
 
 
 @styled
-def ranks(table: pd.DataFrame, comparisons: pd.DataFrame, columns: int = 2) -> Figure:
+def draw_ranks(table: pd.DataFrame, comparisons: pd.DataFrame, columns: int = 2) -> Figure:
     """Mean rank of each backbone with its interval, a panel a phase; bars join backbones that no test tells apart in
     any scenario.
 
     Args:
-        table: of rank_backbones; comparisons: of compare_backbones (lib.verdicts.beyond).
+        table: of rank_backbones; comparisons: of compare_backbones (lib.scores.beyond).
         columns: panels side by side.
     """
     phases = list(dict.fromkeys(table["phase"]))

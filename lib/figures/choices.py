@@ -9,7 +9,7 @@ from lib.figures.style import COLOURS, INK, MUTED, TELEPHONE, panels, styled
 
 
 @styled
-def choices(
+def draw_choices(
     rows: pd.DataFrame, titles: Mapping[str, str], names: Mapping[tuple[str, str], str], columns: int = 4
 ) -> Figure:
     """A panel a scenario, a line a choice: its repetition interval, blue where it holds the print, which is vertical.

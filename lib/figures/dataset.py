@@ -18,7 +18,7 @@ WORST_CASES = {
 
 
 @styled
-def sample_images(images: Sequence[tuple[str, np.ndarray]], columns: int = 5) -> Figure:
+def draw_sample_images(images: Sequence[tuple[str, np.ndarray]], columns: int = 5) -> Figure:
     """Pictures with their titles in a grid (Figs. 3, 4 and 6).
 
     Args:
@@ -37,7 +37,7 @@ def sample_images(images: Sequence[tuple[str, np.ndarray]], columns: int = 5) ->
 
 
 @styled
-def tested_and_trained(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int = 9) -> Figure:
+def draw_tested_and_trained(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int = 9) -> Figure:
     """Pictures that are tested, and beneath each one a picture that training saw; one title a pair.
 
     Args:
@@ -63,7 +63,7 @@ def tested_and_trained(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], colu
 
 
 @styled
-def class_counts(counts: pd.DataFrame, width: float = 6.6) -> Figure:
+def draw_class_counts(counts: pd.DataFrame, width: float = 6.6) -> Figure:
     """Images a class, a group of bars a column (Fig. 7).
 
     Args:
@@ -87,7 +87,7 @@ def class_counts(counts: pd.DataFrame, width: float = 6.6) -> Figure:
 
 
 @styled
-def worst_cases(cases: Sequence[Sequence[tuple[np.ndarray, Sequence[str]]]], kind: str, note: str = "") -> Figure:
+def draw_worst_cases(cases: Sequence[Sequence[tuple[np.ndarray, Sequence[str]]]], kind: str, note: str = "") -> Figure:
     """The files of each case side by side, with what is written over them.
 
     Args:

@@ -11,7 +11,7 @@ from lib.figures.style import MUTED, PALETTE, one_line, percent, printable, styl
 
 
 @styled
-def explored(
+def draw_explored(
     pictures: Sequence[tuple[str, np.ndarray]], probabilities: pd.DataFrame, true: str | None, title: str, note: str
 ) -> Figure:
     """The pictures in a row, and a bar a class and model.

@@ -11,7 +11,7 @@ from lib.figures.style import COLOURS, INK, one_line, styled
 
 
 @styled
-def nearest_images(
+def draw_nearest_images(
     rows: Sequence[tuple[tuple[str, np.ndarray], Sequence[tuple[str, np.ndarray, str]]]], note: str = ""
 ) -> Figure:
     """An image a row, and the images nearest to it; those that show the same are framed and say so.
@@ -29,7 +29,7 @@ def nearest_images(
     for axes, ((title, image), near) in zip(grid, rows):
         for axis, (name, picture, relation) in zip(axes, [(title, image, ""), *near]):
             axis.imshow(picture)
-            colour, weight = (COLOURS["published"], "bold") if relation else (INK, "normal")
+            colour, weight = (COLOURS["by_view"], "bold") if relation else (INK, "normal")
             title = "\n".join([fill(one_line(name), 22), relation])
             axis.set_title(title, fontsize=6.5, fontweight=weight, color=colour, loc="center")
             if relation:

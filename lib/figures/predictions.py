@@ -26,7 +26,7 @@ from lib.figures.style import (
 
 
 @styled
-def confusion_matrix(matrices: Mapping[str, pd.DataFrame], columns: int = 3) -> Figure:
+def draw_confusion_matrix(matrices: Mapping[str, pd.DataFrame], columns: int = 3) -> Figure:
     """Confusion matrices side by side, counts written, shade by the share of the true class (Figs. 10, 13, 16, 19).
 
     Args:
@@ -63,11 +63,11 @@ def confusion_matrix(matrices: Mapping[str, pd.DataFrame], columns: int = 3) -> 
 
 
 @styled
-def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def draw_reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Reliability diagram: how often the predicted class is right, by the probability given to it.
 
     Args:
-        tables: label -> lib.verdicts.beyond.reliability: `confidence` and `accuracy` of each bin, fractions of 1.
+        tables: label -> lib.scores.beyond.reliability: `confidence` and `accuracy` of each bin, fractions of 1.
     """
     figure, (axis,) = panels(1, width=3.4, height=3.1)
     axis.plot([0, 1], [0, 1], color=MUTED, lw=0.8, ls=":")
@@ -82,7 +82,7 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 @styled
-def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+def draw_roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """ROC curves with their areas.
 
     Args:
@@ -103,11 +103,11 @@ def roc(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
 
 
 @styled
-def decision_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
+def draw_decision_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Net benefit by threshold: a model above both `act on all` and `act on none` is worth asking.
 
     Args:
-        curves: label -> lib.verdicts.beyond.decision_curve; all of one scenario and protocol.
+        curves: label -> lib.scores.beyond.decision_curve; all of one scenario and protocol.
     """
     figure, axis = one_panel(4.6, 3.2)
     for place, (label, curve) in enumerate(curves.items()):

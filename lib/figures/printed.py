@@ -5,18 +5,18 @@ from matplotlib.figure import Figure
 
 from lib.figures.style import COLOURS, INK, MUTED, panels, roman, styled
 
-GROUP_COLOURS = (COLOURS["clean"], COLOURS["published"], COLOURS["grouped"], COLOURS["train"])
+GROUP_COLOURS = (COLOURS["clean"], COLOURS["by_view"], COLOURS["by_lesion"], COLOURS["train"])
 
 
 PHASES = {"transfer": "transfer", "finetune": "fine-tuned"}
 
 
 @styled
-def fitting_sizes(tables: dict, columns: int = 2) -> Figure:
+def draw_fitting_sizes(tables: dict, columns: int = 2) -> Figure:
     """Which test-set sizes fit which printed row, a panel a table: a column of dots is a size that rows share.
 
     Args:
-        tables: `tables` of lib.audit's published_audit; a dot where one size fits a row's validation and test accuracy.
+        tables: `tables` of lib.audit's printed_audit; a dot where one size fits a row's validation and test accuracy.
         columns: panels side by side.
     """
     rows = max(len(table["rows"]) for table in tables.values())
@@ -42,11 +42,11 @@ def fitting_sizes(tables: dict, columns: int = 2) -> Figure:
 
 
 @styled
-def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None, width: float = 0) -> Figure:
+def draw_sizes_against_split(pool: dict, tenths: dict[str, float] | None = None, width: float = 0) -> Figure:
     """Test sets that the printed accuracies imply, beside a tenth of the images there are.
 
     Args:
-        pool: `pool` of lib.audit.printed_tables.published_audit.
+        pool: `pool` of lib.audit.printed_tables.printed_audit.
         tenths: table number -> a tenth of the images of the table's classes, as found in the data set.
         width: of the figure, inches; as the number of bars asks for if 0.
     """
@@ -56,7 +56,7 @@ def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None, widt
     figure = Figure(figsize=(width or 1.1 * len(bars) + 1.8, 3.2), layout="constrained")
     axis = figure.subplots()
     printed = axis.bar(
-        places, [group["test_n"] for _, group in bars], 0.6, color=COLOURS["published"], label="implied by the table"
+        places, [group["test_n"] for _, group in bars], 0.6, color=COLOURS["by_view"], label="implied by the table"
     )
     axis.bar_label(printed, padding=2, fontsize=8)
     axis.axhline(
@@ -74,11 +74,11 @@ def sizes_against_split(pool: dict, tenths: dict[str, float] | None = None, widt
 
 
 @styled
-def detection(rates: dict) -> Figure:
+def draw_detection(rates: dict) -> Figure:
     """The share of one-digit changes that the audit can catch, by the column changed.
 
     Args:
-        rates: `detection` of lib.audit.printed_tables.published_audit.
+        rates: `detection` of lib.audit.printed_tables.printed_audit.
     """
     shares = {column.replace("_", " "): 100 * share for column, share in rates["by_column"].items()}
     figure = Figure(figsize=(5.6, 2.2), layout="constrained")

@@ -10,19 +10,19 @@ from lib.figures.style import COLOURS, INK, MUTED, RULE, TELEPHONE, styled
 
 RUNG_NAMES = {
     "printed": "printed",
-    "published": "our run, leak kept",
-    "no leak": "leak gone",
+    "by view": "our run, leak kept",
+    "by lesion": "leak gone",
     "originals": "originals only",
-    "right labels": "scored by right labels",
-    "clean": "trained on right labels",
-    "external": "on images from elsewhere",
+    "corrected labels": "scored by corrected labels",
+    "clean": "trained on corrected labels",
+    "external": "on external images",
 }
 COLUMN = 128  # where the column of steps ends, in the units of the accuracy
-LOWER, HIGHER = COLOURS["published"], COLOURS["clean"]
+LOWER, HIGHER = COLOURS["by_view"], COLOURS["clean"]
 
 
 @styled
-def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, columns: int = 4) -> Figure:
+def draw_ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, columns: int = 4) -> Figure:
     """Every rung as a dot with its 95 % interval, from the top down; on the right the printed accuracy and the steps.
 
     A step whose interval leaves out 0 is bold and coloured, orange down and blue up; any other is grey.
@@ -38,7 +38,7 @@ def ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, colum
     titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in found}
     columns = max(1, min(columns, len(titles)))
     rows = max(1, -(-len(titles) // columns))
-    optional = {"printed", "external"} - set(table["rung"])  # drawn images have no printed number
+    optional = {"printed", "external"} - set(table["rung"])  # synthetic images have no printed number
     names = {rung: name for rung, name in RUNG_NAMES.items() if rung not in optional}
     width = 2.2 + 2.25 * columns if columns > 1 else TELEPHONE
     figure = Figure(figsize=(width, (2.45 + 0.35 * ("external" in names)) * rows + 0.3), layout="constrained")

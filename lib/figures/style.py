@@ -20,13 +20,13 @@ from PIL import Image
 INK, MUTED, RULE = "#1f2328", "#6b7280", "#d7dbe0"
 COLOURS = {
     "printed": "#5f6670",
-    "published": "#d55e00",
-    "grouped": "#b8860b",
+    "by_view": "#d55e00",
+    "by_lesion": "#b8860b",
     "clean": "#0072b2",
     "train": "#009e73",
     "validation": "#0072b2",
 }
-SERIES_MARKERS = {"printed": "D", "published": "o", "grouped": "s", "clean": "^"}
+SERIES_MARKERS = {"printed": "D", "by_view": "o", "by_lesion": "s", "clean": "^"}
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")  # Okabe-Ito, safe for colour-blind readers
 TELEPHONE = 3.7  # inches: what a telephone shows of a figure without making its letters smaller
 MARKERS = ("o", "s", "^", "D", "v", "P")

@@ -11,7 +11,7 @@ from lib.figures.style import COLOURS, INK, MUTED, empty_panel, legend, one_line
 
 
 @styled
-def training_curves(
+def draw_training_curves(
     histories: Mapping[str, pd.DataFrame],
     quantity: str = "accuracy",
     printed: float | None = None,

@@ -8,7 +8,7 @@ import sys
 import warnings
 from contextlib import suppress
 
-from lib.config import BACKENDS
+from lib.config.backends import BACKENDS
 
 # For mallopt of the GNU C library, malloc.h: memory that is let go stays with the process. An array of a step would
 # else be given back to the system and its pages be zeroed anew: a head's step took 6.3 ms instead of 3.4.

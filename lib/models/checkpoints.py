@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.config import file_digest, read_json, write_json
+from lib.config.files import file_digest, read_json, write_json
 
 RECORD = "record.json"
 # what callbacks know beside the optimizer's rate and the weights

@@ -7,7 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from lib.data import progress_bar, release
+from lib.data.preprocess import release
+from lib.data.threads import progress_bar
 from lib.models.backend import feed
 
 BLOCK = 64  # batches of images whose features are in memory at once

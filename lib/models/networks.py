@@ -15,7 +15,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from lib.config import backbones, run_record, run_weights
+from lib.config.paper import backbones
+from lib.config.paths import run_record, run_weights
 
 
 class WeightsError(ValueError):
@@ -104,7 +105,7 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
     if weights == "imagenet":
         load_weights(model, Path(weights_dir) / backbones()[name].weights)
     else:
-        _settle(model)
+        _initialise_batchnorm(model)
     return model
 
 
@@ -226,7 +227,7 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     return model
 
 
-def _settle(model: keras.Model) -> None:
+def _initialise_batchnorm(model: keras.Model) -> None:
     """Make a random backbone tell images apart: near-linear activations, statistics of noise images.
 
     As Keras starts them, activations fade from layer to layer (mean 0, variance 1 are not theirs) and, once

@@ -1,4 +1,4 @@
-"""What the saved models say of images from elsewhere, which no fitting has seen."""
+"""What the saved models say of external images, which no fitting has seen."""
 
 import json
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES, StudyPaths, read_json, run_record, run_weights
-from lib.data import DESCRIPTION, read_predictions
+from lib.config.files import read_json
+from lib.config.params import PHASES
+from lib.config.paths import StudyPaths, run_record, run_weights
+from lib.data.predictions import DESCRIPTION, read_predictions
 from lib.models import networks
 from lib.models.features import extract_features, predict
 

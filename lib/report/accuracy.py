@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
-from lib.config import DEFAULT_VARIANT, PHASES, Study, StudyPaths, backbones, published, scenarios
+from lib.config.paper import backbones, printed_rows, scenarios
+from lib.config.params import PHASES, Study
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.figures.accuracy import draw_accuracy_comparison, draw_input_ranges
+from lib.figures.style import roman
 from lib.report import html
 from lib.report.data import read_csv, read_runs, rows_where, to_records
 from lib.report.tables import (
@@ -20,12 +23,12 @@ from lib.report.tables import (
     table_files,
     table_five,
 )
-from lib.verdicts import input_range_hypothesis
+from lib.scores.input_ranges import input_range_hypothesis
 
 
 def table_title(scenario: str) -> str:
     """`Table I: nine classes`."""
-    return f"Table {figures.roman(scenarios()[scenario].table)}: {scenarios()[scenario].title.lower()}"
+    return f"Table {roman(scenarios()[scenario].table)}: {scenarios()[scenario].title.lower()}"
 
 
 def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -48,7 +51,7 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         if row["n"] == "not run" and record["phase"] == "finetune" and transferred[tuple(cell.values())[:3]]:
             row["n"] = "not fine-tuned"
         for measure in MEASURES:
-            printed, ours = record[f"published_{measure}"], record[measure]
+            printed, ours = record[f"printed_{measure}"], record[measure]
             row |= {f"{measure}_printed": printed, measure: ours}
             row[f"{measure}_difference"] = None if None in (ours, printed) else ours - printed
         row["_interval"] = {"test_accuracy": (record["test_accuracy_low"], record["test_accuracy_high"])}
@@ -72,11 +75,11 @@ def accuracy_table(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         columns += [ours] if study.synthetic else [of_paper, ours, difference]
     seeds = f"seeds {', '.join(map(str, study.seeds))} together" if len(study.seeds) > 1 else f"seed {study.seeds[0]}"
     compared = "as printed and as reproduced, per cent", " Differences in percentage points, ours minus printed."
-    what, differences = ("on drawn images, per cent", "") if study.synthetic else compared
+    what, differences = ("on synthetic images, per cent", "") if study.synthetic else compared
     caption = (
-        f"Table {figures.roman(number)}. {scenarios()[scenario].title}: accuracy of each model {what}; "
+        f"Table {roman(number)}. {scenarios()[scenario].title}: accuracy of each model {what}; "
         f"{seeds}.{differences} In square brackets the 95 % interval of the mean, whole lesions resampled; n counts "
-        "what was tested over all folds, views under published, originals under the others."
+        "what was tested over all folds, views under by_view, originals under the others."
     )
     filters = ["protocol", "phase_name", "backbone", *(["preprocessing"] if len(study.preprocessings) > 1 else [])]
     return html.table(
@@ -89,7 +92,7 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     """All models of one scenario at a glance: printed and under each protocol, with intervals."""
     number = scenarios()[scenario].table
     table = rows_where(scenario_table(paths, study, scenario), preprocessing=study.preprocessings[0])
-    printed = published().query("table == @number", local_dict={"number": number})
+    printed = printed_rows().query("table == @number", local_dict={"number": number})
     rows = [(r.phase, r.backbone, "printed", r.test_accuracy / 100, np.nan, np.nan) for r in printed.itertuples()]
     rows = [] if study.synthetic else rows
     rows += [
@@ -101,17 +104,17 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         return html.missing(f"{scenarios()[scenario].title}: no run of this scenario has been evaluated.")
     of_paper = "" if study.synthetic else "printed (open diamonds) and "
     caption = f"Test accuracy of each model, {of_paper}under each protocol, with 95 % intervals."
-    alt = f"Test accuracies of table {figures.roman(number)} as points; every value is in the table beside it."
-    title = f"Table {figures.roman(number)} at a glance"
+    alt = f"Test accuracies of table {roman(number)} as points; every value is in the table beside it."
+    title = f"Table {roman(number)} at a glance"
     source = f"tables/table_{number}.csv"
-    wide, narrow = figures.accuracy_comparison(results), figures.accuracy_comparison(results, columns=1)
+    wide, narrow = draw_accuracy_comparison(results), draw_accuracy_comparison(results, columns=1)
     return html.figure(f"glance-{number}", wide, title, caption, alt, source=source, narrow=narrow)
 
 
 def literature_table(paths: StudyPaths, study: Study) -> HTML:
     """Table V with our rows."""
     table = table_five(paths, study)
-    if study.synthetic:  # a number of drawn images has no place among those of photographs
+    if study.synthetic:  # a number of synthetic images has no place among those of photographs
         table = table[table["ref"] != "This study"]
     rows = to_records(table)
     for row in rows:
@@ -191,7 +194,7 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
         caption = (
             f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
         )
-        figure, narrow = figures.input_ranges(shown), figures.input_ranges(shown, columns=1)
+        figure, narrow = draw_input_ranges(shown), draw_input_ranges(shown, columns=1)
         alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
         name, source = "input-ranges-figure", table_files(study)
         parts.append(html.figure(name, figure, "Input ranges", caption, alt, source=source, narrow=narrow))
@@ -208,11 +211,11 @@ def _why_empty(cell: Mapping[str, str], study: Study, runs: pd.DataFrame) -> str
     if cell["scenario"] not in study.scenarios:
         return "not in study"
     statuses = set(rows_where(runs, step="train", **cell)["status"])
-    for status in ("failed", "not run", "left out"):
+    for status in ("failed", "not run", "skipped"):
         if status in statuses:
             return status
     if not any(all(c[axis] == cell[axis] for axis in cell) for c in study.cells(*cell)):
-        return "left out"
+        return "skipped"
     evaluation = {axis: cell[axis] for axis in ("preprocessing", "scenario")}
     evaluated = set(rows_where(runs, step="evaluate", **evaluation)["status"])
     return "failed" if "failed" in evaluated else "not run"
@@ -220,7 +223,7 @@ def _why_empty(cell: Mapping[str, str], study: Study, runs: pd.DataFrame) -> str
 
 def _printed_only(study: Study, scenario: str) -> list[dict[str, Any]]:
     """The printed rows of models that the study does not have, so that the paper's table is whole on the page."""
-    printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
+    printed = printed_rows().query("table == @table", local_dict={"table": scenarios()[scenario].table})
     rows = []
     for record in to_records(printed[~printed["backbone"].isin(study.backbones)]):
         row = {"backbone": record["backbone"], "phase_name": html.PHASE_NAMES[record["phase"]]}

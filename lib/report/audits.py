@@ -9,10 +9,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
-from lib.audit import SHARE
-from lib.config import Study, StudyPaths, read_json
-from lib.data import NO_PART, POOLS
+from lib.audit.near_duplicates import SHARE
+from lib.config.files import read_json
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.data.pool import POOLS
+from lib.data.protocols import UNUSED
+from lib.figures.dataset import draw_sample_images
+from lib.figures.printed import draw_fitting_sizes, draw_sizes_against_split
+from lib.figures.style import TELEPHONE, roman
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_pool, to_records
 
@@ -30,11 +35,11 @@ DATA_SET_CAPTIONS = {
 
 
 def printed_audit(paths: StudyPaths) -> HTML:
-    """What 01_audit finds in the printed tables (audit/published.json)."""
-    audit = read_json(paths.published_audit)
+    """What 01_audit finds in the printed tables (audit/printed.json)."""
+    audit = read_json(paths.printed_audit)
     if audit is None:
-        return html.missing("audit/published.json is not there: the printed tables were not audited.")
-    source, link = "audit/published.json", html.notebook(paths, "audit")
+        return html.missing("audit/printed.json is not there: the printed tables were not audited.")
+    source, link = "audit/printed.json", html.notebook(paths, "audit")
     behind = {"01_audit": link}
     sizes = []
     for number, table in audit.get("tables", {}).items():
@@ -43,7 +48,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ]
         sizes.append(
             {
-                "table": f"Table {figures.roman(number)}",
+                "table": f"Table {roman(number)}",
                 "val_n": wording.shortened(table.get("val_n"), "none"),
                 "test_n": wording.shortened(table.get("test_n"), "none"),
                 "groups": "; ".join(groups) or "none",
@@ -65,7 +70,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         caption = (
             "Each dot is a test-set size that fits a printed row; a full column of dots is a size that rows share."
         )
-        wide, narrow = (figures.fitting_sizes(audit["tables"], columns=columns) for columns in (2, 1))
+        wide, narrow = (draw_fitting_sizes(audit["tables"], columns=columns) for columns in (2, 1))
         about = {"source": source, "runs": behind, "narrow": narrow}
         parts.append(html.figure("fitting-sizes", wide, "Which sizes fit", caption, alt, **about))
     pool = audit.get("pool") or {}
@@ -74,7 +79,7 @@ def printed_audit(paths: StudyPaths) -> HTML:
         caption = (
             "Test sets implied by the tables, and a tenth of the images: what was split was larger than the data set."
         )
-        wide, narrow = (figures.sizes_against_split(pool, width=width) for width in (0, figures.TELEPHONE))
+        wide, narrow = (draw_sizes_against_split(pool, width=width) for width in (0, TELEPHONE))
         about = {"source": source, "runs": behind, "narrow": narrow}
         parts.append(html.figure("implied-pool", wide, "Too large a test set", caption, alt, **about))
     for key, name, caption in (
@@ -138,7 +143,7 @@ def worst_cases(paths: StudyPaths, study: Study) -> HTML:
         return html.missing("The contradictory pictures are not among the prepared images.")
     caption = f"{len(shown)} of {len(contradictory)} contents that the data set files under more than one class."
     alt = "Pictures filed under several classes: " + "; ".join(title for title, _ in shown)
-    wide, narrow = figures.sample_images(shown), figures.sample_images(shown, columns=3)
+    wide, narrow = draw_sample_images(shown), draw_sample_images(shown, columns=3)
     title = "One picture, two labels" + html.if_synthetic(study)
     behind = {"01_audit": html.notebook(paths, "audit")}
     about = {"source": "audit/images.parquet", "runs": behind, "narrow": narrow}
@@ -234,7 +239,7 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
         if table is None or views is None:
             continue
         for pool in POOLS:
-            used = table[table[f"tenth_{pool}"] != NO_PART]
+            used = table[table[f"tenth_{pool}"] != UNUSED]
             tested = used.groupby(f"tenth_{pool}").size()
             whole = used.groupby("group")[f"tenth_{pool}"].nunique()
             row = {"protocol": protocol, "pool": pool.replace("_", " "), "views": len(used)}
@@ -357,20 +362,20 @@ def _pair_pictures(paths: StudyPaths, study: Study, pairs) -> HTML:
     alt = "Pairs of pictures that are nearly the same: " + "; ".join(title for title, _ in shown)
     title = "Nearly one picture, missed by the hash" + html.if_synthetic(study)
     return html.figure(
-        "near-duplicate-pictures", figures.sample_images(shown, columns=6), title, caption, alt,
-        source="tables/near_duplicates.csv", narrow=figures.sample_images(shown, columns=2),
+        "near-duplicate-pictures", draw_sample_images(shown, columns=6), title, caption, alt,
+        source="tables/near_duplicates.csv", narrow=draw_sample_images(shown, columns=2),
     )  # fmt: skip
 
 
 def _plain(value: Any, key: str) -> Any:
-    """A value of audit/published.json with the keys in its text as words, and the numbers of tables as the paper's."""
+    """A value of audit/printed.json with the keys in its text as words, and the numbers of tables as the paper's."""
     if not isinstance(value, str):
         return value
     if key == "table" and value.isdigit():
-        return figures.roman(value)
-    return re.sub(r"\bTable (\d)\b", lambda match: f"Table {figures.roman(match[1])}", wording.plain(value))
+        return roman(value)
+    return re.sub(r"\bTable (\d)\b", lambda match: f"Table {roman(match[1])}", wording.plain(value))
 
 
 def _roman(numbers: str | list[str]) -> str:
     """The numbers of tables as the paper writes them: `III, IV` for ["3", "4"]."""
-    return ", ".join(figures.roman(number) for number in ([numbers] if isinstance(numbers, str) else numbers))
+    return ", ".join(roman(number) for number in ([numbers] if isinstance(numbers, str) else numbers))

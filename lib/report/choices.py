@@ -5,19 +5,21 @@ import itertools
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
-from lib.config import DEFAULT_VARIANT, Study, StudyPaths, scenarios
+from lib.config.paper import scenarios
+from lib.config.params import Study
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.figures.choices import draw_choices
 from lib.report import html
 from lib.report.data import rows_where, to_records
 from lib.report.tables import stacked_variants, table_files
-from lib.verdicts import choice_name, choices_against_print, reached_rows, reaching_choices
+from lib.scores.choices import choice_name, choices_against_print, reached_rows, reaching_choices
 
 REACHED_FILE, CHOICES_FILE = "multiverse_rows", "multiverse_choices"
 
 
 def tried(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """What lib.verdicts.choices_against_print gives, variants named by their settings; empty where nothing is compared:
-    one set of choices, or drawn images."""
+    one set of choices, or synthetic images."""
     one = len(study.preprocessings) * (1 + len(study.variants)) < 2
     tables = stacked_variants(paths, study)
     found = choices_against_print(tables.iloc[:0] if one or study.synthetic else tables)
@@ -89,10 +91,10 @@ def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTM
     )
     caption = (
         f"{backbone}, {html.PHASE_NAMES[phase].lower()}: the repetition interval of every choice (95 %, one more run "
-        "like the paper's) under published. The vertical line is the printed accuracy; a choice that reaches it is "
+        "like the paper's) under by_view. The vertical line is the printed accuracy; a choice that reaches it is "
         "thick and blue."
     )
-    figure, narrow = (figures.choices(own, titles, names, columns=columns) for columns in (4, 1))
+    figure, narrow = (draw_choices(own, titles, names, columns=columns) for columns in (4, 1))
     name = f"multiverse-{phase}-{backbone}"
     title, source = "The multiverse of open choices", table_files(study)
     return html.figure(name, figure, title, caption, alt, source=source, narrow=narrow)

@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from lib import figures
-from lib.config import DEFAULT_VARIANT, RESULTS, StudyPaths, read_json, scenarios
+from lib.config.files import read_json
+from lib.config.paper import scenarios
+from lib.config.paths import DEFAULT_VARIANT, RESULTS, StudyPaths
+from lib.figures.style import roman
 from lib.report import wording
 from lib.report.tables import DIGITS, MEASURES
-from lib.verdicts import QUESTIONS, as_table
+from lib.verdicts.judging import QUESTIONS, as_table
 
 # what names a row: of Tables I to IV, of Table V; in this order in its text
 LABELS = ("ref", "method", "year", "classes", "protocol", "preprocessing", "variant", "phase", "backbone")
@@ -288,7 +290,7 @@ def summary(a: Results, b: Results) -> list[str]:
 def table_name(number: int) -> str:
     """`Table I, nine classes`."""
     title = next((scenario.title for scenario in scenarios().values() if scenario.table == number), "the literature")
-    return f"Table {figures.roman(number)}, {title.lower()}"
+    return f"Table {roman(number)}, {title.lower()}"
 
 
 def _differing(of_a: pd.DataFrame, of_b: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:

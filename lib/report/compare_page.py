@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from lib.config import comparison
+from lib.config.paths import comparison
 from lib.report import html
 from lib.report.compare import ARROW, SHOWN, Results, numbers, origins, rows, single_rows, summary, table_name, verdicts
 from lib.report.data import to_records

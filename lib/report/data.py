@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lib.config import AXES, StudyPaths, read_json
+from lib.config.files import read_json
+from lib.config.params import AXES
+from lib.config.paths import StudyPaths
 
 
 def read_csv(path: Path) -> pd.DataFrame | None:

@@ -1,22 +1,25 @@
-"""The models on images from elsewhere, and what of those files was left out."""
+"""The models on external images, and what of those files was left out."""
 
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config import Study, StudyPaths, scenarios
-from lib.data import LEFT_OUT, lacking
+from lib.config.paper import scenarios
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.data.external import LEFT_OUT
+from lib.data.folder import lacking
 from lib.report import html
 from lib.report.data import read_csv, to_records
-from lib.verdicts import external
+from lib.scores import external
 
 HOW = (
-    "No images from elsewhere were given. `python run_all.py STUDY --external DIR` scores the models on class folders "
+    "No external images were given. `python run_all.py STUDY --external DIR` scores the models on class folders "
     "of such images (the classes of a scenario, or benign and malignant); no model is trained again for it."
 )
 
 
 def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Every metrics.csv of images from elsewhere that 05_evaluate left, under each other, with variant,
+    """Every metrics.csv of external images that 05_evaluate left, under each other, with variant,
     preprocessing and scenario in front; empty where there is none."""
     tables, axes = [], ("variant", "preprocessing", "scenario")
     for cell in study.cells(*axes):
@@ -28,7 +31,7 @@ def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def images_from_elsewhere(paths: StudyPaths, study: Study) -> HTML:
+def external_images_section(paths: StudyPaths, study: Study) -> HTML:
     """How many files there are and what was left out, then each model on them and on the data set."""
     places = {cell["scenario"]: paths.external(**cell) for cell in study.cells("preprocessing", "scenario")}
     found = {scenario: read_csv(place / "files.csv") for scenario, place in places.items()}
@@ -50,7 +53,7 @@ def _counts(files: pd.DataFrame, study: Study) -> HTML:
     columns = [html.column("class", "Folder", "head"), html.column("files", "Files", "count")]
     columns += [html.column("kept", "Kept", "count"), *(html.column(key, key, "count", "Left out") for key in shown)]
     caption = (
-        "Images from elsewhere, and how many were left out, each by the first reason that holds. Turned and mirrored "
+        "External images, and how many were left out, each by the first reason that holds. Turned and mirrored "
         f"copies count as near; a crop, or another photograph of a lesion, is not found.{html.if_synthetic(study)}"
     )
     return html.table("external-files", caption, columns, rows, source="evaluation/*/*/external/files.csv")
@@ -82,7 +85,7 @@ def _not_scored(files: pd.DataFrame, study: Study) -> list[HTML]:
 
 def _scores(table: pd.DataFrame, study: Study) -> list[HTML]:
     if table.empty:
-        return [html.missing("No model was scored on images from elsewhere.")]
+        return [html.missing("No model was scored on external images.")]
     rows = to_records(table)
     for row in rows:
         row |= {"scenario_title": scenarios()[row["scenario"]].title, "phase_name": html.PHASE_NAMES[row["phase"]]}
@@ -106,7 +109,7 @@ def _scores(table: pd.DataFrame, study: Study) -> list[HTML]:
     if study.variants:
         columns.insert(3, html.column("variant", "Variant"))
     caption = (
-        "Each model on the data set (all folds, as its protocol scores them) and on images from elsewhere, per cent. "
+        "Each model on the data set (all folds, as its protocol scores them) and on external images, per cent. "
         "There it is one model a seed, that of the first fold, whose weights are kept: its interval is that of the "
         "images and holds nothing of what differs from training to training. The images are others, so the difference "
         "is not paired (Newcombe). Plain accuracies depend on how many images each class has; balanced ones do not."

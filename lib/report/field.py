@@ -8,14 +8,17 @@ import pandas as pd
 from IPython.display import HTML
 from pydantic import Field
 
-from lib.config import HONEST, ParameterError, Strict, Study, StudyPaths, read_json, validated
+from lib.config.files import read_json
+from lib.config.params import Study
+from lib.config.paths import RELATED_WORK, StudyPaths
+from lib.config.schema import ParameterError, Strict, validated
 from lib.report import html, wording
 from lib.report.data import read_csv, rows_where, to_records
-from lib.report.honest import FROZEN_OR_NOT
+from lib.report.ladder import FROZEN_OR_NOT
 from lib.report.tables import in_paper_order, shown_model
 
 SCENARIO = "nine_classes"  # whose numbers of ours stand beside the others'
-METRICS = {  # as params/honest.csv names them -> column of `ours`
+METRICS = {  # as params/related_work.csv names them -> column of `ours`
     "accuracy": "test_accuracy",
     "balanced accuracy": "balanced_accuracy",
     "macro F1": "macro_f1",
@@ -29,7 +32,7 @@ COLUMNS = (  # of the table of others: key, name and kind
     ("on", "Model and data", "small"),
     ("question", "Question", "text"),
     ("classes", "Classes", "text"),
-    ("grouped", "Grouped by lesion", "text"),
+    ("by_lesion", "Grouped by lesion", "text"),
     ("metric", "Metric", "text"),
     ("value", "Theirs", "percent"),
     ("split", "Their split", "small"),
@@ -43,7 +46,7 @@ NOT_COMPARED = "The images of this study are drawn. Its numbers are compared to 
 
 
 class Other(Strict):
-    """What others report: a row of params/honest.csv."""
+    """What others report: a row of params/related_work.csv."""
 
     reference: str = Field(min_length=1)
     year: int = Field(strict=False, ge=1990, le=2100)
@@ -52,7 +55,7 @@ class Other(Strict):
     question: Literal["kind of lesion", "melanoma or not", "thickness of a melanoma"]
     classes: str = Field(min_length=1)
     split: str = Field(min_length=1)
-    grouped: Literal["yes", "no", "not stated"]  # all images of a lesion on one side
+    by_lesion: Literal["yes", "no", "not stated"]  # all images of a lesion on one side
     metric: Literal[tuple(METRICS)]
     value: float | None = Field(strict=False, gt=0, le=1)  # fraction of 1; None where it could not be read
     source: str = Field(pattern=r"^https?://[\w.-]+\.[a-z]{2,}/\S+$")
@@ -62,8 +65,8 @@ class Other(Strict):
     note: str
 
 
-def others(path: Path = HONEST) -> list[Other]:
-    """What others report, in the order of params/honest.csv.
+def others(path: Path = RELATED_WORK) -> list[Other]:
+    """What others report, in the order of params/related_work.csv.
 
     Raises:
         ParameterError: a column is missing or unknown, or a value is none of those allowed; it names the row.
@@ -102,7 +105,7 @@ def ours(paths: StudyPaths, study: Study) -> pd.DataFrame:
 def beside_the_field(paths: StudyPaths, study: Study) -> HTML:
     """What others report, ours beside it on the same metric, and all our models on these metrics.
 
-    Of a synthetic study nothing of ours is shown: drawn images are compared to nothing.
+    Of a synthetic study nothing of ours is shown: synthetic images are compared to nothing.
     """
     if study.synthetic:
         return html.joined(
@@ -120,7 +123,7 @@ def beside_the_field(paths: StudyPaths, study: Study) -> HTML:
 
 
 def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
-    """The rows of honest.csv; with `shown`, a row a protocol, ours on the same metric beside each."""
+    """The rows of related_work.csv; with `shown`, a row a protocol, ours on the same metric beside each."""
     by_protocol = {record["protocol"]: record for record in to_records(shown)}
     protocols = [protocol for protocol in study.protocols if protocol in by_protocol]
     rows, data = [], []
@@ -140,8 +143,8 @@ def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
         "What others report on related sets, per cent. Grouped by lesion: all images of a lesion lie on one side of "
         "the split. An excerpt is a text that quotes the source."
     )
-    source = "params/honest.csv" + (f" and {_folder(study)}/" if protocols else "")
-    filters = ["metric", "grouped", "peer_reviewed"]
+    source = "params/related_work.csv" + (f" and {_folder(study)}/" if protocols else "")
+    filters = ["metric", "by_lesion", "peer_reviewed"]
     return html.table("field", caption, columns, rows, source, filters, data=pd.DataFrame(data), cards=True)
 
 
@@ -178,8 +181,8 @@ def _ours_in_words(paths: StudyPaths, study: Study, label: str) -> str:
     return (
         f"Ours are {label}, on the nine classes of the public set{count}. No other work here has these images, these "
         "classes and this split, so no two numbers can be ranked: the table shows in which range honest numbers lie. "
-        "Under published views of one picture are on both sides; the others' leak, where there is one, is of several "
-        "pictures of a lesion. Under grouped and clean a lesion is on one side. Balanced accuracy is the mean recall "
+        "Under by_view views of one picture are on both sides; the others' leak, where there is one, is of several "
+        "pictures of a lesion. Under by_lesion and clean a lesion is on one side. Balanced accuracy is the mean recall "
         "of the classes, macro F1 their mean F1. Our ROC AUC is that of each class against the rest, weighted by its "
         "images; others may weigh classes alike."
     )

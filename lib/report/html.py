@@ -15,8 +15,10 @@ from IPython.display import HTML
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from lib import figures
-from lib.config import LIB, Study, StudyPaths, scenarios
+from lib.config.paper import scenarios
+from lib.config.params import Study
+from lib.config.paths import LIB, StudyPaths
+from lib.figures.style import encode
 from lib.report.data import executed_notebooks
 from lib.report.tables import as_csv
 from lib.report.wording import SHARES, fine, in_words, named, percent, sentence, signed
@@ -227,7 +229,7 @@ def _groups(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _picture(figure: Figure) -> dict[str, Any]:
     """A figure as the page holds it: `src`, and its `width` and `height` in CSS pixels."""
-    mime, drawn = figures.encode(figure)
+    mime, drawn = encode(figure)
     width, height = (round(96 * side) for side in figure.get_size_inches())
     return {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
 

@@ -7,12 +7,16 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
-from lib.config import Study, StudyPaths, read_json, scenarios
-from lib.data import parts_of_fold, select
+from lib.config.files import read_json
+from lib.config.paper import scenarios
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.data.protocols import parts_of_fold, select
+from lib.figures.dataset import draw_tested_and_trained
+from lib.figures.rungs import RUNG_NAMES
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_pool, rows_where
-from lib.report.honest import Ladder, step_in_words
+from lib.report.ladder import Ladder, step_in_words
 
 FOUND, NOT_FOUND, NOT_TESTABLE, NOT_MEASURED = "found", "not found", "not testable", "not measured"
 
@@ -32,7 +36,7 @@ class Findings:
         seen = read_csv(paths.seen_in_training)
         changes = read_csv(paths.label_changes)
         return cls(
-            printed=read_json(paths.published_audit) or {},
+            printed=read_json(paths.printed_audit) or {},
             data=read_json(paths.dataset_audit) or {},
             seen=pd.DataFrame(columns=["protocol", "scenario", "test_views", "file", "group"])
             if seen is None
@@ -46,9 +50,9 @@ class Findings:
         """`the step to “leak gone” is -12.3 [-15.0, -9.5] points in nine classes, ...`; empty where not known."""
         known = {title: words for title, rungs in self.ladders.items() if (words := step_in_words(rungs, rung))}
         shown = ", ".join(f"{words} points in {title}" for title, words in known.items())
-        return f"the ladder's step to “{figures.RUNG_NAMES[rung]}” is {shown}" if shown else ""
+        return f"the ladder's step to “{RUNG_NAMES[rung]}” is {shown}" if shown else ""
 
-    def share_seen(self, by: str, protocol: str = "published") -> str:
+    def share_seen(self, by: str, protocol: str = "by_view") -> str:
         """`12.3 % to 45.6 %` of test views over the scenarios; empty where it was not counted."""
         shares = self.seen.loc[self.seen["protocol"] == protocol, by].dropna()
         if shares.empty:
@@ -58,11 +62,11 @@ class Findings:
 
 
 def pictures(paths: StudyPaths, study: Study) -> HTML:
-    """The leak in pictures: of each class one that `published` tests, and beneath it a view of it in training."""
+    """The leak in pictures: of each class one that `by_view` tests, and beneath it a view of it in training."""
     views, images = read_pool(paths)
-    table, scenario = read_parquet(paths.protocol("published")), study.scenarios[0]
+    table, scenario = read_parquet(paths.protocol("by_view")), study.scenarios[0]
     if views is None or table is None:
-        return html.missing("No prepared images, or no protocol `published`: the leak cannot be shown in pictures.")
+        return html.missing("No prepared images, or no protocol `by_view`: the leak cannot be shown in pictures.")
     fold = study.transfer_folds[0]
     pairs = twins(parts_of_fold(select(views, table, scenarios()[scenario]), fold))
     if pairs.empty:
@@ -71,16 +75,16 @@ def pictures(paths: StudyPaths, study: Study) -> HTML:
     seen = rows_where(read_csv(paths.seen_in_training), scenario=scenario)
     shares = dict(zip(seen["protocol"], seen["file"])) if len(seen) else {}
     caption = (
-        f"Above a picture that `published` tests (fold {fold}, {scenarios()[scenario].title.lower()}), beneath it a "
+        f"Above a picture that `by_view` tests (fold {fold}, {scenarios()[scenario].title.lower()}), beneath it a "
         f"view of the same picture in the training part of that fold{html.if_synthetic(study)}."
     )
-    if "published" in shares:
-        caption += f" {100 * shares['published']:.0f} % of all test views have such a twin"
+    if "by_view" in shares:
+        caption += f" {100 * shares['by_view']:.0f} % of all test views have such a twin"
         others = [f"under {name} {100 * shares[name]:.0f} %" for name in study.protocols[1:] if name in shares]
         caption += f"; {', '.join(others)}." if others else "."
     alt = "Pairs of a tested picture and a turned or mirrored view of it in training, of " + ", ".join(pairs["label"])
-    wide, narrow = (figures.tested_and_trained(shown, columns) for columns in (9, 3))
-    about = {"source": "prepared/images.npy and published.parquet", "narrow": narrow}
+    wide, narrow = (draw_tested_and_trained(shown, columns) for columns in (9, 3))
+    about = {"source": "prepared/images.npy and by_view.parquet", "narrow": narrow}
     return html.figure("leak", wide, "What the leak looks like", caption, alt, **about)
 
 
@@ -159,10 +163,10 @@ def _duplicates(findings: Findings) -> tuple[str, str]:
     ]
     if not share and not copies:
         return NOT_MEASURED, "neither the data set nor the protocols were counted"
-    parts = [f"under published {share} of the test views are views of a file in training" if share else ""]
+    parts = [f"under by_view {share} of the test views are views of a file in training" if share else ""]
     parts += [f"the data set holds {', '.join(copies)}" if copies else ""]
     parts += ["what that is worth is in the step at L3.2, which takes all that lies on both sides away"]
-    seen = findings.seen.loc[findings.seen["protocol"] == "published", "file"].max()
+    seen = findings.seen.loc[findings.seen["protocol"] == "by_view", "file"].max()
     found = seen > 0 or any(not text.startswith("0 ") for text in copies)
     return (FOUND if found else NOT_FOUND), "; ".join(filter(None, parts))
 
@@ -181,13 +185,13 @@ def _dependent(findings: Findings) -> tuple[str, str]:
     share, lesions = findings.share_seen("group"), findings.data.get("lesions_with_several_images")
     if not share:
         return NOT_MEASURED, "no protocol was prepared"
-    parts = [f"under published {share} of the test views show a lesion, or a duplicate of it, that is in training"]
+    parts = [f"under by_view {share} of the test views show a lesion, or a duplicate of it, that is in training"]
     if isinstance(lesions, int):
         parts.append(f"{lesions:,} lesions are known to have several images")
-    clean = {name: findings.share_seen("group", name) for name in ("grouped", "clean")}
+    clean = {name: findings.share_seen("group", name) for name in ("by_lesion", "clean")}
     parts += [f"{share} under {name}" for name, share in clean.items() if share]
-    seen = findings.seen.loc[findings.seen["protocol"] == "published", "group"].max()
-    return (FOUND if seen > 0 else NOT_FOUND), "; ".join([*parts, *filter(None, [findings.steps("no leak")])])
+    seen = findings.seen.loc[findings.seen["protocol"] == "by_view", "group"].max()
+    return (FOUND if seen > 0 else NOT_FOUND), "; ".join([*parts, *filter(None, [findings.steps("by lesion")])])
 
 
 def _biased(findings: Findings) -> tuple[str, str]:
@@ -203,7 +207,7 @@ def _labels(findings: Findings) -> tuple[str, str]:
     if findings.changes is None:
         return NOT_MEASURED, "no label was checked"
     parts = [f"wrong labels are no type of leakage; clean corrects or drops {findings.changes:,} files"]
-    parts += [findings.steps("right labels"), findings.steps("clean")]
+    parts += [findings.steps("corrected labels"), findings.steps("clean")]
     return (FOUND if findings.changes else NOT_FOUND), "; ".join(filter(None, parts))
 
 
@@ -223,5 +227,5 @@ TYPES: tuple[tuple[str, str, Callable[[Findings], tuple[str, str]]], ...] = (
     ("L3.1", "temporal leakage", _temporal),
     ("L3.2", "training and test samples that depend on each other", _dependent),
     ("L3.3", "sampling bias in the test distribution", _biased),
-    ("no leak", "wrong labels", _labels),
+    ("by lesion", "wrong labels", _labels),
 )

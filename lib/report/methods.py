@@ -6,7 +6,9 @@ from typing import Any
 import yaml
 from IPython.display import HTML
 
-from lib.config import PARAMS, Study, StudyPaths, read_json
+from lib.config.files import read_json
+from lib.config.params import Study
+from lib.config.paths import PARAMS, StudyPaths
 from lib.report import html, wording
 from lib.report.data import read_runs, to_records
 
@@ -66,7 +68,7 @@ def provenance(paths: StudyPaths, versions: Mapping[str, str]) -> HTML:
             caption = f"All {len(rows)} packages that the last training run had."
             parts.append(html.table("packages", caption, columns, rows, source="runs/*/run.json", folded=True))
     if len(runs):
-        ran = runs[~runs["status"].isin(["left out", "not run"])]
+        ran = runs[~runs["status"].isin(["skipped", "not run"])]
         times = ran.groupby("step", sort=False)["seconds"].agg(["count", "sum", "max"]).reset_index()
         times[["sum", "max"]] = times[["sum", "max"]] / 60
         columns = [

@@ -16,7 +16,9 @@ from nbconvert import HTMLExporter, TemplateExporter
 from nbconvert.filters import Highlight2HTML, strip_ansi
 from nbconvert.preprocessors.sanitize import SanitizeHTML
 
-from lib.config import StudyPaths, duration, read_json
+from lib.config.files import read_json
+from lib.config.paths import StudyPaths
+from lib.config.text import duration
 from lib.report.data import executed_notebooks
 from lib.report.html import EXECUTED, TEMPLATE, part, visible
 from lib.report.pages import linked_headings, page_exporter

@@ -7,9 +7,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
-from lib.config import PHASES, Study, StudyPaths, backbones, published, scenarios
+from lib.config.paper import backbones, printed_rows, scenarios
+from lib.config.params import PHASES, Study
+from lib.config.paths import StudyPaths
 from lib.explain import kmeans
+from lib.figures.accuracy import draw_scenario_summary
+from lib.figures.dataset import draw_class_counts, draw_sample_images
+from lib.figures.predictions import draw_confusion_matrix
+from lib.figures.style import TELEPHONE
+from lib.figures.training import draw_training_curves
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where, to_records
 from lib.report.tables import PROPOSED, scenario_table, shown_model, shown_scenarios, table_files
@@ -24,7 +30,7 @@ def samples_figure(paths: StudyPaths, study: Study) -> HTML:
         return html.missing("Fig. 6: no images were prepared.", figure=6)
     rows = views[views["view"] == 0].groupby("class").head(1).sort_values("class")
     shown = [(name, images[row]) for row, name in rows["class"].items()]
-    wide, narrow = figures.sample_images(shown), figures.sample_images(shown, columns=3)
+    wide, narrow = draw_sample_images(shown), draw_sample_images(shown, columns=3)
     caption = f"The first image of each class, {study.image_size} px" + html.if_synthetic(study) + "."
     alt = "One image a class: " + ", ".join(rows["class"])
     source, runs = "prepared/images.npy", _prepared_by(paths)
@@ -43,7 +49,7 @@ def counts_figure(paths: StudyPaths, study: Study) -> HTML:
     alt = "Bars of " + "; ".join(
         f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
     )
-    wide, narrow = figures.class_counts(counts), figures.class_counts(counts, width=figures.TELEPHONE)
+    wide, narrow = draw_class_counts(counts), draw_class_counts(counts, width=TELEPHONE)
     source, runs = "prepared/views.parquet", _prepared_by(paths)
     return html.figure("fig-7", wide, "Class sizes", caption, alt, source=source, runs=runs, paper=7, narrow=narrow)
 
@@ -67,7 +73,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     parts = []
     for quantity, number in numbers.items():
         line = {"printed": printed, "printed_for": model} if quantity == "accuracy" else {}
-        wide, narrow = (figures.training_curves(histories, quantity, **line, columns=columns) for columns in (3, 1))
+        wide, narrow = (draw_training_curves(histories, quantity, **line, columns=columns) for columns in (3, 1))
         ends = "; ".join(_end(protocol, own, quantity) for protocol, own in histories.items() if own is not None)
         caption = f"{title}: training and validation {quantity} of {model}, seed {study.seeds[0]}. Thick lines are the "
         caption += "first fold, thin lines the validation of the others."
@@ -102,10 +108,10 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         return html.missing(f"{name}: {model} was not evaluated on this scenario.", figure=number)
     caption = (
         f"{title}, {model}: what was tested, over all folds"
-        f"{' and seeds' if len(study.seeds) > 1 else ''}, views under published, originals under the others; "
+        f"{' and seeds' if len(study.seeds) > 1 else ''}, views under by_view, originals under the others; "
         "the shade is the share of the true class, so a dark diagonal is a good model."
     )
-    wide, narrow = figures.confusion_matrix(matrices), figures.confusion_matrix(matrices, columns=1)
+    wide, narrow = draw_confusion_matrix(matrices), draw_confusion_matrix(matrices, columns=1)
     source = f"evaluation/{study.preprocessings[0]}/{scenario}/confusion.csv"
     runs = {"05_evaluate": html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{scenario}")}
     name, alt = _name(scenario, "confusion"), "; ".join(alt)
@@ -116,7 +122,7 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
 def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     """Fig. 20: `shown_model` after fine-tuning in every scenario, printed and under each protocol."""
     rows = []
-    printed = published().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
+    printed = printed_rows().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
     for scenario in shown_scenarios(study):
         model = shown_model(study, scenario)
         title = f"{scenarios()[scenario].title}, {model}"
@@ -131,7 +137,7 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = "Test accuracy of the model named, after fine-tuning; lines are 95 % intervals, a dash is not measured."
     alt = "; ".join(f"{r.scenario}, {r.series}: {wording.percent(r.accuracy)}" for r in results.itertuples())
     source = table_files(study)
-    wide, narrow = figures.scenario_summary(results), figures.scenario_summary(results, figures.TELEPHONE)
+    wide, narrow = draw_scenario_summary(results), draw_scenario_summary(results, TELEPHONE)
     return html.figure("fig-20", wide, "All scenarios", caption, alt, source=source, paper=20, narrow=narrow)
 
 
@@ -156,8 +162,8 @@ def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
             caption += f"{area} of the image."
         alt = "Heat maps laid over the images of: " + "; ".join(title for title, _ in shown)
         return html.figure(
-            "fig-3", figures.sample_images(shown), "Where the model looks", caption, alt,
-            source=f"gradcam/{scenario}/{backbone}/maps.csv", narrow=figures.sample_images(shown, columns=3),
+            "fig-3", draw_sample_images(shown), "Where the model looks", caption, alt,
+            source=f"gradcam/{scenario}/{backbone}/maps.csv", narrow=draw_sample_images(shown, columns=3),
             runs={"06_gradcam": html.notebook(paths, f"gradcam-{scenario}-{backbone}")}, paper=3,
         )  # fmt: skip
     return html.missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
@@ -190,8 +196,8 @@ def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
         caption += "."
     alt = "Images with the border of the segmented lesion: " + ", ".join(title for title, _ in shown)
     return html.figure(
-        "fig-4", figures.sample_images(shown), "Segments", caption, alt,
-        source="kmeans/segmentation.csv", narrow=figures.sample_images(shown, columns=3),
+        "fig-4", draw_sample_images(shown), "Segments", caption, alt,
+        source="kmeans/segmentation.csv", narrow=draw_sample_images(shown, columns=3),
         runs={"07_kmeans": html.notebook(paths, "kmeans")}, paper=4,
     )  # fmt: skip
 
@@ -205,7 +211,7 @@ def _printed_end(
     """
     known = [history for history in histories.values() if history is not None]
     phase = next(phase for phase in reversed(PHASES) if any((history["phase"] == phase).any() for history in known))
-    printed = published().set_index(["table", "phase", "backbone"])["val_accuracy"] / 100
+    printed = printed_rows().set_index(["table", "phase", "backbone"])["val_accuracy"] / 100
     return phase, None if study.synthetic else printed.get((scenarios()[scenario].table, phase, model))
 
 

@@ -1,4 +1,4 @@
-"""What was planted in the drawn images, and what the study found of it: a section of synthetic reports alone.
+"""What was planted in the synthetic images, and what the study found of it: a section of synthetic reports alone.
 
 The drawing keeps a record (planted.json). Here the instruments are held to it: the audit, the labels that `clean`
 corrects, the ranking of wrong labels, k-means, and the accuracies against the best that the drawing allows.
@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
 from lib.audit import contents
-from lib.config import StudyPaths, demo_planted, read_json, scenarios
-from lib.data import select
+from lib.config.files import read_json
+from lib.config.paper import scenarios
+from lib.config.paths import StudyPaths, demo_planted
+from lib.data.protocols import select
+from lib.figures.rungs import RUNG_NAMES
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, rows_where, to_records
-from lib.report.honest import Ladder
-from lib.verdicts import ladder
+from lib.report.ladder import Ladder
+from lib.scores import ladder
 
 WORDS = """## What was planted, what was found
 
@@ -101,7 +103,7 @@ def allowed(paths: StudyPaths, drawn: pd.DataFrame, scenario: str, rung: ladder.
         drawn: file, class and looks_like of every file.
     """
     views = read_parquet(paths.views)
-    table = read_parquet(paths.protocol("clean" if rung.labels == "that hold" else rung.protocol))
+    table = read_parquet(paths.protocol("clean" if rung.labels == "corrected" else rung.protocol))
     if views is None or table is None:
         return np.nan
     scored = select(views, table, scenarios()[scenario])
@@ -126,7 +128,7 @@ def ranking(drawn: pd.DataFrame, suspects: Mapping[str, Any]) -> str:
     if k in (0, n):
         return ""
     places = np.flatnonzero(wrong)
-    before = (n - k - (places - np.arange(k))).sum() / (k * (n - k))  # right labels ranked behind, as a share
+    before = (n - k - (places - np.arange(k))).sum() / (k * (n - k))  # corrected labels ranked behind, as a share
     return (
         f"Wrong labels: the classifiers, who are told of none, rank {int(wrong[:k].sum())} of the {k} planted ones "
         f"among their first {k} suspects of {n} images; drawing at random finds {k * k / n:.1f}. A wrong label stands "
@@ -153,7 +155,7 @@ def _allowed_table(paths: StudyPaths, steps: Ladder, drawn: pd.DataFrame) -> HTM
             best = allowed(paths, drawn, row["scenario"], rungs[row["rung"]])
             rows.append(
                 {"scenario": scenarios()[row["scenario"]].title, "model": row["backbone"], "accuracy": row["accuracy"]}
-                | {"rung": figures.RUNG_NAMES[row["rung"]], "allowed": best, "_block": row["rung"] == "published"}
+                | {"rung": RUNG_NAMES[row["rung"]], "allowed": best, "_block": row["rung"] == "by view"}
                 | {"_interval": {"accuracy": (row["low"], row["high"])}}
             )
     if not rows:

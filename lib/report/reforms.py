@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal
 from IPython.display import HTML
 from pydantic import Field, model_validator
 
-from lib.config import AXES, REFORMS, ParameterError, Strict, Study, StudyPaths, read_json, read_yaml, validated
+from lib.config.files import read_json
+from lib.config.params import AXES, Study
+from lib.config.paths import REFORMS, StudyPaths
+from lib.config.schema import ParameterError, Strict, read_yaml, validated
 from lib.report import html
 from lib.report.data import read_csv, rows_where
 
@@ -20,7 +23,7 @@ FROM_AUDIT = (
 )
 NUMBERS = {
     *FROM_AUDIT,
-    *("class_range", "label_changes", "seen_published", "seen_clean"),
+    *("class_range", "label_changes", "seen_by_view", "seen_clean"),
     *("image_size", "backbones", "transfer_folds", "finetune_folds"),
 }
 
@@ -118,7 +121,7 @@ def numbers(paths: StudyPaths, study: Study) -> dict[str, str]:
     found |= {
         "class_range": f"{min(counts):,} to {max(counts):,}" if counts else None,
         "label_changes": None if changes is None else len(changes),
-        "seen_published": _share_seen(paths, "published"),
+        "seen_by_view": _share_seen(paths, "by_view"),
         "seen_clean": _share_seen(paths, "clean"),
         "image_size": study.image_size,
         "backbones": ", ".join(study.backbones),

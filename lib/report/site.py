@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib.config import StudyPaths
+from lib.config.paths import StudyPaths
 from lib.report import notebooks, pages
 
 

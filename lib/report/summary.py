@@ -7,23 +7,25 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib import figures
-from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
-from lib.report import honest, html, wording
+from lib.config.files import read_json
+from lib.config.paper import scenarios
+from lib.config.params import PHASES, Study
+from lib.config.paths import StudyPaths
+from lib.figures.style import roman
+from lib.report import html, ladder, wording
 from lib.report.data import read_runs, rows_where, to_records, written
 from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
-from lib.verdicts import (
+from lib.verdicts.answers import NOT_TESTED, UNDECIDED
+from lib.verdicts.claims import load_claims
+from lib.verdicts.judging import (
     IMPOSSIBLE,
     LEAKAGE,
     NOT_REPRODUCED,
-    NOT_TESTED,
     QUESTIONS,
     REPRODUCED,
     SYNTHETIC,
-    UNDECIDED,
     VERDICTS,
     as_table,
-    load_claims,
 )
 
 TO = " \N{RIGHTWARDS ARROW} "
@@ -38,14 +40,14 @@ def opening(study: Study) -> HTML:
 def warnings(paths: StudyPaths) -> HTML:
     """What failed or did not run, before anything else; nothing where every run is done or left out on purpose."""
     runs = read_runs(paths)
-    bad = runs[~runs["status"].isin(["done", "left out"])]
+    bad = runs[~runs["status"].isin(["done", "skipped"])]
     counts = bad["status"].value_counts()
     return html.part("warnings", recorded=len(runs) > 0, total=len(runs), bad=to_records(bad), counts=dict(counts))
 
 
-def headline(paths: StudyPaths, study: Study, steps: honest.Ladder) -> HTML:
+def headline(paths: StudyPaths, study: Study, steps: ladder.Ladder) -> HTML:
     """The answer at a glance: one sentence, the ladder, and how many claims have which verdict."""
-    parts = [html.part("headline", sentence=_headline(study, steps)), honest.ladder_figure(steps, study)]
+    parts = [html.part("headline", sentence=_headline(study, steps)), ladder.ladder_figure(steps, study)]
     verdicts = read_json(written(paths, paths.claims))
     if verdicts:
         judged, _ = _judged(verdicts, study)
@@ -53,12 +55,12 @@ def headline(paths: StudyPaths, study: Study, steps: honest.Ladder) -> HTML:
     return html.joined(parts, "first")
 
 
-def answer(paths: StudyPaths, study: Study, steps: honest.Ladder) -> HTML:
-    """What was found, in five sentences made from claims.json, tables/, audit/published.json and audit/dataset.json."""
+def answer(paths: StudyPaths, study: Study, steps: ladder.Ladder) -> HTML:
+    """What was found, in five sentences made from claims.json, tables/, audit/printed.json and audit/dataset.json."""
     return html.part("answer", sentences=answer_sentences(paths, study, steps))
 
 
-def answer_sentences(paths: StudyPaths, study: Study, steps: honest.Ladder) -> list[str]:
+def answer_sentences(paths: StudyPaths, study: Study, steps: ladder.Ladder) -> list[str]:
     """The five sentences, as plain text; what is not there is said not to have been measured."""
     return [
         _about_claims(paths, study),
@@ -74,7 +76,7 @@ def run_status(paths: StudyPaths) -> HTML:
     runs = read_runs(paths)
     if runs.empty:
         return html.missing("No state.json: how the runs ended is not recorded.")
-    statuses = ["done", "failed", "not run", "left out"]
+    statuses = ["done", "failed", "not run", "skipped"]
     statuses += sorted(set(runs["status"]) - set(statuses))
     counts = runs.groupby(["step", "status"], sort=False).size().unstack(fill_value=0)
     counts = counts.reindex(columns=statuses, fill_value=0).reset_index()
@@ -100,7 +102,7 @@ def run_status(paths: StudyPaths) -> HTML:
 def claims(paths: StudyPaths, study: Study) -> HTML:
     """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied.
 
-    In a study of drawn images a sentence stands for the claims that photographs alone can test.
+    In a study of synthetic images a sentence stands for the claims that photographs alone can test.
     """
     verdicts = read_json(written(paths, paths.claims))
     if not verdicts:
@@ -159,28 +161,28 @@ def _about_claims(paths: StudyPaths, study: Study) -> str:
     if not verdicts:
         return "The paper's claims were not judged: claims.json is not there."
     judged, others = _judged(verdicts, study)
-    told = f"{others} are about photographs, which drawn images cannot test; of the others " if others else ""
+    told = f"{others} are about photographs, which synthetic images cannot test; of the others " if others else ""
     return f"Of {len(verdicts)} checkable claims of the paper, {told}{_counted(judged)}."
 
 
 def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[Mapping[str, Any]], int]:
-    """The claims that the page shows, and how many are left out: on drawn images those of photographs and models."""
+    """The claims that the page shows, and how many it hides: on synthetic images those of photographs and models."""
     shown = [claim for claim in verdicts if not study.synthetic or claim["reason"] != SYNTHETIC]
     return shown, len(verdicts) - len(shown)
 
 
-def _headline(study: Study, steps: honest.Ladder) -> str:
+def _headline(study: Study, steps: ladder.Ladder) -> str:
     """What the leak is worth and what is left without it, over the scenarios; in plain words where it is not known."""
     ways = {scenario: rungs for scenario in study.scenarios if len(rungs := steps.way(scenario))}
-    leaks = {name: rungs.loc["no leak"] for name, rungs in ways.items() if honest.step_in_words(rungs, "no leak")}
+    leaks = {name: rungs.loc["by lesion"] for name, rungs in ways.items() if ladder.step_in_words(rungs, "by lesion")}
     left = [rungs.at["clean", "accuracy"] for rungs in ways.values() if "clean" in rungs.index]
     if not leaks or not left:
         return "What a test set that shares lesions with training is worth was not measured in this study."
     lost = [-100 * row["step"] for row in leaks.values() if row["step_high"] < 0]
     models = sorted({shown_model(study, scenario) for scenario in ways})
-    phases = sorted({honest.FROZEN_OR_NOT[rungs["phase"].iloc[0]] for rungs in ways.values()})
+    phases = sorted({ladder.FROZEN_OR_NOT[rungs["phase"].iloc[0]] for rungs in ways.values()})
     who = f"{' and '.join(models)}, {' or '.join(phases)}"
-    where = "drawn images" if study.synthetic else "lesions that training has not seen"
+    where = "synthetic images" if study.synthetic else "lesions that training has not seen"
     if lost:
         points = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (min(lost), max(lost))))
         said = f"{points} points of our test accuracy come from pictures that training has already seen"
@@ -210,21 +212,21 @@ def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(parts)
 
 
-def _about_leakage(study: Study, steps: honest.Ladder) -> str:
+def _about_leakage(study: Study, steps: ladder.Ladder) -> str:
     ways = {scenario: rungs for scenario in study.scenarios if len(rungs := steps.way(scenario))}
     if not ways:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
-    stages = {"printed": "as printed", "published": "in our run with the leak kept", "no leak": "with the leak gone"}
-    stages["clean"] = "on unseen lesions by labels that hold"
+    stages = {"printed": "as printed", "by view": "in our run with the leak kept", "by lesion": "with the leak gone"}
+    stages["clean"] = "on unseen lesions by corrected labels"
     stages = {rung: said for rung, said in stages.items() if rung != "printed" or not study.synthetic}
     parts, leaks = [], []
     for scenario, rungs in ways.items():
         accuracy = rungs["accuracy"].reindex(list(stages))
         numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in accuracy]
         title = scenarios()[scenario].title.lower()
-        model = f"{shown_model(study, scenario)}, {honest.FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
+        model = f"{shown_model(study, scenario)}, {ladder.FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
         parts.append(f"{TO.join(numbers)} in {title} ({model})")
-        step = honest.step_in_words(rungs, "no leak")
+        step = ladder.step_in_words(rungs, "by lesion")
         leaks += [f"{step} points in {title}"] if step else []
     sentence = f"Test accuracy, in per cent, {TO.join(stages.values())}, goes {'; '.join(parts)}"
     return sentence + (f": taking the leak away, and nothing else, changes it by {', '.join(leaks)}." if leaks else ".")
@@ -236,7 +238,7 @@ def _about_rank(paths: StudyPaths, study: Study) -> str:
         table = scenario_table(paths, study, scenario).set_index("backbone", drop=False)
         table = rows_where(table, protocol=protocol, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
-            scores = rows_where(table, phase=phase)[["test_accuracy", "published_test_accuracy"]].dropna()
+            scores = rows_where(table, phase=phase)[["test_accuracy", "printed_test_accuracy"]].dropna()
             title = scenarios()[scenario].title.lower()
             if PROPOSED in scores.index and len(scores) > 1:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
@@ -259,10 +261,10 @@ def _about_rank(paths: StudyPaths, study: Study) -> str:
 
 
 def _about_printed_tables(paths: StudyPaths) -> str:
-    audit = read_json(paths.published_audit)
+    audit = read_json(paths.printed_audit)
     if audit is None:
-        return "The printed tables were not audited: audit/published.json is not there."
-    sizes = [f"{_sizes_in_words(table)} (Table {figures.roman(number)})" for number, table in audit["tables"].items()]
+        return "The printed tables were not audited: audit/printed.json is not there."
+    sizes = [f"{_sizes_in_words(table)} (Table {roman(number)})" for number, table in audit["tables"].items()]
     pool = audit.get("pool", {})
     expected = f", where a tenth of the {pool['images']:,} images described is {pool['test_n_expected']:.0f}"
     rows, text = len(audit.get("row_errors", [])), len(audit.get("text_errors", []))

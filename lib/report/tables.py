@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.config import AXES, PHASES, Study, StudyPaths, backbones, literature, published, scenarios
+from lib.config.paper import backbones, literature, printed_rows, scenarios
+from lib.config.params import AXES, PHASES, Study
+from lib.config.paths import StudyPaths
 from lib.report.data import read_csv, read_runs, rows_where, to_records
-from lib.verdicts import input_range_hypothesis, ladder
+from lib.scores import ladder
+from lib.scores.input_ranges import input_range_hypothesis
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
     "val_accuracy": "Val acc",
@@ -23,7 +26,7 @@ TABLE_COLUMNS = [
     *("protocol", "preprocessing", "variant", "phase", "backbone", "seeds", "folds", "n_test"),
     *("val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "repetition_low", "repetition_high"),
     *("precision", "recall", "f1", "balanced_accuracy"),
-    *(f"published_{measure}" for measure in MEASURES),
+    *(f"printed_{measure}" for measure in MEASURES),
 ]
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
 PROPOSED = "EfficientNetV2B3"
@@ -71,10 +74,10 @@ def _in_digits(value: Any) -> Any:
 def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
     """One of Tables I-IV: a row for every protocol, preprocessing, phase and backbone of the study, in that order.
 
-    Fractions of 1, as lib.verdicts.scores.metrics gives them over the folds and seeds that were evaluated; cells
+    Fractions of 1, as lib.scores.metrics.metrics gives them over the folds and seeds that were evaluated; cells
     without a result are empty. The columns are TABLE_COLUMNS.
     """
-    printed = published().query("table == @table", local_dict={"table": scenarios()[scenario].table})
+    printed = printed_rows().query("table == @table", local_dict={"table": scenarios()[scenario].table})
     printed = printed.set_index(["phase", "backbone"])[list(MEASURES)] / 100
     measured = {name: read_csv(paths.evaluation(name, scenario) / "metrics.csv") for name in study.preprocessings}
     rows = []
@@ -84,7 +87,7 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
         row = model | {"preprocessing": preprocessing, "variant": paths.variant, "seeds": 0}
         for record in to_records(rows_where(measured[preprocessing], **model)):
             row |= record
-        row |= {f"published_{measure}": printed[measure].get((phase, backbone), np.nan) for measure in MEASURES}
+        row |= {f"printed_{measure}": printed[measure].get((phase, backbone), np.nan) for measure in MEASURES}
         rows.append(row)
     return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS).astype(dict.fromkeys(NUMBERS, float))
 
@@ -97,7 +100,7 @@ def table_of_variants(paths: StudyPaths, study: Study, scenario: str) -> pd.Data
 
 
 def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Every ladder.csv that 05_evaluate left, under each other: fractions of 1, the columns of lib.verdicts.ladder."""
+    """Every ladder.csv that 05_evaluate left, under each other: fractions of 1, the columns of lib.scores.ladder."""
     cells = study.cells("variant", "preprocessing", "scenario")
     tables = [read_csv(paths.of_variant(cell.pop("variant")).evaluation(**cell) / "ladder.csv") for cell in cells]
     tables = [table for table in tables if table is not None and len(table)]
@@ -149,7 +152,7 @@ def missing_table(paths: StudyPaths) -> pd.DataFrame:
 
 def shown_scenarios(study: Study) -> list[str]:
     """The scenarios that the report has: those of the study, and those of which the paper prints a table."""
-    printed = set(published()["table"])
+    printed = set(printed_rows()["table"])
     return [name for name, entry in scenarios().items() if name in study.scenarios or entry.table in printed]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.config import scenarios
+from lib.config.paper import scenarios
 
 MINUS = "\N{MINUS SIGN}"
 HEADS = {  # key of a file -> its words, where its own do not read as such

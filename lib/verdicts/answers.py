@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from lib.scores.resampling import Estimate
 from lib.verdicts.claims import Rules
-from lib.verdicts.resampling import Estimate
 
 YES, NO, UNDECIDED, NOT_TESTED = "yes", "no", "undecided", "not tested"
 AGREES, HIGHER, LOWER = "agrees", "higher", "lower"  # of a number, on unseen lesions

@@ -7,19 +7,10 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, model_validator
 
-from lib.config import (
-    CLAIMS,
-    PHASES,
-    ParameterError,
-    Strict,
-    backbones,
-    nearest,
-    published,
-    read_yaml,
-    roman,
-    scenarios,
-    validated,
-)
+from lib.config.paper import backbones, printed_rows, roman, scenarios
+from lib.config.params import PHASES
+from lib.config.paths import CLAIMS
+from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
 SCORES = ("test_accuracy", "val_accuracy", "precision", "recall", "f1")
 OF_MODELS = (*SCORES, "val_loss", "gain")  # measures of trained models: both questions are asked
@@ -34,7 +25,7 @@ class Check(Strict):
     scenario: str | None = None
     backbone: str | list[str] | None = None  # of a list each must pass
     phase: Literal[PHASES] | None = None
-    # per cent and points for scores and gains, plain numbers for losses, counts and shares; `printed`: published.csv
+    # per cent and points for scores and gains, plain numbers for losses, counts and shares; `printed`: printed.csv
     equals: float | Literal["printed"] | None = None
     rank: int | None = Field(None, ge=1, le=6)
     order: Literal["printed"] | None = None
@@ -165,7 +156,7 @@ def rule_in_words(test: Check, rules: Rules) -> str:
     if name == "equals":
         protocol = "clean" if test.measure != "val_loss" else "clean, a loss in hundredths"
         return (
-            f"procedure: yes if the printed number lies inside the repetition interval under published "
+            f"procedure: yes if the printed number lies inside the repetition interval under by_view "
             f"({100 * rules.level:g} %, one more run: one split, one seed) and that is at most {rules.widest:g} points "
             f"wide, no if it lies outside; unseen lesions: agrees if the {interval} of ({protocol} - printed) holds 0 "
             f"and lies within {margin}, higher or lower if it excludes 0"
@@ -177,7 +168,7 @@ def rule_in_words(test: Check, rules: Rules) -> str:
         "rank": "the difference from each of the other five",
         "order": "",
     }[name]
-    both = "" if test.measure == "gradcam_focus" else "each under published and under clean: "
+    both = "" if test.measure == "gradcam_focus" else "each under by_view and under clean: "
     if name == "order":
         return (
             f"{both}yes if Kendall's tau between our order of the six models and the printed one is positive with "
@@ -210,13 +201,13 @@ def claimed_value(test: Check, backbone: str) -> float:
 
 @cache
 def printed_table() -> pd.DataFrame:
-    return published().set_index(["table", "phase", "backbone"])
+    return printed_rows().set_index(["table", "phase", "backbone"])
 
 
 @cache
 def compared() -> tuple[str, ...]:
     """The backbones that the paper compares; a study may have others beside them."""
-    return tuple(published()["backbone"].unique())
+    return tuple(printed_rows()["backbone"].unique())
 
 
 def _table_claims(measure: str) -> list[Claim]:

@@ -4,7 +4,8 @@ import re
 
 import pandas as pd
 
-from lib.config import PHASES, roman, scenarios
+from lib.config.paper import roman, scenarios
+from lib.config.params import PHASES
 from lib.verdicts.claims import SCORES, Check, compared, printed_table
 from lib.verdicts.evidence import Evidence
 
@@ -58,7 +59,7 @@ def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) 
 
 def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measure: str) -> str:
     """What the audit has against a printed row: values that contradict each other, or that no test set gives."""
-    for error in evidence.published_audit.get("row_errors") or []:
+    for error in evidence.printed_audit.get("row_errors") or []:
         same_row = (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone)
         if same_row and measure in _scores_named(error["what"]):
             return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"

@@ -8,13 +8,14 @@ the image? Intervals resample groups.
 import numpy as np
 import pandas as pd
 
-from lib.config import MALIGNANT, StudyPaths
-from lib.data import DIAGNOSIS_CLASSES
+from lib.config.paper import MALIGNANT
+from lib.config.paths import StudyPaths
+from lib.data.index import DIAGNOSIS_CLASSES
+from lib.scores.resampling import Estimate, mean_estimate, resampled_means
 from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, numbers_of, points, shifted, side, why
 from lib.verdicts.claims import COUNTS, Check, Rules
 from lib.verdicts.contradictions import sizes_of_table
 from lib.verdicts.evidence import Evidence
-from lib.verdicts.resampling import Estimate, mean_estimate, resampled_means
 
 
 def answer_of_data(test: Check, evidence: Evidence) -> Answer:

@@ -1,7 +1,7 @@
 """What a study measured, as the two questions of a verdict need it.
 
-The procedure is judged on what `published` tests: all views. Unseen lesions are judged on the originals under `clean`,
-by the labels that hold. Both take the out-of-fold predictions of all folds and seeds that were trained.
+The procedure is judged on what `by_view` tests: all views. Unseen lesions are judged on the originals under `clean`,
+by the corrected labels. Both take the out-of-fold predictions of all folds and seeds that were trained.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
-from lib.config import PHASES, Study, StudyPaths, read_json, scenarios
-from lib.data import class_columns, out_of_fold
+from lib.config.files import read_json
+from lib.config.paper import scenarios
+from lib.config.params import PHASES, Study
+from lib.config.paths import StudyPaths
+from lib.data.predictions import class_columns, out_of_fold
+from lib.scores.resampling import Estimate, group_weights, mean_estimate, wilson
 from lib.verdicts.claims import Rules, compared, printed_table
-from lib.verdicts.resampling import Estimate, group_weights, mean_estimate, wilson
 
 PROCEDURE, UNSEEN = "procedure", "unseen"  # the two questions
-PROTOCOL_OF = {PROCEDURE: "published", UNSEEN: "clean"}
+PROTOCOL_OF = {PROCEDURE: "by_view", UNSEEN: "clean"}
 AXES_OF_STUDY = {"protocol": "protocols", "scenario": "scenarios", "backbone": "backbones"}
 
 
@@ -83,7 +86,7 @@ class Evidence:
     def __init__(self, paths: StudyPaths, study: Study, rules: Rules, preprocessing: str = ""):
         self.paths, self.study, self.rules = paths, study, rules
         self.preprocessing = preprocessing or study.preprocessings[0]
-        self.published_audit = read_json(paths.published_audit) or {}
+        self.printed_audit = read_json(paths.printed_audit) or {}
         self.dataset_audit = read_json(paths.dataset_audit) or {}
         self.state = read_json(paths.state) or {}
         self.outcomes = cache(self._outcomes)
@@ -181,7 +184,7 @@ class Evidence:
 
     def table(self, number: int) -> dict:
         """The audit of one printed table; empty where there is none."""
-        return (self.published_audit.get("tables") or {}).get(str(number)) or {}
+        return (self.printed_audit.get("tables") or {}).get(str(number)) or {}
 
     def row(self, table: int, phase: str, backbone: str) -> dict:
         """The audit of one printed row; empty where there is none."""
@@ -199,7 +202,7 @@ class Evidence:
         cell = f"{backbone}, {phase} phase, {scenario}, protocol {protocol}"
         seed = self.study.seeds[0]
         run = self.state.get(f"train-{protocol}-{self.preprocessing}-{scenario}-{backbone}-seed{seed}", {})
-        if run.get("status") in ("failed", "not run", "left out"):
+        if run.get("status") in ("failed", "not run", "skipped"):
             why = run.get("cause") or run.get("error")
             return f"{cell}: {run['status']}" + (f" ({why})" if why else "")
         if self.paths.run(protocol, self.preprocessing, scenario, backbone, seed).is_dir():

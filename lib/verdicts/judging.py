@@ -1,12 +1,12 @@
 """Every claim of params/claims.yaml against what the study measured: the rules are code, none is judged by hand.
 
 Two questions are asked of a claim about trained models (lib.verdicts.model_claims). *Procedure*: does a repetition
-under `published` give it? *Unseen lesions*: does it hold under `clean`? Together they make the verdict:
+under `by_view` give it? *Unseen lesions*: does it hold under `clean`? Together they make the verdict:
 
 - impossible as printed: no test set or no confusion matrix gives it, or the paper's tables contradict it;
 - not reproduced: the procedure answers no, whatever `clean` says: two errors that cancel are no reproduction;
 - reproduced only with leakage: procedure yes, and under `clean` the number is worse beyond chance, or the direction is
-  refuted; and what is worse there is worse than under `published` too: their 99 % intervals do not overlap, since the
+  refuted; and what is worse there is worse than under `by_view` too: their 99 % intervals do not overlap, since the
   difference between what is significant and what is not is not itself significant (Gelman & Stern, The American
   Statistician 60:328, 2006);
 - reproduced: procedure yes, and under `clean` the number agrees or is better, or the direction holds;
@@ -16,7 +16,8 @@ under `published` give it? *Unseen lesions*: does it hold under `clean`? Togethe
 
 import pandas as pd
 
-from lib.config import Study, StudyPaths
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
 from lib.verdicts.answers import AGREES, HIGHER, LOWER, NO, NOT_TESTED, UNDECIDED, YES, Answer
 from lib.verdicts.claims import OF_MODELS, Check, Claim, Claims, load_claims, rule_in_words
 from lib.verdicts.contradictions import contradiction
@@ -115,13 +116,13 @@ def _of_both(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
             return LEAKAGE, both
         return (
             UNDECIDED,
-            f"{both}; but the intervals under clean and published overlap: more folds or images would tell",
+            f"{both}; but the intervals under clean and by_view overlap: more folds or images would tell",
         )
     return UNDECIDED, both
 
 
 def _lost(procedure: Answer, unseen: Answer, higher_is_worse: bool) -> bool:
-    """Whether something that clean has against the claim is worse than under published, their intervals apart."""
+    """Whether something that clean has against the claim is worse than under by_view, their intervals apart."""
     for what, (against, under_clean) in unseen.compared.items():
         if not against or what not in procedure.compared:
             continue

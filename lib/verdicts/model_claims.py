@@ -2,7 +2,7 @@
 
 The rules, with the numbers of claims.yaml's `rules`:
 
-- A number (`equals`). *Procedure*, under `published`: yes if the printed number lies inside the repetition interval,
+- A number (`equals`). *Procedure*, under `by_view`: yes if the printed number lies inside the repetition interval,
   the 95 % prediction interval of one more run, and that is at most `widest` points wide; no if it lies outside.
   *Unseen lesions*, under `clean`: agrees if the 95 % interval of (clean - printed) holds 0 and lies within `margin`
   points, higher or lower if it excludes 0. The printed number's own sampling error is Wilson's at the test-set size
@@ -19,7 +19,8 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import kendalltau
 
-from lib.config import scenarios
+from lib.config.paper import scenarios
+from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent, repetition_interval
 from lib.verdicts.answers import (
     AGREES,
     HIGHER,
@@ -39,7 +40,6 @@ from lib.verdicts.answers import (
 )
 from lib.verdicts.claims import SCORES, Check, Rules, claimed_value, compared, printed_table
 from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence, Sample
-from lib.verdicts.resampling import MIN_FOLDS, Estimate, difference_of_independent, repetition_interval
 
 
 def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
@@ -77,7 +77,7 @@ def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     if question == PROCEDURE:
         run = repetition_interval(sample.runs, ours, printed, rules.level)
         numbers |= {"repetition_low": scale * run.low, "repetition_high": scale * run.high} | sample.counts
-        said = f"published gives {_of(ours, test)}, one more run [{_range(run, test)}]"
+        said = f"by_view gives {_of(ours, test)}, one more run [{_range(run, test)}]"
         if len(sample.runs) < MIN_FOLDS:
             said += f" (by sampling errors alone, with fewer than {MIN_FOLDS} folds)"
         said += f"; printed {_value(printed, test)}"

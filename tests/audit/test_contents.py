@@ -14,10 +14,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lib import figures
 from lib.audit import contents
-from lib.config import CLASSES, MALIGNANT, params
-from lib.data import DIAGNOSIS_CLASSES, build_index, demo, find_folder
+from lib.config import params
+from lib.config.paper import CLASSES, MALIGNANT
+from lib.data import demo
+from lib.data.folder import find_folder
+from lib.data.index import DIAGNOSIS_CLASSES, build_index
+from lib.figures.dataset import draw_worst_cases
 from tests.fixtures.pictures import picture, save
 
 STUDY = params.Study()
@@ -322,9 +325,9 @@ def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
     index, unreadable = build_index(planted.root, None, 8, 9.0)
     many = pd.concat([index] * 25, ignore_index=True)  # 50 files a class
     many.loc[many.index[many["class"] == "nevus"][:9], "class"] = "melanoma"  # 59 and 41
-    published = {"tables": {"1": {"test_n": [44, 901]}, "3": {"test_n": []}, "4": {"test_n": [], "groups": []}}}
-    published["tables"]["4"]["groups"] = [{"test_n": 14}, {"test_n": 30}]  # no size for all rows, one for each group
-    audit = contents.dataset_audit(many, unreadable, published=published)
+    printed = {"tables": {"1": {"test_n": [44, 901]}, "3": {"test_n": []}, "4": {"test_n": [], "groups": []}}}
+    printed["tables"]["4"]["groups"] = [{"test_n": 14}, {"test_n": 30}]  # no size for all rows, one for each group
+    audit = contents.dataset_audit(many, unreadable, printed=printed)
     assert audit["paper"]["images_described"] == 2357 and audit["paper"]["images_found"] == 450
     rows = {row["scenario"]: row for row in audit["test_of_8_1_1"]}
     # 5 of each class, 5 or 6 of melanoma, 4 or 5 of nevus
@@ -347,7 +350,7 @@ def test_worst_cases_are_drawn_side_by_side_whatever_the_names(planted, kind):
         save(planted.root / "Train" / label / f"{name}.png", shown)
     index, _ = build_index(planted.root, None, 8, 9.0)
     index.loc[index["image_id"] == names[0], "diagnosis"] = "MEL"
-    figure = figures.worst_cases(contents.worst_cases(index, planted.root, kind), kind, "synthetic $images")
+    figure = draw_worst_cases(contents.worst_cases(index, planted.root, kind), kind, "synthetic $images")
     figure.savefig(io.BytesIO(), format="svg")
     titles = sorted(axis.get_title("left") for axis in figure.axes)
     assert titles[0].startswith("$\\frac{\nnevus\n") and len(titles) == (1 if kind == "disagreements" else 2)

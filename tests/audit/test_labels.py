@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import fisher_exact
 
-from lib.audit import label_errors, precision_at_k, rank_label_errors
-from lib.config import REPOSITORY, Study, StudyPaths
+from lib.audit.labels import label_errors, precision_at_k, rank_label_errors
+from lib.config.params import Study
+from lib.config.paths import REPOSITORY, StudyPaths
 from tests.verdicts.studies import write_predictions
 
 CODES = {"melanoma": "MEL", "nevus": "NV", "dermatofibroma": "DF", "vascular lesion": "VASC"}
@@ -78,12 +79,12 @@ def test_precision_counts_only_images_with_a_diagnosis_and_its_p_value_is_fisher
 def test_a_study_is_read_from_its_out_of_fold_predictions_of_originals(tmp_path: Path):
     paths, study = StudyPaths(tmp_path), Study(backbones=["ResNet50", "MobileNet"])
     nothing = label_errors(paths, study)
-    assert nothing["ranked"].empty and "under grouped" in nothing["reason"]
-    write_predictions(paths, "published", "MobileNet", "transfer", 0.9, files=12, views=20, scenario="nine_classes")
-    assert label_errors(paths, study)["ranked"].empty, "copies of a test image are trained on under published"
+    assert nothing["ranked"].empty and "under by_lesion" in nothing["reason"]
+    write_predictions(paths, "by_view", "MobileNet", "transfer", 0.9, files=12, views=20, scenario="nine_classes")
+    assert label_errors(paths, study)["ranked"].empty, "copies of a test image are trained on under by_view"
     cell = {"files": 12, "views": 20, "scenario": "nine_classes"}
     tables = [
-        write_predictions(paths, "grouped", backbone, "transfer", share, order=order, **cell)
+        write_predictions(paths, "by_lesion", backbone, "transfer", share, order=order, **cell)
         for order, (backbone, share) in enumerate((("ResNet50", 0.9), ("MobileNet", 0.7)))
     ]
     paths.audit.mkdir()

@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from lib.audit.near_duplicates import near_duplicate_recall, neighbours, turned_difference, unit_rows
-from lib.config import StudyPaths
+from lib.config.paths import StudyPaths
 from tests.fixtures.pictures import picture
 from tests.fixtures.predictions import made_up_index, study, write_prepared
 

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from lib import figures
 from lib.audit import printed_tables
 from lib.audit.matrices import AVERAGES, binary_matrices
 from lib.audit.prose import text_errors
-from lib.config import PARAMS, PHASES, backbones, literature, published, scenarios
+from lib.config.paper import backbones, literature, printed_rows, scenarios
+from lib.config.params import PHASES
+from lib.config.paths import PARAMS
+from lib.figures.printed import draw_fitting_sizes, draw_sizes_against_split
 from tests.audit.test_fractions import is_fraction
 
 CLASSES = {scenario.table: len(scenario.classes) for scenario in scenarios().values()}
@@ -26,7 +28,7 @@ MIN_N, MAX_N = 100, 1500
 @pytest.fixture(scope="module")
 def paper() -> dict:
     text = pd.read_csv(PARAMS / "text_numbers.csv", dtype=str, keep_default_na=False)
-    return printed_tables.published_audit(published(), text, 2357, MIN_N, MAX_N, literature=literature())
+    return printed_tables.printed_audit(printed_rows(), text, 2357, MIN_N, MAX_N, literature=literature())
 
 
 # ---- 2x2 matrices ----
@@ -175,7 +177,7 @@ def test_sizes_of_the_papers_tables_hold_by_decimal_arithmetic(paper):
     for number, n in (("1", 901), ("3", 594), ("4", 307)):
         assert n in tables[number]["val_n"] and n in tables[number]["test_n"]
         assert [group["test_n"] for group in tables[number]["groups"]] == [n]
-        rows = published()[published()["table"] == int(number)]
+        rows = printed_rows()[printed_rows()["table"] == int(number)]
         for column in ("val_accuracy", "test_accuracy"):
             assert all(is_fraction(Decimal(f"{value:.2f}"), n) for value in rows[column])
     assert tables["2"]["val_n"] == tables["2"]["test_n"] == []
@@ -237,22 +239,22 @@ def test_the_pools_are_larger_than_the_images_and_three_scenarios_add_up(paper):
 def test_a_wrong_number_in_the_prose_is_reported_and_a_right_one_is_not(kind, value, column, wrong):
     entry = {"place": "here", "quote": "q", "kind": kind, "table": "1", "phase": "finetune"}
     entry |= {"row": "EfficientNetV2B3", "column": column}
-    assert text_errors(published(), pd.DataFrame([entry | {"value": value}])) == []
-    (error,) = text_errors(published(), pd.DataFrame([entry | {"value": wrong}]))
+    assert text_errors(printed_rows(), pd.DataFrame([entry | {"value": value}])) == []
+    (error,) = text_errors(printed_rows(), pd.DataFrame([entry | {"value": wrong}]))
     assert (error["place"], float(error["printed"]), float(error["expected"])) == ("here", float(wrong), float(value))
 
 
 def test_an_entry_about_no_cell_is_refused():
     entry = {"place": "", "quote": "q", "kind": "value", "value": "1", "table": "1", "phase": "finetune"}
     with pytest.raises(ValueError, match="ResNet99"):
-        text_errors(published(), pd.DataFrame([entry | {"row": "ResNet99", "column": "f1"}]))
+        text_errors(printed_rows(), pd.DataFrame([entry | {"row": "ResNet99", "column": "f1"}]))
 
 
 # ---- figures ----
 
 
 def test_the_figure_marks_every_row_once_at_the_size_of_its_group(paper):
-    figure = figures.fitting_sizes(paper["tables"])
+    figure = draw_fitting_sizes(paper["tables"])
     for axis, table in zip(figure.axes, paper["tables"].values()):
         marked = {int(line.get_xdata()[0]): len(line.get_ydata()) for line in axis.lines if line.get_marker() == "o"}
         assert marked == {group["test_n"]: len(group["rows"]) for group in table["groups"]}
@@ -260,9 +262,9 @@ def test_the_figure_marks_every_row_once_at_the_size_of_its_group(paper):
 
 def test_the_figures_draw_where_no_size_was_found_and_no_data_set_is_known():
     empty = {"val_n": [], "test_n": [], "groups": [], "rows": []}
-    figures.fitting_sizes({"1": empty})
+    draw_fitting_sizes({"1": empty})
     pool = printed_tables.pool_implied({"1": []}, 2357)
-    figures.sizes_against_split(pool)
+    draw_sizes_against_split(pool)
 
 
 # ---- helpers ----

@@ -9,9 +9,12 @@ import common
 import numpy as np
 import pandas as pd
 
-from lib.audit import dataset_audit
-from lib.config import CLASSES, Study
-from lib.data import deal, duplicates, pool_views
+from lib.audit.contents import dataset_audit
+from lib.config.paper import CLASSES
+from lib.config.params import Study
+from lib.data import duplicates
+from lib.data.pool import pool_views
+from lib.data.protocols import deal
 
 SMALL, LARGE, MEMORY_AT = 1_000, 50_000, 25_000
 

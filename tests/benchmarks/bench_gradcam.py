@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from lib.config import CLASSES
-from lib.data import decode, preprocess
+from lib.config.paper import CLASSES
+from lib.data import preprocess
+from lib.data.folder import decode
 from lib.explain import gradcam
 from lib.models import networks
 

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.data import decode, preprocess
-from lib.models import Batches, backend, networks
+from lib.data import preprocess
+from lib.data.folder import decode
+from lib.models import backend, networks
+from lib.models.features import Batches
 
 IMAGES, SIZE, BATCH = 1280, 224, 32
 STEPS, ROUNDS, TRAIN_SIZE = 20, 9, 160

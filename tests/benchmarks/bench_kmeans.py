@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
 
-from lib.data import decode
+from lib.data.folder import decode
 from lib.explain import kmeans
 
 IMAGES = 45

@@ -13,7 +13,7 @@ from statistics import median
 
 import common
 
-from lib.config import CLASSES
+from lib.config.paper import CLASSES
 
 FIXTURES = common.ROOT / "tests" / "fixtures"
 JOBS, SECONDS = 2, 6  # workers; processor time of a busy notebook
@@ -98,7 +98,7 @@ def study(work: Path, notebooks: Path, seeds: int, jobs: int, results: str = "")
     """Seconds that a study of `seeds` + 4 runs takes."""
     file = work / f"{seeds}.yaml"
     file.write_text(
-        "backbones: [MobileNet]\nprotocols: [published]\nscenarios: [nine_classes]\nweights: none\n"
+        "backbones: [MobileNet]\nprotocols: [by_view]\nscenarios: [nine_classes]\nweights: none\n"
         f"seeds: {list(range(seeds))}\n"
     )
     script = work / "run.py"

@@ -22,9 +22,15 @@ import pandas as pd
 import tensorflow as tf
 from keras import layers
 
-from lib.config import NOTEBOOKS, StudyPaths, load_study, scenarios
-from lib.data import check_folder, demo, find_folder, parts_of_fold, select
-from lib.engine import Freshness, Inputs, attempts, plan
+from lib.config.paper import scenarios
+from lib.config.params import load_study
+from lib.config.paths import NOTEBOOKS, StudyPaths
+from lib.data import demo
+from lib.data.folder import check_folder, find_folder
+from lib.data.protocols import parts_of_fold, select
+from lib.engine import attempts
+from lib.engine.freshness import Freshness
+from lib.engine.planning import Inputs, plan
 from lib.engine.workers import cores, kernel_environment
 
 REDUCED = bool(os.environ.get("SKINCAS_REDUCED"))
@@ -65,7 +71,7 @@ def measure() -> list[dict]:
     whole = sum(took.values())
     an_image = sum(seconds for seconds, _ in fits.values()) / sum(count for _, count in fits.values())
     files = len(check_folder(data).files) if real else 9 * study.demo_images
-    views = images[("published", "nine_classes")] / 0.9
+    views = images[("by_view", "nine_classes")] / 0.9
     baseline = an_image * EPOCHS * FOLDS * sum(images.values())
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
     measured = ", ".join(f"{name} {seconds:.0f} s for {count} images" for name, (seconds, count) in fits.items())
@@ -94,7 +100,7 @@ def ours(study, root: Path, inputs: Inputs) -> dict[str, float]:
     runs = plan(study, "study", inputs, NOTEBOOKS)
     trainings = [run for run in runs if run.step == "train"]
     if REDUCED:
-        trainings = [run for run in trainings if (run.axes["scenario"], run.axes["protocol"]) == (FITS[0], "published")]
+        trainings = [run for run in trainings if (run.axes["scenario"], run.axes["protocol"]) == (FITS[0], "by_view")]
     environment = kernel_environment(cores(), keras.backend.backend())
     for run in [*(run for run in runs if run.step in ("audit", "prepare", "features")), *trainings]:
         before = _children()

@@ -13,7 +13,7 @@ import sys
 
 import common
 
-from lib.config import AXES, load_study
+from lib.config.params import AXES, load_study
 
 
 def measure() -> list[dict]:
@@ -52,7 +52,7 @@ def _in_own_process(name: str, size: int, batch: int) -> dict[str, float]:
 
 def _seconds_of_the_demo() -> float:
     """Of all notebooks of the demo, where it was made here."""
-    from lib.config import RESULTS
+    from lib.config.paths import RESULTS
 
     stamps = (RESULTS / "demo" / "stamps").glob("[!.]*.json")
     return sum(json.loads(stamp.read_text()).get("seconds", 0.0) for stamp in stamps)

@@ -16,9 +16,10 @@ import pandas as pd
 import tensorflow as tf
 from keras import layers
 
-from lib.config import scenarios
+from lib.config.paper import scenarios
 from lib.data import preprocess
-from lib.models import extract_features, networks, training
+from lib.models import networks, training
+from lib.models.features import extract_features
 
 # Nearly as many as the public set has. 1,728, 1,152 and 576 training images in the scenarios: full batches, in which
 # the two see the same images.

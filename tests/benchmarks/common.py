@@ -47,7 +47,7 @@ def machine() -> str:
     """Processor, cores, memory and GPUs in one line, with the versions that decide speed."""
     from importlib.metadata import version
 
-    from lib.engine import hardware
+    from lib.engine.provenance import hardware
 
     found = hardware()
     gpus = ", ".join(found["gpus"]) or "no GPU"
@@ -66,8 +66,9 @@ def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
     import cv2
     import numpy as np
 
-    from lib.config import CLASSES
-    from lib.data import check_folder, decode, demo, find_folder
+    from lib.config.paper import CLASSES
+    from lib.data import demo
+    from lib.data.folder import check_folder, decode, find_folder
 
     given = os.environ.get("SKINCAS_DATA", "")
     root = find_folder(given) if given else demo.ensure(folder / "drawn", 12, 256, 0).folder

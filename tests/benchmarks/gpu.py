@@ -23,7 +23,7 @@ from pathlib import Path
 import common
 import devices
 
-from lib.config import backbones
+from lib.config.paper import backbones
 
 NAMES = list(backbones())
 
@@ -33,7 +33,8 @@ def main() -> None:
     if options.one:
         print(json.dumps(_one(options.one, options)))
         return
-    from lib.config import paths, read_json
+    from lib.config import paths
+    from lib.config.files import read_json
 
     target = paths.REFERENCE_RATES if options.reference else paths.RATES
     if options.heads:
@@ -82,7 +83,8 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     """The images at the size asked for, and seconds an image of the steps that need no network."""
     import pandas as pd
 
-    from lib.data import decode, preprocess
+    from lib.data import preprocess
+    from lib.data.folder import decode
     from lib.data.index import look
     from lib.explain import kmeans
 
@@ -127,7 +129,8 @@ def _one(name: str, options: argparse.Namespace) -> dict:
 
     from lib.data import preprocess
     from lib.engine import workers
-    from lib.models import Batches, backend, networks, predict, training
+    from lib.models import backend, networks, training
+    from lib.models.features import Batches, predict
 
     on_gpu = bool(workers.visible_gpus())
     machine = backend.configure(0, deterministic=not on_gpu, mixed_precision=not options.float32)
@@ -177,7 +180,7 @@ def _head_step(channels: int, batch_size: int, clock) -> float:
     import numpy as np
     import pandas as pd
 
-    from lib.config import CLASSES
+    from lib.config.paper import CLASSES
     from lib.models import networks, training
 
     steps, epochs = 64, 6
@@ -232,8 +235,9 @@ def _start_of_a_kernel() -> float:
 
 def _paper_hours(name: str, rates: dict) -> float:
     """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
-    from lib.config import load_study
-    from lib.engine import Inputs, estimate, plan
+    from lib.config.params import load_study
+    from lib.engine import estimate
+    from lib.engine.planning import Inputs, plan
 
     study = load_study("paper").model_copy(update={"backbones": [name]})
     runs = plan(study, "paper", Inputs(data=Path()))

@@ -51,8 +51,9 @@ def draw(data: Path, count: int) -> None:
     """JPEGs of 224 px in class folders, every one another: views of a few drawn lesions, with noise."""
     import cv2
 
-    from lib.config import CLASSES
-    from lib.data import check_folder, decode, demo, preprocess
+    from lib.config.paper import CLASSES
+    from lib.data import demo, preprocess
+    from lib.data.folder import check_folder, decode
 
     drawn = demo.ensure(data.parent / "drawn", 6, SIZE, 0)
     originals = [decode(path) for _, _, path in check_folder(drawn.folder).files]
@@ -73,9 +74,14 @@ def draw(data: Path, count: int) -> None:
 
 def prepare(folder: Path) -> None:
     """What 01_audit and 02_prepare_data do, each image in the pool once."""
-    from lib.audit import dataset_audit
-    from lib.config import CLASSES, PROTOCOLS
-    from lib.data import build_index, deal, decode, pool_views, preprocess
+    from lib.audit.contents import dataset_audit
+    from lib.config.paper import CLASSES
+    from lib.config.params import PROTOCOLS
+    from lib.data import preprocess
+    from lib.data.folder import decode
+    from lib.data.index import build_index
+    from lib.data.pool import pool_views
+    from lib.data.protocols import deal
 
     index, unreadable = build_index(folder / "data", None, 8, 9.0)
     counts = index["class"].value_counts()
@@ -95,9 +101,11 @@ def learn(folder: Path) -> None:
     """What 03_extract_features and 04_train do with the arrays, on a network of one convolution and two folds."""
     import keras
 
-    from lib.config import scenarios
-    from lib.data import preprocess, select
-    from lib.models import extract_features, networks, training
+    from lib.config.paper import scenarios
+    from lib.data import preprocess
+    from lib.data.protocols import select
+    from lib.models import networks, training
+    from lib.models.features import extract_features
 
     images = preprocess.open_images(folder / "images.npy")
     task = scenarios()["nine_classes"]

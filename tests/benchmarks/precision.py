@@ -15,9 +15,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lib.config import StudyPaths, scenarios
-from lib.data import FOLDS, preprocess, select
-from lib.models import backend, extract_features, networks, training
+from lib.config.paper import scenarios
+from lib.config.paths import StudyPaths
+from lib.data import preprocess
+from lib.data.protocols import FOLDS, select
+from lib.models import backend, networks, training
+from lib.models.features import extract_features
 
 POLICIES = ["float32", "mixed_bfloat16", "mixed_float16"]
 SEEDS, EPOCHS, BATCH, UNITS = range(3), 20, 32, 256
@@ -26,7 +29,7 @@ SEEDS, EPOCHS, BATCH, UNITS = range(3), 20, 32, 256
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="a results folder in which 02_prepare_data ran")
-    parser.add_argument("--protocol", default="grouped")
+    parser.add_argument("--protocol", default="by_lesion")
     parser.add_argument("--scenario", nargs="+", default=list(scenarios()), choices=list(scenarios()))
     parser.add_argument("--folds", nargs="+", type=int, default=list(range(FOLDS)), help="default: all ten")
     parser.add_argument("--reference", action="store_true", help="write results/reference/precision.csv")

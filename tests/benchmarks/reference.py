@@ -2,7 +2,7 @@
 
     python tests/benchmarks/reference.py results/mobilenet_cpu
 
-Predictions keep the study's layout and columns, so lib.data.out_of_fold and lib.verdicts.scores read them there. The
+Predictions keep the study's layout and columns, so lib.data.out_of_fold and lib.scores.metrics read them there. The
 probabilities have DIGITS digits; the predicted class stays what it was.
 """
 
@@ -16,8 +16,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lib.config import RESULTS, StudyPaths
-from lib.data import class_columns, predicted_class
+from lib.config.paths import RESULTS, StudyPaths
+from lib.data.predictions import class_columns, predicted_class
 
 DIGITS = 3
 LEFT_OUT = {"label_errors.csv"}  # names pictures of people one by one, and is long
@@ -29,7 +29,7 @@ ORDERED |= {"source": "DELTA_BYTE_ARRAY", "image_id": "DELTA_BYTE_ARRAY"}
 def keep(source: StudyPaths, target: StudyPaths) -> None:
     """Copy what is small and shows no picture from one results folder to another, which is made anew."""
     shutil.rmtree(target.root, ignore_errors=True)
-    files = [source.claims, source.published_audit, source.dataset_audit, source.gradcam_table, source.not_evaluable]
+    files = [source.claims, source.printed_audit, source.dataset_audit, source.gradcam_table, source.not_evaluable]
     files += [path for path in source.tables.iterdir() if path.name not in LEFT_OUT]
     for path in filter(Path.is_file, files):
         copy = target.root / path.relative_to(source.root)

@@ -6,22 +6,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lib.audit import VALUES
-from lib.config import (
+from lib.audit.fractions import VALUES
+from lib.config.paper import (
     CLASSES,
     MALIGNANT,
-    PARAMS,
-    PHASES,
-    ParameterError,
     Scenario,
     backbones,
     literature,
-    published,
+    printed_rows,
     roman,
     scenarios,
     text_numbers,
-    validated,
 )
+from lib.config.params import PHASES
+from lib.config.paths import PARAMS
+from lib.config.schema import ParameterError, validated
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +51,14 @@ def test_tables_are_numbered_as_the_paper_does_it():
 
 
 def test_every_backbone_has_one_row_in_every_table_and_phase():
-    rows = published()
+    rows = printed_rows()
     assert list(rows.columns) == ["table", "phase", "backbone", *VALUES]
     expected = [(table, phase, name) for table in range(1, 5) for phase in PHASES for name in backbones()]
     assert list(rows[["table", "phase", "backbone"]].itertuples(index=False, name=None)) == expected
 
 
 def test_percentages_are_printed_with_two_decimals():
-    lines = (PARAMS / "published.csv").read_text().splitlines()[1:]
+    lines = (PARAMS / "printed.csv").read_text().splitlines()[1:]
     assert all(re.fullmatch(r"\d,\w+,\w+(,\d\d\.\d\d){5}", line) for line in lines)
 
 
@@ -74,7 +73,7 @@ def test_all_240_numbers_are_the_papers(paper_text):
         for match in re.finditer(rf"({model})((?: \d+\.\d+%){{5}})", flat[start:end]):
             phase = "finetune" if "Fine tuning" in flat[start : start + match.start()] else "transfer"
             found[table, phase, names[match[1]]] = [float(value) for value in match[2].replace("%", "").split()]
-    rows = published().set_index(["table", "phase", "backbone"])
+    rows = printed_rows().set_index(["table", "phase", "backbone"])
     assert len(found) == 48
     assert {key: list(values) for key, values in zip(rows.index, rows.to_numpy())} == found
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from lib.config import ParameterError, load_study, params
+from lib.config import params
+from lib.config.params import load_study
+from lib.config.schema import ParameterError
 
 
 @pytest.fixture
@@ -34,11 +36,11 @@ def test_an_empty_study_file_is_the_defaults(study_file):
         ("backbones: [MobilNet]", ["mine.yaml", "backbones", "MobileNet"]),
         ("backbones: []", ["mine.yaml", "backbones"]),
         ("scenarios: [nine_clases]", ["mine.yaml", "nine_classes"]),
-        ("protocols: [published, published]", ["mine.yaml", "protocols"]),
+        ("protocols: [by_view, by_view]", ["mine.yaml", "protocols"]),
         ("weights: image_net", ["mine.yaml", "weights", "imagenet"]),
         ("seeds: [0, 0]", ["mine.yaml", "seeds"]),
         ("pool_sizes: {melanom: 40}", ["mine.yaml", "melanoma"]),
-        ("leave_out: [{backbones: MobileNet}]", ["mine.yaml", "backbone"]),
+        ("skip: [{backbones: MobileNet}]", ["mine.yaml", "backbone"]),
         ("overrides: [{when: {backbone: MobileNet}, set: {finetune_epoch: 1}}]", ["mine.yaml", "finetune_epochs"]),
         ("overrides: [{when: {backbone: MobileNet}, set: {finetune_epochs: -1}}]", ["mine.yaml", "finetune_epochs"]),
         ("overrides: [{when: {backbone: MobileNet}, set: {image_size: 99}}]", ["mine.yaml", "image_size"]),
@@ -65,7 +67,7 @@ def test_overrides_hold_in_their_cells_alone_and_left_out_cells_are_not_in_the_m
     text = """
 backbones: [MobileNet, ResNet50]
 protocols: [clean]
-leave_out: [{backbone: ResNet50, scenario: six_benign}]
+skip: [{backbone: ResNet50, scenario: six_benign}]
 overrides: [{when: {backbone: MobileNet, scenario: [nine_classes, six_benign]}, set: {finetune_epochs: 2}}]
 """
     study = load_study(study_file(text))
@@ -81,7 +83,7 @@ def test_a_variant_changes_its_settings_and_overrides_still_hold(study_file):
 backbones: [MobileNet]
 variants: {turned_less: {rotation: 15}, narrow: {units: 64, dropout_hidden: 0}}
 overrides: [{when: {variant: narrow}, set: {dropout_hidden: 0.5}}]
-leave_out: [{variant: narrow, scenario: [six_benign]}]
+skip: [{variant: narrow, scenario: [six_benign]}]
 """
     study = load_study(study_file(text))
     assert study.values_of_axes()["variant"] == ["default", "turned_less", "narrow"]

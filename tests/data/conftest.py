@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.config import CLASSES
+from lib.config.paper import CLASSES
 from tests.fixtures.pictures import picture, save
 
 

@@ -3,8 +3,8 @@ import json
 import pandas as pd
 import pytest
 
-from lib.config import StudyPaths
-from lib.data import all_side_by_side, side_by_side
+from lib.config.paths import StudyPaths
+from lib.data.by_hand import all_side_by_side, side_by_side
 
 
 @pytest.mark.parametrize("made", [False, True])

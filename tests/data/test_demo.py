@@ -15,8 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lib.config import CLASSES, REPOSITORY, load_study
-from lib.data import decode, demo, preprocess
+from lib.config.paper import CLASSES
+from lib.config.params import load_study
+from lib.config.paths import REPOSITORY
+from lib.data import demo, preprocess
+from lib.data.folder import decode
 from lib.data.looks import FAMILIES
 
 DEFAULT = (24, 128, 0)  # images a class, size, seed

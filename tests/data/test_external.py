@@ -1,4 +1,4 @@
-"""Images from elsewhere: refused by name, read, and left out where the data set has them."""
+"""External images: refused by name, read, and left out where the data set has them."""
 
 import shutil
 
@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lib.config import CLASSES, scenarios
-from lib.data import DataError, check_external, demo_external, external, external_images, read_external
+from lib.config.paper import CLASSES, scenarios
+from lib.data import demo_external, external
+from lib.data.external import external_images, read_external
+from lib.data.folder import DataError, check_external
 from tests.fixtures.pictures import picture, read, save
 
 BITS_AND_DIFFERENCE = dict(bits=8, difference=9.0)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lib.config import CLASSES
-from lib.data import DataError, UnreadableImage, check_folder, decode, find_folder
+from lib.config.paper import CLASSES
+from lib.data.folder import DataError, UnreadableImage, check_folder, decode, find_folder
 from tests.fixtures.pictures import picture, read, save
 
 

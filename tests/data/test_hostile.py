@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib.config import CLASSES, REPOSITORY, StudyPaths
+from lib.config.paper import CLASSES
+from lib.config.paths import REPOSITORY, StudyPaths
 from tests.report.test_report import Page
 
 SCRIPT = "<script>alert('1')<\N{FRACTION SLASH}script>"  # a file name holds no /

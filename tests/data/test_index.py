@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lib.config import CLASSES
-from lib.data import DataError, find_folder, isic_id, read_metadata
+from lib.config.paper import CLASSES
+from lib.data.folder import DataError, find_folder
+from lib.data.index import isic_id, read_metadata
 from tests.fixtures.pictures import picture, read, save
 
 

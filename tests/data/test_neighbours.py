@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from lib.config import CLASSES
-from lib.data import SAME_FILE, SAME_GROUP, build_index, nearest_neighbour_accuracy, nearest_views, pool_views
+from lib.config.paper import CLASSES
+from lib.data.index import build_index
+from lib.data.neighbours import SAME_FILE, SAME_GROUP, nearest_neighbour_accuracy, nearest_views
+from lib.data.pool import pool_views
 
 
 @pytest.fixture(scope="module")

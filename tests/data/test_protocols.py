@@ -4,23 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import CLASSES, MALIGNANT, params
-from lib.data import (
-    FOLDS,
-    build_index,
-    deal,
-    find_folder,
-    labels_that_hold,
-    not_evaluable,
-    parts_of_fold,
-    pool_views,
-    select,
-    share_seen,
-)
+from lib.config import params
+from lib.config.paper import CLASSES, MALIGNANT
+from lib.data.folder import find_folder
+from lib.data.index import build_index
+from lib.data.pool import pool_views
+from lib.data.protocols import FOLDS, corrected_labels, deal, not_evaluable, parts_of_fold, select, share_seen
 from tests.fixtures.predictions import made_up_index
 
 SIZES = dict.fromkeys(params.CLASSES, 100)
-PROTOCOLS = ("published", "grouped", "clean")
+PROTOCOLS = ("by_view", "by_lesion", "clean")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +72,7 @@ def test_every_view_is_tested_once_and_validated_once_and_folds_are_8_1_1(index,
     assert np.allclose(shares["train"], 0.8, atol=0.04) and np.allclose(shares["test"], 0.1, atol=0.04)
 
 
-@pytest.mark.parametrize("protocol", ["grouped", "clean"])
+@pytest.mark.parametrize("protocol", ["by_lesion", "clean"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_group_and_no_content_crosses(index, protocol, seed):
     for scenario in ("nine_classes", "benign_malignant"):
@@ -92,7 +85,7 @@ def test_no_group_and_no_content_crosses(index, protocol, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_grouped_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allow(index, seed):
-    rows = chosen(index, "grouped", seed=seed)
+    rows = chosen(index, "by_lesion", seed=seed)
     originals = rows[rows["view"] == 0]
     counts = pd.crosstab(originals["label"], originals["tenth"])
     even = counts.sum(axis=1).to_numpy()[:, None] / FOLDS
@@ -101,7 +94,7 @@ def test_grouped_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allo
 
 def test_published_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
     """A test view is unseen only if all other views of its file lie in its own tenth or the next."""
-    rows = chosen(index, "published")
+    rows = chosen(index, "by_view")
     sisters = rows["source"].map(rows["source"].value_counts()) - 1
     assert share_seen(rows, "source") == pytest.approx((1 - 0.2**sisters).mean(), abs=0.06)
 
@@ -112,9 +105,9 @@ def test_protocols_differ_in_no_view_but_those_that_clean_drops(index):
     assert all(table["row"].tolist() == list(range(len(views))) for table in tables.values())
     for pool in ("nine_classes", "two_classes"):
         parts = {protocol: tables[protocol][f"tenth_{pool}"] for protocol in PROTOCOLS}
-        assert ((parts["published"] == -1) == (parts["grouped"] == -1)).all()
+        assert ((parts["by_view"] == -1) == (parts["by_lesion"] == -1)).all()
         kept = tables["clean"]["class"] != ""
-        assert (parts["clean"][kept] == parts["grouped"][kept]).all() and (parts["clean"][~kept] == -1).all()
+        assert (parts["clean"][kept] == parts["by_lesion"][kept]).all() and (parts["clean"][~kept] == -1).all()
 
 
 def test_clean_takes_the_diagnosis_drops_what_it_cannot_decide_and_lists_both(index):
@@ -127,7 +120,7 @@ def test_clean_takes_the_diagnosis_drops_what_it_cannot_decide_and_lists_both(in
     table.loc[wrong, "diagnosis"] = "DF"
     waxy = table.index[(table["class"] == "seborrheic keratosis") & ~copies][:1]
     table.loc[waxy, "diagnosis"] = "BKL"
-    labels, changes = labels_that_hold(table)
+    labels, changes = corrected_labels(table)
     assert set(labels[table.loc[melanoma, "source"]]) == {"melanoma"}
     assert labels[table.loc[wrong[0], "source"]] == "dermatofibroma"
     assert labels[table.loc[waxy[0], "source"]] == "seborrheic keratosis"  # BKL covers it already
@@ -142,17 +135,17 @@ def test_near_identical_pictures_under_two_labels_are_settled_like_identical_one
     table = index.reset_index(drop=True)
     pair = [table.index[table["class"] == name][0] for name in ("nevus", "melanoma")]
     table.loc[pair, "near_group"] = 10**6
-    labels, _ = labels_that_hold(table)
+    labels, _ = corrected_labels(table)
     assert set(labels[table.loc[pair, "source"]]) == {""}
     table.loc[pair[0], "diagnosis"] = "MEL"
-    labels, changes = labels_that_hold(table)
+    labels, changes = corrected_labels(table)
     assert set(labels[table.loc[pair, "source"]]) == {"melanoma"}
     assert table.loc[pair[0], "source"] in set(changes["source"])
 
 
 def test_a_diagnosis_of_two_classes_does_not_correct_a_third():
     files = pd.DataFrame({"source": ["a"], "image_id": ["a"], "class": ["nevus"], "near_group": [0]})
-    labels, changes = labels_that_hold(files.assign(diagnosis="BKL"))
+    labels, changes = corrected_labels(files.assign(diagnosis="BKL"))
     assert labels["a"] == "" and changes["class"].tolist() == [""]
 
 
@@ -169,7 +162,7 @@ def test_a_class_with_too_few_originals_over_all_folds_is_reported(index):
 
 
 def test_scenarios_of_one_pool_slice_one_dealing(index):
-    nine, six, three = (chosen(index, "published", name) for name in ("nine_classes", "six_benign", "three_malignant"))
+    nine, six, three = (chosen(index, "by_view", name) for name in ("nine_classes", "six_benign", "three_malignant"))
     assert sorted([*six["row"], *three["row"]]) == nine["row"].tolist()
     assert nine.set_index("row")["tenth"][six["row"]].tolist() == six["tenth"].tolist()
 
@@ -184,11 +177,11 @@ def test_a_dealing_depends_on_its_seed_and_not_on_the_order_of_the_files(index):
 def test_default_pools_give_the_test_sets_that_the_printed_tables_imply(real_index):
     study = params.Study()
     for name, size in {"nine_classes": 901, "benign_malignant": 500, "six_benign": 594, "three_malignant": 307}.items():
-        rows = chosen(real_index, "published", name, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
+        rows = chosen(real_index, "by_view", name, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
         assert set(rows["tenth"].value_counts()) == {size}
 
 
-@pytest.mark.parametrize("protocol", ["grouped", "clean"])
+@pytest.mark.parametrize("protocol", ["by_lesion", "clean"])
 def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(real_index, protocol):
     study = params.Study()
     rows = chosen(real_index, protocol, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
@@ -208,4 +201,4 @@ def real_index(real_data, real_metadata):
 def test_a_data_set_too_small_for_ten_folds_is_refused_in_words():
     tiny = made_up_index(files=8)
     with pytest.raises(ValueError, match="ten folds need at least 10 groups and a class of at least 10 files"):
-        deal(tiny, pool_views(tiny, dict.fromkeys(CLASSES, 20), 40, 0), "grouped", 0)
+        deal(tiny, pool_views(tiny, dict.fromkeys(CLASSES, 20), 40, 0), "by_lesion", 0)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib.data import map_in_threads, progress_bar
+from lib.data.threads import map_in_threads, progress_bar
 
 
 def test_results_keep_the_order_of_the_items_whichever_is_ready_first(capsys):

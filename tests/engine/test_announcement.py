@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from lib.config import Study
-from lib.engine import Inputs, Options, Prospect, announcement, estimate, plan, workers
+from lib.config.params import Study
+from lib.engine import announcement, estimate, workers
+from lib.engine.announcement import Prospect
+from lib.engine.planning import Inputs, plan
+from lib.engine.workers import Options
 from tests.engine.test_estimate import RATES
 
-STUDY = Study(backbones=["MobileNet"], protocols=["published"], scenarios=["nine_classes"], weights="none")
+STUDY = Study(backbones=["MobileNet"], protocols=["by_view"], scenarios=["nine_classes"], weights="none")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lib.config import REPOSITORY, StudyPaths
+from lib.config.paths import REPOSITORY, StudyPaths
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CLASSES = (

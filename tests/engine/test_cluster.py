@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lib.config import CLASSES, REPOSITORY
+from lib.config.paper import CLASSES
+from lib.config.paths import REPOSITORY
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 DASK = [sys.executable, "-m", "dask"]

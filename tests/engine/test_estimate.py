@@ -7,9 +7,17 @@ import pandas as pd
 import pytest
 
 import run_all
-from lib.config import AXES, REFERENCE_RATES, STEPS, Step, Study, StudyPaths, costs, read_json, scenarios, write_json
-from lib.data import FOLDS, deal, parts_of_fold, pool_views, select
-from lib.engine import Freshness, Inputs, Run, estimate, plan
+from lib.config import costs
+from lib.config.files import read_json, write_json
+from lib.config.paper import scenarios
+from lib.config.params import AXES, Study
+from lib.config.paths import REFERENCE_RATES, StudyPaths
+from lib.config.steps import STEPS, Step
+from lib.data.pool import pool_views
+from lib.data.protocols import FOLDS, deal, parts_of_fold, select
+from lib.engine import estimate
+from lib.engine.freshness import Freshness
+from lib.engine.planning import Inputs, Run, plan
 from lib.models import training
 from tests.fixtures.predictions import made_up_index
 
@@ -33,7 +41,7 @@ RATES = {
         }
     },
 }
-STUDY = Study(backbones=["MobileNet"], protocols=["published"], scenarios=["nine_classes"], weights="none")
+STUDY = Study(backbones=["MobileNet"], protocols=["by_view"], scenarios=["nine_classes"], weights="none")
 
 
 def test_a_dealt_pool_and_its_folds_have_the_views_that_were_estimated():
@@ -41,7 +49,7 @@ def test_a_dealt_pool_and_its_folds_have_the_views_that_were_estimated():
     index = made_up_index(files=16)
     views = pool_views(index, study.pool_sizes, 120, 0)
     assert len(views) <= costs.views_of(study, len(index)) <= 1.5 * len(views)
-    for protocol in ("published", "grouped"):
+    for protocol in ("by_view", "by_lesion"):
         table, _ = deal(index, views, protocol, 0)
         for name, scenario in scenarios().items():
             chosen = select(views, table, scenario)
@@ -71,7 +79,7 @@ def test_seconds_of_each_step_are_those_counted_by_hand():
 def test_a_training_says_how_far_it_has_come_in_the_words_of_lib_models(capsys):
     study = STUDY.model_copy(update={"finetune_folds": [0, 2], "finetune_epochs": 2, "transfer_folds": [0, 1, 2]})
     share_of = estimate.estimate(runs(study), study, 100, RATES).shares[
-        "train-published-native-nine_classes-MobileNet-seed0"
+        "train-by_view-native-nine_classes-MobileNet-seed0"
     ]
     heads, trace, tuned = costs._training(
         costs.Work(study, runs(study)[3].axes, 100, RATES, RATES["backbones"]["MobileNet"])

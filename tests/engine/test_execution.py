@@ -19,26 +19,17 @@ import psutil
 import pytest
 from rich.console import Console
 
-from lib.config import REPOSITORY, StudyPaths, load_study, write_json
-from lib.engine import (
-    FORMAT,
-    CalledOff,
-    FolderError,
-    Freshness,
-    Inputs,
-    Options,
-    Result,
-    attempts,
-    kernel,
-    locked,
-    plan,
-    standings,
-    start_log,
-    workers,
-)
-from lib.engine.locks import remove_leftovers, run_locked
-from lib.engine.progress import View, _where
-from lib.engine.results import blocked
+from lib.config.files import write_json
+from lib.config.params import load_study
+from lib.config.paths import REPOSITORY, StudyPaths
+from lib.engine import attempts, kernel, workers
+from lib.engine.execution import standings
+from lib.engine.freshness import FORMAT, Freshness
+from lib.engine.locks import Cancelled, FolderError, locked, remove_leftovers, run_locked
+from lib.engine.planning import Inputs, plan
+from lib.engine.progress import View, _where, start_log
+from lib.engine.results import Result, blocked
+from lib.engine.workers import Options
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
@@ -146,7 +137,7 @@ def test_a_run_that_is_called_off_ends_its_kernel(tmp_path):
     pid = tmp_path / "pid"
     cell = f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getpid()}}.')\ntime.sleep(600)"
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
-    with pytest.raises(CalledOff):
+    with pytest.raises(Cancelled):
         kernel.execute(
             notebook, tmp_path / "o.ipynb", {}, wanted=lambda: not (pid.exists() and pid.read_text().endswith("."))
         )
@@ -173,7 +164,7 @@ def test_outputs_appear_with_a_stamp_once_and_the_second_time_nothing_is_done(sm
     runs, root = small
     assert perform(runs["audit"], root).status == "done"
     stamp = json.loads(StudyPaths(root).stamp("audit").read_text())
-    assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json", "audit/published.json"}
+    assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json", "audit/printed.json"}
     assert (root / "notebooks/audit.ipynb").is_file()
     assert perform(runs["audit"], root).status == "fresh"
     assert Freshness(root).changes(runs["audit"]) == []
@@ -273,10 +264,10 @@ def _with(run, notebook: Path):
 
 def test_a_run_json_tells_where_its_numbers_are_from(small):
     runs, root = small
-    train = "train-published-native-nine_classes-MobileNet-seed0"
+    train = "train-by_view-native-nine_classes-MobileNet-seed0"
     for name in ("audit", "prepare", "features-native-MobileNet", train):
         assert perform(runs[name], root, facts={"git": {"commit": "abc", "clean": True}}).status == "done"
-    folder = root / "runs/published/native/nine_classes/MobileNet/seed0"
+    folder = root / "runs/by_view/native/nine_classes/MobileNet/seed0"
     record = json.loads((folder / "run.json").read_text())
     assert record["model"] == {}  # what the notebook wrote
     told = record["provenance"]

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lib.config import REPOSITORY, costs, load_study, read_json
-from lib.config.paths import REFERENCE_RATES
-from lib.engine import Inputs, Run, estimate, plan
+from lib.config import costs
+from lib.config.files import read_json
+from lib.config.params import load_study
+from lib.config.paths import REFERENCE_RATES, REPOSITORY
+from lib.engine import estimate
 from lib.engine.forecast import BOTH, Forecast, play
+from lib.engine.planning import Inputs, Run, plan
 
 # What run_all wrote to the run.log of real studies, the lines that say that a run starts or has ended; two at once, on
 # two cores that had other work too. Of 13 runs of the multiverse a line was lost; it is made from the run's stamp.

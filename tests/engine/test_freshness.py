@@ -10,8 +10,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib.config import LIB, NOTEBOOKS, REPOSITORY, Study, StudyPaths, load_study, write_json
-from lib.engine import CodeError, Freshness, Inputs, Library, outputs_of, plan, standings
+from lib.config.files import write_json
+from lib.config.params import Study, load_study
+from lib.config.paths import LIB, NOTEBOOKS, REPOSITORY, StudyPaths
+from lib.engine.code import CodeError, Library
+from lib.engine.execution import standings
+from lib.engine.freshness import Freshness, outputs_of
+from lib.engine.planning import Inputs, plan
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
@@ -152,7 +157,7 @@ def stamp_all(root: Path, runs: list, lib: Path = LIB) -> None:
 def real(tmp_path_factory):
     """A study of the real notebooks with a stamp for every run; gives how they stand with an edited copy of lib."""
     root = tmp_path_factory.mktemp("real")
-    small = Study(backbones=["MobileNet"], scenarios=["six_benign"], protocols=["published", "clean"], weights="none")
+    small = Study(backbones=["MobileNet"], scenarios=["six_benign"], protocols=["by_view", "clean"], weights="none")
     runs = plan(small, "real", Inputs(), NOTEBOOKS)
     stamp_all(root, runs)
 
@@ -170,7 +175,7 @@ def lib(tmp_path):
     return tmp_path / "lib"
 
 
-TRAININGS = [f"train-{protocol}-native-six_benign-MobileNet-seed0" for protocol in ("published", "clean")]
+TRAININGS = [f"train-{protocol}-native-six_benign-MobileNet-seed0" for protocol in ("by_view", "clean")]
 READER = "evaluate-native-six_benign"
 
 

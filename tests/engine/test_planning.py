@@ -9,15 +9,20 @@ import nbformat
 import pytest
 
 import run_all
-from lib.config import AXES, CLASSES, NOTEBOOKS, REPOSITORY, STEPS, ParameterError, Step, Study, load_study
-from lib.engine import Inputs, NotebookError, declared_parameters, left_out, plan, planning, select
+from lib.config.paper import CLASSES
+from lib.config.params import AXES, Study, load_study
+from lib.config.paths import NOTEBOOKS, REPOSITORY
+from lib.config.schema import ParameterError
+from lib.config.steps import STEPS, Step
+from lib.engine import planning
+from lib.engine.planning import Inputs, NotebookError, declared_parameters, left_out, plan, select
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
 TWO = Study(
     backbones=["MobileNet", "ResNet50"],
     scenarios=["nine_classes", "six_benign"],
-    protocols=["published", "clean"],
+    protocols=["by_view", "clean"],
     seeds=[0, 7],
     leave_out=[{"backbone": "ResNet50", "scenario": "six_benign"}],
     overrides=[{"when": {"backbone": "MobileNet", "protocol": "clean"}, "set": {"units": 32}}],
@@ -85,7 +90,7 @@ VARIANTS = {"turned_less": {"rotation": 15.0}, "narrow": {"units": 64}}
 
 
 def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
-    study = TWO.model_copy(update={"variants": VARIANTS, "protocols": ["published"], "seeds": [0]})
+    study = TWO.model_copy(update={"variants": VARIANTS, "protocols": ["by_view"], "seeds": [0]})
     by_id = {run.id: run for run in planned(study, notebooks=NOTEBOOKS)}
     plain = {run.id for run in planned(study.model_copy(update={"variants": {}}), notebooks=NOTEBOOKS)}
     assert plain <= set(by_id)
@@ -93,10 +98,10 @@ def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
     cell = "native-nine_classes-MobileNet-seed0"
     assert new["prepare"] == {"prepare-turned_less"}
     assert new["features"] == {"features-native-MobileNet-turned_less", "features-native-ResNet50-turned_less"}
-    assert {f"train-published-{cell}-{name}" for name in VARIANTS} <= new["train"]
+    assert {f"train-by_view-{cell}-{name}" for name in VARIANTS} <= new["train"]
     assert {f"evaluate-native-six_benign-{name}" for name in VARIANTS} <= new["evaluate"]
     assert not any(new[step] for step in ("audit", "gradcam", "kmeans", "report"))
-    narrow, turned = (by_id[f"train-published-{cell}-{name}"] for name in ("narrow", "turned_less"))
+    narrow, turned = (by_id[f"train-by_view-{cell}-{name}"] for name in ("narrow", "turned_less"))
     assert narrow.needs == ("prepare", "features-native-MobileNet") and narrow.parameters["units"] == 64
     assert turned.needs == ("prepare-turned_less", "features-native-MobileNet-turned_less")
     assert "prepared/images.npy" in narrow.inputs and "variants/turned_less/prepared/images.npy" in turned.inputs
@@ -125,7 +130,7 @@ def test_evaluation_goes_on_with_some_of_its_models_and_gradcam_needs_its_own():
 def test_only_and_step_keep_what_was_asked_for_and_what_it_needs():
     names = {run.id for run in select(planned(), [], {"backbone": ["MobileNet"], "protocol": ["clean"]})}
     assert "report" in names and "audit" in names
-    assert not any("ResNet50" in name or "published" in name for name in names)
+    assert not any("ResNet50" in name or "by_view" in name for name in names)
     names = {run.id for run in select(planned(), ["evaluate"], {"scenario": ["six_benign"], "protocol": ["clean"]})}
     assert names == {
         "audit",
@@ -219,7 +224,7 @@ def test_a_step_added_in_one_place_is_planned_with_its_files_and_read_by_the_rep
     runs = {run.id: run for run in planned(notebooks=tmp_path)}
     new, last = runs["new-clean"], runs["report"]
     assert (new.inputs, new.outputs, new.needs) == (("prepared/clean.parquet",), ("new/clean0",), ("prepare",))
-    assert {"new-published", "new-clean"} <= set(last.after) and "new/clean0" in last.inputs
+    assert {"new-by_view", "new-clean"} <= set(last.after) and "new/clean0" in last.inputs
 
 
 @pytest.mark.parametrize("name", ["paper", "demo"])

@@ -8,7 +8,7 @@ from rich.console import Console
 from lib.engine.progress import View, cut
 from lib.engine.results import Result
 
-RUN = "train-published-native-benign_malignant-EfficientNetV2B3-seed0-rotation_15"
+RUN = "train-by_view-native-benign_malignant-EfficientNetV2B3-seed0-rotation_15"
 LINE = (
     "fold 9 finetune epoch 28/30 loss 0.399 accuracy 0.870 val_loss 1.244 val_accuracy 0.567, 125 s left"
     # what lib.models.training prints after an epoch

@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lib.config import REPOSITORY, StudyPaths, load_study, write_json
-from lib.engine import Freshness, Inputs, outputs_of, plan, provenance
+from lib.config.files import write_json
+from lib.config.params import load_study
+from lib.config.paths import REPOSITORY, StudyPaths
+from lib.engine import provenance
+from lib.engine.freshness import Freshness, outputs_of
+from lib.engine.planning import Inputs, plan
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONTEXT = FIXTURES / "ro-crate-1.1-context.jsonld"  # as published at w3id.org/ro/crate/1.1/context (CC0)

@@ -12,7 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import cv2
 import keras
 
-from lib.config import CLASSES, StudyPaths, backbones
+from lib.config.paper import CLASSES, backbones
+from lib.config.paths import StudyPaths
 from lib.explain import gradcam
 from lib.models import networks
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run

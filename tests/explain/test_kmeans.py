@@ -13,8 +13,9 @@ from scipy.ndimage import generic_filter
 from sklearn.cluster import KMeans
 from sklearn.metrics import f1_score, jaccard_score
 
-from lib.config import REPOSITORY
-from lib.data import decode, demo
+from lib.config.paths import REPOSITORY
+from lib.data import demo
+from lib.data.folder import decode
 from lib.explain import kmeans
 
 SKIN, LESION, CORNER = (222, 178, 150), (110, 62, 48), (12, 10, 10)

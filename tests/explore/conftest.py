@@ -9,9 +9,15 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from lib.config import StudyPaths, params
-from lib.data import FOLDS, build_index, deal, decode, demo, parts_of_fold, pool_views, preprocess, select
-from lib.models import extract_features, networks, training
+from lib.config import params
+from lib.config.paths import StudyPaths
+from lib.data import demo, preprocess
+from lib.data.folder import decode
+from lib.data.index import build_index
+from lib.data.pool import pool_views
+from lib.data.protocols import FOLDS, deal, parts_of_fold, select
+from lib.models import networks, training
+from lib.models.features import extract_features
 
 SIZE = 64
 
@@ -36,10 +42,10 @@ def study(tmp_path_factory, drawn):
     views.to_parquet(paths.views)
     features = extract_features(extractor, preprocess.open_images(paths.images))
     np.save(paths.new(paths.features("native", "MobileNet")), features)
-    for protocol in ("published", "grouped"):
+    for protocol in ("by_view", "by_lesion"):
         table, _ = deal(index, views, protocol, 0)
         table.to_parquet(paths.protocol(protocol))
-        for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "grouped" else 1]:
+        for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "by_lesion" else 1]:
             _train(paths, protocol, scenario, select(views, table, params.scenarios()[scenario]), features)
     (paths.root.parent / "empty" / "runs").mkdir(parents=True)  # a study that has not got so far
     return paths

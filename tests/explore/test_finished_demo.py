@@ -7,8 +7,9 @@ import sys
 import pytest
 import yaml
 
-from lib.config import NOTEBOOKS, PARAMS, StudyPaths
-from lib.explore import Explorer, lists, tour
+from lib.config.paths import NOTEBOOKS, PARAMS, StudyPaths
+from lib.explore import lists, tour
+from lib.explore.explorer import Explorer
 from tests.explore.test_widgets import pictures, png, taken, text, upload
 
 LIMIT = 2.0  # seconds of processor time: those on the wall depend on what else runs
@@ -19,7 +20,7 @@ NARROWED = {
     "finetune_folds": [0],
     "finetune_epochs": 1,
     "overrides": [{"when": {"scenario": ["six_benign"]}, "set": {"finetune_epochs": 0}}],
-    "leave_out": [],
+    "skip": [],
 }
 
 
@@ -78,7 +79,7 @@ def test_every_control_answers_over_the_finished_demo_and_no_file_changes(demo):
     for widget, value in (*values, (ui.among, "all"), (ui.label, "melanoma"), (ui.part, "val")):
         act(widget.description, widget, value)
     act("beside", ui.beside, True, loads=True)
-    for axis, value in (("protocol", "grouped"), ("phase", "finetune"), ("scenario", "six_benign")):
+    for axis, value in (("protocol", "by_lesion"), ("phase", "finetune"), ("scenario", "six_benign")):
         act(f"second {value}", ui.axes_second[axis], value, loads=True)
     assert "Melanoma is not among its answers" in told["second six_benign"]
     act("another image beside", ui.next)

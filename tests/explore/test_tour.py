@@ -6,7 +6,9 @@ import re
 import nbformat
 import pytest
 
-from lib.config import NOTEBOOKS, STEPS, StudyPaths, write_json
+from lib.config.files import write_json
+from lib.config.paths import NOTEBOOKS, StudyPaths
+from lib.config.steps import STEPS
 from lib.explore import tour
 
 

@@ -16,11 +16,15 @@ from nbclient import NotebookClient
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from lib.config import CLASSES, LIB, MALIGNANT, NOTEBOOKS, params
-from lib.data import decode, preprocess
+from lib.config import params
+from lib.config.paper import CLASSES, MALIGNANT
+from lib.config.paths import LIB, NOTEBOOKS
+from lib.data import preprocess
+from lib.data.folder import decode
 from lib.explain import gradcam, kmeans
-from lib.explore import Explorer, lists, related
 from lib.explore import html as look
+from lib.explore import lists, related
+from lib.explore.explorer import Explorer
 from lib.models import networks
 
 SIZE = 64
@@ -38,7 +42,7 @@ def opened(study):
 
 @pytest.fixture(scope="module")
 def full(study):
-    return networks.load(study.run("grouped", "native", "nine_classes", "MobileNet", 0), "transfer")
+    return networks.load(study.run("by_lesion", "native", "nine_classes", "MobileNet", 0), "transfer")
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def explorer(opened):
     """As it opens, whatever the test before has set."""
     ui = opened.ui
     ui.beside.value = False
-    ui.axes["scenario"].value, ui.axes["protocol"].value = "nine_classes", "grouped"
+    ui.axes["scenario"].value, ui.axes["protocol"].value = "nine_classes", "by_lesion"
     ui.lists.value, ui.part.value, ui.label.value, ui.fold.value = "all", "test", lists.EVERY_CLASS, 0
     ui.threshold.value, ui.start.value, ui.init.value = 0.5, 0, ("k-means++", 3)
     ui.chooser.index = 0
@@ -92,8 +96,8 @@ def text(widget) -> str:
 
 
 def test_it_opens_with_a_leaked_image_and_its_training_views(opened, study):
-    assert (at_first["protocol"], at_first["listed"]) == ("published", "leaked")
-    dealt = pd.read_parquet(study.protocol("published"))["tenth_nine_classes"]
+    assert (at_first["protocol"], at_first["listed"]) == ("by_view", "leaked")
+    dealt = pd.read_parquet(study.protocol("by_view"))["tenth_nine_classes"]
     views = pd.read_parquet(study.views)
     train = at_first["kin"][at_first["kin"]["part"] == "train"]
     assert len(train) and (train["relation"] == "same picture").any()
@@ -104,9 +108,9 @@ def test_it_opens_with_a_leaked_image_and_its_training_views(opened, study):
 def test_only_what_was_trained_can_be_chosen(explorer):
     assert [name for _, name in explorer.ui.study.options] == ["small"]
     assert explorer.ui.axes["scenario"].options == ("nine_classes", "three_malignant")
-    assert explorer.ui.axes["protocol"].options == ("published", "grouped")
+    assert explorer.ui.axes["protocol"].options == ("by_view", "by_lesion")
     explorer.ui.axes["scenario"].value = "three_malignant"
-    assert explorer.ui.axes["protocol"].options == ("grouped",)
+    assert explorer.ui.axes["protocol"].options == ("by_lesion",)
     assert set(explorer.first.probabilities) == set(MALIGNANT)
 
 
@@ -148,7 +152,7 @@ def test_filters_leave_the_class_the_part_and_the_worst_errors(explorer):
     explorer.ui.part.value = "val"
     assert saved(explorer)["part"] == "val" and saved(explorer)["fold"] == 0
     explorer.ui.part.value, explorer.ui.lists.value, explorer.ui.fold.value = "test", "all", lists.EVERY_FOLD
-    chosen = pd.read_parquet(explorer.paths.protocol("grouped"))
+    chosen = pd.read_parquet(explorer.paths.protocol("by_lesion"))
     assert len(explorer.ui.chooser.options) == (chosen["tenth_nine_classes"] >= 0).sum(), "every view is tested once"
 
 
@@ -202,19 +206,19 @@ def test_segments_follow_k_features_and_start(explorer):
 
 def test_a_second_model_answers_beside_the_first_on_the_same_image(explorer, study, full):
     ui, names = explorer.ui, list(CLASSES)
-    ui.axes["protocol"].value, ui.chooser.index, ui.explained.value = "published", 2, "nevus"
+    ui.axes["protocol"].value, ui.chooser.index, ui.explained.value = "by_view", 2, "nevus"
     ui.beside.value = True
     key, row = ui.chooser.value, explorer.first.subject["row"]
-    assert ui.axes_second["protocol"].value == "grouped" and ui.second.layout.display is None
+    assert ui.axes_second["protocol"].value == "by_lesion" and ui.second.layout.display is None
     answers = {}
-    for protocol in ("published", "grouped"):
+    for protocol in ("by_view", "by_lesion"):
         run = study.run(protocol, "native", "nine_classes", "MobileNet", 0)
         told = pd.read_parquet(run / "predictions_transfer.parquet")
         told = told[(told["row"] == row) & (told["part"] == "test")].iloc[0]
         answers[protocol] = told[names].astype(float)
-    assert explorer.second.probabilities == pytest.approx(dict(answers["grouped"]))
+    assert explorer.second.probabilities == pytest.approx(dict(answers["by_lesion"]))
     points = dict(re.findall(r"<th scope='row'>([a-z ]+?)(?: \(true\))?</th>.*?([-+][\d.]+)</td></tr>", ui.bars.value))
-    less = 100 * (answers["published"] - answers["grouped"])
+    less = 100 * (answers["by_view"] - answers["by_lesion"])
     assert {name: float(value) for name, value in points.items()} == pytest.approx(dict(less), abs=0.051)
     second = gradcam.maps(full, explorer.image[None], [names.index("nevus")])[0]
     assert np.allclose(explorer.second.heat, second, atol=1e-4)
@@ -302,7 +306,7 @@ def test_neighbours_are_the_nearest_training_files_by_scipy(explorer, study, met
     explorer.ui.chooser.index = 4
     me = saved(explorer)["row"]
     features = np.load(study.features("native", "MobileNet")).astype(float)
-    pool = pd.read_parquet(study.views).join(pd.read_parquet(study.protocol("grouped"))["tenth_nine_classes"])
+    pool = pd.read_parquet(study.views).join(pd.read_parquet(study.protocol("by_lesion"))["tenth_nine_classes"])
     pool = pool[pool["tenth_nine_classes"].between(0, 9) & ~pool["tenth_nine_classes"].isin([3, 4])]  # fold 3 trains on
     pool = pool.assign(d=lambda v: cdist(features[v.index], features[[me]], metric)[:, 0])
     expected = pool.groupby("source")["d"].min()
@@ -319,7 +323,7 @@ def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explo
     lesion_of = {file: lesion["lesion_id"] for lesion in drawn.planted["lesions"] for file in lesion["files"]}
     group_of = pd.read_parquet(study.image_index).set_index("source")["group"]
     said = set()
-    for protocol in ("grouped", "published"):
+    for protocol in ("by_lesion", "by_view"):
         explorer.ui.axes["protocol"].value = protocol
         for _, (source, view) in explorer.ui.chooser.options[::3]:
             explorer.ui.chooser.value = (source, view)
@@ -332,9 +336,9 @@ def test_neighbours_say_where_they_are_of_the_same_picture_lesion_or_group(explo
                 said.add((protocol, other.relation, other.part))
             marks = re.findall(r"<figcaption><b class='\w*'>([^<]+)</b>", explorer.ui.near.value)
             assert marks == [relation for relation in explorer.neighbours["relation"] if relation]
-    # the leak of `published`; under `grouped` all views of a picture are held out together
-    assert ("published", "same picture", "train") in said
-    assert {part for protocol, relation, part in said if protocol == "grouped" and relation} == {"test"}
+    # the leak of `by_view`; under `by_lesion` all views of a picture are held out together
+    assert ("by_view", "same picture", "train") in said
+    assert {part for protocol, relation, part in said if protocol == "by_lesion" and relation} == {"test"}
 
 
 def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
@@ -418,7 +422,7 @@ def test_without_the_weights_the_rest_is_still_shown(study, monkeypatch):
 
 
 def test_a_second_model_whose_files_are_broken_is_named_and_the_first_stays(explorer, study):
-    told = study.run("grouped", "native", "three_malignant", "MobileNet", 0) / "predictions_transfer.parquet"
+    told = study.run("by_lesion", "native", "three_malignant", "MobileNet", 0) / "predictions_transfer.parquet"
     content = told.read_bytes()
     explorer.ui.beside.value = True
     try:

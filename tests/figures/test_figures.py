@@ -10,18 +10,25 @@ from matplotlib.figure import Figure
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from lib import figures
-from lib.config import PHASES
-from lib.config import backbones as models
-from lib.figures.style import _smaller
+from lib.config.paper import backbones as models
+from lib.config.params import PHASES
+from lib.figures.accuracy import draw_accuracy_comparison, draw_scenario_summary
+from lib.figures.dataset import draw_class_counts, draw_sample_images, draw_tested_and_trained
+from lib.figures.explored import draw_explored
+from lib.figures.neighbours import draw_nearest_images
+from lib.figures.predictions import draw_confusion_matrix, draw_reliability, draw_roc
+from lib.figures.printed import draw_fitting_sizes
+from lib.figures.rungs import RUNG_NAMES, draw_ladder
+from lib.figures.style import TELEPHONE, _smaller, encode
+from lib.figures.training import draw_training_curves
 
 MODELS = [*models()]
 KEY = ("nine_classes", "MobileNet", "transfer", "native")
 LADDER = pd.DataFrame(
     [
         ("printed", 0.85, np.nan, np.nan, np.nan, np.nan, np.nan),
-        ("published", 0.95, 0.93, 0.97, 0.10, 0.07, 0.13),
-        ("no leak", 0.60, 0.55, 0.65, -0.35, -0.40, -0.30),
+        ("by_view", 0.95, 0.93, 0.97, 0.10, 0.07, 0.13),
+        ("by lesion", 0.60, 0.55, 0.65, -0.35, -0.40, -0.30),
         ("originals", 0.61, 0.56, 0.66, 0.01, -0.02, 0.04),
         ("clean", 0.64, 0.59, 0.69, np.nan, np.nan, np.nan),
     ],
@@ -47,15 +54,15 @@ def texts(figure: Figure) -> list[str]:
 def test_the_smallest_way_to_write_a_figure_is_kept_and_is_the_same_each_time():
     colours = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
     noise = np.asarray(Image.fromarray(colours).resize((200, 200)))  # of many colours and few edges
-    mime, photographs = figures.encode(figures.sample_images([("a", noise)] * 4))
+    mime, photographs = encode(draw_sample_images([("a", noise)] * 4))
     assert mime == "image/jpeg" and Image.open(io.BytesIO(photographs)).size[0] > 300
-    assert figures.encode(figures.training_curves({"clean": HISTORY}))[0] == "image/png"
-    for make in (lambda: figures.training_curves({"clean": HISTORY}), lambda: figures.sample_images([("a", noise)])):
-        assert figures.encode(make()) == figures.encode(make())
+    assert encode(draw_training_curves({"clean": HISTORY}))[0] == "image/png"
+    for make in (lambda: draw_training_curves({"clean": HISTORY}), lambda: draw_sample_images([("a", noise)])):
+        assert encode(make()) == encode(make())
 
 
 def test_a_drawing_keeps_its_colours_when_the_file_is_made_smaller():
-    figure = figures.training_curves({"clean": HISTORY})
+    figure = draw_training_curves({"clean": HISTORY})
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160, bbox_inches="tight", pad_inches=0.06)
     full = np.asarray(Image.open(buffer).convert("RGB"), int)
@@ -65,28 +72,28 @@ def test_a_drawing_keeps_its_colours_when_the_file_is_made_smaller():
 
 
 def test_curves_show_each_epoch_of_both_phases_and_the_printed_value():
-    (axis,) = figures.training_curves({"clean": HISTORY}, "accuracy", printed=0.9).axes
+    (axis,) = draw_training_curves({"clean": HISTORY}, "accuracy", printed=0.9).axes
     lines = {line.get_label(): line for line in axis.lines}
     np.testing.assert_array_equal(lines["training"].get_xydata(), np.c_[np.arange(1, 6), HISTORY["accuracy"]])
     np.testing.assert_array_equal(lines["validation"].get_ydata(), HISTORY["val_accuracy"])
     assert set(lines["printed (validation)"].get_ydata()) == {0.9}
-    named = figures.training_curves({"clean": HISTORY}, "accuracy", printed=0.9, printed_for="MobileNet").axes[0].lines
+    named = draw_training_curves({"clean": HISTORY}, "accuracy", printed=0.9, printed_for="MobileNet").axes[0].lines
     assert "printed for MobileNet" in [line.get_label() for line in named]
     # the line between the phases lies after the third epoch
     assert any(np.allclose(line.get_xdata(), 3.5) for line in axis.lines)
 
 
 def test_a_panel_without_a_run_says_so():
-    figure = figures.training_curves({"published": HISTORY, "clean": None})
+    figure = draw_training_curves({"by_view": HISTORY, "clean": None})
     assert len(figure.axes) == 2 and "no run" in texts(figure)
-    assert "no run" in texts(figures.confusion_matrix({"clean": None}))
+    assert "no run" in texts(draw_confusion_matrix({"clean": None}))
     titles = {KEY: "Nine classes", ("six_benign", *KEY[1:]): "Six benign classes"}
-    assert texts(figures.ladder(LADDER, titles)).count("not measured") == 1
+    assert texts(draw_ladder(LADDER, titles)).count("not measured") == 1
 
 
 def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
     counts = pd.DataFrame([[50, 3], [7, 40]], index=["benign", "malignant"], columns=["benign", "malignant"])
-    figure = figures.confusion_matrix({"clean": counts})
+    figure = draw_confusion_matrix({"clean": counts})
     (axis,) = figure.axes
     places = {text.get_position(): int(text.get_text()) for text in axis.texts}
     assert places == {(0, 0): 50, (1, 0): 3, (0, 1): 7, (1, 1): 40}  # (column, row)
@@ -97,23 +104,23 @@ def test_of_the_nearest_images_those_that_show_the_same_are_framed_and_say_so():
     picture = np.zeros((8, 8, 3), np.uint8)
     near = [("nevus, view 3", picture, "same file"), ("melanoma, view 0", picture, "")]
     rows = [(("nevus, view 0", picture), near), (("melanoma", picture), near[1:])]
-    figure = figures.nearest_images(rows, "synthetic")
+    figure = draw_nearest_images(rows, "synthetic")
     framed = [axis.get_title() for axis in figure.axes if axis.patches]
     assert framed == ["nevus, view 3\nsame file"]
     assert "synthetic" in figure.get_suptitle() and len([axis for axis in figure.axes if axis.images]) == 5
 
 
 def test_the_ladder_has_a_row_for_images_from_elsewhere_only_where_there_are_some():
-    (axis,) = figures.ladder(LADDER).axes
-    assert axis.get_yticklabels()[-1].get_text() == figures.RUNG_NAMES["clean"]
+    (axis,) = draw_ladder(LADDER).axes
+    assert axis.get_yticklabels()[-1].get_text() == RUNG_NAMES["clean"]
     elsewhere = LADDER[LADDER["rung"] == "clean"].assign(rung="external", step=-0.1, step_low=-0.2, step_high=0.1)
-    (axis,) = figures.ladder(pd.concat([LADDER, elsewhere])).axes
-    assert axis.get_yticklabels()[-1].get_text() == figures.RUNG_NAMES["external"]
+    (axis,) = draw_ladder(pd.concat([LADDER, elsewhere])).axes
+    assert axis.get_yticklabels()[-1].get_text() == RUNG_NAMES["external"]
     assert "\N{MINUS SIGN}10.0" in [text.get_text() for text in axis.texts]
 
 
 def test_the_ladder_writes_every_step_and_colours_those_beyond_chance():
-    (axis,) = figures.ladder(LADDER).axes
+    (axis,) = draw_ladder(LADDER).axes
     steps = {text.get_text(): text.get_color() for text in axis.texts}
     assert list(steps) == ["85.0", "+10.0", "\N{MINUS SIGN}35.0", "+1.0", ""]  # the step over a rung is not known
     assert steps["+10.0"] != steps["\N{MINUS SIGN}35.0"] != steps["+1.0"] == steps["85.0"]
@@ -123,7 +130,7 @@ def test_the_ladder_writes_every_step_and_colours_those_beyond_chance():
 
 def test_curves_draw_the_validation_of_further_folds_thin():
     other = HISTORY[:3].assign(fold=1, val_accuracy=[0.2, 0.3, 0.4])
-    (axis,) = figures.training_curves({"clean": pd.concat([HISTORY, other])}, "accuracy").axes
+    (axis,) = draw_training_curves({"clean": pd.concat([HISTORY, other])}, "accuracy").axes
     lines = {line.get_label(): line for line in axis.lines}
     np.testing.assert_array_equal(lines["validation"].get_ydata(), HISTORY["val_accuracy"])
     (thin,) = [line for line in axis.lines if line.get_linewidth() < 0.7]
@@ -135,7 +142,7 @@ def test_the_summary_writes_accuracies_and_leaves_a_dash_where_there_is_none():
         [("Nine", "printed", 0.8491, np.nan, np.nan), ("Nine", "clean", np.nan, np.nan, np.nan)],
         columns=["scenario", "series", "accuracy", "low", "high"],
     )
-    shown = texts(figures.scenario_summary(results))
+    shown = texts(draw_scenario_summary(results))
     assert "84.9" in shown and "–" in shown and "nan" not in shown
 
 
@@ -144,15 +151,15 @@ def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_r
     truth = generator.integers(0, 2, 400)
     score = truth * 0.5 + generator.random(400)
     assert f"clean, area {100 * roc_auc_score(truth, score):.1f} %" in [
-        line.get_label() for line in figures.roc({"clean": (truth, score)}).axes[0].lines
+        line.get_label() for line in draw_roc({"clean": (truth, score)}).axes[0].lines
     ]
     table = pd.DataFrame({"confidence": [0.25, 0.75], "accuracy": [0.1, 0.8]})
-    curve = figures.reliability({"clean": table}).axes[0].lines[-1]
+    curve = draw_reliability({"clean": table}).axes[0].lines[-1]
     np.testing.assert_allclose(curve.get_xydata(), [[0.25, 0.1], [0.75, 0.8]])
 
 
 def printed_audit() -> dict:
-    """Two printed tables of twelve rows each, as lib.audit.published_audit has them."""
+    """Two printed tables of twelve rows each, as lib.audit.printed_audit has them."""
     rows = [{"phase": phase, "backbone": name, "val_n": [300], "test_n": [300]} for phase in PHASES for name in MODELS]
     group = {
         "val_n": 300,
@@ -172,10 +179,10 @@ def test_panels_that_are_compared_share_their_axes_and_lie_under_each_other_on_a
     titles = {KEY: "Nine classes", ("six_benign", *KEY[1:]): "Six benign classes"}
     wider = HISTORY.assign(epoch=[1, 2, 3, 1, 9])
     for figure in (
-        figures.ladder(LADDER, titles, columns=columns),
-        figures.accuracy_comparison(compared_accuracies(), columns=columns),
-        figures.training_curves({"published": HISTORY, "clean": wider}, columns=columns),
-        figures.fitting_sizes(printed_audit(), columns=columns),
+        draw_ladder(LADDER, titles, columns=columns),
+        draw_accuracy_comparison(compared_accuracies(), columns=columns),
+        draw_training_curves({"by_view": HISTORY, "clean": wider}, columns=columns),
+        draw_fitting_sizes(printed_audit(), columns=columns),
     ):
         first, second = figure.axes[:2]
         assert first.get_shared_x_axes().joined(first, second) and first.get_xlim() == second.get_xlim()
@@ -183,11 +190,11 @@ def test_panels_that_are_compared_share_their_axes_and_lie_under_each_other_on_a
         boxes = [axis.get_position() for axis in (first, second)]
         under = boxes[1].y1 < boxes[0].y0
         assert under == (columns == 1)
-        assert figure.get_figwidth() <= figures.TELEPHONE * 1.2 if columns == 1 else True
+        assert figure.get_figwidth() <= TELEPHONE * 1.2 if columns == 1 else True
 
 
 def test_the_rows_of_the_sizes_that_fit_can_be_read():
-    for axis in figures.fitting_sizes(printed_audit()).axes:
+    for axis in draw_fitting_sizes(printed_audit()).axes:
         labels = axis.get_yticklabels()
         assert len(labels) == 12 and min(label.get_fontsize() for label in labels) >= 7.5
         height = 72 * axis.figure.get_figheight() / len(axis.figure.axes) / 2  # points a row of panels, at the least
@@ -198,7 +205,7 @@ def test_what_is_tested_stands_over_what_training_saw():
     pictures = np.random.default_rng(2).integers(0, 255, (6, 8, 8, 3), np.uint8)
     pairs = [(f"class {n}", pictures[2 * n], pictures[2 * n + 1]) for n in range(3)]
     for columns, places in ((9, [(0, 3), (1, 4), (2, 5)]), (2, [(0, 2), (1, 3), (4, 6)])):
-        axes = figures.tested_and_trained(pairs, columns).axes
+        axes = draw_tested_and_trained(pairs, columns).axes
         for (tested, trained), (title, above, beneath) in zip(places, pairs):
             np.testing.assert_array_equal(axes[tested].images[0].get_array(), above)
             np.testing.assert_array_equal(axes[trained].images[0].get_array(), beneath)
@@ -209,25 +216,25 @@ def test_what_is_tested_stands_over_what_training_saw():
 def test_any_name_can_be_a_title(name):
     counts = pd.DataFrame([[1, 0], [0, 1]], index=[name, "b"], columns=[name, "b"])
     picture = np.zeros((8, 8, 3), np.uint8)
-    for figure in (figures.sample_images([(name, picture)]), figures.confusion_matrix({name: counts})):
-        assert figures.encode(figure)[1]
+    for figure in (draw_sample_images([(name, picture)]), draw_confusion_matrix({name: counts})):
+        assert encode(figure)[1]
 
 
 def test_the_style_ends_with_the_figure():
     before = dict(matplotlib.rcParams)
-    figures.class_counts(pd.DataFrame({"files": [3, 4]}, index=["nevus", "melanoma"]))
+    draw_class_counts(pd.DataFrame({"files": [3, 4]}, index=["nevus", "melanoma"]))
     assert dict(matplotlib.rcParams) == before
 
 
 @pytest.mark.parametrize(("number", "roman"), [(1, "I"), ("3", "III"), (4, "IV"), (5, "V"), (9, "IX"), (16, "XVI")])
 def test_tables_are_numbered_as_the_paper_numbers_them(number, roman):
-    assert figures.roman(number) == roman
+    assert roman(number) == roman
 
 
 def test_an_explored_image_has_a_bar_a_class_and_model_and_names_stay_on_one_line():
     picture = np.zeros((8, 8, 3), np.uint8)
-    told = pd.DataFrame({"published": {"nevus": 0.7, "melanoma": 0.3}, "six\u202e": {"nevus": 1.0, "melanoma": np.nan}})
-    figure = figures.explored([("image", picture), ("map\nof it", picture)], told, "nevus", "x$y$", "no medical device")
+    told = pd.DataFrame({"by_view": {"nevus": 0.7, "melanoma": 0.3}, "six\u202e": {"nevus": 1.0, "melanoma": np.nan}})
+    figure = draw_explored([("image", picture), ("map\nof it", picture)], told, "nevus", "x$y$", "no medical device")
     *pictures, bars = [axis for part in figure.subfigs for axis in part.axes]
     assert [np.shape(axis.images[0].get_array()) for axis in pictures] == [(8, 8, 3)] * 2
     assert sorted(bar.get_width() for bar in bars.patches) == [0.0, 0.3, 0.7, 1.0]

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from lib.config import NOTEBOOKS, REPOSITORY, StudyPaths, chosen_backend
-from lib.engine import Library
+from lib.config.backends import chosen_backend
+from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
+from lib.engine.code import Library
 from lib.engine.freshness import deciding_packages
 
 SMALL_TRAINING = REPOSITORY / "tests" / "fixtures" / "small_training.py"

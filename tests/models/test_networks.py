@@ -9,8 +9,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from lib.config import backbones
-from lib.models import Batches, extract_features, networks
+from lib.config.paper import backbones
+from lib.models import networks
+from lib.models.features import Batches, extract_features
 
 SIZE = 64
 

@@ -8,12 +8,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from lib.config import StudyPaths, run_predictions, run_record, run_weights, scenarios
+from lib.config.paper import scenarios
+from lib.config.paths import StudyPaths, run_predictions, run_record, run_weights
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from lib.models import backend, extract_features, networks, predict_outside, training
-from lib.verdicts import external, ladder, scores
+from lib.models import backend, networks, training
+from lib.models.features import extract_features
+from lib.models.outside import predict_outside
+from lib.scores import external, ladder, metrics
 
 SIZE, SCENARIO, BACKBONE = 64, "three_malignant", "MobileNet"
 CLASSES = scenarios()[SCENARIO].names
@@ -42,7 +45,7 @@ def study(tmp_path_factory):
     extractor = networks.build_extractor(network, "native", frozen=True)
     features = extract_features(extractor, images)
     built = dict(backbone=BACKBONE, preprocessing="native", image_size=SIZE, weights="none", classes=CLASSES)
-    for protocol, seed in (("published", 0), ("clean", 0), ("clean", 1)):
+    for protocol, seed in (("by_view", 0), ("clean", 0), ("clean", 1)):
         run = paths.run(protocol, "native", SCENARIO, BACKBONE, seed)
         run.mkdir(parents=True)
         classifier = networks.build_classifier(features.shape[1], 3, seed=seed, **HEAD)
@@ -60,7 +63,7 @@ def study(tmp_path_factory):
     return paths, images
 
 
-def asked(paths, images, described, protocols=("published", "clean"), seeds=(0, 1)):
+def asked(paths, images, described, protocols=("by_view", "clean"), seeds=(0, 1)):
     described = described.rename(columns={"label": "true_class"})[["source", "image_id", "group", "true_class"]]
     return predict_outside(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds, images, described)
 
@@ -72,7 +75,7 @@ def told(study):
 
 def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_first_fold(study):
     paths, images = study
-    for (protocol, seed), phases in {("clean", 1): ("transfer", "finetune"), ("published", 0): ("transfer",)}.items():
+    for (protocol, seed), phases in {("clean", 1): ("transfer", "finetune"), ("by_view", 0): ("transfer",)}.items():
         for phase in phases:
             saved = pd.read_parquet(run_predictions(paths.run(protocol, **_order(CELL), seed=seed), phase))
             saved = saved[saved["fold"] == 2].reset_index(drop=True)
@@ -85,7 +88,7 @@ def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_firs
 def test_models_are_those_whose_weights_are_kept(told):
     models = told.groupby(["protocol", "phase", "backbone", "seed"]).size()
     assert models.to_dict() == {
-        ("published", "transfer", BACKBONE, 0): 30,
+        ("by_view", "transfer", BACKBONE, 0): 30,
         ("clean", "transfer", BACKBONE, 0): 30,
         ("clean", "transfer", BACKBONE, 1): 30,
         ("clean", "finetune", BACKBONE, 1): 30,
@@ -94,9 +97,9 @@ def test_models_are_those_whose_weights_are_kept(told):
 
 
 def test_the_scores_are_those_of_one_model_a_seed_and_the_difference_is_not_paired(study, told):
-    found = scores.tested(study[0], "native", SCENARIO, ["published", "clean"], [BACKBONE], [0, 1])
-    metrics = scores.evaluate(found, BACKBONE)["metrics"]
-    tables = external.external_tables(told, metrics, BACKBONE)
+    found = metrics.tested(study[0], "native", SCENARIO, ["by_view", "clean"], [BACKBONE], [0, 1])
+    scored = metrics.evaluate(found, BACKBONE)["metrics"]
+    tables = external.external_tables(told, scored, BACKBONE)
     assert list(tables["metrics"]) == external.SCORES
     row = tables["metrics"].set_index(["protocol", "phase"]).loc[("clean", "transfer")]
     of_model = told[(told["protocol"] == "clean") & (told["phase"] == "transfer")]
@@ -115,15 +118,15 @@ def test_the_scores_are_those_of_one_model_a_seed_and_the_difference_is_not_pair
     lower = np.hypot(row["accuracy"] - row["low"], row["own_high"] - row["own_accuracy"])
     assert row["difference_low"] == pytest.approx(row["difference"] - lower)
     counts = tables["confusion"].groupby(["protocol", "phase"])["count"].sum()
-    assert counts[("clean", "transfer")] == 60 and counts[("published", "transfer")] == 30
+    assert counts[("clean", "transfer")] == 60 and counts[("by_view", "transfer")] == 30
 
 
 def test_the_rung_stands_below_clean_and_its_step_starts_there(study, told):
     steps = ladder.ladder(study[0], [CELL], [0, 1])
-    metrics = scores.evaluate(
-        scores.tested(study[0], "native", SCENARIO, ["published", "clean"], [BACKBONE], [0, 1]), BACKBONE
+    scored = metrics.evaluate(
+        metrics.tested(study[0], "native", SCENARIO, ["by_view", "clean"], [BACKBONE], [0, 1]), BACKBONE
     )["metrics"]
-    table = external.with_external(steps, external.external_tables(told, metrics, BACKBONE)["metrics"])
+    table = external.with_external(steps, external.external_tables(told, scored, BACKBONE)["metrics"])
     assert list(table) == ladder.COLUMNS
     pd.testing.assert_frame_equal(table[table["rung"] != "external"].reset_index(drop=True), steps)
     for phase, rungs in table.groupby("phase"):

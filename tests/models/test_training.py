@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import REPOSITORY
+from lib.config.paths import REPOSITORY
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-from lib.models import Batches, backend, extract_features, networks, predict, training
+from lib.models import backend, networks, training
+from lib.models.features import Batches, extract_features, predict
 from tests.fixtures.small_training import tell_apart
 
 SIZE = 64

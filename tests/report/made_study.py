@@ -10,10 +10,12 @@ import pandas as pd
 from nbclient import NotebookClient
 from PIL import Image
 
-from lib.config import AXES, DEFAULT_VARIANT, NOTEBOOKS, PHASES, Study, StudyPaths, published, run_history, run_record
+from lib.config.paper import printed_rows
+from lib.config.params import AXES, PHASES, Study
+from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_record
 from lib.explain import kmeans
 from lib.report import notebooks, pages
-from lib.verdicts import ladder, scores
+from lib.scores import ladder, metrics
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
 # a class folder, a file name and an error text that would break a page which trusts names
@@ -26,7 +28,7 @@ STUDY = Study(
     seeds=[0, 1],
     leave_out=[
         {"backbone": "EfficientNetV2B3", "scenario": "six_benign"},
-        {"protocol": ["published", "grouped"], "seed": 1},
+        {"protocol": ["by_view", "by_lesion"], "seed": 1},
     ],
     image_size=32,
     finetune_epochs=3,
@@ -34,9 +36,9 @@ STUDY = Study(
 )
 DRAWN = STUDY.model_copy(update={"synthetic": True})
 PAPER = Study(title="The paper's whole matrix, made up")  # six models, both phases, four scenarios, three protocols
-FAILED = "train-published-native-benign_malignant-MobileNet-seed0"
+FAILED = "train-by_view-native-benign_malignant-MobileNet-seed0"
 NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"
-SKILL = {"published": 0.85, "grouped": 0.6, "clean": 0.55}  # the share that a frozen model has right
+SKILL = {"by_view": 0.85, "by_lesion": 0.6, "clean": 0.55}  # the share that a frozen model has right
 SMALL_CLASS = "seborrheic keratosis"  # too small to be scored
 HISTORY = ["fold", "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
@@ -150,8 +152,8 @@ def _history(study, fold, tuned):
 
 def evaluate(paths, study, cell):
     """What 05_evaluate writes of a scenario."""
-    found = scores.tested(paths, **cell, protocols=study.protocols, backbones=study.backbones, seeds=study.seeds)
-    tables = scores.evaluate(found, "EfficientNetV2B3")
+    found = metrics.tested(paths, **cell, protocols=study.protocols, backbones=study.backbones, seeds=study.seeds)
+    tables = metrics.evaluate(found, "EfficientNetV2B3")
     models = [cell | {"backbone": backbone} for backbone in study.backbones]
     tables["ladder"] = ladder.ladder(paths, models, study.seeds)
     target = paths.evaluation(**cell)
@@ -164,7 +166,7 @@ def _audit(paths, study):
     sizes = {"1": [901], "2": [401, 500], "3": [594], "4": [307]}
     tables = {}
     for number, found in sizes.items():
-        printed = published().query("table == @number", local_dict={"number": int(number)})
+        printed = printed_rows().query("table == @number", local_dict={"number": int(number)})
         rows = [
             {"phase": row.phase, "backbone": row.backbone, "val_n": found, "test_n": found, "confusion_matrices": None}
             for row in printed.itertuples()
@@ -206,7 +208,7 @@ def _audit(paths, study):
         "label_disagreements": {"melanoma": {"NV": 3, "MEL": 400}, "nevus": {"MEL": 2}},
         "accuracy_ceiling": {"raw": {"nine_classes": 0.981}, "clean": {"nine_classes": 1.0}},
     }  # fmt: skip
-    paths.published_audit.write_text(json.dumps(audit))
+    paths.printed_audit.write_text(json.dumps(audit))
     paths.dataset_audit.write_text(json.dumps(dataset))
 
 

@@ -27,7 +27,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from lib.config import CLASSES, LIB, NOTEBOOKS, PARAMS, StudyPaths, published
+from lib.config.paper import CLASSES, printed_rows
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
 from lib.report import compare, compare_page
 from tests.explore import conftest as small
 from tests.report.made_study import FAILED, PAPER, make_report, write_study
@@ -194,7 +195,7 @@ def test_the_cells_of_tables_1_to_4_are_those_of_the_csv(opened, results, place)
         found = shown[row["backbone"], phases[row["phase"]], row["protocol"]]
         assert number(found[3]) == (row["n_test"] if row["seeds"] else None)
         for first, measure in zip(range(4, 19, 3), measures):
-            said, ours = row[f"published_{measure}"], row[measure]
+            said, ours = row[f"printed_{measure}"], row[measure]
             assert number(found[first]) == pytest.approx(100 * said, abs=0.005001)
             if row["seeds"]:
                 assert number(found[first + 1]) == pytest.approx(100 * ours, abs=0.005001)
@@ -205,7 +206,7 @@ def test_the_cells_of_tables_1_to_4_are_those_of_the_csv(opened, results, place)
         low_high = [row["test_accuracy_low"], row["test_accuracy_high"]] if row["seeds"] else []
         assert [float(v) for pair in interval for v in pair] == pytest.approx([100 * v for v in low_high], abs=0.05001)
     # rows of the paper that this study does not have
-    printed = published().query("table == @place", local_dict={"place": place})
+    printed = printed_rows().query("table == @place", local_dict={"place": place})
     printed = printed[~printed["backbone"].isin(table["backbone"])]
     expected = [[row["backbone"], phases[row["phase"]], *row[list(measures)]] for _, row in printed.iterrows()]
     assert sorted([*r[:2], *map(number, r[4::3])] for r in rest) == sorted(expected)
@@ -535,7 +536,7 @@ def slider(driver, label: str):
 
 @pytest.mark.slow
 def test_explore_shows_what_its_widgets_ask_for(explored, study):
-    predictions = pd.read_parquet(study.run("published", "native", "nine_classes", "MobileNet", 0) / PREDICTIONS)
+    predictions = pd.read_parquet(study.run("by_view", "native", "nine_classes", "MobileNet", 0) / PREDICTIONS)
     nevi = predictions[(predictions["part"] == "test") & (predictions["true_class"] == "nevus")]
     marks = explored.find_elements(By.CSS_SELECTOR, ".explore .near b.train")
     assert marks and marks[0].text == "same picture", "it opens with a leaked image and its training views"
@@ -586,7 +587,7 @@ def test_explore_sets_a_second_model_beside_the_first_and_saves_what_it_shows(ex
     gap = until(explored, lambda: picture(explored, "Difference of the maps"))
     assert gap not in (picture(explored, "Grad-CAM"), picture(explored, "Grad-CAM, second model"))
     heads = [head.text for head in explored.find_elements(By.CSS_SELECTOR, ".explore .bars thead th")]
-    assert len(heads) == 4 and "published" in heads[1] and "grouped" in heads[2]
+    assert len(heads) == 4 and "by_view" in heads[1] and "by_lesion" in heads[2]
     for button, ending in (("Figure as PNG", "png"), ("Figure as SVG", "svg"), ("Table as CSV", "csv")):
         press(explored, button)
         link = f".explore a.save[download$='.{ending}'][href^='data:']"

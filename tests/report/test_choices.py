@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import StudyPaths, published
+from lib.config.paper import printed_rows
+from lib.config.paths import StudyPaths
 from lib.report import choices, tables
-from lib.verdicts import choices_against_print, reached_rows
+from lib.scores.choices import choices_against_print, reached_rows
 from tests.fixtures.predictions import made_up_index, study, write_prepared, write_run
 from tests.report.made_study import evaluate
 
@@ -17,7 +18,7 @@ SKILLS = {"default": 0.9, "turned": 0.55}
 def multiverse(tmp_path_factory):
     """A study of two variants whose models are right with SKILLS; one's skill is near the printed accuracy."""
     paths = StudyPaths(tmp_path_factory.mktemp("multiverse"))
-    tried = study(backbones=["MobileNet"], protocols=["published"], variants={"turned": {"rotation": 15}})
+    tried = study(backbones=["MobileNet"], protocols=["by_view"], variants={"turned": {"rotation": 15}})
     write_prepared(paths, made_up_index())
     for variant, skill in SKILLS.items():
         own, draw = paths.of_variant(variant), np.random.default_rng(1)
@@ -25,7 +26,7 @@ def multiverse(tmp_path_factory):
             write_prepared(own, made_up_index())
         cell = {"preprocessing": "native", "scenario": "three_malignant"}
         right = lambda views, skill=skill, draw=draw: draw.random(len(views)) < skill  # noqa: E731
-        write_run(own, "published", "three_malignant", "MobileNet", "transfer", right)
+        write_run(own, "by_view", "three_malignant", "MobileNet", "transfer", right)
         evaluate(own, tried, cell)
     return paths, tried
 
@@ -43,7 +44,7 @@ def test_a_table_has_a_row_a_variant_and_the_ladder_and_the_claims_those_of_the_
 
 def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(multiverse):
     paths, tried = multiverse
-    rows = published().query("table == 4 and phase == 'transfer' and backbone == 'MobileNet'")
+    rows = printed_rows().query("table == 4 and phase == 'transfer' and backbone == 'MobileNet'")
     printed = rows["test_accuracy"].iloc[0] / 100
     found = choices_against_print(tables.stacked_variants(paths, tried))
     reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}

@@ -13,27 +13,29 @@ import pandas as pd
 import pytest
 
 import run_all
-from lib.config import REPOSITORY, ParameterError, paths
+from lib.config import paths
+from lib.config.paths import REPOSITORY
+from lib.config.schema import ParameterError
 from lib.report import compare, compare_page
 from tests.report.made_study import Page
 
 HOSTILE = '<img src=x onerror=alert(1)> "x" \u202eevil & \''
 HEAD = (
     "protocol,preprocessing,variant,phase,backbone,seeds,folds,n_test,val_accuracy,test_accuracy,test_accuracy_low,"
-    "test_accuracy_high,precision,recall,f1,balanced_accuracy,published_test_accuracy"
+    "test_accuracy_high,precision,recall,f1,balanced_accuracy,printed_test_accuracy"
 )
 ROWS = [
-    "published,native,default,transfer,MobileNet,1,10,100,0.81,0.8,0.71,0.87,0.79,0.8,0.78,0.77,0.5072",
-    "published,native,default,finetune,MobileNet,1,10,100,0.91,0.9,0.82,0.95,0.89,0.9,0.88,0.87,0.6093000000000001",
+    "by_view,native,default,transfer,MobileNet,1,10,100,0.81,0.8,0.71,0.87,0.79,0.8,0.78,0.77,0.5072",
+    "by_view,native,default,finetune,MobileNet,1,10,100,0.91,0.9,0.82,0.95,0.89,0.9,0.88,0.87,0.6093000000000001",
     "clean,native,default,transfer,MobileNet,1,10,40,0.61,0.6,0.44,0.74,0.59,0.6,0.58,0.57,0.5072",
     "clean,native,default,finetune,MobileNet,0,,,,,,,,,,,0.6093",
 ]
 FIFTH = [
     "ref,method,year,classes,accuracy,note,protocol,preprocessing,phase,n_test,accuracy_low,accuracy_high",
     '"Somebody et al [1]","SVM, trees",2023,8,85.74,,,,,,,',
-    "This study,MobileNet,,9,80,,published,native,transfer,100,71,87",
+    "This study,MobileNet,,9,80,,by_view,native,transfer,100,71,87",
 ]
-RUN = "train-published-native-nine_classes-MobileNet-seed0"
+RUN = "train-by_view-native-nine_classes-MobileNet-seed0"
 
 
 def write_results(root: Path) -> Path:
@@ -53,7 +55,7 @@ def write_results(root: Path) -> Path:
             "inputs": {"prepared/images.npy": "e" * 64},
         }  # fmt: skip
         (root / "stamps" / f"{run}.json").write_text(json.dumps(stamp))
-    folder = root / "runs" / "published" / "native" / "nine_classes" / "MobileNet" / "seed0"
+    folder = root / "runs" / "by_view" / "native" / "nine_classes" / "MobileNet" / "seed0"
     folder.mkdir(parents=True)
     provenance = {
         "run": RUN, "git": {"commit": "c" * 40, "clean": True}, "packages": {"pillow": "12.0"},
@@ -109,11 +111,11 @@ def test_planted_numbers_are_found_exactly_with_their_size_and_whether_they_lie_
     edit(table, "0.61,0.6,0.44", "0.61,0.75,0.44")
     edit(two[1] / "tables" / "table_5.csv", "9,80,,", "9,70.5,,")
     expected = {
-        (1, "published, native, transfer, MobileNet", "n_test"): (100, 120, None, None),
-        (1, "published, native, transfer, MobileNet", "test_accuracy"): (0.8, 0.87, 7, True),  # on the very end
-        (1, "published, native, transfer, MobileNet", "f1"): (0.78, 0.48, -30, None),
+        (1, "by_view, native, transfer, MobileNet", "n_test"): (100, 120, None, None),
+        (1, "by_view, native, transfer, MobileNet", "test_accuracy"): (0.8, 0.87, 7, True),  # on the very end
+        (1, "by_view, native, transfer, MobileNet", "f1"): (0.78, 0.48, -30, None),
         (1, "clean, native, transfer, MobileNet", "test_accuracy"): (0.6, 0.75, 15, False),
-        (5, "This study, MobileNet, 9, published, native, transfer", "accuracy"): (80, 70.5, -9.5, False),
+        (5, "This study, MobileNet, 9, by_view, native, transfer", "accuracy"): (80, 70.5, -9.5, False),
     }
     found = moved(compare.numbers(*both()))
     assert found.keys() == expected.keys()
@@ -133,7 +135,7 @@ def test_the_page_shows_the_furthest_first_and_holds_every_number_that_moved(two
     edit(table, "0.8,0.71,0.87,0.79,0.8,0.78", "0.8,0.71,0.87,0.79,0.8,0.71")
     page = Page(compare_page.page(*both()))
     rows = page.tables["moved"][2:]
-    expected = [("Transfer", "clean"), ("Transfer", "published"), ("Fine-tuned", "published")]
+    expected = [("Transfer", "clean"), ("Transfer", "by_view"), ("Fine-tuned", "by_view")]
     assert [(row[2], row[3]) for row in rows] == expected
     assert rows[0][8].strip() == "+15.00" and rows[0][9].strip() == "no" and rows[2][8].strip() == "+1.00"
     assert len(page.tables["same"]) == 1 + 3  # the head, and what did not move
@@ -159,7 +161,7 @@ def test_rows_and_results_of_one_alone_are_told_apart_and_are_no_moves(two):
     assert sorted(found) == [
         ("clean", "finetune", "measured only in second", 0.65),
         ("clean", "transfer", "only in second", 0.6),
-        ("published", "finetune", "only in first", 0.9),
+        ("by_view", "finetune", "only in first", 0.9),
     ]
     assert not moved(compare.numbers(*both()))
 

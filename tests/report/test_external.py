@@ -1,4 +1,4 @@
-"""The section on images from elsewhere, on what the steps before really write."""
+"""The section on external images, on what the steps before really write."""
 
 import shutil
 
@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import CLASSES, StudyPaths, scenarios
-from lib.data import external_images, read_external
-from lib.report import external, honest
-from lib.verdicts import external as verdicts
+from lib.config.paper import CLASSES, scenarios
+from lib.config.paths import StudyPaths
+from lib.data.external import external_images, read_external
+from lib.report import external, ladder
+from lib.scores import external as external_scores
 from tests.fixtures.pictures import picture, save
 from tests.report.made_study import STUDY, Page
 
@@ -18,7 +19,7 @@ CELL = {"preprocessing": "native", "scenario": "three_malignant"}
 
 @pytest.fixture(scope="module")
 def asked(results, tmp_path_factory):
-    """The study with images from elsewhere: four a class, one of them a broken file, none of a nevus; its models are
+    """The study with external images: four a class, one of them a broken file, none of a nevus; its models are
     right about half of them."""
     root = tmp_path_factory.mktemp("elsewhere")
     shutil.copytree(results, root / "study")
@@ -42,18 +43,18 @@ def asked(results, tmp_path_factory):
     folder = paths.external(**CELL)
     folder.mkdir()
     metrics = pd.read_csv(paths.evaluation(**CELL) / "metrics.csv")
-    tables = verdicts.external_tables(pd.concat(told, ignore_index=True), metrics, "EfficientNetV2B3")
+    tables = external_scores.external_tables(pd.concat(told, ignore_index=True), metrics, "EfficientNetV2B3")
     for name, table in (tables | {"files": files}).items():
         table.to_csv(folder / f"{name}.csv", index=False)
     steps = pd.read_csv(paths.evaluation(**CELL) / "ladder.csv")
     paths.tables.mkdir(exist_ok=True)
-    verdicts.with_external(steps, tables["metrics"]).to_csv(paths.ladder, index=False)
+    external_scores.with_external(steps, tables["metrics"]).to_csv(paths.ladder, index=False)
     return paths, tables["metrics"]
 
 
 def test_the_section_counts_what_was_left_out_and_sets_every_model_beside_the_data_set(asked):
     paths, metrics = asked
-    page = Page(external.images_from_elsewhere(paths, STUDY).data)
+    page = Page(external.external_images_section(paths, STUDY).data)
     counts = {row[0].strip(): [text.strip() for text in row[1:]] for row in page.tables["external-files"]}
     assert counts["all"] == ["33", "32", "1"] and counts["melanoma"] == ["5", "4", "1"]
     assert "melanoma/<b>.png" in " ".join(page.tables["external-left-out"][-1])
@@ -69,11 +70,11 @@ def test_the_section_counts_what_was_left_out_and_sets_every_model_beside_the_da
 
 def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results):
     paths, metrics = asked
-    steps = honest.Ladder.read(paths, STUDY)
+    steps = ladder.Ladder.read(paths, STUDY)
     labels = [tick.get_text() for tick in steps.picture.axes[0].get_yticklabels()]
-    assert "images from elsewhere" in honest.rungs(steps).data
-    before = honest.rungs(honest.Ladder.read(StudyPaths(results), STUDY)).data
-    assert "images from elsewhere" not in before
+    assert "external images" in ladder.rungs(steps).data
+    before = ladder.rungs(ladder.Ladder.read(StudyPaths(results), STUDY)).data
+    assert "external images" not in before
     table = external.external_table(paths, STUDY)
     assert table["accuracy"].tolist() == pytest.approx(metrics["accuracy"].tolist())
     assert set(table["scenario"]) == {"three_malignant"} and labels[:2] == ["printed", "our run, leak kept"]
@@ -81,5 +82,5 @@ def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results)
 
 def test_without_such_images_a_line_says_how_to_give_some(page):
     text = " ".join("".join(Page(page.read_text(encoding="utf-8")).text).split())
-    assert "No images from elsewhere were given." in text and "--external DIR" in text
+    assert "No external images were given." in text and "--external DIR" in text
     assert "external" not in {path.stem for path in (page.parents[1] / "tables").iterdir()}

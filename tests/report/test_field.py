@@ -1,11 +1,12 @@
-"""Beside the field: the rows of honest.csv, and ours beside them as the study's own tables have them."""
+"""Beside the field: the rows of related_work.csv, and ours beside them as the study's own tables have them."""
 
 import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from lib.config import HONEST, ParameterError, StudyPaths
-from lib.data import out_of_fold, predicted_class
+from lib.config.paths import RELATED_WORK, StudyPaths
+from lib.config.schema import ParameterError
+from lib.data.predictions import out_of_fold, predicted_class
 from lib.report import field
 from tests.report.made_study import DRAWN, STUDY, Page
 
@@ -18,7 +19,7 @@ def body(page: Page, table: str) -> list[list[str]]:
 
 def test_every_row_has_a_source_that_a_reader_can_open_and_says_whether_its_number_was_read():
     rows = field.others()
-    assert len(rows) == len(pd.read_csv(HONEST)) and {row.grouped for row in rows} == {"yes", "no", "not stated"}
+    assert len(rows) == len(pd.read_csv(RELATED_WORK)) and {row.grouped for row in rows} == {"yes", "no", "not stated"}
     for row in rows:
         assert row.source.startswith("https://")
         if row.value is None:
@@ -31,15 +32,15 @@ def test_every_row_has_a_source_that_a_reader_can_open_and_says_whether_its_numb
         ("https://arxiv.org/abs/1910.03910", "see the paper", ["line 2 (Gessert", "source"]),
         ("balanced accuracy,0.742", "balanced accuracy,74.2", ["line 2 (Gessert", "value", "74.2"]),
         ("balanced accuracy,0.742", "balance,0.742", ["line 2 (Gessert", "metric", "balance"]),
-        ("grouped,metric", "grouping,metric", ["unknown key", "grouping", "grouped"]),
+        ("grouped,metric", "grouping,metric", ["unknown key", "grouping", "by_lesion"]),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused_by_its_line(tmp_path, old, new, said):
-    text = HONEST.read_text(encoding="utf-8")
+    text = RELATED_WORK.read_text(encoding="utf-8")
     assert old in text
-    (tmp_path / "honest.csv").write_text(text.replace(old, new, 1), encoding="utf-8")
+    (tmp_path / "related_work.csv").write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(ParameterError) as refused:
-        field.others(tmp_path / "honest.csv")
+        field.others(tmp_path / "related_work.csv")
     assert all(word in str(refused.value) for word in said), refused.value
 
 
@@ -66,7 +67,7 @@ def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
     table = field.ours(paths, STUDY).set_index(["protocol", "phase", "backbone"])
     for protocol in STUDY.protocols:
         cell = (protocol, "native", "nine_classes", "MobileNet", "transfer", STUDY.seeds)
-        told = out_of_fold(paths, *cell, part="test", originals=protocol != "published")
+        told = out_of_fold(paths, *cell, part="test", originals=protocol != "by_view")
         true = told["true_class"]
         expected = f1_score(true, predicted_class(told), labels=sorted(set(true)), average="macro", zero_division=0)
         assert table.at[(protocol, "transfer", "MobileNet"), "macro_f1"] == pytest.approx(expected, abs=1e-9)

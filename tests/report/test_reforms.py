@@ -5,7 +5,9 @@ import re
 import nbformat
 import pytest
 
-from lib.config import NOTEBOOKS, REFORMS, REPOSITORY, ParameterError, Study, StudyPaths
+from lib.config.params import Study
+from lib.config.paths import NOTEBOOKS, REFORMS, REPOSITORY, StudyPaths
+from lib.config.schema import ParameterError
 from lib.report import reforms
 from tests.report.made_study import STUDY, Page
 

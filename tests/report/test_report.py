@@ -14,29 +14,18 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from lib import figures
-from lib.config import (
-    LIB,
-    NOTEBOOKS,
-    PARAMS,
-    PHASES,
-    Scenario,
-    Study,
-    StudyPaths,
-    backbones,
-    literature,
-    published,
-    run_predictions,
-    scenarios,
-)
-from lib.data import NO_PART, parts_of_fold, select
+from lib.config.paper import Scenario, backbones, literature, printed_rows, scenarios
+from lib.config.params import PHASES, Study
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths, run_predictions
+from lib.data.protocols import UNUSED, parts_of_fold, select
+from lib.figures.rungs import RUNG_NAMES, draw_ladder
 from lib.report import (
     accuracy,
     audits,
     beyond_accuracy,
     field,
-    honest,
     html,
+    ladder,
     leakage,
     notebooks,
     pages,
@@ -46,7 +35,7 @@ from lib.report import (
     wording,
 )
 from lib.report.reforms import load_reforms
-from lib.verdicts import SYNTHETIC, judge
+from lib.verdicts.judging import SYNTHETIC, judge
 from tests.report.made_study import AS_TEXT, DRAWN, FAILED, HOSTILE, NOT_RUN, STUDY, Page, make_report, write_study
 
 
@@ -69,12 +58,12 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
             ]
             assert row["seeds"] == len(found)
             if not found:
-                measured = row.drop([c for c in row.index if c.startswith("published_")])
+                measured = row.drop([c for c in row.index if c.startswith("printed_")])
                 assert measured.drop(["seeds", "preprocessing", "variant"]).isna().all()
                 continue
             told = pd.concat(found)
             told = told[~told["true_class"].isin(too_few.get((protocol, scenario), []))]
-            told = told if protocol == "published" else told[told["view"] == 0]
+            told = told if protocol == "by_view" else told[told["view"] == 0]
             val, test = (told[told["part"] == part] for part in ("val", "test"))
             true, guess = test["true_class"], test[names].idxmax(axis=1)
             weighted = {"average": "weighted", "zero_division": 0}
@@ -95,7 +84,7 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
 def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature(page, results):
     paths = StudyPaths(results)
     ladder, fifth = pd.read_csv(paths.ladder), pd.read_csv(paths.table(5))
-    rungs = {"published": "published", "grouped": "originals", "clean": "clean"}
+    rungs = {"by_view": "by_view", "by_lesion": "originals", "clean": "clean"}
     ours = fifth[fifth["ref"] == "This study"].dropna(subset="accuracy")
     assert len(ours) == len(STUDY.scenarios) * len(STUDY.protocols)
     compared = 0
@@ -116,7 +105,7 @@ def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature
                 compared += 1
     assert compared == len(ours)
     # and in the claims, question by question
-    protocols, compared = {"procedure": "published", "unseen": "clean"}, 0
+    protocols, compared = {"procedure": "by_view", "unseen": "clean"}, 0
     for claim in json.loads(paths.claims.read_text()):
         test = claim["test"]
         if test["measure"] != "test_accuracy" or not isinstance(test.get("backbone"), str) or "equals" not in test:
@@ -139,16 +128,16 @@ def test_tables_hold_a_row_for_every_cell_in_the_order_and_columns_of_the_design
     columns = (
         "protocol, preprocessing, variant, phase, backbone, seeds, folds, n_test, val_accuracy, test_accuracy, "
         "test_accuracy_low, test_accuracy_high, repetition_low, repetition_high, precision, recall, f1, "
-        "balanced_accuracy, published_val_accuracy, "
-        "published_test_accuracy, published_precision, published_recall, published_f1"
+        "balanced_accuracy, printed_val_accuracy, "
+        "printed_test_accuracy, printed_precision, printed_recall, printed_f1"
     )
     for number in (1, 2, 3, 4):
         table = pd.read_csv(StudyPaths(results).table(number))
         assert ", ".join(table.columns) == columns
         cells = [(p, "native", phase, b) for p in STUDY.protocols for phase in PHASES for b in STUDY.backbones]
         assert [tuple(row) for row in table[["protocol", "preprocessing", "phase", "backbone"]].to_numpy()] == cells
-        printed = published().query("table == @number").set_index(["phase", "backbone"])["f1"]
-        assert [round(100 * f1, 2) for f1 in table["published_f1"]] == [printed[phase, b] for _, _, phase, b in cells]
+        printed = printed_rows().query("table == @number").set_index(["phase", "backbone"])["f1"]
+        assert [round(100 * f1, 2) for f1 in table["printed_f1"]] == [printed[phase, b] for _, _, phase, b in cells]
     fifth = pd.read_csv(StudyPaths(results).table(5))
     assert len(fifth) == len(literature()) + len(STUDY.scenarios) * len(STUDY.protocols)
     maps = pd.read_csv(results / "gradcam" / "gradcam.csv")
@@ -163,9 +152,9 @@ def test_tables_are_written_without_the_noise_of_binary_fractions(page, results)
     shown = ["0.4406", "0.666667", "66.666667", "901", "0", "-1.5", "1.23457e-12", "", "84.910000001", "7", "True"]
     assert [line.removesuffix(",1") for line in text.splitlines()[1:]] == shown
     rows = pd.read_csv(results / "tables" / "table_1.csv", dtype=str)
-    printed = published().query("table == 1").astype(str).set_index(["phase", "backbone"])["test_accuracy"]
+    printed = printed_rows().query("table == 1").astype(str).set_index(["phase", "backbone"])["test_accuracy"]
     for row in rows.itertuples():
-        assert Decimal(row.published_test_accuracy) == Decimal(printed[row.phase, row.backbone]) / 100
+        assert Decimal(row.printed_test_accuracy) == Decimal(printed[row.phase, row.backbone]) / 100
 
 
 def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(page, parsed, results):
@@ -179,7 +168,7 @@ def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(
     assert said < text.rindex("The answer in five sentences") < text.rindex("How the runs ended")
     # six benign classes: one model was left out by the study, so its cells say so and hold no number
     rows = [row for row in parsed.tables["table-3"] if row[0] == "EfficientNetV2B3"]
-    assert len(rows) == 6 and all("left out" in row and row.count("–") == 10 for row in rows)
+    assert len(rows) == 6 and all("skipped" in row and row.count("–") == 10 for row in rows)
 
 
 @pytest.mark.slow
@@ -222,9 +211,9 @@ def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, p
                 assert shown[3] == f"{row['n_test']:.0f}"
                 for place, measure in enumerate(("val_accuracy", "test_accuracy", "precision", "recall", "f1")):
                     printed, ours, difference = shown[4 + 3 * place : 7 + 3 * place]
-                    assert printed == f"{100 * row[f'published_{measure}']:.2f}"
+                    assert printed == f"{100 * row[f'printed_{measure}']:.2f}"
                     assert ours.split()[0] == f"{100 * row[measure]:.2f}"
-                    expected = 100 * (row[measure] - row[f"published_{measure}"])
+                    expected = 100 * (row[measure] - row[f"printed_{measure}"])
                     assert float(difference.replace("−", "-")) == pytest.approx(expected, abs=0.051)
         assert len(rows) == len(table) + 8  # the printed rows of the four models that this study does not have
         link = next(a for a in parsed.all("a") if a.get("download") == f"table-{number}.csv")
@@ -348,10 +337,10 @@ def test_a_study_of_drawn_images_says_so_and_sets_nothing_beside_the_print(parse
     assert {"paper", "diff."} < set(real[1]) and not {"paper", "diff."} & set(drawn[1])
     measured = [row for row in real[2:] if row[2] != "none"]  # without the models that only the paper has
     assert [row[4].split()[0] for row in drawn[2:]] == [row[5].split()[0] for row in measured]
-    steps = honest.Ladder.read(paths, DRAWN)
-    rungs = {row[3] for row in Page(honest.ladder_table(steps, DRAWN).data).tables["ladder-table"][1:]}
-    assert rungs == set(figures.RUNG_NAMES.values()) - {"printed", figures.RUNG_NAMES["external"]}
-    assert "printed" not in honest.ladder_figure(steps, DRAWN).data
+    steps = ladder.Ladder.read(paths, DRAWN)
+    rungs = {row[3] for row in Page(ladder.ladder_table(steps, DRAWN).data).tables["ladder-table"][1:]}
+    assert rungs == set(RUNG_NAMES.values()) - {"printed", RUNG_NAMES["external"]}
+    assert "printed" not in ladder.ladder_figure(steps, DRAWN).data
     assert "This study" not in accuracy.literature_table(paths, DRAWN).data
     said = summary.answer_sentences(paths, DRAWN, steps)
     assert "as printed" not in said[1] and "printed values" not in said[2]
@@ -370,14 +359,14 @@ def test_claims_that_drawn_images_cannot_test_are_left_out_in_one_sentence(resul
     assert page.count(f"{len(left_out)} claims about accuracies") == 1 and SYNTHETIC not in page
     assert (
         f"{len(left_out)} are about photographs"
-        in summary.answer_sentences(paths, DRAWN, honest.Ladder.read(paths, DRAWN))[0]
+        in summary.answer_sentences(paths, DRAWN, ladder.Ladder.read(paths, DRAWN))[0]
     )
 
 
 def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
     paths = StudyPaths(tmp_path)
     tables.write_tables(paths, STUDY)
-    steps = honest.Ladder.read(paths, STUDY)
+    steps = ladder.Ladder.read(paths, STUDY)
     said = [sentence.lower() for sentence in summary.answer_sentences(paths, STUDY, steps)]
     assert len(said) == 5 and all("not measured" in s or "not judged" in s or "not audited" in s for s in said)
     assert "not recorded" in summary.warnings(paths).data
@@ -385,8 +374,8 @@ def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
         *(
             summary.run_status(paths),
             summary.claims(paths, STUDY),
-            honest.ladder_figure(steps, STUDY),
-            honest.ladder_table(steps, STUDY),
+            ladder.ladder_figure(steps, STUDY),
+            ladder.ladder_table(steps, STUDY),
             leakage.pictures(paths, STUDY),
             accuracy.mcnemar(paths, STUDY),
         ),
@@ -412,20 +401,20 @@ def test_the_answer_is_made_from_the_files(page, results, tmp_path):
     paths.claims.write_text(json.dumps(verdicts))
     audit = json.loads(paths.dataset_audit.read_text())
     paths.dataset_audit.write_text(json.dumps(audit | {"contradictory_contents": 4711}))
-    sentences = summary.answer_sentences(paths, STUDY, honest.Ladder.read(paths, STUDY))
+    sentences = summary.answer_sentences(paths, STUDY, ladder.Ladder.read(paths, STUDY))
     assert f"1 is reproduced, {len(verdicts) - 1} are not reproduced" in sentences[0]
     # the phase with ten folds, not the one with one
     way = pd.read_csv(paths.ladder).query("scenario == 'nine_classes' and phase == 'transfer'")
     way = way[way["backbone"] == "EfficientNetV2B3"].set_index("rung")
-    shown = [f"{100 * way.at[rung, 'accuracy']:.1f}" for rung in ("printed", "published", "no leak", "clean")]
+    shown = [f"{100 * way.at[rung, 'accuracy']:.1f}" for rung in ("printed", "by_view", "by lesion", "clean")]
     assert shown[0] == "65.6" and " → ".join(shown) in sentences[1]
-    assert wording.signed(100 * way.at["no leak", "step"]) in sentences[1]
+    assert wording.signed(100 * way.at["by lesion", "step"]) in sentences[1]
     assert "4,711 contents filed under more than one class" in sentences[4]
 
 
 def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenario_and_phase(parsed, results):
     table = pd.read_csv(StudyPaths(results).ladder)
-    assert list(table["rung"].unique()) == ["printed", "published", "no leak", "originals", "right labels", "clean"]
+    assert list(table["rung"].unique()) == ["printed", "by_view", "by lesion", "originals", "corrected labels", "clean"]
     rows = parsed.tables["ladder-table"][1:]
     assert len(rows) == len(table)
     for shown, (_, row) in zip(rows, table.iterrows()):
@@ -433,7 +422,7 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
         if np.isfinite(row["step"]):
             ends = ", ".join(wording.signed(100 * row[end]) for end in ("step_low", "step_high"))
             assert shown[5].split(maxsplit=1) == [wording.signed(100 * row["step"]), f"[{ends}]"]
-    (picture,) = [image for image in parsed.all("img") if "trained on right labels" in image["alt"]]
+    (picture,) = [image for image in parsed.all("img") if "trained on corrected labels" in image["alt"]]
     for scenario in STUDY.scenarios:
         for phase in ("frozen", "fine-tuned"):
             assert re.search(f"{scenarios()[scenario].title}( [A-Za-z0-9]+,)? {phase}: printed", picture["alt"])
@@ -441,17 +430,17 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
 
 def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_path):
     rows = {row[0]: row[1:] for row in parsed.tables["leakage"][1:]}
-    assert list(rows) == ["L1.1", "L1.2", "L1.3", "L1.4", "L2", "L3.1", "L3.2", "L3.3", "no leak"]
+    assert list(rows) == ["L1.1", "L1.2", "L1.3", "L1.4", "L2", "L3.1", "L3.2", "L3.3", "by lesion"]
     outcomes = {kind: row[1] for kind, row in rows.items()}
     assert [kind for kind, outcome in outcomes.items() if outcome == "found"] == [
         "L1.2",
         "L1.4",
         "L3.2",
         "L3.3",
-        "no leak",
+        "by lesion",
     ]
     assert outcomes["L1.1"] == "not found" and outcomes["L2"] == outcomes["L3.1"] == "not testable"
-    seen = pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'published'")["group"]
+    seen = pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'by_view'")["group"]
     assert f"{100 * seen.min():.1f} % to {100 * seen.max():.1f} % of the test views show a lesion" in rows["L3.2"][2]
     step = pd.read_csv(StudyPaths(results).ladder).query(
         "scenario == 'nine_classes' and backbone == 'EfficientNetV2B3' and phase == 'transfer' and rung == 'originals'"
@@ -471,7 +460,7 @@ def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_p
 
 def types_of(paths: StudyPaths) -> dict[str, str]:
     """Type of leakage -> found or not."""
-    page = Page(leakage.leakage_types(paths, STUDY, honest.Ladder.read(paths, STUDY)).data)
+    page = Page(leakage.leakage_types(paths, STUDY, ladder.Ladder.read(paths, STUDY)).data)
     return {row[0]: row[2] for row in page.tables["leakage"][1:]}
 
 
@@ -528,7 +517,7 @@ def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(re
         paper_figures.confusion_figure(paths, STUDY, "six_benign").data
     )
     # line, legend and caption of a training curve are of one model, and of the phase that its curve ends with
-    printed = published().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"]
+    printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"]
     curves = paper_figures.curves_figures(paths, STUDY, "six_benign").data
     assert f"the dotted line: {printed['finetune']:.2f} %, printed for MobileNet, fine-tuned" in curves
     assert "accuracy of MobileNet, seed 0" in curves and "EfficientNetV2B3" not in curves.replace(
@@ -547,7 +536,7 @@ def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_ro
     for number in (1, 2, 3, 4):
         rows = parsed.tables[f"table-{number}"][2:]
         shown = list(dict.fromkeys((row[1], row[0]) for row in rows))
-        printed = published().query("table == @number")
+        printed = printed_rows().query("table == @number")
         assert shown == [(html.PHASE_NAMES[row.phase], row.backbone) for row in printed.itertuples()]
         absent = {row[0]: row[3] for row in rows if row[2] == "none"}
         assert absent == dict.fromkeys(set(backbones()) - set(STUDY.backbones), "not in study")
@@ -605,20 +594,20 @@ def test_no_rank_is_tested_over_one_scenario_and_no_spread_shown_of_one_seed(res
 
 def test_the_ladder_is_read_once_and_drawn_once(results, monkeypatch):
     paths, read, drawn = StudyPaths(results), [], []
-    original, draw = honest.read_csv, figures.ladder
-    monkeypatch.setattr(honest, "read_csv", lambda path: read.append(path) or original(path))
+    original, draw = ladder.read_csv, draw_ladder
+    monkeypatch.setattr(ladder, "read_csv", lambda path: read.append(path) or original(path))
     monkeypatch.setattr(
-        figures, "ladder", lambda *table, columns: drawn.append(columns) or draw(*table, columns=columns)
+        ladder, "draw_ladder", lambda *table, columns: drawn.append(columns) or draw(*table, columns=columns)
     )
     cells = [cell.source for cell in nbformat.read(NOTEBOOKS / "08_report.ipynb", as_version=4).cells]
     assert sum(source.count("Ladder.read(") for source in cells) == 1
-    steps = honest.Ladder.read(paths, STUDY)
+    steps = ladder.Ladder.read(paths, STUDY)
     (
         summary.headline(paths, STUDY, steps),
         summary.answer(paths, STUDY, steps),
         leakage.leakage_types(paths, STUDY, steps),
     )
-    honest.rungs(steps), honest.ladder_table(steps, STUDY)
+    ladder.rungs(steps), ladder.ladder_table(steps, STUDY)
     assert read == [paths.ladder] and drawn == [4, 1]  # once for a desk, once for a telephone
 
 
@@ -629,7 +618,7 @@ def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(pa
         table = pd.read_parquet(paths.protocol(protocol))
         parts = parts_of_fold(select(views, table, scenarios()["nine_classes"]), 0)
         pairs = leakage.twins(parts)
-        if protocol != "published":
+        if protocol != "by_view":
             assert pairs.empty
             continue
         assert set(pairs["label"]) == set(parts.loc[parts["part"] == "test", "label"])
@@ -637,11 +626,11 @@ def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(pa
             sources = set(views.loc[[pair.tested, pair.trained], "source"])
             assert sources == {pair.source} and pair.tested != pair.trained
             tenth = table["tenth_nine_classes"]
-            assert tenth[pair.tested] == 0 and tenth[pair.trained] not in (0, 1, NO_PART)
-    share = pd.read_csv(paths.seen_in_training).query("protocol == 'published' and scenario == 'nine_classes'")["file"]
+            assert tenth[pair.tested] == 0 and tenth[pair.trained] not in (0, 1, UNUSED)
+    share = pd.read_csv(paths.seen_in_training).query("protocol == 'by_view' and scenario == 'nine_classes'")["file"]
     text = " ".join("".join(parsed.text).split())
     assert (
-        f"{100 * share.iloc[0]:.0f} % of all test views have such a twin; under grouped 0 %, under clean 0 %." in text
+        f"{100 * share.iloc[0]:.0f} % of all test views have such a twin; under by_lesion 0 %, under clean 0 %." in text
     )
 
 
@@ -653,7 +642,7 @@ def test_a_fifth_scenario_appears_in_every_section_by_being_named_in_params(tmp_
     with (tmp_path / "params" / "scenarios.yaml").open("a", encoding="utf-8") as file:
         file.write(yaml.safe_dump({"nevus_melanoma": fifth}))
     monkeypatch.setitem(scenarios(), "nevus_melanoma", Scenario(**fifth))
-    cut = {"protocols": ["published", "clean"], "seeds": [0], "scenarios": [*STUDY.scenarios, "nevus_melanoma"]}
+    cut = {"protocols": ["by_view", "clean"], "seeds": [0], "scenarios": [*STUDY.scenarios, "nevus_melanoma"]}
     study = STUDY.model_copy(update=cut)
     write_study(tmp_path / "study", study)
     made = Page(make_report(tmp_path / "study", study, tmp_path / "notebooks").read_text(encoding="utf-8"))

@@ -6,8 +6,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from lib.config import StudyPaths, run_predictions, scenarios
-from lib.data import FOLDS, deal, parts_of_fold, pool_views, select
+from lib.config.paper import scenarios
+from lib.config.paths import StudyPaths, run_predictions
+from lib.data.pool import pool_views
+from lib.data.protocols import FOLDS, deal, parts_of_fold, select
 
 
 @cache

@@ -1,8 +1,8 @@
 """How often the verdicts err: studies are simulated whose truth is known, and judged by the code that judges studies.
 
-Lesions have a difficulty and several images or views each; a training run has a level of its own. Under `published`
+Lesions have a difficulty and several images or views each; a training run has a level of its own. Under `by_view`
 views are dealt to folds at random, under `clean` whole lesions are. The printed number is one more run under
-`published`.
+`by_view`.
 """
 
 from collections import Counter
@@ -12,17 +12,18 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from lib.config import Study, StudyPaths
-from lib.verdicts import LEAKAGE, NOT_REPRODUCED, REPRODUCED, Claims, claims, contradictions, evidence, model_claims
-from lib.verdicts.claims import Rules
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.verdicts import claims, contradictions, evidence, model_claims
+from lib.verdicts.claims import Claims, Rules
 from lib.verdicts.evidence import PROCEDURE, UNSEEN, Evidence, Outcomes
-from lib.verdicts.judging import judge_claim
+from lib.verdicts.judging import LEAKAGE, NOT_REPRODUCED, REPRODUCED, judge_claim
 
 OURS = "EfficientNetV2B3"
 CELL = {"scenario": "nine_classes", "backbone": OURS}
 NUMBER = CELL | {"measure": "test_accuracy", "phase": "transfer"}
 RULES = Rules(resamples=200)  # enough for how often; a study takes 2000
-PRINTED = 400  # test views of a printed run, and of a fold under published
+PRINTED = 400  # test views of a printed run, and of a fold under by_view
 ORIGINALS = 150  # test originals of a fold under clean
 TRANSFER, FINETUNE = "transfer", "finetune"
 
@@ -42,8 +43,8 @@ class Simulated(Evidence):
         self.chance, self.trained, self.spread = chance, folds, spread
         self.a_fold = {PROCEDURE: PRINTED, UNSEEN: originals}
         sizes = {"inferred_test_n": PRINTED, "backbone": OURS}
-        self.published_audit = {"tables": {"1": {"rows": [sizes | {"phase": p} for p in (TRANSFER, FINETUNE)]}}}
-        # four views of each lesion under published, one to three images of each under clean
+        self.printed_audit = {"tables": {"1": {"rows": [sizes | {"phase": p} for p in (TRANSFER, FINETUNE)]}}}
+        # four views of each lesion under by_view, one to three images of each under clean
         views = np.repeat(np.arange(10 * PRINTED // 4), 4)
         self.lesions = {PROCEDURE: self.random.permutation(views)}
         self.lesions[UNSEEN] = np.sort(self.random.integers(0, 5 * originals, 10 * originals))
@@ -96,7 +97,7 @@ def verdict(study: Evidence, **test) -> str:
 
 
 def of_numbers(printed, off: float = 0, clean: float | None = 0.84, studies: int = 100, **how) -> Counter:
-    """The verdicts on numbers printed `off` points from one more run under `published`, which is right on 84 %.
+    """The verdicts on numbers printed `off` points from one more run under `by_view`, which is right on 84 %.
 
     Args:
         clean: the share right under `clean`; None: that was not run.

@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib.config import CLAIMS, PARAMS, ParameterError, Study, StudyPaths, literature, published, scenarios
-from lib.verdicts import IMPOSSIBLE, NOT_TESTED, REPRODUCED, Claims, judge, load_claims
-from lib.verdicts.claims import rule_in_words
+from lib.config.paper import literature, printed_rows, scenarios
+from lib.config.params import Study
+from lib.config.paths import CLAIMS, PARAMS, StudyPaths
+from lib.config.schema import ParameterError
+from lib.verdicts.answers import NOT_TESTED
+from lib.verdicts.claims import Claims, load_claims, rule_in_words
+from lib.verdicts.judging import IMPOSSIBLE, REPRODUCED, judge
 
 OURS = "EfficientNetV2B3"
 CLAIM = {"id": "x", "place": "abstract", "where": "abstract", "quote": "it is good", "kind": "number"}
@@ -25,7 +29,7 @@ def one(paths: StudyPaths, study: Study | None = None, **test) -> dict:
 def write_audit(paths: StudyPaths, published: dict | None = None, dataset: dict | None = None) -> None:
     paths.audit.mkdir(parents=True, exist_ok=True)
     if published is not None:
-        paths.published_audit.write_text(json.dumps(published))
+        paths.printed_audit.write_text(json.dumps(published))
     if dataset is not None:
         paths.dataset_audit.write_text(json.dumps(dataset))
 
@@ -39,7 +43,7 @@ def test_there_is_a_claim_for_each_printed_row_and_for_each_number_of_the_text()
     assert len(text) >= 40
     rows = [claim for claim in claims if claim.test.equals == "printed"]
     assert {(scenarios()[c.test.scenario].table, c.test.phase, c.test.backbone) for c in rows} == set(
-        published()[["table", "phase", "backbone"]].itertuples(index=False, name=None)
+        printed_rows()[["table", "phase", "backbone"]].itertuples(index=False, name=None)
     )
     numbers = pd.read_csv(PARAMS / "text_numbers.csv")
     quoted = set(numbers.loc[numbers["kind"].isin(["value", "increase", "not_in_tables"]), "value"].astype(float))

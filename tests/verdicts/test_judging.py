@@ -9,21 +9,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-from lib.config import Study, StudyPaths, backbones, published, run_predictions, scenarios
-from lib.verdicts import (
-    IMPOSSIBLE,
-    LEAKAGE,
-    NOT_REPRODUCED,
-    NOT_TESTED,
-    OUTCOMES,
-    REPRODUCED,
-    UNDECIDED,
-    VERDICTS,
-    as_table,
-    judge,
-    summary,
-    weighted_scores,
-)
+from lib.config.paper import backbones, printed_rows, scenarios
+from lib.config.params import Study
+from lib.config.paths import StudyPaths, run_predictions
+from lib.verdicts.answers import NOT_TESTED, OUTCOMES, UNDECIDED
+from lib.verdicts.evidence import weighted_scores
+from lib.verdicts.judging import IMPOSSIBLE, LEAKAGE, NOT_REPRODUCED, REPRODUCED, VERDICTS, as_table, judge, summary
 from tests.verdicts.studies import write_predictions
 from tests.verdicts.test_claims import NUMBER, OURS, one, write_audit
 
@@ -32,17 +23,17 @@ GAIN = {"measure": "gain", "scenario": "three_malignant", "backbone": OURS}
 SHARES = dict(zip(backbones(), (0.95, 0.70, 0.65, 0.88, 0.80, 0.75)))  # first, fifth, sixth, second, third, fourth
 
 
-def study_of(tmp_path: Path, published: float | None, clean: float | None, **cell) -> StudyPaths:
+def study_of(tmp_path: Path, by_view: float | None, clean: float | None, **cell) -> StudyPaths:
     """A study with one model of this accuracy under either protocol."""
     paths = StudyPaths(tmp_path)
     write_audit(paths, PAPER_SIZE)
-    for protocol, share in (("published", published), ("clean", clean)):
+    for protocol, share in (("by_view", by_view), ("clean", clean)):
         if share is not None:
             write_predictions(paths, protocol, OURS, "finetune", share, **cell)
     return paths
 
 
-def six_models(paths: StudyPaths, shares: dict[str, float], protocols=("published", "clean"), **cell) -> None:
+def six_models(paths: StudyPaths, shares: dict[str, float], protocols=("by_view", "clean"), **cell) -> None:
     for protocol in protocols:
         for number, (backbone, share) in enumerate(shares.items()):
             order = {"order": number} if cell.get("apart") else {}
@@ -54,7 +45,7 @@ def six_models(paths: StudyPaths, shares: dict[str, float], protocols=("publishe
 
 
 @pytest.mark.parametrize(
-    ("published", "clean", "outcomes", "verdict"),
+    ("by_view", "clean", "outcomes", "verdict"),
     [
         (0.965, 0.97, ("yes", "agrees"), REPRODUCED),
         (0.965, 0.80, ("yes", "lower"), LEAKAGE),
@@ -66,15 +57,15 @@ def six_models(paths: StudyPaths, shares: dict[str, float], protocols=("publishe
         (None, None, ("not tested", "not tested"), NOT_TESTED),
     ],
 )
-def test_a_number_is_judged_by_both_questions(tmp_path: Path, published, clean, outcomes, verdict):
-    found = one(study_of(tmp_path, published, clean, views=900), **NUMBER, equals=96.74)
+def test_a_number_is_judged_by_both_questions(tmp_path: Path, by_view, clean, outcomes, verdict):
+    found = one(study_of(tmp_path, by_view, clean, views=900), **NUMBER, equals=96.74)
     assert (found["procedure"]["outcome"], found["unseen"]["outcome"]) == outcomes, found["reason"]
     assert found["verdict"] == verdict
 
 
 def test_the_repetition_interval_is_that_of_the_folds_and_the_mean_that_of_all(tmp_path: Path):
     paths = study_of(tmp_path, 0.93, 0.93)
-    folder = paths.run("published", "native", "three_malignant", OURS, 0)
+    folder = paths.run("by_view", "native", "three_malignant", OURS, 0)
     table = pd.read_parquet(run_predictions(folder, "finetune"))
     test = table[table["part"] == "test"]
     names = scenarios()["three_malignant"].names
@@ -97,7 +88,7 @@ def test_the_procedure_is_tested_on_all_views_and_unseen_lesions_on_originals(tm
 
 def test_a_wide_repetition_interval_cannot_confirm_a_number_but_can_refute_it(tmp_path: Path):
     few = study_of(tmp_path / "a", 0.9, 0.9, files=20, views=20, folds=[0])
-    (few.published_audit).unlink()
+    (few.printed_audit).unlink()
     found = one(few, **NUMBER, equals=96.74)
     assert found["procedure"]["outcome"] == "undecided" and found["verdict"] == UNDECIDED
     assert "wider than 20 points" in found["reason"] and "more than 1 of ten folds" in found["reason"]
@@ -110,7 +101,7 @@ def test_with_few_folds_the_printed_numbers_own_sampling_error_counts(tmp_path: 
     paths = study_of(tmp_path, 0.935, None, folds=[0])
     found = one(paths, **NUMBER, equals=96.74)
     low, high = found["procedure"]["numbers"]["repetition_low"], found["procedure"]["numbers"]["repetition_high"]
-    (paths.published_audit).unlink()
+    (paths.printed_audit).unlink()
     alone = one(paths, **NUMBER, equals=96.74)["procedure"]["numbers"]
     assert low < alone["repetition_low"] and high > alone["repetition_high"]
     assert found["procedure"]["outcome"] == "yes"
@@ -130,7 +121,7 @@ def test_where_the_prints_own_error_exceeds_the_margin_no_more_images_are_asked_
 
 
 def test_what_is_lost_without_the_leak_must_be_lost_against_published_too(tmp_path: Path):
-    # the print lies high in the repetition interval: clean is below the print, but not below published
+    # the print lies high in the repetition interval: clean is below the print, but not below by_view
     paths = study_of(tmp_path, 0.93, 0.93, files=300, views=300)
     found = one(paths, **NUMBER, equals=96.74)
     assert (found["procedure"]["outcome"], found["unseen"]["outcome"]) == ("yes", "lower")
@@ -152,7 +143,7 @@ def test_a_lower_loss_is_the_better_one(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("published", "clean", "outcomes", "verdict"),
+    ("by_view", "clean", "outcomes", "verdict"),
     [
         (0.13, 0.13, ("yes", "yes"), REPRODUCED),
         (0.13, 0.00, ("yes", "no"), LEAKAGE),
@@ -161,9 +152,9 @@ def test_a_lower_loss_is_the_better_one(tmp_path: Path):
         (0.00, 0.00, ("no", "no"), NOT_REPRODUCED),  # no difference within the margin
     ],
 )
-def test_a_gain_holds_is_refuted_or_is_gone_without_the_leak(tmp_path: Path, published, clean, outcomes, verdict):
+def test_a_gain_holds_is_refuted_or_is_gone_without_the_leak(tmp_path: Path, by_view, clean, outcomes, verdict):
     paths = StudyPaths(tmp_path)
-    for protocol, gain in (("published", published), ("clean", clean)):
+    for protocol, gain in (("by_view", by_view), ("clean", clean)):
         write_predictions(paths, protocol, OURS, "transfer", 0.70)
         write_predictions(paths, protocol, OURS, "finetune", 0.70 + gain)
     found = one(paths, **GAIN, above=0)
@@ -174,7 +165,7 @@ def test_a_gain_holds_is_refuted_or_is_gone_without_the_leak(tmp_path: Path, pub
 def test_a_gain_that_few_images_cannot_show_is_undecided_and_not_put_down_to_the_leak(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     for number, phase in enumerate(("transfer", "finetune")):
-        write_predictions(paths, "published", OURS, phase, 0.70 + 0.05 * number, views=900)
+        write_predictions(paths, "by_view", OURS, phase, 0.70 + 0.05 * number, views=900)
         write_predictions(paths, "clean", OURS, phase, 0.70 + 0.05 * number, order=number, files=60)
     found = one(paths, **GAIN, above=0)
     assert (found["procedure"]["outcome"], found["unseen"]["outcome"]) == ("yes", "undecided")
@@ -202,11 +193,11 @@ def test_gains_are_paired_image_by_image_on_the_folds_of_both_phases(tmp_path: P
 def test_of_several_models_each_must_gain(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     both = GAIN | {"backbone": [OURS, "ResNet50"]}
-    for protocol in ("published", "clean"):
+    for protocol in ("by_view", "clean"):
         write_predictions(paths, protocol, OURS, "transfer", 0.70)
         write_predictions(paths, protocol, OURS, "finetune", 0.83)
     assert one(paths, **both, above=0)["procedure"]["outcome"] == "not tested"
-    for protocol in ("published", "clean"):
+    for protocol in ("by_view", "clean"):
         write_predictions(paths, protocol, "ResNet50", "transfer", 0.70)
         write_predictions(paths, protocol, "ResNet50", "finetune", 0.70)
     found = one(paths, **both, above=0)
@@ -242,7 +233,7 @@ def test_a_rank_needs_all_six_models_and_each_on_its_side_beyond_chance(tmp_path
 
 
 def test_the_printed_order_is_recognised_and_its_reverse_is_not(tmp_path: Path):
-    printed = published().query("table == 4 and phase == 'finetune'").set_index("backbone")["test_accuracy"] / 100
+    printed = printed_rows().query("table == 4 and phase == 'finetune'").set_index("backbone")["test_accuracy"] / 100
     same, reverse, vague, alike = (StudyPaths(tmp_path / name) for name in "abcd")
     test = {key: value for key, value in NUMBER.items() if key != "backbone"} | {"order": "printed"}
     six_models(same, dict(printed - 0.1))
@@ -277,8 +268,8 @@ def test_better_means_beyond_chance_for_all_rivals_and_worse_is_its_mirror(tmp_p
 
 def test_models_are_compared_on_the_folds_that_all_of_them_trained(tmp_path: Path):
     paths = StudyPaths(tmp_path)
-    write_predictions(paths, "published", OURS, "finetune", 0.9, folds=[0, 1])
-    write_predictions(paths, "published", "MobileNet", "finetune", 0.7)
+    write_predictions(paths, "by_view", OURS, "finetune", 0.9, folds=[0, 1])
+    write_predictions(paths, "by_view", "MobileNet", "finetune", 0.7)
     numbers = one(paths, **NUMBER, better_than=["MobileNet"])["procedure"]["numbers"]
     assert numbers["folds"] == 2 and 150 < numbers["images"] < 210
 
@@ -328,7 +319,7 @@ def test_lesions_with_several_images_count_as_one(tmp_path: Path):
 def test_seeds_are_runs_of_their_own_and_images_count_once(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     for seed, share in enumerate((0.92, 0.94)):
-        write_predictions(paths, "published", OURS, "finetune", share, seed=seed)
+        write_predictions(paths, "by_view", OURS, "finetune", share, seed=seed)
     numbers = one(paths, Study(seeds=[0, 1]), **NUMBER, equals=96.74)["procedure"]["numbers"]
     assert numbers["ours"] == pytest.approx(93)
     assert (numbers["seeds"], numbers["folds"], numbers["images"]) == (2, 10, 900)
@@ -450,9 +441,9 @@ def test_the_file_is_json_and_every_claim_has_a_verdict_a_rule_and_its_questions
 
 def test_a_failed_run_and_a_protocol_left_out_are_named_as_the_reason(tmp_path: Path):
     paths = StudyPaths(tmp_path)
-    run = f"train-published-native-three_malignant-{OURS}-seed0"
-    paths.state.write_text(json.dumps({run: {"status": "not run", "cause": "features-published failed", "error": ""}}))
+    run = f"train-by_view-native-three_malignant-{OURS}-seed0"
+    paths.state.write_text(json.dumps({run: {"status": "not run", "cause": "features-by_view failed", "error": ""}}))
     found = one(paths, **NUMBER, equals=96.74)
-    assert found["verdict"] == NOT_TESTED and "not run (features-published failed)" in found["reason"]
-    found = one(paths, Study(protocols=["published"]), **NUMBER, equals=96.74)
+    assert found["verdict"] == NOT_TESTED and "not run (features-by_view failed)" in found["reason"]
+    found = one(paths, Study(protocols=["by_view"]), **NUMBER, equals=96.74)
     assert "protocol clean is not in this study" in found["unseen"]["reason"]

@@ -14,10 +14,12 @@ import pandas as pd
 from scipy.stats import friedmanchisquare, studentized_range
 from statsmodels.stats.multitest import multipletests
 
-from lib.config import MALIGNANT, PHASES, Study, StudyPaths
-from lib.data import class_columns, out_of_fold, predicted_class
-from lib.verdicts import scores
-from lib.verdicts.resampling import LEVEL, RESAMPLES, group_weights, mean_estimate, resampled_means
+from lib.config.paper import MALIGNANT
+from lib.config.params import PHASES, Study
+from lib.config.paths import StudyPaths
+from lib.data.predictions import class_columns, out_of_fold, predicted_class
+from lib.scores import metrics
+from lib.scores.resampling import LEVEL, RESAMPLES, group_weights, mean_estimate, resampled_means
 
 BINS = 15  # of equal width, as in Guo et al., On calibration of modern neural networks, ICML 2017
 SPECIFICITIES = (0.90, 0.95)
@@ -51,7 +53,7 @@ def found(
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
     """(scenario, backbone, phase) -> test predictions of all folds and seeds, of the cells that were run.
 
-    Originals alone, but under `published`, whose test sets are of views.
+    Originals alone, but under `by_view`, whose test sets are of views.
 
     Args:
         preprocessing: the study's first if empty.
@@ -61,7 +63,7 @@ def found(
         for backbone in study.backbones:
             for phase in PHASES:
                 cell = (protocol, preprocessing or study.preprocessings[0], scenario, backbone, phase)
-                frame = out_of_fold(paths, *cell, study.seeds, originals=protocol != "published")
+                frame = out_of_fold(paths, *cell, study.seeds, originals=protocol != "by_view")
                 if len(frame):
                     cells[scenario, backbone, phase] = frame
     return cells
@@ -202,7 +204,7 @@ def seed_spread(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
         correct = right.groupby(frame["seed"].to_numpy()).mean()
         runs = right.groupby([frame["fold"].to_numpy(), frame["seed"].to_numpy()]).mean().unstack()
         folds = right.groupby(frame["fold"].to_numpy()).mean()
-        one = scores.image_correctness(frame[frame["seed"] == frame["seed"].iloc[0]])
+        one = metrics.image_correctness(frame[frame["seed"] == frame["seed"].iloc[0]])
         resampled = resampled_means(one["correct"].to_numpy(), one["group"].to_numpy())
         row = dict(zip(CELL, key)) | {"seeds": len(correct), "folds": len(folds), "mean": correct.mean()}
         row |= {"lowest": correct.min(), "highest": correct.max(), "seed_sd": correct.std(), "fold_sd": folds.std()}
@@ -382,7 +384,7 @@ def _compared(first: pd.DataFrame, second: pd.DataFrame, seed: int) -> dict:
     pair = [
         frame[(frame["seed"] == frame["seed"].min()) & frame["fold"].isin(one["fold"])] for frame in (first, second)
     ]
-    test = scores.compare(*pair)
+    test = metrics.compare(*pair)
     return {
         "images": len(one), "groups": len(groups), "difference": found.value, "low": found.low, "high": found.high,
         "only_first": test["only_proposed"], "only_second": test["only_baseline"], "p_mcnemar": test["p_value"],
@@ -395,7 +397,7 @@ def _side_by_side(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
     common = set.intersection(*(set(frame["fold"]) for frame in models.values()))
     table = None
     for name, frame in models.items():
-        correct = scores.image_correctness(frame[frame["fold"].isin(common)]).set_index(["source", "view"])
+        correct = metrics.image_correctness(frame[frame["fold"].isin(common)]).set_index(["source", "view"])
         if table is None:
             table = correct[["fold", "group"]]
         if not len(correct) or not correct.index.equals(table.index):

@@ -1,4 +1,4 @@
-"""What the models are worth on images from elsewhere: another camera, other people, in no fitting.
+"""What the models are worth on external images: another camera, other people, in no fitting.
 
 Only the first fold's weights are kept of a run, so an accuracy here is that of one model a seed, trained on eight
 tenths. Its interval is that of the images (whole groups resampled) and holds nothing of what differs from training to
@@ -8,11 +8,11 @@ training. Nothing pairs these images with those of the data set, so a difference
 import numpy as np
 import pandas as pd
 
-from lib.verdicts.ladder import CELL, COLUMNS, Rung
-from lib.verdicts.resampling import Estimate, difference_of_independent
-from lib.verdicts.scores import MODEL, evaluate
+from lib.scores.ladder import CELL, COLUMNS, Rung
+from lib.scores.metrics import MODEL, evaluate
+from lib.scores.resampling import Estimate, difference_of_independent
 
-RUNG = Rung("external", "clean", "images from elsewhere", "that hold", "other cameras, people and mix of classes")
+RUNG = Rung("external", "clean", "external images", "corrected", "other cameras, people and mix of classes")
 SCORES = [
     *(*MODEL, "seeds", "images", "groups", "accuracy", "low", "high", "balanced_accuracy", "precision", "recall", "f1"),
     *("roc_auc", "own_accuracy", "own_low", "own_high", "own_balanced_accuracy"),
@@ -21,11 +21,11 @@ SCORES = [
 
 
 def external_tables(told: pd.DataFrame, metrics: pd.DataFrame, proposed: str) -> dict[str, pd.DataFrame]:
-    """Tables of one scenario on images from elsewhere.
+    """Tables of one scenario on external images.
 
     Args:
         told: what lib.models.outside.predict_outside gives; may be empty.
-        metrics: the scores of the same models on the data set, lib.verdicts.scores.evaluate.
+        metrics: the scores of the same models on the data set, lib.scores.metrics.evaluate.
         proposed: the paper's own model.
 
     Returns:
@@ -57,10 +57,10 @@ def external_tables(told: pd.DataFrame, metrics: pd.DataFrame, proposed: str) ->
 
 
 def with_external(ladder: pd.DataFrame, scores: pd.DataFrame | None) -> pd.DataFrame:
-    """The ladder with RUNG below `clean`, where models of that protocol were asked about images from elsewhere.
+    """The ladder with RUNG below `clean`, where models of that protocol were asked about external images.
 
     Args:
-        ladder: lib.verdicts.ladder of one scenario and preprocessing.
+        ladder: lib.scores.ladder of one scenario and preprocessing.
         scores: `metrics` of `external_tables`, or None.
     """
     if scores is None or ladder.empty:

@@ -6,7 +6,7 @@ from scipy import stats
 from scipy.stats import bootstrap
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from lib.verdicts.resampling import (
+from lib.scores.resampling import (
     Estimate,
     difference_of_independent,
     group_weights,

@@ -2,7 +2,7 @@
 
 Neighbouring rungs are scored on the same images as far as both have them, so a step is a paired difference. Accuracies
 pool the predictions of all folds: with ten folds every view is tested once. Intervals are those of
-lib.verdicts.resampling.
+lib.scores.resampling.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lib.config import PHASES, StudyPaths, published, read_json, scenarios
-from lib.data import out_of_fold, predicted_class, read_not_evaluable
-from lib.verdicts.resampling import (
+from lib.config.files import read_json
+from lib.config.paper import printed_rows, scenarios
+from lib.config.params import PHASES
+from lib.config.paths import StudyPaths
+from lib.data.predictions import out_of_fold, predicted_class, read_not_evaluable
+from lib.scores.resampling import (
     RESAMPLES,
     Estimate,
     difference_of_independent,
@@ -32,17 +35,17 @@ class Rung:
 
     name: str
     protocol: str
-    scored_on: Literal["views", "originals", "images from elsewhere"]
-    labels: Literal["as filed", "that hold"]
+    scored_on: Literal["views", "originals", "external images"]
+    labels: Literal["as filed", "corrected"]
     step: str
 
 
 RUNGS = (
-    Rung("published", "published", "views", "as filed", "our run against the print"),
-    Rung("no leak", "grouped", "views", "as filed", "no view, duplicate or lesion on both sides of the split"),
-    Rung("originals", "grouped", "originals", "as filed", "tested on the pictures themselves, as often as they come"),
-    Rung("right labels", "grouped", "originals", "that hold", "scored by labels that hold"),
-    Rung("clean", "clean", "originals", "that hold", "trained on labels that hold"),
+    Rung("by view", "by_view", "views", "as filed", "our run against the print"),
+    Rung("by lesion", "by_lesion", "views", "as filed", "no view, duplicate or lesion on both sides of the split"),
+    Rung("originals", "by_lesion", "originals", "as filed", "tested on the pictures themselves, as often as they come"),
+    Rung("corrected labels", "by_lesion", "originals", "corrected", "scored by corrected labels"),
+    Rung("clean", "clean", "originals", "corrected", "trained on corrected labels"),
 )
 CELL = ["scenario", "backbone", "phase", "preprocessing", "variant"]
 COLUMNS = [*CELL, "rung", "accuracy", "low", "high", "images", "groups", "folds", "step", "step_low", "step_high"]
@@ -73,7 +76,7 @@ def ladder(
 
 
 def without_print(table: pd.DataFrame) -> pd.DataFrame:
-    """A ladder without the printed rung and the step from it: accuracies on drawn images cannot be compared with it."""
+    """A ladder without the printed rung and the step from it, which synthetic images cannot be compared with."""
     own = table[table["rung"] != "printed"].copy()
     own.loc[own["rung"] == RUNGS[0].name, ["step", "step_low", "step_high"]] = np.nan
     return own
@@ -101,7 +104,7 @@ def ladder_of_cell(
         row = {"rung": rung.name, "accuracy": ours.value, "low": ours.low, "high": ours.high}
         row |= {"images": len(table), "groups": table["group"].nunique(), "folds": len(folds)}
         step = None
-        if rung.name == "published" and printed:
+        if rung.name == "by view" and printed:
             step = difference_of_independent(ours, printed)
         elif before is not None and RUNGS.index(before) == RUNGS.index(rung) - 1:
             step = _step(before, rung, tested, means)
@@ -118,7 +121,7 @@ def rung_correctness(paths: StudyPaths, rung: Rung, cell: dict[str, str], phase:
     frame = out_of_fold(paths, rung.protocol, **cell, phase=phase, seeds=seeds, originals=originals)
     if frame.empty:
         return pd.DataFrame(columns=["row", "group", "fold", "correct"])
-    if rung.labels == "that hold" and rung.protocol != "clean":
+    if rung.labels == "corrected" and rung.protocol != "clean":
         frame = with_labels_that_hold(paths, frame, cell["scenario"])
     right = frame.assign(correct=(predicted_class(frame) == frame["true_class"].to_numpy()).astype(float))
     return right.groupby("row", as_index=False).agg(
@@ -146,11 +149,11 @@ def printed_accuracy(paths: StudyPaths, scenario: str, phase: str, backbone: str
 
     None where the paper has no such row."""
     number = scenarios()[scenario].table
-    rows = published()
+    rows = printed_rows()
     row = rows[(rows["table"] == number) & (rows["phase"] == phase) & (rows["backbone"] == backbone)]
     if row.empty:
         return None
-    audit = ((read_json(paths.published_audit) or {}).get("tables") or {}).get(str(number)) or {}
+    audit = ((read_json(paths.printed_audit) or {}).get("tables") or {}).get(str(number)) or {}
     size = min(audit.get("test_n") or [0])
     for entry in audit.get("rows") or []:
         if (entry.get("phase"), entry.get("backbone")) == (phase, backbone):
@@ -162,7 +165,7 @@ def _step(before: Rung, rung: Rung, tested: dict[str, pd.DataFrame], means: dict
     first, second = tested[before.name], tested[rung.name]
     value = float(second["correct"].mean() - first["correct"].mean())
     resampled = means[rung.name] - means[before.name]
-    if before.protocol == "published":  # its tenths are others, so only the images are paired
+    if before.protocol == "by_view":  # its tenths are others, so only the images are paired
         sides = [(means[name], fold_means(tested[name])) for name in (before.name, rung.name)]
         return step_estimate(value, resampled, sides)
     paired = (second.groupby("fold")["correct"].mean() - first.groupby("fold")["correct"].mean()).dropna()

@@ -8,12 +8,15 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from lib import figures
-from lib.config import DEFAULT_VARIANT, PHASES, Study, StudyPaths, scenarios
+from lib.config.paper import scenarios
+from lib.config.params import PHASES, Study
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.figures.rungs import RUNG_NAMES, draw_ladder
+from lib.figures.style import save_svg
 from lib.report import html, wording
 from lib.report.data import read_csv, rows_where, to_records, written
 from lib.report.tables import shown_model
-from lib.verdicts import external, ladder
+from lib.scores import external, ladder
 
 FROZEN_OR_NOT = {"transfer": "frozen", "finetune": "fine-tuned"}
 RUNG_COLUMNS = [
@@ -31,7 +34,7 @@ class Ladder:
     """tables/ladder.csv, read once and drawn once for the whole report.
 
     Args:
-        table: every rung of every model; of drawn images without what compares them with the print.
+        table: every rung of every model; of synthetic images without what compares them with the print.
         shown: the rows of it for `shown_model` of each scenario, under the study's first preprocessing.
         titles: (scenario, backbone, phase, preprocessing) of each panel drawn -> its title.
         picture: a row of panels a phase; None where there is no row to show.
@@ -56,18 +59,18 @@ class Ladder:
                 model = shown_model(study, scenario)
                 key = (scenario, model, phase, study.preprocessings[0])
                 titles[key] = f"{scenarios()[scenario].title}\n{model}, {FROZEN_OR_NOT[phase]}"
-        picture = figures.ladder(shown, titles, columns=min(4, len(study.scenarios))) if titles else None
+        picture = draw_ladder(shown, titles, columns=min(4, len(study.scenarios))) if titles else None
         return cls(table, shown, titles, picture)
 
     @property
     def elsewhere(self) -> bool:
-        """Whether a rung stands for images from elsewhere."""
+        """Whether a rung stands for external images."""
         return bool((self.table["rung"] == external.RUNG.name).any())
 
     def save(self, paths: StudyPaths) -> None:
         """Write the picture as tables/ladder.svg."""
         if self.picture:
-            figures.save_svg(self.picture, paths.new(paths.ladder_picture))
+            save_svg(self.picture, paths.new(paths.ladder_picture))
 
     def way(self, scenario: str) -> pd.DataFrame:
         """The rungs of a scenario's `shown_model`, by rung, in the phase with the most folds.
@@ -82,21 +85,21 @@ class Ladder:
 
 def rungs(steps: Ladder) -> HTML:
     """What is trained and scored on each rung, and what the step to it changes; `external` where there is one."""
-    rows = [{"rung": figures.RUNG_NAMES["printed"], "step": "nothing: the paper's own number"}]
+    rows = [{"rung": RUNG_NAMES["printed"], "step": "nothing: the paper's own number"}]
     for rung in (*ladder.RUNGS, external.RUNG) if steps.elsewhere else ladder.RUNGS:
         row = {
-            "rung": figures.RUNG_NAMES[rung.name],
+            "rung": RUNG_NAMES[rung.name],
             "trained": rung.protocol,
             "labels": rung.labels,
             "step": rung.step,
         }
-        rows.append(row | {"scored": f"its {rung.scored_on}" if rung.name == "published" else rung.scored_on})
+        rows.append(row | {"scored": f"its {rung.scored_on}" if rung.name == "by view" else rung.scored_on})
     columns = [
         *(html.column("rung", "Rung", "head"), html.column("step", "What the step to it isolates")),
         *(html.column("trained", "Trained on"), html.column("scored", "Scored on"), html.column("labels", "Labels")),
     ]
     caption = "Each rung changes one thing, so a step is worth what that one thing is worth."
-    table = html.table("rungs", caption, columns, rows, source="lib/verdicts/ladder.py", cards=True)
+    table = html.table("rungs", caption, columns, rows, source="lib/scores/ladder.py", cards=True)
     return html.joined([html.part("protocols"), table])
 
 
@@ -106,7 +109,7 @@ def ladder_figure(steps: Ladder, study: Study) -> HTML:
         return html.missing("tables/ladder.csv has no row for the models that stand for the scenarios.")
     alt = "; ".join(
         f"{' '.join(steps.titles[key].split())}: "
-        + ", ".join(f"{figures.RUNG_NAMES[r.rung]} {wording.percent(r.accuracy)}" for r in rows.itertuples())
+        + ", ".join(f"{RUNG_NAMES[r.rung]} {wording.percent(r.accuracy)}" for r in rows.itertuples())
         for key, rows in steps.shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
     )
     first, above = (
@@ -115,11 +118,11 @@ def ladder_figure(steps: Ladder, study: Study) -> HTML:
     caption = (
         f"Test accuracy, per cent, from {first} down to the honest one, with 95 % intervals. On the right {above}"
         "the step to each rung in points, in colour where its interval leaves out 0. Steps are paired image by image"
-        + (", but for that to images from elsewhere, which are other images" if steps.elsewhere else "")
+        + (", but for that to external images, which are other images" if steps.elsewhere else "")
         + ". Where a rung was not run, the step after it is not known."
     )
     title = "From the leak to the honest number" if study.synthetic else "From printed to honest"
-    narrow = figures.ladder(steps.shown, steps.titles, columns=1)
+    narrow = draw_ladder(steps.shown, steps.titles, columns=1)
     return html.figure("ladder", steps.picture, title, caption, alt, source="tables/ladder.csv", narrow=narrow)
 
 
@@ -132,7 +135,7 @@ def ladder_table(steps: Ladder, study: Study) -> HTML:
     for row in rows:
         row["_interval"] = {"accuracy": (row["low"], row["high"]), "step": (row["step_low"], row["step_high"])}
         row |= {"scenario_title": scenarios()[row["scenario"]].title, "phase_name": html.PHASE_NAMES[row["phase"]]}
-        row |= {"rung_name": figures.RUNG_NAMES[row["rung"]], "_block": row["rung"] == table["rung"].iat[0]}
+        row |= {"rung_name": RUNG_NAMES[row["rung"]], "_block": row["rung"] == table["rung"].iat[0]}
     columns = [
         *(html.column("scenario_title", "Scenario"), html.column("backbone", "Model")),
         *(html.column("phase_name", "Phase"), *RUNG_COLUMNS),

@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import binomtest, t
 from sklearn.metrics import precision_score
 
-from lib.config import StudyPaths
-from lib.verdicts import scores
+from lib.config.paths import StudyPaths
+from lib.scores import metrics as scores
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
 CLASSES = ["a", "b", "c"]
@@ -116,30 +116,30 @@ def study(tmp_path_factory):
     """MobileNet, frozen, under two protocols, where dermatofibroma has too few images."""
     paths = StudyPaths(tmp_path_factory.mktemp("study"))
     write_prepared(paths, made_up_index(files=20), least=1)
-    for protocol in ("published", "grouped"):
+    for protocol in ("by_view", "by_lesion"):
         write_run(paths, protocol, "six_benign", "MobileNet", "transfer", lambda rows: np.ones(len(rows), bool))
     return paths
 
 
 def models_of(study):
-    return scores.tested(study, "native", "six_benign", ["published", "grouped"], ["MobileNet", "ResNet50"], [0])
+    return scores.tested(study, "native", "six_benign", ["by_view", "by_lesion"], ["MobileNet", "ResNet50"], [0])
 
 
 def test_augmented_views_are_scored_only_where_they_are_the_test_set_and_what_was_not_run_is_passed_over(study):
     found = models_of(study)
-    assert list(found) == [("published", "transfer", "MobileNet"), ("grouped", "transfer", "MobileNet")]
+    assert list(found) == [("by_view", "transfer", "MobileNet"), ("by_lesion", "transfer", "MobileNet")]
     table = scores.evaluate(found, "EfficientNetV2B3")["metrics"].set_index("protocol")
-    assert table.loc["published", "n_test"] == 6 * 40 and table.loc["grouped", "n_test"] == 6 * 20
+    assert table.loc["by_view", "n_test"] == 6 * 40 and table.loc["by_lesion", "n_test"] == 6 * 20
     assert (table["test_accuracy"] == 1).all() and (table["val_accuracy"] == 1).all()
 
 
 def test_a_class_that_cannot_be_evaluated_counts_in_no_score(study):
-    listed = {"protocol": ["grouped"], "scenario": ["six_benign"], "class": ["dermatofibroma"]}
+    listed = {"protocol": ["by_lesion"], "scenario": ["six_benign"], "class": ["dermatofibroma"]}
     before = pd.read_csv(study.not_evaluable)
     pd.DataFrame(listed).to_csv(study.not_evaluable, index=False)
     table = scores.evaluate(models_of(study), "EfficientNetV2B3")["metrics"].set_index("protocol")
     before.to_csv(study.not_evaluable, index=False)
-    assert table.loc["grouped", "n_test"] == 5 * 20 and table.loc["published", "n_test"] == 6 * 40
+    assert table.loc["by_lesion", "n_test"] == 5 * 20 and table.loc["by_view", "n_test"] == 6 * 40
 
 
 def test_each_baseline_is_set_against_the_proposed_model():

@@ -10,9 +10,12 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 from statsmodels.stats.multitest import multipletests
 
-from lib import figures
-from lib.config import CLASSES, MALIGNANT, Study, StudyPaths, backbones, scenarios
-from lib.verdicts import beyond
+from lib.config.paper import CLASSES, MALIGNANT, backbones, scenarios
+from lib.config.params import Study
+from lib.config.paths import StudyPaths
+from lib.figures.accuracy import draw_ranks
+from lib.figures.predictions import draw_decision_curves
+from lib.scores import beyond
 from tests.verdicts.studies import write_predictions
 
 
@@ -246,8 +249,8 @@ def test_every_table_and_figure_of_a_study_that_ran(tmp_path: Path):
     assert set(made["malignant"]["scenario"]) == {"nine_classes", "benign_malignant"}
     curves = {backbone: beyond.decision_curve(table) for (scenario, backbone, _), table in cells.items()}
     for figure in (
-        figures.decision_curves(curves),
-        figures.ranks(made["ranks"], made["comparisons"]),
+        draw_decision_curves(curves),
+        draw_ranks(made["ranks"], made["comparisons"]),
     ):
         assert len(figure.axes) >= 1 and figure.axes[0].has_data()
 

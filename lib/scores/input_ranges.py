@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, spearmanr
 
-from lib.config import scenarios
+from lib.config.paper import scenarios
 
 
 def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
@@ -12,7 +12,7 @@ def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         tables: rows of tables/table_1..4.csv under each other, fractions of 1, with `table` added (or `scenario`):
-            protocol, preprocessing, phase, backbone, test_accuracy, published_test_accuracy.
+            protocol, preprocessing, phase, backbone, test_accuracy, printed_test_accuracy.
 
     Returns:
         A row a (protocol, phase, table, preprocessing), and one with table "all" for the tables together: rows (how
@@ -26,7 +26,7 @@ def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
         tables = tables.assign(table=tables["scenario"].map({name: s.table for name, s in scenarios().items()}))
     if len(tables) == 0:
         return pd.DataFrame(columns=columns)
-    known = tables.dropna(subset=["test_accuracy", "published_test_accuracy"])
+    known = tables.dropna(subset=["test_accuracy", "printed_test_accuracy"])
     both = pd.concat([known.assign(table=known["table"].astype(str)), known.assign(table="all")])
     rows = []
     for (protocol, phase, table), part in both.groupby(["protocol", "phase", "table"], sort=True):
@@ -40,7 +40,7 @@ def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def _agreement(preprocessing: str, rows: pd.DataFrame) -> dict:
-    ours, printed = rows["test_accuracy"].to_numpy(float), rows["published_test_accuracy"].to_numpy(float)
+    ours, printed = rows["test_accuracy"].to_numpy(float), rows["printed_test_accuracy"].to_numpy(float)
     row = {"preprocessing": preprocessing, "rows": len(rows), "note": ""}
     row |= {"mean_absolute_error": 100 * np.abs(ours - printed).mean(), "mean_error": 100 * (ours - printed).mean()}
     if len(rows) < 3:

@@ -5,11 +5,12 @@ import pandas as pd
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, precision_recall_fscore_support, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 
-from lib.config import PHASES, StudyPaths
-from lib.data import class_columns, out_of_fold, predicted_class
-from lib.verdicts.resampling import proportion_estimate, repetition_interval
+from lib.config.params import PHASES
+from lib.config.paths import StudyPaths
+from lib.data.predictions import class_columns, out_of_fold, predicted_class
+from lib.scores.resampling import proportion_estimate, repetition_interval
 
-SCORED_ON = {"published": "views"}  # the paper tests augmented views; the honest protocols test originals
+SCORED_ON = {"by_view": "views"}  # the paper tests augmented views; the honest protocols test originals
 MODEL = ["protocol", "phase", "backbone"]
 
 
@@ -18,7 +19,7 @@ def tested(
 ) -> dict[tuple[str, str, str], tuple[pd.DataFrame, pd.DataFrame]]:
     """(protocol, phase, backbone) -> its out-of-fold predictions of the validation and of the test parts.
 
-    Under `published` all views are scored, as the paper does, under the other protocols the originals.
+    Under `by_view` all views are scored, as the paper does, under the other protocols the originals.
     """
     found = {}
     for protocol in protocols:
@@ -38,7 +39,7 @@ def metrics(val: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
     Accuracy (equation 10); recall, precision and F1 (11 to 13) of each class, averaged with the class's support as
     weight, as the paper's are; balanced accuracy; ROC-AUC (one against the rest, weighted by support; nan where
     only one class is there). The test accuracy has the 95 % interval of its mean and that of one more run like the
-    paper's (lib.verdicts.resampling); n_test counts each view once, over all folds.
+    paper's (lib.scores.resampling); n_test counts each view once, over all folds.
     """
     right = correctness(test)
     images = right.groupby("row", as_index=False).agg(group=("group", "first"), correct=("correct", "mean"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.verdicts.input_ranges import input_range_hypothesis
+from lib.scores.input_ranges import input_range_hypothesis
 
 
 def test_the_range_that_made_the_printed_numbers_is_found():
@@ -13,8 +13,8 @@ def test_the_range_that_made_the_printed_numbers_is_found():
     rows = []
     for name, ours in (("native", printed[::-1].to_numpy()), ("raw", printed + 0.01), ("minmax", printed * 0 + 0.5)):
         rows += [
-            {"protocol": "published", "phase": "transfer", "table": 1 + k // 2, "preprocessing": name,
-             "test_accuracy": value, "published_test_accuracy": printed[k]}
+            {"protocol": "by_view", "phase": "transfer", "table": 1 + k // 2, "preprocessing": name,
+             "test_accuracy": value, "printed_test_accuracy": printed[k]}
             for k, value in enumerate(ours)
         ]  # fmt: skip
     table = input_range_hypothesis(pd.DataFrame(rows)).set_index(["table", "preprocessing"])

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from lib.config import scenarios
+from lib.config.paper import scenarios
 
 CHOICE = ["preprocessing", "variant"]  # a choice: an input range and a variant of the study
 MODEL = ["phase", "backbone"]
 
 
-def choices_against_print(tables: pd.DataFrame, protocol: str = "published") -> pd.DataFrame:
+def choices_against_print(tables: pd.DataFrame, protocol: str = "by_view") -> pd.DataFrame:
     """Each choice's repetition interval beside the printed accuracy.
 
     Args:
@@ -21,7 +21,7 @@ def choices_against_print(tables: pd.DataFrame, protocol: str = "published") -> 
         repetition_high, printed, and `reaches`: the printed number lies in the repetition interval.
     """
     columns = [*MODEL, "scenario", *CHOICE, "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]
-    own = tables[tables["protocol"] == protocol].rename(columns={"published_test_accuracy": "printed"})
+    own = tables[tables["protocol"] == protocol].rename(columns={"printed_test_accuracy": "printed"})
     own = own.dropna(subset=["test_accuracy", "repetition_low", "repetition_high", "printed"])
     inside = own["printed"].between(own["repetition_low"], own["repetition_high"])
     return own.assign(reaches=inside)[columns].reset_index(drop=True)
