@@ -10,6 +10,7 @@ from lib.engine.forecast import BOTH, Slots
 from lib.engine.provenance import gpus
 
 GIB = 2**30
+LOOPBACK = "127.0.0.1"
 
 
 class ClusterError(RuntimeError):
@@ -96,13 +97,17 @@ def cluster(options: Options) -> Iterator[Pool]:
             yield Pool(client)
         return
     workers = {
-        i: {"cls": Nanny, "options": {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker}}
+        i: {
+            "cls": Nanny,
+            # nobody else may reach them: whoever can send a worker a task can run code as this user
+            "options": {"host": LOOPBACK, "nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker},
+        }
         for i, worker in enumerate(local_workers(options))
     }
-    address = f"127.0.0.1:{8787 if options.dashboard else 0}"
+    address = f"{LOOPBACK}:{8787 if options.dashboard else 0}"
     scheduler = {
         "cls": Scheduler,
-        "options": {"dashboard": options.dashboard, "dashboard_address": address, "host": "127.0.0.1", "port": 0},
+        "options": {"dashboard": options.dashboard, "dashboard_address": address, "host": LOOPBACK, "port": 0},
     }
     with (
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50, name="skincas") as local,

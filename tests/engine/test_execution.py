@@ -404,6 +404,23 @@ def test_a_worker_whose_nanny_gave_up_is_replaced():
         assert pool.client.submit(sum, [1, 2], resources={"heavy": 1}).result() == 3
 
 
+def listening(process: psutil.Process) -> set[str]:
+    """The addresses on which a process accepts connections over the network."""
+    sockets = [one for one in process.net_connections(kind="inet") if one.status == psutil.CONN_LISTEN]
+    return {one.laddr.ip for one in sockets}
+
+
+@pytest.mark.parametrize("dashboard", [True, False])
+def test_scheduler_nannies_and_workers_of_this_machine_listen_on_loopback_alone(dashboard):
+    with workers.cluster(Options(jobs=2, dashboard=dashboard)) as pool:
+        pool.client.wait_for_workers(2)
+        below = psutil.Process().children(recursive=True)
+        workers_of = {psutil.Process(pid) for pid in pool.client.run(os.getpid).values()}
+        assert workers_of <= set(below)
+        assert [listening(process) for process in workers_of] == [{"127.0.0.1"}] * 2
+        assert set().union(*map(listening, [psutil.Process(), *below])) == {"127.0.0.1"}
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_dashboard_is_served_on_loopback_where_it_is_asked_for(wanted):
     with workers.cluster(Options(jobs=1, dashboard=wanted)) as pool:
