@@ -1,10 +1,29 @@
-"""JSON that is there as a whole or not at all, and digests of files."""
+"""Which files are in a folder, their digests, and JSON that is written as a whole or not at all."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+
+def listing(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without hidden entries."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def files_below(folder: Path, above: frozenset[Path] = frozenset()) -> list[Path]:
+    """The regular files below a folder as the study reads them: links are followed, hidden files are not read.
+
+    A named pipe is not listed, since reading it would never end; a link to a folder above itself is not followed.
+    """
+    here = folder.resolve()
+    if here in above or not os.access(folder, os.R_OK | os.X_OK):
+        return []
+    files = []
+    for path in listing(folder):
+        files += files_below(path, above | {here}) if path.is_dir() else [path] if path.is_file() else []
+    return files
 
 
 def file_digest(path: Path) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = REPOSITORY / "params"
@@ -25,6 +26,12 @@ SCRATCH = "scratch"  # what a notebook's `attempt` is where it is run by hand
 CHECKPOINTS = ".checkpoints"  # in an attempt's folder
 DEFAULT_VARIANT = "default"  # the study's own settings
 REFERENCE_RATES = RESULTS / "reference" / "rates.json"
+
+
+def run_id(step: str, axes: Mapping[str, Any]) -> str:
+    """`train-by_view-native-nine_classes-MobileNet-seed0`: the step and the values of its axes, without `default`."""
+    shown = {axis: value for axis, value in axes.items() if (axis, value) != ("variant", DEFAULT_VARIANT)}
+    return "-".join([step, *(f"seed{value}" if axis == "seed" else str(value) for axis, value in shown.items())])
 
 
 def comparison(a: str, b: str) -> Path:
@@ -209,6 +216,10 @@ class StudyPaths:
         return self._of_step("train") / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
 
     # 05_evaluate
+    def outcomes(self, preprocessing: str, scenario: str) -> Path:
+        """The table of outcomes: one row per tested view of every run."""
+        return self._of_step("evaluate") / "outcomes" / preprocessing / f"{scenario}.parquet"
+
     def evaluation(self, preprocessing: str, scenario: str) -> Path:
         return self._of_step("evaluate") / "evaluation" / preprocessing / scenario
 

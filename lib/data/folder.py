@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
+from lib.config.files import listing
 from lib.config.paper import CLASSES, Scenario
 from lib.config.schema import nearest
 
@@ -275,7 +276,7 @@ def _images(folder: Path) -> list[Path]:
 
 def _listing(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return listing(folder)
     except OSError as error:
         raise DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); make it readable") from error
 

@@ -12,9 +12,9 @@ from lib.config.files import read_json, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine import provenance
 from lib.engine.code import text_digest
-from lib.engine.freshness import Freshness, outputs_of
+from lib.engine.freshness import Freshness, expand, outputs_of
 from lib.engine.kernel import execute
-from lib.engine.locks import Cancelled, remove_attempt, run_locked
+from lib.engine.locks import UNFINISHED, Cancelled, remove_attempt, remove_outputs, run_locked
 from lib.engine.planning import Run
 from lib.engine.results import Result
 
@@ -96,11 +96,9 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
     if result.status == "done":
         stamp = described | {"inputs": read, "seconds": result.seconds, "peak_memory": result.peak_memory}
         provenance.complete(run, folder, stamp, facts, environment)
-        new = folder / "stamp.json"  # written before anything is renamed: a full disk ends the run here
+        new = folder / UNFINISHED  # written before anything is moved: a full disk ends the run here
         write_json(new, stamp | {"outputs": outputs_of(folder, run)})
-        paths.stamps.mkdir(exist_ok=True)
-        paths.stamp(run.id).unlink(missing_ok=True)
-        _put_in_place(run, folder, paths.root)
+        _put_in_place(run, folder, paths)
         new.replace(paths.stamp(run.id))
     remove_attempt(folder, checkpoints=not result.killed)
     return result
@@ -126,15 +124,17 @@ def _check_outputs(run: Run, folder: Path) -> None:
             )
 
 
-def _put_in_place(run: Run, folder: Path, root: Path) -> None:
-    """Rename outputs into the results folder. Without a stamp they count for nothing until the last one is there."""
-    for name in (*run.outputs, *run.may_write):
-        new, final = folder / name, root / name
-        if not new.exists():
-            continue
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if final.is_dir():
-            old = folder / ".old"
-            shutil.rmtree(old, ignore_errors=True)
-            final.rename(old)
-        new.replace(final)
+def _put_in_place(run: Run, folder: Path, paths: StudyPaths) -> None:
+    """Replace the files that the run wrote before by its new ones; files of others stay.
+
+    Without a stamp the new files count for nothing, and an attempt that ends here leaves the list of them.
+    """
+    before = (read_json(paths.stamp(run.id)) or {}).get("outputs", {})
+    remove_outputs(paths.root, before)
+    paths.stamps.mkdir(exist_ok=True)
+    paths.stamp(run.id).unlink(missing_ok=True)
+    for output in (*run.outputs, *run.may_write):
+        (paths.root / output if (folder / output).is_dir() else paths.root).mkdir(parents=True, exist_ok=True)
+        for name in expand(folder, [output]):
+            (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).replace(paths.root / name)

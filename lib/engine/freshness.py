@@ -5,7 +5,6 @@ runs that wrote them, as long as size and modification time still match.
 """
 
 import json
-import os
 import platform
 from collections.abc import Iterable
 from functools import cache
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.config.backends import BACKENDS, chosen_backend
-from lib.config.files import file_digest, read_json, write_json
+from lib.config.files import file_digest, files_below, read_json, write_json
 from lib.config.paths import LIB, StudyPaths
 from lib.engine.code import cell_digests, library, text_digest
 from lib.engine.planning import Run
@@ -71,7 +70,7 @@ class Freshness:
 
     def inputs(self, run: Run) -> dict[str, str]:
         """Digest of every file that a run reads from the results folder, by its relative path."""
-        return {name: self._digest_of(self.root / name) for name in _expand(self.root, run.inputs)}
+        return {name: self._digest_of(self.root / name) for name in expand(self.root, run.inputs)}
 
     def changes(self, run: Run, described: dict[str, Any] | None = None) -> list[str] | None:
         """What differs from the run's stamp: [] fresh, a list of reasons stale, None where it never ended well."""
@@ -93,7 +92,7 @@ class Freshness:
         key = str(path)
         if key not in self._trees:
             if path.is_dir():
-                parts = [f"{f.relative_to(path).as_posix()} {self._cached(f)}" for f in _files(path)]
+                parts = [f"{f.relative_to(path).as_posix()} {self._cached(f)}" for f in files_below(path)]
                 self._trees[key] = text_digest("\n".join(parts))
             else:
                 self._trees[key] = self._cached(path) if path.is_file() else "missing"
@@ -157,26 +156,20 @@ def _counted(names: list[str], is_so: str, are_so: str) -> list[str]:
 def outputs_of(root: Path, run: Run) -> dict[str, list]:
     """Size, modification time and digest of every file that a run has written, by its path relative to `root`."""
     outputs = {}
-    for name in _expand(root, (*run.outputs, *run.may_write)):
+    for name in expand(root, (*run.outputs, *run.may_write)):
         status = (root / name).stat()
         outputs[name] = [status.st_size, status.st_mtime_ns, file_digest(root / name)]
     return outputs
 
 
-def _expand(root: Path, patterns: Iterable[str]) -> list[str]:
+def expand(root: Path, patterns: Iterable[str]) -> list[str]:
     """The files that patterns name, folders with all their files, as sorted relative paths."""
     names: set[str] = set()
     for pattern in patterns:
         for path in root.glob(pattern) if "*" in pattern else [root / pattern]:
-            files = _files(path) if path.is_dir() else [path] if path.is_file() else []
+            files = files_below(path) if path.is_dir() else [path] if path.is_file() else []
             names |= {file.relative_to(root).as_posix() for file in files}
     return sorted(names)
-
-
-def _files(folder: Path) -> list[Path]:
-    """The regular files below a folder: to read a named pipe would never end."""
-    files = (Path(at) / name for at, _, names in os.walk(folder) for name in names)
-    return sorted(file for file in files if file.is_file())
 
 
 def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -5,14 +5,15 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lib.config.files import read_json, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine.freshness import FORMAT
 
+UNFINISHED = "stamp.json"  # in an attempt's folder while its outputs are put in place
 EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
@@ -29,9 +30,10 @@ def locked(root: Path) -> Iterator[None]:
     """Hold a results folder for this process alone.
 
     Raises:
-        FolderError: another run_all works there, the folder cannot be written, or its stamps have another format.
+        FolderError: another run_all works there, the folder cannot be written, or it is not a study of this format.
     """
     paths = StudyPaths(root)
+    check_format(paths)
     try:
         paths.stamps.mkdir(parents=True, exist_ok=True)
         lock = paths.lock.open("a+")
@@ -54,14 +56,21 @@ def locked(root: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
-        check_format(paths)
         if not paths.format.exists():
             write_json(paths.format, {"format": FORMAT})
         yield
 
 
 def check_format(paths: StudyPaths) -> None:
-    """Refuse a results folder whose stamps another version of the engine wrote."""
+    """Refuse a folder that holds something else than a study, or stamps that another version of the engine wrote."""
+    if not paths.format.exists() and paths.root.is_dir():
+        names = sorted(path.name for path in paths.root.iterdir() if path != paths.lock)
+        if names and not (paths.stamps.is_dir() and (names == ["stamps"] or any(paths.stamps.glob("[!.]*.json")))):
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise FolderError(
+                f"results folder {paths.root} holds {names[0]}{more}, and no results of a study; nothing was started: "
+                "give a new or empty folder with --results"
+            )
     written = (read_json(paths.format) or {}).get("format", None if not paths.format.exists() else "unknown")
     if written is None and any(paths.stamps.glob("[!.]*.json")):
         written = "unknown"
@@ -109,7 +118,9 @@ def remove_leftovers(paths: StudyPaths, planned: frozenset[str] = frozenset()) -
 
 
 def remove_attempt(folder: Path, checkpoints: bool = True) -> None:
-    """Remove what an attempt wrote, and the checkpoints that the next one could go on from or not."""
+    """Remove what an attempt wrote, and its checkpoints or not; also outputs that it had begun to put in place."""
+    if unfinished := read_json(folder / UNFINISHED):
+        remove_outputs(folder.parents[1], unfinished["outputs"])
     if checkpoints or not (folder / CHECKPOINTS).is_dir():
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -118,3 +129,13 @@ def remove_attempt(folder: Path, checkpoints: bool = True) -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif path.is_file():
             path.unlink()
+
+
+def remove_outputs(root: Path, names: Iterable[str]) -> None:
+    """Remove files of a results folder, and the folders that are empty then."""
+    for name in names:
+        (root / name).unlink(missing_ok=True)
+    folders = {parent for name in names for parent in Path(name).parents if parent.name}
+    for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
+        with suppress(OSError):  # others have files there
+            (root / folder).rmdir()

@@ -15,7 +15,7 @@ from typing import Any
 
 from lib.config.paper import backbones
 from lib.config.params import AXES, Study, matches
-from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths
+from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_id
 from lib.config.steps import STEPS, Step
 
 OUTSIDE = ("data", "metadata", "masks", "external")  # parameters that name what is read from outside
@@ -125,12 +125,6 @@ def left_out(study: Study) -> list[dict[str, Any]]:
         for cell in study.model_copy(update={"skip": []}).cells(*AXES)
         if any(matches(cell, left) for left in study.skip)
     ]
-
-
-def run_id(step: str, axes: dict[str, Any]) -> str:
-    """`train-by_view-native-nine_classes-MobileNet-seed0`: the step and the values of its axes, without `default`."""
-    shown = {axis: value for axis, value in axes.items() if (axis, value) != ("variant", DEFAULT_VARIANT)}
-    return "-".join([step, *(f"seed{value}" if axis == "seed" else str(value) for axis, value in shown.items())])
 
 
 def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> list[Run]:

@@ -1,6 +1,6 @@
 """The paper's figures, as far as they show results, beside ours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,8 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config.paper import backbones, printed_rows, scenarios
-from lib.config.params import PHASES, Study
-from lib.config.paths import StudyPaths
+from lib.config.params import AXES, PHASES, Study
+from lib.config.paths import StudyPaths, run_id
 from lib.explain import kmeans
 from lib.figures.accuracy import draw_scenario_summary
 from lib.figures.dataset import draw_class_counts, draw_sample_images
@@ -58,11 +58,12 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     """Figs. 8-9, 11-12, 14-15, 17-18: training curves of `shown_model` in one scenario, a panel a protocol."""
     histories, runs, model = {}, {}, shown_model(study, scenario)
     for protocol in study.protocols:
-        cell = (protocol, study.preprocessings[0], scenario, model, study.seeds[0])
-        history = read_csv(paths.run(*cell) / "history.csv")
+        values = (protocol, study.preprocessings[0], scenario, model, study.seeds[0])
+        cell = dict(zip(AXES, values))
+        history = read_csv(paths.run(**cell) / "history.csv")
         histories[protocol] = history
         if history is not None:
-            runs[f"04_train, {protocol}"] = html.notebook(paths, _run_id("train", cell))
+            runs[f"04_train, {protocol}"] = html.notebook(paths, run_id("train", cell))
     numbers = {quantity: _number(scenario, quantity) for quantity in ("accuracy", "loss")}
     title = scenarios()[scenario].title
     if not runs:
@@ -236,10 +237,6 @@ def _name(scenario: str, shows: str) -> str:
 
 def _prepared_by(paths: StudyPaths) -> dict[str, str]:
     return {"02_prepare_data": html.notebook(paths, "prepare")}
-
-
-def _run_id(step: str, cell: Sequence[Any]) -> str:
-    return "-".join([step, *map(str, cell[:-1]), f"seed{cell[-1]}"])
 
 
 def _map_title(row: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from lib.config.files import read_json
 from lib.config.paper import scenarios
-from lib.config.params import PHASES, Study
-from lib.config.paths import StudyPaths
+from lib.config.params import AXES, PHASES, Study
+from lib.config.paths import StudyPaths, run_id
 from lib.data.predictions import class_columns, out_of_fold
 from lib.scores.resampling import Estimate, group_weights, mean_estimate, wilson
 from lib.verdicts.claims import Rules, compared, printed_table
@@ -201,7 +201,8 @@ class Evidence:
                 return f"{axis} {value} is not in this study"
         cell = f"{backbone}, {phase} phase, {scenario}, protocol {protocol}"
         seed = self.study.seeds[0]
-        run = self.state.get(f"train-{protocol}-{self.preprocessing}-{scenario}-{backbone}-seed{seed}", {})
+        axes = dict(zip(AXES, (protocol, self.preprocessing, scenario, backbone, seed)))
+        run = self.state.get(run_id("train", axes), {})
         if run.get("status") in ("failed", "not run", "skipped"):
             why = run.get("cause") or run.get("error")
             return f"{cell}: {run['status']}" + (f" ({why})" if why else "")

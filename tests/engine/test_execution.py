@@ -233,6 +233,51 @@ def test_checkpoints_are_found_by_the_next_attempt_where_nothing_has_changed_and
     assert {path.name for path in (root / "audit").iterdir()} == {"count"}
 
 
+def test_a_run_replaces_what_it_wrote_and_keeps_the_files_of_others(small, monkeypatch):
+    runs, root = small
+    (root / "audit").mkdir(parents=True)
+    (root / "audit/notes.txt").write_text("mine")
+    assert perform(runs["audit"], root).status == "done"
+    stamp = StudyPaths(root).stamp("audit")
+    content = json.loads(stamp.read_text())
+    (root / "audit/sub").mkdir()
+    (root / "audit/sub/earlier.csv").write_text("written by an earlier version of the notebook")
+    content["outputs"]["audit/sub/earlier.csv"] = [0, 0, ""]
+    write_json(stamp, content)
+    assert perform(runs["audit"], root, force=True).status == "done"
+    there = {path.name for path in (root / "audit").iterdir()}
+    assert there == {"notes.txt", "images.parquet", "dataset.json", "printed.json"}
+
+    # an attempt that ends while it moves its outputs leaves nothing that a later run could take for its own
+    moved = []
+
+    def replace_once(self, target, replace=Path.replace):
+        if ".attempts" in self.parts and "audit" in self.parent.name:
+            if moved:
+                raise KeyboardInterrupt
+            moved.append(Path(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_once)
+    with pytest.raises(KeyboardInterrupt):
+        perform(runs["audit"], root, force=True)
+    assert moved[0].is_file() and not stamp.exists()
+    monkeypatch.undo()
+    remove_leftovers(StudyPaths(root), frozenset(runs))
+    assert [path.name for path in (root / "audit").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_is_not_a_study_is_refused_and_left_as_it_is(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/mine.csv").write_text("mine")
+    with pytest.raises(FolderError, match="holds tables, and no results of a study"), locked(tmp_path):
+        pass
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "tables",
+        "tables/mine.csv",
+    ]
+
+
 def test_a_failed_run_leaves_what_an_earlier_one_made(small, monkeypatch):
     runs, root = small
     perform(runs["audit"], root)
@@ -325,7 +370,7 @@ def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(sma
 
 
 def test_a_second_engine_in_one_results_folder_is_refused(tmp_path):
-    code = f"from lib.engine import locked; from pathlib import Path\nwith locked(Path({str(tmp_path)!r})): pass"
+    code = f"from lib.engine.locks import locked; from pathlib import Path\nwith locked(Path({str(tmp_path)!r})): pass"
     with locked(tmp_path):
         second = subprocess.run(
             [sys.executable, "-c", code], cwd=FIXTURES.parents[1], capture_output=True, text=True, check=False

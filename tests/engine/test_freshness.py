@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lib.config.files import write_json
+from lib.config.files import files_below, write_json
 from lib.config.params import Study, load_study
 from lib.config.paths import LIB, NOTEBOOKS, REPOSITORY, StudyPaths
 from lib.engine.code import CodeError, Library
@@ -341,6 +341,27 @@ def test_a_named_pipe_in_a_folder_outside_is_not_opened(tmp_path):
     before = Freshness(tmp_path / "results").external(tmp_path / "images")
     os.mkfifo(tmp_path / "images" / "pipe.png")
     assert Freshness(tmp_path / "results").external(tmp_path / "images") == before
+
+
+def test_images_behind_a_link_count_and_a_link_in_a_circle_ends(tmp_path):
+    """Class folders may be links; what the study reads through them decides like any other image."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "one.png").write_bytes(b"one")
+    (tmp_path / "images" / "Train").mkdir(parents=True)
+    (tmp_path / "images" / "Train" / "nevus").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "images")
+
+    def digest():
+        return Freshness(tmp_path / "results").external(tmp_path / "images")
+
+    digests = {digest()}
+    (tmp_path / "elsewhere" / "two.png").write_bytes(b"two")
+    digests.add(digest())
+    (tmp_path / "elsewhere" / "one.png").write_bytes(b"changed")
+    digests.add(digest())
+    (tmp_path / "elsewhere" / "one.png").unlink()
+    assert len(digests | {digest()}) == 4
+    assert [path.name for path in files_below(tmp_path / "images")] == ["two.png"]
 
 
 def test_a_stamp_cut_short_counts_for_nothing(study):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lib.config.paper import printed_rows
 from lib.config.params import AXES, PHASES, Study
-from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_record
+from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_id, run_record
 from lib.explain import kmeans
 from lib.report import notebooks, pages
 from lib.scores import ladder, metrics
@@ -96,7 +96,7 @@ def write_notebook(path: Path, error: str = "") -> None:
 
 
 def _run(step, axes, status="done", cause="", error=""):
-    name = "-".join([step, *(f"seed{v}" if k == "seed" else str(v) for k, v in axes.items())])
+    name = run_id(step, axes)
     axes = axes | {"variant": DEFAULT_VARIANT}
     return {
         "step": step, "axes": axes, "status": status, "cause": cause, "error": error,
