@@ -51,6 +51,7 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/pre-commit run words --all-files
 
 # Versions that still fit stay as they are. The locks hold for all Pythons, the first for all systems; neither names a
 # package index. The GPU's is the other one and CUDA.
