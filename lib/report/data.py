@@ -76,7 +76,10 @@ def rows_where(table: pd.DataFrame | None, **values: Any) -> pd.DataFrame:
 
 def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dicts of plain Python values, None where empty."""
-    return [
-        {k: None if pd.isna(v) else getattr(v, "item", lambda v=v: v)() for k, v in row.items()}
-        for row in table.to_dict("records")
-    ]
+    return [{key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if not pd.api.types.is_scalar(value):
+        return value
+    return None if pd.isna(value) else getattr(value, "item", lambda: value)()

@@ -139,6 +139,26 @@ def shortened(values: Sequence[Any] | None, none: str) -> str:
     return shown if len(values) <= 6 else f"{shown} and {len(values) - 6} more"
 
 
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def number(value: float, form: str, digits: int = 2) -> str:
+    """A number in a format of lib.report.columns; `digits` after the point are those of per cent."""
+    match form:
+        case "percent":
+            return f"{100 * value:.{digits}f}"
+        case "points":
+            return signed(100 * value)
+        case "decimal":
+            return f"{value:,.1f}"
+        case "p_value":
+            return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+        case "count":
+            return f"{value:,.0f}"
+    return in_words(value)
+
+
 def percent(value: float) -> str:
     return f"{100 * value:.2f} %" if value is not None and np.isfinite(value) else "not measured"
 

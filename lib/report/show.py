@@ -1,0 +1,118 @@
+"""Any DataFrame as a table of the page."""
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from lib.report.columns import NUMBERS, column, named
+from lib.report.data import to_records
+from lib.report.html import part
+from lib.report.tables import as_csv
+from lib.report.wording import in_words, is_number, number
+
+FILTER_FROM, TALL_FROM, SKIP_FROM = 5, 31, 21  # rows to filter or scroll; stops of the keyboard to skip
+
+
+def show(
+    table: pd.DataFrame, name: str, caption: str, source: str, columns: Sequence[str] = (), *,
+    titles: Mapping[str, str] | None = None, groups: Mapping[str, Sequence[str]] | None = None,
+    blocks: Sequence[str] = (), data: pd.DataFrame | None = None, runs: Mapping[str, str] | None = None,
+    wide: bool = False, folded: bool = False, cards: bool = False,
+) -> HTML:  # fmt: skip
+    """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
+
+    Titles and formats are those of lib.report.columns. What belongs to a column `x` is shown in its cells: the interval
+    `x_low`, `x_high` (of `difference` or `accuracy` also `low`, `high`), the address `x_link`, the smaller text `x_note`
+    and the folded lines `x_details`.
+
+    Args:
+        name: id on the page, and name of the download.
+        source: the file that the numbers come from.
+        columns: what is shown, in this order; all by default.
+        titles: key -> title, where that of the dictionary does not do.
+        groups: heading over several columns -> their keys, which follow each other.
+        blocks: a line is drawn above a row that differs from the row before in one of these.
+        data: what the download holds; the table by default.
+        runs: a notebook that measured the numbers -> its address, empty where it has none.
+        folded: closed until a reader opens it.
+        cards: on a phone the cells of a row lie under each other.
+    """
+    ends = _intervals(table)
+    texts = [f"{key}_{text}" for key in table for text in ("link", "note", "details") if f"{key}_{text}" in table]
+    inside = {end for pair in ends.values() for end in pair} | set(texts)
+    keys = list(columns) or [key for key in table if key not in inside]
+    heads = [_head(key, table[key], titles or {}, groups or {}) for key in keys]
+    rows = to_records(table)
+    cells = [[_cell(row, key, head["format"], ends.get(key)) for key, head in zip(keys, heads)] for row in rows]
+    starts = [any(row[key] != before[key] for key in blocks) for before, row in zip(rows, rows[1:])]
+    values = {place: list(dict.fromkeys(row[place]["text"] for row in cells)) for place in range(len(keys))}
+    filters = [place for place, head in enumerate(heads) if head["filter"] and len(values[place]) > 1]
+    stops = len(keys) + len(filters) + sum(bool(cell["href"]) + len(cell["details"]) for row in cells for cell in row)
+    kept = table.drop(columns=texts) if data is None else data
+    return part(
+        "show", id=name, caption=caption, source=source, runs=list((runs or {}).items()),
+        heads=heads, groups=_groups(heads), rows=list(zip([False, *starts], cells)),
+        filters=[(place, heads[place]["title"], values[place]) for place in filters if len(rows) >= FILTER_FROM],
+        csv=base64.b64encode(as_csv(kept).encode()).decode(), wide=wide, folded=folded, cards=cards,
+        tall=len(rows) >= TALL_FROM and not wide, short=len(rows) <= 12, long=stops >= SKIP_FROM,
+    )  # fmt: skip
+
+
+def facts(content: Mapping[str, Any]) -> pd.DataFrame:
+    """A dict as a table: the titles of its keys, and its values."""
+    return pd.DataFrame([{"name": column(key).title, "value": value} for key, value in content.items()])
+
+
+def _intervals(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Column -> the columns that hold its interval."""
+    ends = {key: (f"{key}_low", f"{key}_high") for key in table if f"{key}_low" in table}
+    own = next((key for key in ("difference", "accuracy") if key in table and key not in ends), None)
+    return ends | ({own: ("low", "high")} if own and "low" in table else {})
+
+
+def _head(
+    key: str, values: pd.Series, titles: Mapping[str, str], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """The fields of Column, the `group` above it, and whether it stands `right`, as numbers do."""
+    head = vars(column(key)) | {"group": next((name for name, keys in groups.items() if key in keys), "")}
+    head |= {"title": titles[key]} if key in titles else {}
+    numbers = head["format"] == "value" and len(values.dropna()) and all(map(is_number, values.dropna()))
+    return head | {"right": bool(numbers) or head["format"] in NUMBERS}
+
+
+def _groups(heads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The row of headings over several columns: `name`, `span`, `extra`; empty where no column has one."""
+    groups: list[dict[str, Any]] = []
+    for head in heads:
+        if groups and head["group"] and groups[-1]["name"] == head["group"]:
+            groups[-1]["span"] += 1
+        else:
+            groups.append({"name": head["group"], "span": 1, "extra": head["extra"]})
+    return groups if any(head["group"] for head in heads) else []
+
+
+def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | None) -> dict[str, Any]:
+    """What a cell shows: a text, a smaller one, an address, folded lines; what it sorts by; its class and style."""
+    value = named(key, row[key])
+    text = "" if value is None else str(value)
+    cell = {"text": text, "small": row.get(f"{key}_note"), "href": row.get(f"{key}_link"), "sort": "", "style": ""}
+    cell |= {"class": "", "details": row.get(f"{key}_details") or []}
+    if is_number(value) and form in (*NUMBERS, "value"):
+        cell |= {"text": number(value, form), "sort": f"{value:.6g}", "class": "number"}
+        low, high = (row[end] for end in ends) if ends else (None, None)
+        if low is not None and high is not None:
+            cell["small"] = f"[{number(low, form, 1)}, {number(high, form, 1)}]"
+        if form == "points":  # full colour at 40 points: what the largest leaks come to
+            cell["class"] += " difference " + ("above" if value > 0 else "below")
+            cell["style"] = f"--share:{min(abs(value) / 0.4, 1):.2f}"
+    elif form in NUMBERS:
+        cell |= {"text": text or "–", "class": "empty"}
+    elif form == "value":
+        cell["text"] = in_words(value)
+    elif form == "chip":
+        cell["class"] = "is-" + re.sub(r"[^a-z]+", "-", text.lower())
+    return cell
