@@ -25,9 +25,9 @@ def show(
 ) -> HTML:  # fmt: skip
     """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
 
-    Titles and formats are those of lib.report.columns. What belongs to a column `x` is shown in its cells: the interval
-    `x_low`, `x_high` (of `difference` or `accuracy` also `low`, `high`), the address `x_link`, the smaller text `x_note`
-    and the folded lines `x_details`.
+    Titles and formats are those of lib.report.columns. What belongs to a column `x` is shown in its cells: the
+    interval `x_low`, `x_high` (of `difference` or `accuracy` also `low`, `high`), the address `x_link`, the smaller
+    text `x_note` and the folded lines `x_details`.
 
     Args:
         name: id on the page, and name of the download.
