@@ -14,9 +14,9 @@ from lib.engine import provenance
 from lib.engine.code import text_digest
 from lib.engine.freshness import Freshness, expand, outputs_of
 from lib.engine.kernel import execute
-from lib.engine.locks import UNFINISHED, Cancelled, remove_attempt, remove_outputs, run_locked
+from lib.engine.locks import UNFINISHED, remove_attempt, remove_outputs, run_locked
 from lib.engine.planning import Run
-from lib.engine.results import Result
+from lib.engine.results import Cancelled, Result
 
 
 def perform(
@@ -26,8 +26,8 @@ def perform(
     force: bool = False,
     environment: dict[str, str] | None = None,
     facts: dict[str, Any] | None = None,
-    report_progress: Callable[..., None] = lambda **news: None,
-    wanted: Callable[[], bool] = lambda: True,
+    report_progress: Callable[..., None] = lambda **progress: None,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Result:
     """Execute a run unless it is fresh, put its outputs in place and write its stamp.
 
@@ -40,19 +40,19 @@ def perform(
         force: run it though fresh, and from its beginning.
         environment: variables for the kernel, beside those of this process.
         facts: what is known of the study as a whole, for the provenance of the run.
-        report_progress: told of progress by keywords: `attempt`, `cell`, `cells`, `line`, `bar`.
-        wanted: asked now and then; once it says no, the kernel is killed.
+        report_progress: called with `attempt` when one starts, and as `kernel.execute` does.
+        is_cancelled: checked now and then; the kernel is killed once it returns true.
     """
     paths = StudyPaths(root)
     try:
-        with run_locked(paths, run.id, wanted):
+        with run_locked(paths, run.id, is_cancelled):
             if not force and Freshness(root).changes(run, described) == []:
                 return Result("fresh")
             if force:
                 remove_attempt(paths.attempts / run.id)
             for attempt in (1, 2):
                 report_progress(attempt=attempt)
-                result = _attempt(run, paths, described, environment or {}, facts or {}, report_progress, wanted)
+                result = _attempt(run, paths, described, environment or {}, facts or {}, report_progress, is_cancelled)
                 if not result.killed:
                     break
             return replace(result, attempts=attempt)
@@ -63,7 +63,7 @@ def perform(
         return Result("failed", error=error)
 
 
-def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_progress, wanted) -> Result:
+def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_progress, is_cancelled) -> Result:
     folder = paths.attempts / run.id
     read = Freshness(paths.root).inputs(run)  # before the notebook reads them
     _begin(folder, described | {"inputs": read})
@@ -73,7 +73,7 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
     for name, value in (("results", paths.root), ("attempt", folder)):
         if name in run.injected:
             parameters[name] = str(value)
-    result = execute(run.notebook, executed, parameters, environment, report_progress, wanted)
+    result = execute(run.notebook, executed, parameters, environment, report_progress, is_cancelled)
     if result.status == "done":
         shutil.rmtree(folder / CHECKPOINTS)
         try:
@@ -84,7 +84,7 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
             raise
         except Exception as error:  # a report that cannot be made, or outputs that are not as planned
             result = replace(result, status="failed", error=f"{type(error).__name__}: {error}")
-    if not wanted():
+    if is_cancelled():
         raise Cancelled
     final = paths.executed(run.id)
     final.parent.mkdir(parents=True, exist_ok=True)

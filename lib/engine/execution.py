@@ -104,7 +104,7 @@ def carry_out(
 
         @cache  # started once something has to be run
         def workers() -> Pool:
-            view.doing = "starting the workers"
+            view.activity = "starting the workers"
             pool = stack.enter_context(cluster(options))
             if options.dashboard:
                 view.announce(f"dashboard: {pool.client.dashboard_link}")
@@ -129,7 +129,7 @@ def carry_out(
             else:
                 view.total += standing[run.id].status == "fresh"  # until what it reads was made again
                 results |= make([run], now, {})  # whatever failed
-        view.doing = "ending the workers"
+        view.activity = "ending the workers"
     return results
 
 
@@ -162,7 +162,6 @@ class _Batch:
             try:
                 name, future = self.ended.get(timeout=0.5)
             except queue.Empty:
-                view.set_slots(self.pool.slots())
                 lost = self.pool.replace_lost_workers()
                 if lost and lost != told:
                     view.announce(lost)
@@ -176,7 +175,7 @@ class _Batch:
                 break
         if waiting := self._waiting():
             running = view.running
-            view.call_off("ending what runs")
+            view.cancel()
             self.results |= {name: Result("cancelled" if name in running else "not started") for name in waiting}
             self.client.cancel(list(self.futures.values()), force=True)
         self.client.unsubscribe_topic(self.topic)
@@ -290,14 +289,14 @@ def on_worker(payload: bytes, before: tuple[dict[str, Any], ...]) -> dict[str, A
     def report_progress(**news: Any) -> None:
         worker.log_event(job["topic"], {"run_id": run.id, **news})
 
-    def wanted() -> bool:
+    def is_cancelled() -> bool:
         task = worker.state.tasks.get(key)
-        return task is not None and task.state in ("executing", "long-running")
+        return task is None or task.state not in ("executing", "long-running")
 
     threads = job["threads"] or max(1, cores() // default_jobs())
     environment = kernel_environment(threads, job["backend"])
     report_progress()
     result = perform(
-        run, job["root"], job["described"], job["force"], environment, job["facts"], report_progress, wanted
+        run, job["root"], job["described"], job["force"], environment, job["facts"], report_progress, is_cancelled
     )
     return asdict(result)

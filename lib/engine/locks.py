@@ -12,6 +12,7 @@ from pathlib import Path
 from lib.config.files import read_json, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine.freshness import FORMAT
+from lib.engine.results import Cancelled
 
 UNFINISHED = "stamp.json"  # in an attempt's folder while its outputs are put in place
 EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -19,10 +20,6 @@ EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 class FolderError(RuntimeError):
     """A results folder that cannot be used; the message says why and what to do."""
-
-
-class Cancelled(Exception):
-    """A run that is no longer wanted."""
 
 
 @contextmanager
@@ -82,7 +79,7 @@ def check_format(paths: StudyPaths) -> None:
 
 
 @contextmanager
-def run_locked(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]) -> Iterator[None]:
+def run_locked(paths: StudyPaths, run_id: str, is_cancelled: Callable[[], bool]) -> Iterator[None]:
     """Hold a run: a worker left over from an interrupted run_all may still be ending the same one.
 
     Raises:
@@ -95,7 +92,7 @@ def run_locked(paths: StudyPaths, run_id: str, wanted: Callable[[], bool]) -> It
                 fcntl.flock(lock, EXCLUSIVE)
                 break
             except BlockingIOError:
-                if not wanted():
+                if is_cancelled():
                     raise Cancelled from None
                 time.sleep(0.1)
         yield

@@ -11,6 +11,10 @@ Status = Literal["done", "fresh", "failed", "not run", "cancelled", "not started
 ENTRY = {"status": "", "cause": "", "error": "", "notebook": "", "seconds": 0.0}  # of state.json
 
 
+class Cancelled(Exception):
+    """A run that was cancelled."""
+
+
 @dataclass(frozen=True)
 class Result:
     """How a run ended.

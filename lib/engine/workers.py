@@ -48,10 +48,6 @@ class Pool:
         specs = self.local.worker_spec.values() if self.local else ()
         return {kind for spec in specs for kind in spec["options"]["resources"]}
 
-    def slots(self) -> Slots | None:
-        """What may run at once on a cluster, whose workers come and go; None for one of our own, which stays."""
-        return None if self.local else [BOTH] * sum(self.client.nthreads().values())
-
     def replace_lost_workers(self) -> str:
         """Replace workers of our own that died while they were starting; what to tell where a cluster has none."""
         if self.local:

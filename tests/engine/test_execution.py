@@ -1,6 +1,5 @@
 """The engine on stand-in notebooks: kernels that die, workers that die, failures that stay small."""
 
-import io
 import json
 import os
 import shutil
@@ -17,7 +16,6 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from rich.console import Console
 
 from lib.config.files import write_json
 from lib.config.params import load_study
@@ -25,10 +23,9 @@ from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine import attempts, kernel, workers
 from lib.engine.execution import standings
 from lib.engine.freshness import FORMAT, Freshness
-from lib.engine.locks import Cancelled, FolderError, locked, remove_leftovers, run_locked
+from lib.engine.locks import FolderError, locked, remove_leftovers, run_locked
 from lib.engine.planning import Inputs, plan
-from lib.engine.progress import View, _where, start_log
-from lib.engine.results import Result, blocked
+from lib.engine.results import Cancelled, Result, blocked
 from lib.engine.workers import Options
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -69,21 +66,12 @@ def test_a_notebook_gets_its_parameters_and_tells_how_it_goes(tmp_path):
     assert {"line": "epoch 7"} in heard and {"cell": 2, "cells": 3} in heard
 
 
-def test_of_a_bar_the_terminal_shows_each_state_and_the_log_and_the_executed_notebook_keep_the_last(tmp_path):
+def test_of_a_progress_bar_the_executed_notebook_keeps_the_last_state(tmp_path):
     bar = "print('\\rimages:  50%', end='', flush=True); time.sleep(0.5); print('\\rimages: 100%')"
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", f"import time; a; {bar}; print('read')")
-    start_log(tmp_path / "run.log")
-    with View(1, None, Console(file=io.StringIO())) as view:
-        seen = []
-
-        def report_progress(**news):
-            view.update("audit", **news)
-            seen.append(_where(view._running["audit"]))
-
-        assert kernel.execute(notebook, tmp_path / "out.ipynb", {}, report_progress=report_progress).status == "done"
-    assert {"cell 2/2  images:  50%", "cell 2/2  images: 100%", "cell 2/2  read"} <= set(seen)
-    logged = (tmp_path / "run.log").read_text()
-    assert "audit: read" in logged and "50%" not in logged
+    lines = []
+    kernel.execute(notebook, tmp_path / "out.ipynb", {}, report_progress=lambda line="", **progress: lines.append(line))
+    assert [line for line in lines if line] == ["\rimages:  50%", "\rimages: 100%", "read"]
     (output,) = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs
     assert output.text == "images: 100%\nread\n"
 
@@ -133,13 +121,13 @@ def test_no_kernel_and_no_subprocess_of_a_cell_outlives_a_killed_parent(tmp_path
     assert eventually(lambda: all(gone(pid) for pid in started))
 
 
-def test_a_run_that_is_called_off_ends_its_kernel(tmp_path):
+def test_a_run_that_is_cancelled_ends_its_kernel(tmp_path):
     pid = tmp_path / "pid"
     cell = f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getpid()}}.')\ntime.sleep(600)"
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
     with pytest.raises(Cancelled):
         kernel.execute(
-            notebook, tmp_path / "o.ipynb", {}, wanted=lambda: not (pid.exists() and pid.read_text().endswith("."))
+            notebook, tmp_path / "o.ipynb", {}, is_cancelled=lambda: pid.exists() and pid.read_text().endswith(".")
         )
     assert eventually(lambda: gone(int(pid.read_text()[:-1])))
 
@@ -433,7 +421,7 @@ def test_leftovers_of_interrupted_runs_are_swept_unless_a_worker_still_holds_the
     paths = StudyPaths(tmp_path)
     for name in ("dead", "held"):
         (paths.attempts / name / "audit").mkdir(parents=True)
-    with run_locked(paths, "held", lambda: True):
+    with run_locked(paths, "held", lambda: False):
         remove_leftovers(paths)
         assert not (paths.attempts / "dead").exists() and (paths.attempts / "held").exists()
     shutil.rmtree(paths.attempts)
