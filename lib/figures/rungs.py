@@ -1,12 +1,13 @@
-"""The ladder from the printed accuracy to the honest one, a panel a model."""
+"""The ladder from the printed accuracy to the one on unseen lesions, one panel per model."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.figures.style import COLOURS, INK, MUTED, RULE, TELEPHONE, styled
+from lib.figures.style import COLOURS, INK, MUTED, RULE, panels, show_names, styled
 
 RUNG_NAMES = {
     "printed": "printed",
@@ -17,66 +18,55 @@ RUNG_NAMES = {
     "clean": "trained on corrected labels",
     "external": "on external images",
 }
-COLUMN = 128  # where the column of steps ends, in the units of the accuracy
-LOWER, HIGHER = COLOURS["by_view"], COLOURS["clean"]
+PANEL = ["scenario", "backbone", "phase", "preprocessing"]
+STEPS = 128  # where the column of steps ends, in per cent of the accuracy
 
 
 @styled
 def draw_ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, columns: int = 4) -> Figure:
     """Every rung as a dot with its 95 % interval, from the top down; on the right the printed accuracy and the steps.
 
-    A step whose interval leaves out 0 is bold and coloured, orange down and blue up; any other is grey.
+    A step whose interval excludes 0 is bold and coloured, orange down and blue up; any other is grey.
 
     Args:
         table: rows of tables/ladder.csv.
         titles: (scenario, backbone, phase, preprocessing) -> title of its panel, in the order of the panels; all
             panels of the table if None.
-        columns: panels side by side.
+        columns: panels in a row.
     """
-    keys = ["scenario", "backbone", "phase", "preprocessing"]
-    found = dict(list(table.groupby(keys, sort=False)))
-    titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in found}
-    columns = max(1, min(columns, len(titles)))
-    rows = max(1, -(-len(titles) // columns))
+    rungs = dict(list(table.groupby(PANEL, sort=False)))
+    titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in rungs}
     optional = {"printed", "external"} - set(table["rung"])  # synthetic images have no printed number
     names = {rung: name for rung, name in RUNG_NAMES.items() if rung not in optional}
-    width = 2.2 + 2.25 * columns if columns > 1 else TELEPHONE
-    figure = Figure(figsize=(width, (2.45 + 0.35 * ("external" in names)) * rows + 0.3), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for axis in axes.ravel()[len(titles) :]:
-        axis.set_visible(False)
-    for axis, (key, title) in zip(axes.ravel(), titles.items()):
+    height = 2.45 + 0.35 * ("external" in names)
+    columns = min(columns, len(titles))
+    width = 2.25 + 2.2 / max(columns, 1)  # the names of the rungs stand once
+    figure, axes = panels(len(titles), width, height, columns, sharex=True, sharey=True)
+    for axis, (key, title) in zip(axes, titles.items()):
         axis.set_title(title, fontsize=9)
-        _panel(axis, found.get(key, table.iloc[:0]), list(names))
-        axis.tick_params(labelbottom=columns == 1 or axis in axes[-1])
-    last = axes[-1, 0]
-    last.set_yticks(range(len(names)), list(names.values()))
-    last.set_ylim(len(names) - 0.5, -0.5)
-    last.set_xlim(-2, COLUMN)
-    last.set_xticks([0, 25, 50, 75, 100])
+        axis.grid(axis="x")
+        axis.tick_params(axis="y", length=0)
+        _draw_rungs(axis, rungs.get(key, table.iloc[:0]).set_index("rung").reindex(list(names)))
+    show_names(axes[0], list(names.values()))
+    axes[0].set(xlim=(-2, STEPS), xticks=[0, 25, 50, 75, 100])
     figure.supxlabel("test accuracy, %", fontsize=9)
     return figure
 
 
-def _panel(axis, rungs: pd.DataFrame, order: list[str]) -> None:
-    axis.grid(axis="x")
-    axis.tick_params(axis="y", length=0)
-    rungs = rungs.set_index("rung").reindex(order)
-    known = np.flatnonzero(rungs["accuracy"].notna())
+def _draw_rungs(axis: Axes, rungs: pd.DataFrame) -> None:
+    """The rungs of one model, in this order; those without an accuracy are not measured."""
+    values = 100 * rungs[["accuracy", "low", "high", "step", "step_low", "step_high"]].astype(float)
+    known = np.flatnonzero(values["accuracy"].notna())
     if not len(known):
         axis.text(50, 2.5, "not measured", ha="center", va="center", color=MUTED)
-        return
-    values = 100 * rungs[["accuracy", "low", "high", "step", "step_low", "step_high"]].astype(float)
     axis.plot(values["accuracy"].iloc[known], known, color=RULE, lw=1.2, zorder=1)
-    for place, (name, row) in enumerate(values.iterrows()):
-        if np.isnan(row["accuracy"]):
-            continue
-        hollow = name == "printed"
+    for place in known:
+        row, printed = values.iloc[place], values.index[place] == "printed"
         axis.plot([row["low"], row["high"]], [place, place], color=INK, lw=1.3, zorder=2)
-        axis.plot(row["accuracy"], place, "D" if hollow else "o", ms=5, color=INK, mfc="white" if hollow else INK)
-        beyond = row["step_low"] > 0 or row["step_high"] < 0
-        step = "" if np.isnan(row["step"]) else f"{row['step']:+.1f}".replace("-", "\N{MINUS SIGN}")
-        colour = (HIGHER if row["step"] > 0 else LOWER) if beyond else MUTED
-        text = f"{row['accuracy']:.1f}" if hollow else step
-        weight = "bold" if beyond else "normal"
-        axis.text(COLUMN, place, text, color=colour, weight=weight, ha="right", va="center", fontsize=7.5)
+        axis.plot(row["accuracy"], place, "D" if printed else "o", ms=5, color=INK, mfc="white" if printed else INK)
+        text, colour, weight = f"{row['accuracy']:.1f}" if printed else "", MUTED, "normal"
+        if np.isfinite(row["step"]):
+            text = f"{row['step']:+.1f}".replace("-", "\N{MINUS SIGN}")
+        if row["step_low"] > 0 or row["step_high"] < 0:
+            colour, weight = COLOURS["clean" if row["step"] > 0 else "by_view"], "bold"
+        axis.text(STEPS, place, text, color=colour, weight=weight, ha="right", va="center", fontsize=7.5)

@@ -1,8 +1,7 @@
-"""Figures of one training: its curves."""
+"""The curves of a training."""
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,55 +11,47 @@ from lib.figures.style import COLOURS, INK, MUTED, empty_panel, legend, one_line
 
 @styled
 def draw_training_curves(
-    histories: Mapping[str, pd.DataFrame],
+    histories: Mapping[str, pd.DataFrame | None],
     quantity: str = "accuracy",
     printed: float | None = None,
     printed_for: str = "",
-    columns: int = 3,
 ) -> Figure:
-    """Training and validation accuracy or loss over the epochs, a panel a history (Figs. 8-9, 11-12, 14-15, 17-18).
+    """Training and validation curves over the epochs, one panel per history (Figs. 8-9, 11-12, 14-15, 17-18).
 
     Args:
         histories: panel title -> the rows of history.csv (fold, epoch, phase, loss, accuracy, val_loss, val_accuracy),
-            transfer epochs first; an empty table gives a panel that says so. Of the folds after the first, the
-            validation curve alone is drawn, thin.
+            transfer epochs first; None or no row where there is no run. Of the folds after the first only the
+            validation curve is drawn, thin.
         quantity: `accuracy` (fractions of 1) or `loss`.
-        printed: the value that the paper prints for the validation curve's end, drawn as a dotted line.
+        printed: the value that the paper prints for the end of the validation curve, as a dotted line.
         printed_for: the model that the paper prints it for, as the legend names it.
-        columns: panels side by side.
     """
-    figure, axes = panels(len(histories), width=3.3, height=2.5, sharex=True, sharey=True, columns=columns)
+    figure, axes = panels(len(histories), width=3.3, height=2.5, sharex=True, sharey=True)
     for axis, (title, history) in zip(axes, histories.items()):
         axis.set_title(one_line(title))
         if history is None or history.empty:
             empty_panel(axis, "no run")
             continue
-        first, *others = [rows for _, rows in history.groupby("fold")]
+        first, *others = [rows.assign(number=range(1, len(rows) + 1)) for _, rows in history.groupby("fold")]
         for rows in others:
-            curve = rows[f"val_{quantity}"]
-            axis.plot(np.arange(1, len(curve) + 1), curve, color=COLOURS["validation"], lw=0.6, alpha=0.45)
-        history = first
-        epochs = np.arange(1, len(history) + 1)
-        axis.plot(epochs, history[quantity], color=COLOURS["train"], ls="--", label="training")
-        axis.plot(epochs, history[f"val_{quantity}"], color=COLOURS["validation"], label="validation")
-        start = int((history["phase"] == "transfer").sum())
-        if 0 < start < len(history):
+            axis.plot(rows["number"], rows[f"val_{quantity}"], color=COLOURS["validation"], lw=0.6, alpha=0.45)
+        axis.plot(first["number"], first[quantity], color=COLOURS["train"], ls="--", label="training")
+        axis.plot(first["number"], first[f"val_{quantity}"], color=COLOURS["validation"], label="validation")
+        start = int((first["phase"] == "transfer").sum())
+        if 0 < start < len(first):
             axis.axvline(start + 0.5, color=MUTED, lw=0.8, ls=":")
             # where the curves are not: accuracy ends high, loss ends low
-            edge, shift, side = (0, 3, "bottom") if quantity == "accuracy" else (1, -2, "top")
-            axis.annotate(
-                "fine-tuning", (start + 0.5, edge), xycoords=("data", "axes fraction"), xytext=(3, shift),
-                textcoords="offset points", va=side, fontsize=7.5, color=MUTED,
-            )  # fmt: skip
+            edge, side = (0.02, "bottom") if quantity == "accuracy" else (0.98, "top")
+            place = {"transform": axis.get_xaxis_transform(), "va": side}
+            axis.text(start + 0.7, edge, "fine-tuning", fontsize=7.5, color=MUTED, **place)
         if printed is not None:
             label = f"printed for {printed_for}" if printed_for else "printed (validation)"
             axis.axhline(printed, color=INK, lw=1.2, ls=":", label=label)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-        axis.grid(axis="y")
-    for axis in axes[-min(columns, len(axes)) :]:
         axis.set_xlabel("epoch")
+        axis.grid(axis="y")
     axes[0].set_ylabel(quantity if quantity == "loss" else "accuracy, %")
     if quantity == "accuracy":
         axes[0].yaxis.set_major_formatter(percent)
-    legend(figure, axes, columns=3 if columns > 1 else 2)
+    legend(figure, axes, columns=3)
     return figure

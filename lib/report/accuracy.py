@@ -107,8 +107,8 @@ def accuracy_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     alt = f"Test accuracies of table {roman(number)} as points; every value is in the table beside it."
     title = f"Table {roman(number)} at a glance"
     source = f"tables/table_{number}.csv"
-    wide, narrow = draw_accuracy_comparison(results), draw_accuracy_comparison(results, columns=1)
-    return html.figure(f"glance-{number}", wide, title, caption, alt, source=source, narrow=narrow)
+    wide = draw_accuracy_comparison(results)
+    return html.figure(f"glance-{number}", wide, title, caption, alt, source=source)
 
 
 def literature_table(paths: StudyPaths, study: Study) -> HTML:
@@ -194,10 +194,10 @@ def input_ranges(paths: StudyPaths, study: Study) -> HTML:
         caption = (
             f"Printed against our test accuracy, transfer phase, {study.protocols[0]}; on the dotted line they agree."
         )
-        figure, narrow = draw_input_ranges(shown), draw_input_ranges(shown, columns=1)
+        figure = draw_input_ranges(shown)
         alt = "Scatter of printed and reproduced accuracies; the table above has the numbers."
         name, source = "input-ranges-figure", table_files(study)
-        parts.append(html.figure(name, figure, "Input ranges", caption, alt, source=source, narrow=narrow))
+        parts.append(html.figure(name, figure, "Input ranges", caption, alt, source=source))
     return html.joined(parts)
 
 

@@ -17,7 +17,7 @@ from lib.data.pool import POOLS
 from lib.data.protocols import UNUSED
 from lib.figures.dataset import draw_sample_images
 from lib.figures.printed import draw_fitting_sizes, draw_sizes_against_split
-from lib.figures.style import TELEPHONE, roman
+from lib.figures.style import roman
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_pool, to_records
 
@@ -70,8 +70,8 @@ def printed_audit(paths: StudyPaths) -> HTML:
         caption = (
             "Each dot is a test-set size that fits a printed row; a full column of dots is a size that rows share."
         )
-        wide, narrow = (draw_fitting_sizes(audit["tables"], columns=columns) for columns in (2, 1))
-        about = {"source": source, "runs": behind, "narrow": narrow}
+        wide = draw_fitting_sizes(audit["tables"])
+        about = {"source": source, "runs": behind}
         parts.append(html.figure("fitting-sizes", wide, "Which sizes fit", caption, alt, **about))
     pool = audit.get("pool") or {}
     if {"tables", "test_n_expected", "images"} <= set(pool):
@@ -79,8 +79,8 @@ def printed_audit(paths: StudyPaths) -> HTML:
         caption = (
             "Test sets implied by the tables, and a tenth of the images: what was split was larger than the data set."
         )
-        wide, narrow = (draw_sizes_against_split(pool, width=width) for width in (0, TELEPHONE))
-        about = {"source": source, "runs": behind, "narrow": narrow}
+        wide = draw_sizes_against_split(pool)
+        about = {"source": source, "runs": behind}
         parts.append(html.figure("implied-pool", wide, "Too large a test set", caption, alt, **about))
     for key, name, caption in (
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
@@ -143,10 +143,10 @@ def worst_cases(paths: StudyPaths, study: Study) -> HTML:
         return html.missing("The contradictory pictures are not among the prepared images.")
     caption = f"{len(shown)} of {len(contradictory)} contents that the data set files under more than one class."
     alt = "Pictures filed under several classes: " + "; ".join(title for title, _ in shown)
-    wide, narrow = draw_sample_images(shown), draw_sample_images(shown, columns=3)
+    wide = draw_sample_images(shown)
     title = "One picture, two labels" + html.if_synthetic(study)
     behind = {"01_audit": html.notebook(paths, "audit")}
-    about = {"source": "audit/images.parquet", "runs": behind, "narrow": narrow}
+    about = {"source": "audit/images.parquet", "runs": behind}
     return html.figure("worst-cases", wide, title, caption, alt, **about)
 
 
@@ -363,7 +363,7 @@ def _pair_pictures(paths: StudyPaths, study: Study, pairs) -> HTML:
     title = "Nearly one picture, missed by the hash" + html.if_synthetic(study)
     return html.figure(
         "near-duplicate-pictures", draw_sample_images(shown, columns=6), title, caption, alt,
-        source="tables/near_duplicates.csv", narrow=draw_sample_images(shown, columns=2),
+        source="tables/near_duplicates.csv",
     )  # fmt: skip
 
 

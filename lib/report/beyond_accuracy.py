@@ -10,7 +10,7 @@ from lib.config.paper import scenarios
 from lib.config.params import PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.figures.accuracy import draw_ranks
-from lib.figures.predictions import draw_decision_curves, draw_reliability, draw_roc
+from lib.figures.predictions import draw_decision_curve, draw_reliability, draw_roc
 from lib.report import html, wording
 from lib.report.data import to_records
 from lib.report.tables import proposed_first
@@ -75,9 +75,9 @@ def ranks_of_models(tables: Mapping[str, pd.DataFrame], protocol: str) -> list[H
     alt = "; ".join(
         f"{row.backbone}, {html.PHASE_NAMES[row.phase].lower()}: {row.mean_rank:.2f}" for row in ranks.itertuples()
     )
-    wide, narrow = (draw_ranks(ranks, tables["comparisons"], columns=columns) for columns in (2, 1))
+    wide = draw_ranks(ranks, tables["comparisons"])
     source = "tables/beyond_ranks.csv"
-    return [html.figure("ranks", wide, "Models ranked", caption, alt, source=source, narrow=narrow)]
+    return [html.figure("ranks", wide, "Models ranked", caption, alt, source=source)]
 
 
 def without_spread_of_one(table: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def _drawn_scenarios(study: Study) -> list[tuple[str, Callable[[pd.DataFrame, st
 
 def _calibration_figure(frame: pd.DataFrame, label: str, title: str) -> list[HTML]:
     table = beyond.reliability(frame)
-    figure = draw_reliability({label: table})
+    figure = draw_reliability(table)
     alt = "; ".join(f"stated {row.confidence:.2f}, right {row.accuracy:.2f}" for row in table.itertuples())
     caption = (
         f"{title}, {label}. On the dotted line a stated probability is the share that is right; "
@@ -113,8 +113,8 @@ def _malignant_figures(frame: pd.DataFrame, label: str, title: str) -> list[HTML
     source = "runs/*/predictions_*.parquet"
     curve = beyond.decision_curve(frame)
     caption = f"Malignant against benign, {label}: true against false positive rate over all thresholds."
-    roc = html.figure("roc", draw_roc({label: sides}), "ROC", caption, f"ROC curve of {label}.", source=source)
+    roc = html.figure("roc", draw_roc(*sides), "ROC", caption, f"ROC curve of {label}.", source=source)
     caption = f"Malignant against benign, {label}: acting on the model is worth it where its line is above both others."
     alt = f"Net benefit at threshold 0.1: {curve.set_index('threshold')['model'].get(0.1, np.nan):.3f}."
-    figure = draw_decision_curves({label: curve})
+    figure = draw_decision_curve(curve)
     return [roc, html.figure("decision-curve", figure, "Decision curve", caption, alt, source=source)]

@@ -8,7 +8,7 @@ from IPython.display import HTML
 from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
-from lib.figures.choices import draw_choices
+from lib.figures.accuracy import draw_choices
 from lib.report import html
 from lib.report.data import rows_where, to_records
 from lib.report.tables import stacked_variants, table_files
@@ -94,10 +94,11 @@ def _figure(study: Study, found: pd.DataFrame, phase: str, backbone: str) -> HTM
         "like the paper's) under by_view. The vertical line is the printed accuracy; a choice that reaches it is "
         "thick and blue."
     )
-    figure, narrow = (draw_choices(own, titles, names, columns=columns) for columns in (4, 1))
+    shown = own.assign(choice=[names[key] for key in zip(own["preprocessing"], own["variant"])])
+    figure = draw_choices(shown.assign(scenario=shown["scenario"].map(titles)))
     name = f"multiverse-{phase}-{backbone}"
     title, source = "The multiverse of open choices", table_files(study)
-    return html.figure(name, figure, title, caption, alt, source=source, narrow=narrow)
+    return html.figure(name, figure, title, caption, alt, source=source)
 
 
 def _with_setting(study: Study, variant: str) -> str:

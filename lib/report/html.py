@@ -70,16 +70,14 @@ def figure(
     source: str = "",
     runs: Mapping[str, str] | None = None,
     paper: int = 0,
-    narrow: Figure | None = None,
 ) -> HTML:
     """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it.
 
     Args:
         runs: a notebook behind the figure -> its address, empty where it has none.
-        narrow: the same for a telephone, its panels under each other; the figure itself, made smaller, if None.
     """
     return part(
-        "figure", id=name, wide=_picture(figure), narrow=_picture(narrow) if narrow else None,
+        "figure", id=name, picture=_picture(figure),
         title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
         drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip

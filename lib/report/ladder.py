@@ -122,8 +122,7 @@ def ladder_figure(steps: Ladder, study: Study) -> HTML:
         + ". Where a rung was not run, the step after it is not known."
     )
     title = "From the leak to the honest number" if study.synthetic else "From printed to honest"
-    narrow = draw_ladder(steps.shown, steps.titles, columns=1)
-    return html.figure("ladder", steps.picture, title, caption, alt, source="tables/ladder.csv", narrow=narrow)
+    return html.figure("ladder", steps.picture, title, caption, alt, source="tables/ladder.csv")
 
 
 def ladder_table(steps: Ladder, study: Study) -> HTML:

@@ -12,7 +12,7 @@ from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.data.protocols import parts_of_fold, select
-from lib.figures.dataset import draw_tested_and_trained
+from lib.figures.dataset import draw_test_and_training_views
 from lib.figures.rungs import RUNG_NAMES
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_pool, rows_where
@@ -83,8 +83,8 @@ def pictures(paths: StudyPaths, study: Study) -> HTML:
         others = [f"under {name} {100 * shares[name]:.0f} %" for name in study.protocols[1:] if name in shares]
         caption += f"; {', '.join(others)}." if others else "."
     alt = "Pairs of a tested picture and a turned or mirrored view of it in training, of " + ", ".join(pairs["label"])
-    wide, narrow = (draw_tested_and_trained(shown, columns) for columns in (9, 3))
-    about = {"source": "prepared/images.npy and by_view.parquet", "narrow": narrow}
+    wide = draw_test_and_training_views(shown)
+    about = {"source": "prepared/images.npy and by_view.parquet"}
     return html.figure("leak", wide, "What the leak looks like", caption, alt, **about)
 
 

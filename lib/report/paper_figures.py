@@ -14,7 +14,6 @@ from lib.explain import kmeans
 from lib.figures.accuracy import draw_scenario_summary
 from lib.figures.dataset import draw_class_counts, draw_sample_images
 from lib.figures.predictions import draw_confusion_matrix
-from lib.figures.style import TELEPHONE
 from lib.figures.training import draw_training_curves
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where, to_records
@@ -30,11 +29,11 @@ def samples_figure(paths: StudyPaths, study: Study) -> HTML:
         return html.missing("Fig. 6: no images were prepared.", figure=6)
     rows = views[views["view"] == 0].groupby("class").head(1).sort_values("class")
     shown = [(name, images[row]) for row, name in rows["class"].items()]
-    wide, narrow = draw_sample_images(shown), draw_sample_images(shown, columns=3)
+    wide = draw_sample_images(shown)
     caption = f"The first image of each class, {study.image_size} px" + html.if_synthetic(study) + "."
     alt = "One image a class: " + ", ".join(rows["class"])
     source, runs = "prepared/images.npy", _prepared_by(paths)
-    return html.figure("fig-6", wide, "Sample images", caption, alt, source=source, runs=runs, paper=6, narrow=narrow)
+    return html.figure("fig-6", wide, "Sample images", caption, alt, source=source, runs=runs, paper=6)
 
 
 def counts_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -49,9 +48,9 @@ def counts_figure(paths: StudyPaths, study: Study) -> HTML:
     alt = "Bars of " + "; ".join(
         f"{name}: {', '.join(map(str, row))}" for name, row in zip(counts.index, counts.values)
     )
-    wide, narrow = draw_class_counts(counts), draw_class_counts(counts, width=TELEPHONE)
+    wide = draw_class_counts(counts)
     source, runs = "prepared/views.parquet", _prepared_by(paths)
-    return html.figure("fig-7", wide, "Class sizes", caption, alt, source=source, runs=runs, paper=7, narrow=narrow)
+    return html.figure("fig-7", wide, "Class sizes", caption, alt, source=source, runs=runs, paper=7)
 
 
 def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
@@ -74,7 +73,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     parts = []
     for quantity, number in numbers.items():
         line = {"printed": printed, "printed_for": model} if quantity == "accuracy" else {}
-        wide, narrow = (draw_training_curves(histories, quantity, **line, columns=columns) for columns in (3, 1))
+        wide = draw_training_curves(histories, quantity, **line)
         ends = "; ".join(_end(protocol, own, quantity) for protocol, own in histories.items() if own is not None)
         caption = f"{title}: training and validation {quantity} of {model}, seed {study.seeds[0]}. Thick lines are the "
         caption += "first fold, thin lines the validation of the others."
@@ -83,7 +82,7 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
             caption += f"{wording.percent(printed)}, printed for {model}, {html.PHASE_NAMES[phase].lower()}."
         name, title_of_figure = _name(scenario, quantity), f"{quantity.capitalize()} while training"
         source = f"runs/*/{study.preprocessings[0]}/{scenario}/{model}/seed{study.seeds[0]}/history.csv"
-        about = {"source": source, "runs": runs, "paper": number, "narrow": narrow}
+        about = {"source": source, "runs": runs, "paper": number}
         parts.append(html.figure(name, wide, title_of_figure, caption, ends, **about))
     return html.joined(parts)
 
@@ -112,11 +111,11 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         f"{' and seeds' if len(study.seeds) > 1 else ''}, views under by_view, originals under the others; "
         "the shade is the share of the true class, so a dark diagonal is a good model."
     )
-    wide, narrow = draw_confusion_matrix(matrices), draw_confusion_matrix(matrices, columns=1)
+    wide = draw_confusion_matrix(matrices)
     source = f"evaluation/{study.preprocessings[0]}/{scenario}/confusion.csv"
     runs = {"05_evaluate": html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{scenario}")}
     name, alt = _name(scenario, "confusion"), "; ".join(alt)
-    about = {"source": source, "runs": runs, "paper": number, "narrow": narrow}
+    about = {"source": source, "runs": runs, "paper": number}
     return html.figure(name, wide, "Confusion", caption, alt, **about)
 
 
@@ -138,8 +137,8 @@ def summary_figure(paths: StudyPaths, study: Study) -> HTML:
     caption = "Test accuracy of the model named, after fine-tuning; lines are 95 % intervals, a dash is not measured."
     alt = "; ".join(f"{r.scenario}, {r.series}: {wording.percent(r.accuracy)}" for r in results.itertuples())
     source = table_files(study)
-    wide, narrow = draw_scenario_summary(results), draw_scenario_summary(results, TELEPHONE)
-    return html.figure("fig-20", wide, "All scenarios", caption, alt, source=source, paper=20, narrow=narrow)
+    wide = draw_scenario_summary(results)
+    return html.figure("fig-20", wide, "All scenarios", caption, alt, source=source, paper=20)
 
 
 def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
@@ -164,7 +163,7 @@ def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
         alt = "Heat maps laid over the images of: " + "; ".join(title for title, _ in shown)
         return html.figure(
             "fig-3", draw_sample_images(shown), "Where the model looks", caption, alt,
-            source=f"gradcam/{scenario}/{backbone}/maps.csv", narrow=draw_sample_images(shown, columns=3),
+            source=f"gradcam/{scenario}/{backbone}/maps.csv",
             runs={"06_gradcam": html.notebook(paths, f"gradcam-{scenario}-{backbone}")}, paper=3,
         )  # fmt: skip
     return html.missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
@@ -198,7 +197,7 @@ def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
     alt = "Images with the border of the segmented lesion: " + ", ".join(title for title, _ in shown)
     return html.figure(
         "fig-4", draw_sample_images(shown), "Segments", caption, alt,
-        source="kmeans/segmentation.csv", narrow=draw_sample_images(shown, columns=3),
+        source="kmeans/segmentation.csv",
         runs={"07_kmeans": html.notebook(paths, "kmeans")}, paper=4,
     )  # fmt: skip
 

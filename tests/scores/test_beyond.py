@@ -14,7 +14,7 @@ from lib.config.paper import CLASSES, MALIGNANT, backbones, scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.figures.accuracy import draw_ranks
-from lib.figures.predictions import draw_decision_curves
+from lib.figures.predictions import draw_decision_curve
 from lib.scores import beyond
 from tests.verdicts.studies import write_predictions
 
@@ -249,7 +249,7 @@ def test_every_table_and_figure_of_a_study_that_ran(tmp_path: Path):
     assert set(made["malignant"]["scenario"]) == {"nine_classes", "benign_malignant"}
     curves = {backbone: beyond.decision_curve(table) for (scenario, backbone, _), table in cells.items()}
     for figure in (
-        draw_decision_curves(curves),
+        draw_decision_curve(next(iter(curves.values()))),
         draw_ranks(made["ranks"], made["comparisons"]),
     ):
         assert len(figure.axes) >= 1 and figure.axes[0].has_data()
