@@ -26,7 +26,7 @@ STUDY = Study(
     title='A study of "test" results <b>',
     backbones=["EfficientNetV2B3", "MobileNet"],
     seeds=[0, 1],
-    leave_out=[
+    skip=[
         {"backbone": "EfficientNetV2B3", "scenario": "six_benign"},
         {"protocol": ["by_view", "by_lesion"], "seed": 1},
     ],
