@@ -19,17 +19,18 @@ from lib.config.paper import CLASSES, backbones, scenarios
 from lib.config.params import Study, load_study, study_names, study_path
 from lib.config.paths import NOTEBOOKS, RESULTS, StudyPaths, demo_masks, demo_metadata
 from lib.config.schema import ParameterError, nearest
-from lib.engine import estimate, provenance
-from lib.engine.announcement import Prospect, agreed, show_plan
+from lib.engine import provenance
+from lib.engine.announcement import Prospect, confirm, show_plan
 from lib.engine.arguments import chosen_steps, chosen_values, parser
 from lib.engine.code import CodeError
+from lib.engine.estimate import Forecast, load_rates
 from lib.engine.execution import Standing, carry_out, standings
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.planning import Inputs, NotebookError, Run, left_out, plan, select
 from lib.engine.progress import discard_output, duration, log, start_log, working
-from lib.engine.workers import ClusterError, Options
+from lib.engine.workers import ClusterError, Options, at_once
 
 SAID = {"cancelled": "cancelled"}
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
@@ -88,7 +89,8 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
             freshness = Freshness(paths.root)
             standing = standings(runs, freshness, force)
         todo = [run for run in runs if standing[run.id].status != "fresh"]
-        return Look(planned, runs, standing, freshness, Prospect(todo, _estimate(todo, study, inputs, paths), how))
+        forecast = Forecast(todo, study, _count_files(study, inputs), load_rates(), at_once(how), planned, paths)
+        return Look(planned, runs, standing, freshness, Prospect(todo, forecast, how))
 
     if options.dry_run:
         check_format(paths)
@@ -105,8 +107,10 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         for line in seen.lines(paths.root):
             print(line, flush=True)
             log.info("%s", line)
-        go_on, asked = agreed(seen.prospect, options.yes, lambda: _smaller(seen.prospect, study, inputs))
-        if not go_on:
+        confirmed, asked = confirm(
+            seen.prospect, options.yes, lambda: _smaller_studies(seen.prospect.forecast, study, inputs)
+        )
+        if not confirmed:
             print("nothing was started")
             return 2
         if not inputs.data.is_dir():
@@ -126,7 +130,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
             how,
             facts,
             interruption,
-            seen.prospect.forecast(),
+            seen.prospect.forecast,
         )
         if not interruption.noted and any(result.status == "done" for result in results.values()):
             provenance.write_crate(seen.planned, paths.root, study.title, facts)
@@ -255,24 +259,16 @@ def _external(options: argparse.Namespace, study: Study) -> Path | None:
     return folder
 
 
-def _estimate(runs: list[Run], study: Study, inputs: Inputs, paths: StudyPaths | None) -> estimate.Estimate | None:
-    """What the runs will take; None where no rates are known."""
-    measured = estimate.rates()
-    return estimate.estimate(runs, study, _count_files(study, inputs), measured, paths) if measured else None
-
-
-def _smaller(prospect: Prospect, study: Study, inputs: Inputs) -> dict[str, float]:
+def _smaller_studies(forecast: Forecast, study: Study, inputs: Inputs) -> dict[str, float]:
     """The studies in params/ that take less than this one, with their seconds from the beginning."""
-    found = {}
+    smaller = {}
     for name in study_names():
         other = load_study(name)
-        if other == study:
-            continue
         runs = plan(other, name, inputs)
-        seconds = Prospect(runs, _estimate(runs, other, inputs, None), prospect.options).seconds
-        if seconds < prospect.seconds:
-            found[name] = seconds
-    return found
+        seconds = Forecast(runs, other, _count_files(other, inputs), load_rates(), forecast.at_once).left()
+        if other != study and seconds < forecast.left():
+            smaller[name] = seconds
+    return smaller
 
 
 def _count_files(study: Study, inputs: Inputs) -> int:

@@ -335,7 +335,7 @@ def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_pa
     assert run_all.main(arguments) == 0
     after = capsys.readouterr().out
     assert "0 fresh, 0 stale" in before and "0 fresh, 0 stale" in after
-    audits = [re.search(r"one by one: audit (\d+) s", said).group(1) for said in (before, after)]
+    audits = [re.search(r"one after the other: audit (\d+) s", said).group(1) for said in (before, after)]
     assert int(audits[0]) > int(audits[1])  # 2,357 files are expected, then nine are there
 
 
@@ -362,7 +362,7 @@ def test_on_a_terminal_a_long_study_without_a_gpu_is_asked_about_and_smaller_one
     os.close(ours)
     assert process.returncode == 2
     assert "checking 110 runs" in said and "to make: 110 runs: 1 audit, 1 prepare, 6 features, 72 train" in said
-    assert re.search(r"about \d+ h \d\d min on \d+ CPU cores? without a GPU", said)
+    assert re.search(r"about \d+ h on \d+ CPU cores? without a GPU", said)
     assert re.search(r"smaller studies: demo \(\d+ min\), preprocessing \(\d+ min\)", said)
     assert not list((tmp_path / "r").glob("*/[!.]*"))  # no stamp, no attempt, no output
 
@@ -370,7 +370,7 @@ def test_on_a_terminal_a_long_study_without_a_gpu_is_asked_about_and_smaller_one
 class Long:
     """What is to come of a study that takes long here."""
 
-    wants_a_gpu = True
+    is_long = True
 
 
 @pytest.mark.parametrize(
@@ -393,8 +393,8 @@ def test_a_long_study_starts_where_somebody_agrees_or_nobody_is_there(
 
     monkeypatch.setattr(announcement, "on_terminal", lambda: terminal)
     monkeypatch.setattr("builtins.input", reply)
-    assert announcement.agreed(Long(), yes, lambda: {"b": 7200.0, "a": 600.0}) == expected
-    assert "smaller studies: a (10 min), b (2 h 00 min)" in capsys.readouterr().out
+    assert announcement.confirm(Long(), yes, lambda: {"b": 7200.0, "a": 600.0}) == expected
+    assert "smaller studies: a (10 min), b (2 h)" in capsys.readouterr().out
 
 
 def _imagenet(folder: Path) -> Path:
@@ -423,7 +423,7 @@ def test_a_read_only_results_folder_is_refused_and_left_as_it_is(data, tmp_path,
     """Root may write anywhere, so as root on a file system mounted read-only."""
     root = tmp_path / "results"
     root.mkdir()
-    (root / "kept").write_text("earlier")
+    (root / "stamps").mkdir()
     mounted = False
     if os.geteuid() == 0:
         bind = subprocess.run(["mount", "--bind", root, root], capture_output=True, check=False)

@@ -185,6 +185,16 @@ class Study(Strict):
         lists = (self.protocols, self.preprocessings, self.scenarios, self.backbones, self.seeds, variants)
         return dict(zip(AXES, lists))
 
+    def count_views(self, files: int) -> int:
+        """About how many views the pool of `files` images has: a tenth are in one of the two dealings alone."""
+        return round(1.1 * max(files, sum(self.pool_sizes.values()), 2 * self.pool_size_benign_malignant))
+
+    def count_images(self, scenario: str) -> int:
+        """The views of a scenario over all tenths."""
+        if scenarios()[scenario].pool == "two_classes":
+            return 2 * self.pool_size_benign_malignant
+        return sum(self.pool_sizes[name] for name in scenarios()[scenario].label_of())
+
     def settings(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Every parameter as it holds in a cell (axis -> value): its variant's, then overrides, the later ones last."""
         settings = self.model_dump(exclude={"overrides", "skip", "variants"})

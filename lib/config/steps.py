@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lib.config import costs
 from lib.config.params import AXES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_predictions, run_record, run_weights
+
+MAX_CHANNELS = 2048  # of the features of a backbone
+WEIGHTS_BYTES = 1e8  # the largest backbone with its head
+PICTURE_BYTES = 1e5  # a mask or an overlay
+STOPPED = 0.56  # share of their epochs that heads go through before they stop early
 
 
 def _no_files(at: StudyPaths, **cell: Any) -> list[Path]:
@@ -15,6 +19,10 @@ def _no_files(at: StudyPaths, **cell: Any) -> list[Path]:
 
 
 def _nothing(study: Study) -> dict[str, Any]:
+    return {}
+
+
+def _no_work(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
     return {}
 
 
@@ -34,8 +42,8 @@ class Step:
         heavy: trains or predicts, on a GPU where there is one.
         pictures: figures are among the outputs. Those of other steps live in the executed notebook alone, so a
             change to lib.figures leaves their numbers as they are.
-        cost: seconds and bytes, as long as no run has told better.
-        share: of a line that a run prints, as `costs.share_of_training`.
+        work: how much a run does, for lib.engine.estimate: kind -> amount, where results/reference/rates.json has the
+            seconds of one unit of each kind, and `bytes` on the disk. An image is one of 224 px, or as many pixels.
     """
 
     name: str
@@ -52,8 +60,7 @@ class Step:
     reads_lib: tuple[str, ...] = ()
     heavy: bool = False
     pictures: bool = False
-    cost: Callable[[costs.Work], costs.Cost] = costs.unmeasured
-    share: costs.Share = costs.no_share
+    work: Callable[[Study, dict[str, Any], int], dict[str, float]] = _no_work
 
 
 def _explained_models(study: Study) -> dict[str, Any]:
@@ -70,6 +77,40 @@ def _prepared(at: StudyPaths, protocol: str) -> list[Path]:
     return [at.images, at.views, at.protocol(protocol)]
 
 
+def _scale(study: Study) -> float:
+    return (study.image_size / 224) ** 2
+
+
+def _work_of_prepare(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
+    views = study.count_views(files)
+    return {"prepare": views * _scale(study), "bytes": views * study.image_size**2 * 3}
+
+
+def _work_of_features(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
+    views = study.count_views(files)
+    return {"predict": views * _scale(study), "bytes": views * MAX_CHANNELS * 4}
+
+
+def _work_of_train(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
+    """Heads stop early; the fine-tuning is taken to go through all its epochs."""
+    settings, images = study.settings(cell), 0.8 * study.count_images(cell["scenario"])
+    work = {"head": STOPPED * settings["transfer_epochs"] * len(settings["transfer_folds"]) * images}
+    if epochs := settings["finetune_epochs"] * len(settings["finetune_folds"]):
+        kind = "predict" if settings["finetune_layers"] else "train"  # few layers learn nearly as fast as they predict
+        work |= {kind: epochs * images * _scale(study), "trace": 1, "bytes": WEIGHTS_BYTES}
+    return work
+
+
+def _work_of_gradcam(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
+    images = study.settings(cell)["gradcam_images"] + files / 10  # the originals of one test fold
+    return {"predict": 2 * images * _scale(study), "kmeans": images, "bytes": images * PICTURE_BYTES}
+
+
+def _work_of_kmeans(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
+    images = study.kmeans_images or files
+    return {"kmeans": images, "bytes": images * PICTURE_BYTES}
+
+
 STEPS = {
     step.name: step
     for step in (
@@ -78,7 +119,7 @@ STEPS = {
             "01_audit",
             outputs=lambda at: [at.audit],
             pictures=True,
-            cost=costs.audit,
+            work=lambda study, cell, files: {"audit": files},
         ),
         Step(
             "prepare",
@@ -87,7 +128,7 @@ STEPS = {
             inputs=lambda at: [at.image_index],
             outputs=lambda at: [at.prepared],
             needs=("audit",),
-            cost=costs.prepare,
+            work=_work_of_prepare,
         ),
         Step(
             "features",
@@ -97,7 +138,7 @@ STEPS = {
             outputs=lambda at, **cell: [at.feature_folder(**cell)],
             needs=("prepare",),
             heavy=True,
-            cost=costs.features,
+            work=_work_of_features,
         ),
         Step(
             "train",
@@ -110,8 +151,7 @@ STEPS = {
             outputs=lambda at, **cell: [at.run(**cell)],
             needs=("prepare", "features"),
             heavy=True,
-            cost=costs.train,
-            share=costs.share_of_training,
+            work=_work_of_train,
         ),
         Step(
             "evaluate",
@@ -129,7 +169,6 @@ STEPS = {
             outputs=lambda at, **cell: [at.evaluation(**cell)],
             needs=("prepare",),
             some_of=("train",),
-            cost=costs.evaluate,
         ),
         Step(
             "gradcam",
@@ -145,7 +184,7 @@ STEPS = {
             needs=("train",),
             heavy=True,
             pictures=True,
-            cost=costs.gradcam,
+            work=_work_of_gradcam,
         ),
         Step(
             "kmeans",
@@ -154,7 +193,7 @@ STEPS = {
             outputs=lambda at: [at.kmeans],
             needs=("audit",),
             pictures=True,
-            cost=costs.kmeans,
+            work=_work_of_kmeans,
         ),
         Step(
             "report",
@@ -165,7 +204,7 @@ STEPS = {
             finish="lib.report.site:finish",
             reads_lib=("report/template",),
             pictures=True,
-            cost=costs.report,
+            work=lambda study, cell, files: {"report": 1},
         ),
     )
 }

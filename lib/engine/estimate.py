@@ -1,16 +1,14 @@
-"""How long a study will take and how much disk it needs, before anything is started.
+"""How long runs take, and how much disk: before a study starts and while it runs. Good within a factor of two.
 
-A run that was made before with the same parameters is expected to take as long again, another what its step's cost says
-by measured rates: those that tests/benchmarks/gpu.py measured on this machine (results/rates.json), else those of
-results/reference/rates.json, whose machine is named with every estimate.
+A run takes as long as it took before with the same parameters. Else measured rates say how long, corrected by what runs
+of its step and backbone took in this study. The rates are those of this machine, measured by tests/benchmarks/gpu.py,
+or those of the reference machine.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-from lib.config import costs
 from lib.config.files import read_json
 from lib.config.params import Study
 from lib.config.paths import RATES, REFERENCE_RATES, StudyPaths
@@ -20,69 +18,87 @@ from lib.engine.planning import Run
 NOTEBOOK_BYTES = 4e5  # an executed notebook and its page, with figures
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a study takes.
-
-    Attributes:
-        of_run: seconds of each run by its id; `of_step` their sums by step. How long they take side by side:
-            lib.engine.forecast.
-        disk: bytes of all results.
-        machine: where the rates were measured.
-        gpu: whether that machine had one.
-        assumed: backbones that have not been measured, with the one whose rates stand in.
-        shares: of each run, what a line that it prints says of how far it has come (`lib.config.steps.Step.share`).
-    """
-
-    of_run: dict[str, float]
-    of_step: dict[str, float]
-    disk: float
-    machine: str
-    gpu: bool
-    assumed: dict[str, str]
-    shares: dict[str, Callable[[str], costs.Reached | None]] = field(compare=False)
-
-    @property
-    def seconds(self) -> float:
-        """Of all notebooks, one after the other."""
-        return sum(self.of_run.values())
+def load_rates() -> dict[str, Any]:
+    """Seconds of each kind of work on this machine where they were measured, else on the reference machine."""
+    return read_json(RATES) or read_json(REFERENCE_RATES)
 
 
-def rates() -> dict[str, Any]:
-    """The measured rates: this machine's where there are any, else the reference's; empty where there are none."""
-    return read_json(RATES) or read_json(REFERENCE_RATES) or {}
-
-
-def estimate(
-    runs: Iterable[Run],
-    study: Study,
-    files: int,
-    measured: dict[str, Any],
-    paths: StudyPaths | None = None,
-) -> Estimate:
-    """Estimate what `runs` take.
+class Forecast:
+    """What is left of some runs.
 
     Args:
+        runs: those to make.
         files: images of the data set.
-        measured: what `rates` gives.
-        paths: a results folder, in which runs may have been made before.
+        rates: what `load_rates` gives.
+        at_once: notebooks that run at once.
+        planned: all runs of the study, of which some may have been made before in the results folder `paths`.
     """
-    of_run: dict[str, float] = {}
-    of_step: dict[str, float] = {}
-    disk, assumed, shares = 0.0, {}, {}
-    networks = measured["backbones"]
-    slowest = max(networks, key=lambda name: networks[name]["multiply_adds"])
-    for run in runs:
-        backbone = run.axes.get("backbone")
-        if backbone and backbone not in networks:
-            assumed[backbone] = slowest
-        network = networks[assumed.get(backbone, backbone)] if backbone else {}
-        work = costs.Work(study, run.axes, files, measured, network)
-        seconds, size = run.declared.cost(work)
-        shares[run.id] = partial(run.declared.share, work)
-        stamp = read_json(paths.stamp(run.id)) if paths else None
-        again = stamp and stamp.get("parameters") == recorded_parameters(run)
-        of_run[run.id] = seconds = stamp["seconds"] if again else measured["start"] + seconds
-        of_step[run.step] = of_step.get(run.step, 0.0) + seconds
-        disk += NOTEBOOK_BYTES + size
-    return Estimate(of_run, of_step, disk, measured["machine"], measured["gpu"], assumed, shares)
+
+    def __init__(
+        self,
+        runs: list[Run],
+        study: Study,
+        files: int,
+        rates: dict[str, Any],
+        at_once: int,
+        planned: Iterable[Run] = (),
+        paths: StudyPaths | None = None,
+    ):
+        self.machine, self.has_gpu, self.at_once = rates["machine"], rates["gpu"], at_once
+        self.disk = 0.0  # bytes
+        self._left = {run.id: run for run in runs}
+        self._by_rates: dict[str, float] = {}
+        self._before: dict[str, float] = {}  # seconds of runs that were made before
+        self._paces: dict[tuple, list[float]] = defaultdict(list)  # seconds taken, by seconds by the rates
+        for run in {run.id: run for run in (*planned, *runs)}.values():
+            work = run.declared.work(study, run.axes, files)
+            self._by_rates[run.id] = rates["start"] + sum(
+                amount * _rate(rates, kind, run) for kind, amount in work.items() if kind != "bytes"
+            )
+            if run.id in self._left:
+                self.disk += NOTEBOOK_BYTES + work.get("bytes", 0)
+            stamp = read_json(paths.stamp(run.id)) if paths else None
+            if stamp and stamp.get("parameters") == recorded_parameters(run):
+                self._before[run.id] = stamp["seconds"]
+                self._learn(run, stamp["seconds"])
+
+    def ended(self, run_id: str, seconds: float | None = None) -> None:
+        """A run has ended after `seconds`; None where these say nothing about others."""
+        run = self._left.pop(run_id, None)
+        if run and seconds is not None:
+            self._learn(run, seconds)
+
+    def seconds(self, run: Run) -> float:
+        """How long a run takes."""
+        paces = self._paces.get(_kind(run), [1.0])
+        return self._before.get(run.id, self._by_rates[run.id] * sum(paces) / len(paces))
+
+    def left(self, running: dict[str, float] | None = None) -> float:
+        """Seconds until all have ended.
+
+        Args:
+            running: id -> seconds since it started, of those that run.
+        """
+        running = running or {}
+        rest = [max(self.seconds(run) - running.get(name, 0.0), 0.0) for name, run in self._left.items()]
+        return max(sum(rest) / self.at_once, max(rest, default=0.0))
+
+    def of_steps(self) -> dict[str, float]:
+        """Seconds of all runs of each step, one after the other."""
+        steps: dict[str, float] = defaultdict(float)
+        for run in self._left.values():
+            steps[run.step] += self.seconds(run)
+        return dict(steps)
+
+    def _learn(self, run: Run, seconds: float) -> None:
+        self._paces[_kind(run)].append(seconds / self._by_rates[run.id])
+
+
+def _kind(run: Run) -> tuple[str, str]:
+    return run.step, run.axes.get("backbone", "")
+
+
+def _rate(rates: dict[str, Any], kind: str, run: Run) -> float:
+    """Seconds of one unit of work; a backbone that was not measured counts as the slowest."""
+    rate = rates[kind]
+    return rate.get(run.axes.get("backbone"), max(rate.values())) if isinstance(rate, dict) else rate

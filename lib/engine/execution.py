@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from lib.config.backends import chosen_backend
 from lib.config.paths import REPOSITORY, StudyPaths
-from lib.engine.forecast import Forecast
+from lib.engine.estimate import Forecast
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
 from lib.engine.locks import remove_leftovers

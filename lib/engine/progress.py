@@ -14,8 +14,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from lib.config.text import duration
-from lib.engine.forecast import Forecast
+from lib.config.text import duration, roughly
+from lib.engine.estimate import Forecast
 from lib.engine.results import Result
 
 log = logging.getLogger("skincas")
@@ -172,7 +172,7 @@ class View:
         parts.append(f"{len(self._running)} running")
         if self.forecast:
             running = {name: time.monotonic() - run["since"] for name, run in self._running.items()}
-            parts.append(f"about {duration(self.forecast.left(running))} left")
+            parts.append(f"about {roughly(self.forecast.left(running))} left")
         return ", ".join(parts)
 
     def _render(self) -> Group:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lib.engine.forecast import BOTH, Slots
 from lib.engine.provenance import gpus
 
 GIB = 2**30
@@ -130,13 +129,11 @@ def local_workers(options: Options) -> list[dict[str, Any]]:
     return workers
 
 
-def slots(options: Options) -> Slots:
-    """What each notebook that runs at once may be. Without GPUs no more count than there are cores, which they share;
-    of a cluster nothing is known before it is asked, so one worker counts."""
+def at_once(options: Options) -> int:
+    """How many trainings run at once, for an estimate: one on a cluster, since its workers are not known before."""
     if options.scheduler:
-        return [BOTH]
-    offered = [frozenset(worker["resources"]) for worker in local_workers(options)]
-    return offered if visible_gpus() else offered[: cores()]
+        return 1
+    return heavy_workers(options) if visible_gpus() else min(options.jobs or default_jobs(), cores())
 
 
 def heavy_workers(options: Options) -> int:

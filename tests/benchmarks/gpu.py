@@ -26,6 +26,7 @@ import devices
 from lib.config.paper import backbones
 
 NAMES = list(backbones())
+REPORT = 30.0  # seconds of 08_report
 
 
 def main() -> None:
@@ -40,28 +41,18 @@ def main() -> None:
     if options.heads:
         rates = read_json(target)
         for name in options.backbones:
-            rates["backbones"][name] |= _in_own_process(name, options, Path())
-        target.write_text(json.dumps(rates, indent=1) + "\n")
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        images = _prepare(Path(folder), options)
-        found = {name: _in_own_process(name, options, images["path"]) for name in options.backbones}
-    rates = {
-        "machine": common.machine(),
-        "backend": next(iter(found.values()))["backend"],
-        "precision": next(iter(found.values()))["precision"],
-        "gpu": any(entry["device"] != "CPU" for entry in found.values()),
-        "image_size": options.image_size,
-        "batch_size": options.batch_size,
-        "pictures": common.source_of_pictures(),
-        "start": _start_of_a_kernel(),
-        "per_image": images["seconds"],
-        "backbones": found,
-    }
-    for name, entry in found.items():
-        entry["paper_hours"] = round(_paper_hours(name, rates), 2)
+            rates["head"][name] = _in_own_process(name, options, Path())["head"]
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            images = _prepare(Path(folder), options)
+            found = {name: _in_own_process(name, options, images["path"]) for name in options.backbones}
+        gpu = any(entry["device"] != "CPU" for entry in found.values())
+        rates = {"machine": common.machine(), "gpu": gpu, "start": _start_of_a_kernel(), **images["seconds"]}
+        rates["report"] = REPORT
+        for kind in ("predict", "train", "head", "trace"):
+            rates[kind] = {name: entry[kind] for name, entry in found.items()}
+        _show(rates, found)
     target.write_text(json.dumps(rates, indent=1) + "\n")
-    _show(rates)
 
 
 def _options() -> argparse.Namespace:
@@ -69,7 +60,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backbones", nargs="+", default=NAMES, choices=NAMES)
     parser.add_argument("--images", type=int, default=512, help="images an epoch")
     parser.add_argument("--epochs", type=int, default=2, help="timed epochs, after one that traces")
-    parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--float32", action="store_true", help="no mixed precision")
     parser.add_argument("--reference", action="store_true", help="write results/reference/rates.json")
@@ -97,18 +87,16 @@ def _prepare(folder: Path, options: argparse.Namespace) -> dict:
     path = folder / "images.npy"
     seconds = {}
     with common.stopwatch() as watch:
-        preprocess.write_images(
-            views, decode, folder / "jpegs", path, options.image_size, 0, 180.0, 0.3, os.cpu_count() or 1
-        )
-    seconds["prepare"] = watch() / len(views)
+        preprocess.write_images(views, decode, folder / "jpegs", path, 224, 0, 180.0, 0.3, os.cpu_count() or 1)
+    seconds["prepare"] = round(watch() / len(views), 5)
     some = files[:64]
     with common.stopwatch() as watch:
         for source in some["source"]:
             look(folder / "jpegs" / source)
-    seconds["audit"] = watch() / len(some) / 2  # 01_audit has two threads
+    seconds["audit"] = round(watch() / len(some) / 2, 5)  # 01_audit has two threads
     with common.stopwatch() as watch:
         kmeans.segment_files(some, lambda source: decode(folder / "jpegs" / source), {}, folder / "masks", {})
-    seconds["kmeans"] = watch() / len(some)
+    seconds["kmeans"] = round(watch() / len(some), 5)
     kept = Path(tempfile.mkdtemp(dir=folder)) / "images.npy"
     path.rename(kept)
     return {"path": kept, "seconds": seconds}
@@ -137,7 +125,7 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     clock = time.perf_counter if on_gpu else time.process_time
     if options.heads:
         channels = networks.build_backbone(name, 64, "none").output_shape[-1]
-        return {"head_step": _head_step(channels, options.batch_size, clock)}
+        return {"head": _head(channels, options.batch_size, clock)}
     images = preprocess.open_images(options.array)[: options.images]
     labels = np.arange(len(images)) % 9
     rows = np.arange(len(images))
@@ -155,28 +143,21 @@ def _one(name: str, options: argparse.Namespace) -> dict:
     fitted.compile(keras.optimizers.Adam(1e-5), "sparse_categorical_crossentropy", jit_compile=backend.compiles(True))
     fed = backend.feed(batches)
     trace_train, train_rate = _rate(lambda: fitted.fit(fed, epochs=1, verbose=0), len(images), options.epochs, clock)
-    trace_predict, predict_rate = _rate(
-        lambda: predict(full, images, rows, options.batch_size), len(images), options.epochs, clock
-    )
+    _, predict_rate = _rate(lambda: predict(full, images, rows, options.batch_size), len(images), options.epochs, clock)
     peak = devices.peak_of(machine["device"])
     return machine | {
-        "parameters": network.count_params(),
-        "channels": extractor.output_shape[-1],
-        "multiply_adds": adds,
-        "train": round(train_rate, 1),
-        "predict": round(predict_rate, 1),
-        "trace_train": round(trace_train, 1),
-        "trace_predict": round(trace_predict, 1),
-        "threads": 1,
-        "head_step": _head_step(extractor.output_shape[-1], options.batch_size, clock),
+        "train": round(1 / train_rate, 5),
+        "predict": round(1 / predict_rate, 5),
+        "trace": round(trace_train, 1),
+        "head": _head(extractor.output_shape[-1], options.batch_size, clock),
         "memory_bytes": _memory(machine["device"]),
         # forward, and twice as much backward; a multiply-add is two operations
         "share_of_peak": round(6 * adds * train_rate / peak, 4) if peak else None,
     }
 
 
-def _head_step(channels: int, batch_size: int, clock) -> float:
-    """Seconds of a step of the head of Fig. 2, trained on cached features as 04_train does, its validation included."""
+def _head(channels: int, batch_size: int, clock) -> float:
+    """Seconds per view of the head of Fig. 2, trained on cached features as 04_train does, its validation included."""
     import numpy as np
     import pandas as pd
 
@@ -196,7 +177,7 @@ def _head_step(channels: int, batch_size: int, clock) -> float:
     trainer.reset()
     started = clock()
     trainer.fit(chosen, list(CLASSES))
-    return round((clock() - started) / epochs / steps, 5)
+    return round((clock() - started) / epochs / steps / batch_size, 6)
 
 
 def _rate(epoch, images: int, epochs: int, clock) -> tuple[float, float]:
@@ -236,24 +217,24 @@ def _start_of_a_kernel() -> float:
 def _paper_hours(name: str, rates: dict) -> float:
     """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
     from lib.config.params import load_study
-    from lib.engine import estimate
+    from lib.engine.estimate import Forecast
     from lib.engine.planning import Inputs, plan
 
     study = load_study("paper").model_copy(update={"backbones": [name]})
     runs = plan(study, "paper", Inputs(data=Path()))
     mine = [run for run in runs if run.step in ("features", "train", "gradcam")]
-    return estimate.estimate(mine, study, 2357, rates).seconds / 3600
+    return sum(Forecast(mine, study, 2357, rates, 1).of_steps().values()) / 3600
 
 
-def _show(rates: dict) -> None:
-    print(f"\n{rates['machine']}\n{rates['backend']}, {rates['precision']}, {rates['image_size']} px")
+def _show(rates: dict, found: dict[str, dict]) -> None:
+    print(f"\n{rates['machine']}\n{next(iter(found.values()))['precision']}, 224 px")
     columns = ("backbone", "train images/s", "predict images/s", "share of peak", "memory GiB", "paper study h")
     print(" | ".join(columns))
-    for name, entry in rates["backbones"].items():
+    for name, entry in found.items():
         share = "-" if entry["share_of_peak"] is None else f"{entry['share_of_peak']:.1%}"
         memory = entry["memory_bytes"] / 2**30
-        rate = f"{entry['train']:.1f} | {entry['predict']:.1f}"
-        print(f"{name} | {rate} | {share} | {memory:.2f} | {entry['paper_hours']:.1f}")
+        rate = f"{1 / entry['train']:.1f} | {1 / entry['predict']:.1f}"
+        print(f"{name} | {rate} | {share} | {memory:.2f} | {_paper_hours(name, rates):.1f}")
 
 
 if __name__ == "__main__":

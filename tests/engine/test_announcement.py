@@ -1,12 +1,14 @@
 """What is said before anything starts, on machines with and without GPUs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lib.config.params import Study
-from lib.engine import announcement, estimate, workers
+from lib.engine import announcement, workers
 from lib.engine.announcement import Prospect
+from lib.engine.estimate import Forecast
 from lib.engine.planning import Inputs, plan
 from lib.engine.workers import Options
 from tests.engine.test_estimate import RATES
@@ -31,17 +33,19 @@ def machine(monkeypatch):
 
 def prospect(study: Study = STUDY, **options) -> Prospect:
     runs = plan(study, "test", Inputs(data=Path()))
-    return Prospect(runs, estimate.estimate(runs, study, 100, RATES), Options(**options))
+    how = Options(**options)
+    return Prospect(runs, Forecast(runs, study, 100, RATES, workers.at_once(how)), how)
 
 
 def test_lines_say_what_is_made_how_long_on_what_and_how_much_disk(machine, tmp_path):
     machine(0)
     made, about, parts, known = prospect().lines(tmp_path / "not" / "there")
     assert made == "to make: 8 runs: 1 audit, 1 prepare, 1 features, 1 train, 1 evaluate, 1 gradcam, 1 kmeans, 1 report"
-    assert " on 4 CPU cores without a GPU, 4 notebooks at once, 1." in about and "GB are free" in about
-    assert parts.startswith("one by one: audit 20 s, prepare ")
+    assert " on 4 CPU cores without a GPU, 4 notebooks at once, up to 1." in about and "GB are free" in about
+    assert parts.startswith("one after the other: audit 20 s, prepare ")
     assert "a machine of tests" in known
-    assert Prospect([], None, Options()).lines(tmp_path) == ["nothing has to be made"]
+    (line,) = replace(prospect(), runs=[]).lines(tmp_path)
+    assert line.startswith("nothing to do")
 
 
 def test_a_machine_with_gpus_is_told_of_them_and_that_the_rates_are_of_one_without(machine, tmp_path):
@@ -54,19 +58,19 @@ def test_a_machine_with_gpus_is_told_of_them_and_that_the_rates_are_of_one_witho
 def test_only_what_takes_more_than_an_hour_and_has_no_gpu_is_asked_about(machine):
     short, long = (STUDY.model_copy(update={"finetune_epochs": 0, "transfer_epochs": n}) for n in (40, 4000))
     machine(0)
-    assert prospect(long).seconds > 3600 > prospect(short).seconds > 0
-    assert prospect(long).wants_a_gpu and not prospect(short).wants_a_gpu
-    assert not prospect(long, scheduler="tcp://127.0.0.1:1").wants_a_gpu  # its workers may have some
+    assert prospect(long).forecast.left() > 3600 > prospect(short).forecast.left() > 0
+    assert prospect(long).is_long and not prospect(short).is_long
+    assert not prospect(long, scheduler="tcp://127.0.0.1:1").is_long  # its workers may have some
     machine(1)
-    assert not prospect(long).wants_a_gpu
+    assert not prospect(long).is_long
 
 
 def test_a_disk_that_is_too_small_is_named(machine, tmp_path, monkeypatch):
     machine(0)
     monkeypatch.setattr(announcement.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1e6}))
-    assert prospect().lines(tmp_path)[-1].startswith("the disk is too small")
+    assert prospect().lines(tmp_path)[-1].startswith("the disk may be too small")
 
 
 def test_more_jobs_than_cores_make_a_machine_without_gpus_no_faster(machine):
     machine(0)
-    assert prospect(jobs=1).seconds > prospect(jobs=4).seconds == prospect(jobs=40).seconds
+    assert prospect(jobs=1).forecast.left() > prospect(jobs=4).forecast.left() == prospect(jobs=40).forecast.left()

@@ -41,7 +41,7 @@ def test_fold_and_epoch_of_every_run_are_shown_in_80_columns_below_the_summary(j
         view.update(f"{job}-{RUN}", cell=10, cells=24)
         view.update(f"{job}-{RUN}", line=LINE)
     summary, *rows = shown(view)
-    assert summary == f"0 of 40 runs, {jobs} running, about 90 s left"
+    assert summary == f"0 of 40 runs, {jobs} running, about 2 min left"
     assert sum("fold 9 finetune epoch 28/30 loss 0.399" in row for row in rows) == jobs == len(rows) / 2
     assert all(len(row) <= 80 for row in rows)
 
@@ -51,9 +51,9 @@ def test_the_summary_counts_runs_that_have_ended_and_those_that_failed():
     view.update("audit")
     view.update("kmeans")
     view.ended("audit", Result("done", seconds=3.0))
-    assert shown(view)[0] == "1 of 32 runs, 1 running, about 90 s left"
+    assert shown(view)[0] == "1 of 32 runs, 1 running, about 2 min left"
     view.ended("kmeans", Result("failed", error="planted"))
-    assert shown(view)[0] == "2 of 32 runs, 1 failed, 0 running, about 90 s left"
+    assert shown(view)[0] == "2 of 32 runs, 1 failed, 0 running, about 2 min left"
 
 
 def test_a_cancelled_run_is_not_shown_and_neither_is_what_it_prints_late():
