@@ -1,6 +1,6 @@
 """Which test-set sizes give a printed percentage.
 
-Every accuracy is k/n for whole k and n, so a few percentages printed to two decimals betray n (the GRIM test,
+Every accuracy is k/n for whole k and n, so a few percentages printed to two decimals determine n (the GRIM test,
 Brown and Heathers 2017). Percentages are handled as whole hundredths of a per cent ("units"), so rounding at ties is
 exact; a tie may go either way (half up or half to even), because the paper does not say how it rounds.
 """
@@ -12,71 +12,31 @@ import numpy as np
 from scipy.special import bdtrc
 
 VALUES = ("val_accuracy", "test_accuracy", "precision", "recall", "f1")  # of a printed row, per cent
-CHANCE = 1e-3  # a size is taken for real where as many rows would fit some size by chance less often than this
-VAL_TEST_DIFFERENCE = 10  # images; equal shares of one pool differ at most by rounding, once a class
-
-
-def size_fits(percentages: Sequence[float | str], min_n: int, max_n: int) -> np.ndarray:
-    """Which percentage, printed to two decimals, is a fraction of which size: bool [percentages, max_n - min_n + 1].
-
-    Raises:
-        ValueError: a percentage outside 0..100 or with more decimals, or an empty range.
-    """
-    if not 1 <= min_n <= max_n:
-        raise ValueError(f"sizes {min_n}..{max_n} are no range; give 1 <= min_n <= max_n")
-    return fits(hundredths(percentages), np.arange(min_n, max_n + 1))
+CHANCE = 1e-3  # rows share a size where as many would fit some size by chance less often than this
+VAL_TEST_DIFFERENCE = 10  # images; equal shares of one pool differ at most by rounding, once per class
 
 
 def size_groups(units: np.ndarray, sizes: np.ndarray) -> list[dict]:
     """The fewest test-set sizes that explain a table: rows that share a pair (val_n, test_n), largest evidence first.
 
     Greedy: the pair that so many rows would fit by chance least often is taken, with all rows that fit it, until
-    what is left could be chance (binomial tail, times the number of pairs tried, not below 0.001). That prefers 307
+    the rest could be chance (binomial tail, times the number of pairs tried, not below 0.001). That prefers 307
     to 614 where both fit. val_n and test_n may differ by 10 images.
 
     Args:
         units: int [rows, 2], val and test accuracy in hundredths of a per cent.
-        sizes: whole numbers in a row, the sizes tried.
+        sizes: consecutive whole numbers, the sizes tried.
 
     Returns:
         [{"val_n", "test_n", "rows": positions in `units`, "chance"}]; rows in no group share no credible size.
     """
     val, test = (fits(units[:, column], sizes) for column in (0, 1))
-    left = np.arange(len(units))
-    pairs = len(sizes) * (2 * VAL_TEST_DIFFERENCE + 1)
-    groups = []
-    while len(left):
-        best = (CHANCE, None)
-        val_left, test_left = val[left], test[left]
-        # the least chance that so many rows could have, at the smallest size
-        least = [pairs * float(bdtrc(count - 1, len(left), _share(sizes[0]) ** 2)) for count in range(1, len(left) + 1)]
-        for shift in sorted(range(-VAL_TEST_DIFFERENCE, VAL_TEST_DIFFERENCE + 1), key=abs):
-            first, last = max(0, -shift), len(sizes) - max(0, shift)  # val_n = size, test_n = size + shift
-            if first >= last:
-                continue
-            fitting = (val_left[:, first:last] & test_left[:, first + shift : last + shift]).sum(axis=0, dtype=np.int16)
-            for count in range(int(fitting.max()), 0, -1):
-                if least[count - 1] >= best[0]:
-                    break
-                # of the sizes that as many rows fit, the smallest is the least likely by chance
-                at = first + int(np.argmax(fitting == count))
-                if fitting[at - first] == count:
-                    by_chance = _share(sizes[at]) * _share(sizes[at + shift])
-                    chance = pairs * float(bdtrc(count - 1, len(left), by_chance))
-                    if chance < best[0]:
-                        best = (chance, (at, at + shift))
-        if best[1] is None:
-            break
-        at_val, at_test = best[1]
+    left, groups = np.arange(len(units)), []
+    while pair := _least_likely_pair(val[left], test[left], sizes):
+        chance, at_val, at_test = pair
         inside = val[left, at_val] & test[left, at_test]
-        groups.append(
-            {
-                "val_n": int(sizes[at_val]),
-                "test_n": int(sizes[at_test]),
-                "rows": [int(row) for row in left[inside]],
-                "chance": best[0],
-            }
-        )
+        group = {"val_n": int(sizes[at_val]), "test_n": int(sizes[at_test])}
+        groups.append(group | {"rows": left[inside].tolist(), "chance": chance})
         left = left[~inside]
     return groups
 
@@ -87,16 +47,12 @@ def group_of(row: int, groups: list[dict]) -> dict | None:
 
 
 def hundredths(percentages: Sequence[float | str]) -> list[int]:
-    """Percentages as whole hundredths of a per cent.
-
-    Raises:
-        ValueError: a percentage outside 0..100 or with more than two decimals.
-    """
+    """Percentages as whole hundredths of a per cent; ValueError outside 0..100 or with more than two decimals."""
     units = []
     for percentage in percentages:
         scaled = float(percentage) * 100
         if not (0 <= scaled <= 10000 and abs(scaled - round(scaled)) < 1e-6):
-            raise ValueError(f"{percentage} is no percentage with 2 decimals; give one from 0 to 100")
+            raise ValueError(f"{percentage} is not a percentage with 2 decimals; give one from 0 to 100")
         units.append(round(scaled))
     return units
 
@@ -123,16 +79,32 @@ def fractions_of(n: int) -> frozenset[int]:
 
 def nearest_fractions(unit: int, n: int) -> list[int]:
     """The fractions of n next to a percentage that is none, below and above."""
-    below = [value for value in fractions_of(n) if value < unit]
-    above = [value for value in fractions_of(n) if value > unit]
-    return [int(value) for value in ([max(below)] if below else []) + ([min(above)] if above else [])]
+    below, above = ([value for value in fractions_of(n) if (value < unit) == smaller] for smaller in (True, False))
+    return [int(value) for value in (*sorted(below)[-1:], *sorted(above)[:1])]
 
 
 def as_sizes(fitting: np.ndarray, min_n: int) -> list[int]:
-    """The sizes of a row of `size_fits` that fit."""
-    return [int(n) for n in np.flatnonzero(fitting) + min_n]
+    """The sizes that fit, of a row of `fits` that begins at min_n."""
+    return (np.flatnonzero(fitting) + min_n).tolist()
 
 
-def _share(n: int) -> float:
-    """The share of the percentages with two decimals that are some k/n."""
-    return min(1.0, (n + 1) / 10001)
+def _least_likely_pair(val: np.ndarray, test: np.ndarray, sizes: np.ndarray) -> tuple[float, int, int] | None:
+    """The pair of sizes that as many rows fit by chance least often: (chance, place of val_n, place of test_n)."""
+    shifts = sorted(range(-VAL_TEST_DIFFERENCE, VAL_TEST_DIFFERENCE + 1), key=abs)
+    share = np.minimum(1.0, (sizes + 1) / 10001)  # of the percentages with two decimals that are some k/n
+    best, least = None, CHANCE
+    for shift in shifts:
+        first, last = max(0, -shift), len(sizes) - max(0, shift)  # val_n = size, test_n = size + shift
+        if first >= last:
+            continue
+        rows = (val[:, first:last] & test[:, first + shift : last + shift]).sum(axis=0, dtype=np.int16)
+        if rows.max() < 2:
+            continue
+        places = np.flatnonzero(rows > 1)
+        by_chance = share[places + first] * share[places + first + shift]
+        chance = len(sizes) * len(shifts) * bdtrc(rows[places] - 1.0, len(val), by_chance)
+        lowest = int(np.argmin(chance))
+        if chance[lowest] < least:
+            least, at = float(chance[lowest]), int(places[lowest]) + first
+            best = (least, at, at + shift)
+    return best

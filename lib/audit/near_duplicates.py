@@ -1,9 +1,8 @@
-"""Which pictures are nearly the same though the perceptual hash does not say so?
+"""Which pictures are nearly the same although their perceptual hashes differ?
 
-The hash finds copies that were compressed, scaled or lightened. Two photographs of one lesion, or a turned copy, have
-other hashes. What the frozen networks make of the pictures tells more: here are the pairs that are as near to each
-other in their features as those are that the hash finds. The known lesions say how often either is right. Nothing is
-regrouped by it: the list is for a look.
+The hash finds copies that were compressed, scaled or lightened. Two photographs of one lesion, or a rotated copy, have
+other hashes, but the frozen networks may give them similar features. This lists the pairs that are as similar in their
+features as those that the hash finds; known lesions say how often either is right. Groups are not changed by it.
 """
 
 import numpy as np
@@ -15,9 +14,9 @@ from lib.config.paths import StudyPaths
 from lib.data.duplicates import turned
 from lib.data.index import thumbnail
 
-# Of the hash's own pairs so many are at least as similar as the threshold, which is set without lesions or labels.
+# This share of the hash's own pairs is at least as similar as the threshold, which is set without lesions or labels.
 SHARE = 0.9
-NEIGHBOURS = 20  # of each picture that are looked at
+NEIGHBOURS = 20  # compared with each picture
 PAIRS = [
     *("first", "second", "class_first", "class_second", "similarity", "difference", "looks_alike"),
     *("same_class", "same_lesion", "same_group"),
@@ -34,114 +33,105 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
 
     Returns:
         pairs: PAIRS columns, the most similar first: files, their classes, similarity (-1..1), mean absolute difference
-        of pixels (grey levels, the least over the eight ways to turn and mirror the second), whether that is at most
-        `near_duplicate_difference`, and whether class, lesion (None where one is not known) and group are the same.
-        recall: RECALL columns, a row for the hash, the features and either: pairs found; of these, those whose lesions
-        are both known, and those of one lesion; all pairs of one lesion, and the share found.
+        of pixels (grey levels, the least over the eight rotations and reflections of the second), whether that is at
+        most `near_duplicate_difference`, and whether class, lesion (None where one is not known) and group are equal.
+        recall: RECALL columns, one row each for the hash, the features and either: pairs found; of these, those whose
+        lesions are both known, and those of one lesion; all pairs of one lesion, and the share found.
         threshold, hash_pairs, backbones; reason: why nothing was compared, "" where it was.
     """
     nothing = {"pairs": pd.DataFrame(columns=PAIRS), "recall": pd.DataFrame(columns=RECALL), "backbones": []}
     nothing |= {"threshold": np.nan, "hash_pairs": 0}
-    found = {name: paths.features(study.preprocessings[0], name) for name in study.backbones}
-    found = {name: path for name, path in found.items() if path.is_file()}
-    if not found or not paths.views.is_file():
+    features = {name: paths.features(study.preprocessings[0], name) for name in study.backbones}
+    features = {name: path for name, path in features.items() if path.is_file()}
+    if not features or not paths.views.is_file():
         return nothing | {"reason": "no backbone has features"}
     files = _pictures(paths)
-    features = unit_rows([np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in found.values()])
-    first, second, similarity = neighbours(features)
     near, lesion = files["near_group"].to_numpy(), files["lesion_id"].to_numpy()
     by_hash = _pairs_within(near)
     if not len(by_hash):
         return nothing | {"reason": "the hash finds no pair of different pictures, which would set the threshold"}
-    one, other = by_hash.T
-    threshold = float(np.quantile((features[one] * features[other]).sum(axis=1), 1 - SHARE))
-    by_features = np.column_stack([first, second])[similarity >= threshold]
-    missed = near[first] != near[second]
-    missed &= similarity >= threshold
-    pairs = _described(paths, files, first[missed], second[missed], similarity[missed], study)
-    ways = {"perceptual hash": by_hash, "features": by_features, "either": np.vstack([by_hash, by_features])}
-    same = len(_pairs_within(lesion))
-    recall = pd.DataFrame([_recall(name, np.unique(way, axis=0), lesion, same) for name, way in ways.items()])
-    told = {"threshold": threshold, "hash_pairs": len(by_hash), "backbones": list(found), "reason": ""}
-    return {"pairs": pairs, "recall": recall[RECALL]} | told
+    rows = [np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in features.values()]
+    unit = unit_rows(rows)
+    threshold = float(np.quantile((unit[by_hash[:, 0]] * unit[by_hash[:, 1]]).sum(axis=1), 1 - SHARE))
+    by_features, similarity = nearest_pairs(unit)
+    by_features, similarity = by_features[similarity >= threshold], similarity[similarity >= threshold]
+    missed = near[by_features[:, 0]] != near[by_features[:, 1]]
+    pairs = _describe(paths, files, by_features[missed], similarity[missed], study.near_duplicate_difference)
+    either = np.unique(np.vstack([by_hash, by_features]), axis=0)
+    total = len(_pairs_within(lesion))
+    recall = [
+        {"found_by": name} | _recall(found, lesion, total)
+        for name, found in {"perceptual hash": by_hash, "features": by_features, "either": either}.items()
+    ]
+    result = {"pairs": pairs, "recall": pd.DataFrame(recall, columns=RECALL), "backbones": list(features)}
+    return result | {"threshold": threshold, "hash_pairs": len(by_hash), "reason": ""}
 
 
 def unit_rows(features: list[np.ndarray]) -> np.ndarray:
-    """Features of all backbones side by side, float32 [n, channels], scaled so that the product of two rows is the mean
-    of the backbones' cosines.
-
-    Args:
-        features: of each backbone, float [n, channels].
-    """
+    """Features of all backbones, each float [n, channels], as one float32 [n, all channels], scaled so that the product
+    of two rows is the mean of the backbones' cosines."""
     norms = [np.linalg.norm(one, axis=1, keepdims=True).clip(1e-12) * len(features) ** 0.5 for one in features]
     return np.hstack([np.asarray(one / norm, np.float32) for one, norm in zip(features, norms)])
 
 
-def neighbours(features: np.ndarray, count: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pairs of pictures of which one is among the `count` nearest of the other.
+def nearest_pairs(unit: np.ndarray, count: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of pictures of which one is among the `count` nearest of the other, the most similar first.
 
     Args:
-        features: what `unit_rows` gives.
+        unit: what `unit_rows` returns.
 
     Returns:
-        first, second (int, first < second, each pair once) and the mean over backbones of their cosine similarity.
+        int [pairs, 2], the smaller row first and each pair once, and the mean cosine similarity, [pairs].
     """
-    search = NearestNeighbors(n_neighbors=min(count, len(features) - 1), metric="cosine", algorithm="brute")
-    distances, others = search.fit(features).kneighbors()  # of the rows themselves: none is its own neighbour
-    rows = np.repeat(np.arange(len(features)), others.shape[1])
+    search = NearestNeighbors(n_neighbors=min(count, len(unit) - 1), metric="cosine", algorithm="brute")
+    distances, others = search.fit(unit).kneighbors()  # of the rows themselves: none is its own neighbour
+    rows = np.repeat(np.arange(len(unit)), others.shape[1])
     table = pd.DataFrame({"first": np.minimum(rows, others.ravel()), "second": np.maximum(rows, others.ravel())})
     table = table.assign(similarity=1 - distances.ravel()).drop_duplicates(["first", "second"])
     table = table.sort_values(["similarity", "first", "second"], ascending=[False, True, True])
-    return tuple(table[column].to_numpy() for column in table)
+    return table[["first", "second"]].to_numpy(), table["similarity"].to_numpy()
 
 
-def turned_difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean absolute difference, the least over the eight ways to turn and mirror the second; grey [s, s], 0..255."""
+def least_difference(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean absolute difference of two grey squares, 0..255, least over the rotations and reflections of the second."""
     return min(float(np.abs(first.astype(np.int16) - picture).mean()) for picture in turned(second))
 
 
 def _pictures(paths: StudyPaths) -> pd.DataFrame:
-    """A row a content: its first file as audit/images.parquet has it, and the row of that file in the pool."""
+    """One row per content: its first file as audit/images.parquet has it, and the row of that file in the pool."""
     views = pd.read_parquet(paths.views, columns=["source", "view"])
-    rows = pd.Series(views.index, index=views["source"])[(views["view"] == 0).to_numpy()]
-    files = pd.read_parquet(paths.image_index).drop_duplicates("content")
-    files = files.assign(row=files["source"].map(rows))
-    return files.dropna(subset="row").astype({"row": int}).reset_index(drop=True)
+    originals = views[views["view"] == 0].reset_index(names="row")[["source", "row"]]
+    return pd.read_parquet(paths.image_index).drop_duplicates("content").merge(originals, on="source")
 
 
 def _pairs_within(groups: np.ndarray) -> np.ndarray:
     """All pairs of rows of one group, int [k, 2], first < second; the group "" is none."""
     rows = pd.Series(np.arange(len(groups))).groupby(groups).agg(list)
-    found = [(a, b) for name, of in rows.items() if name != "" for i, a in enumerate(of) for b in of[i + 1 :]]
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
+    pairs = [(a, b) for name, of in rows.items() if name != "" for i, a in enumerate(of) for b in of[i + 1 :]]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _recall(name: str, pairs: np.ndarray, lesion: np.ndarray, same: int) -> dict:
-    a, b = lesion[pairs[:, 0]], lesion[pairs[:, 1]]
-    known = (a != "") & (b != "")
-    right = int((known & (a == b)).sum())
-    row = {"found_by": name, "pairs": len(pairs), "both_lesions_known": int(known.sum()), "one_lesion": right}
-    return row | {"pairs_of_known_lesions": same, "recall": right / same if same else np.nan}
+def _recall(pairs: np.ndarray, lesion: np.ndarray, total: int) -> dict:
+    first, second = lesion[pairs.T]
+    known = (first != "") & (second != "")
+    right = int((known & (first == second)).sum())
+    row = {"pairs": len(pairs), "both_lesions_known": int(known.sum()), "one_lesion": right}
+    return row | {"pairs_of_known_lesions": total, "recall": right / total if total else np.nan}
 
 
-def _described(paths: StudyPaths, files: pd.DataFrame, first, second, similarity, study: Study) -> pd.DataFrame:
+def _describe(
+    paths: StudyPaths, files: pd.DataFrame, pairs: np.ndarray, similarity: np.ndarray, difference: float
+) -> pd.DataFrame:
     images = np.load(paths.images, mmap_mode="r", allow_pickle=False)
-    needed = {row: thumbnail(images[files["row"].iloc[row]]) for row in {*first.tolist(), *second.tolist()}}
-    one, other = files.iloc[first].reset_index(drop=True), files.iloc[second].reset_index(drop=True)
-    difference = np.array([turned_difference(needed[a], needed[b]) for a, b in zip(first, second)])
+    small = {number: thumbnail(images[files["row"].iloc[number]]) for number in np.unique(pairs).tolist()}
+    one, other = (files.iloc[side].reset_index(drop=True) for side in pairs.T)
     known = (one["lesion_id"] != "") & (other["lesion_id"] != "")
-    same_lesion = np.where(known, one["lesion_id"] == other["lesion_id"], None)
-    return pd.DataFrame(
-        {
-            "first": one["source"],
-            "second": other["source"],
-            "class_first": one["class"],
-            "class_second": other["class"],
-            "similarity": similarity,
-            "difference": difference,
-            "looks_alike": difference <= study.near_duplicate_difference,
-            "same_class": one["class"] == other["class"],
-            "same_lesion": pd.array(same_lesion, dtype="boolean"),
-            "same_group": one["group"] == other["group"],
-        }
+    table = pd.DataFrame({"first": one["source"], "second": other["source"]})
+    table = table.assign(class_first=one["class"], class_second=other["class"], similarity=similarity)
+    table["difference"] = [least_difference(small[a], small[b]) for a, b in pairs.tolist()]
+    return table.assign(
+        looks_alike=table["difference"] <= difference,
+        same_class=one["class"] == other["class"],
+        same_lesion=pd.array(np.where(known, one["lesion_id"] == other["lesion_id"], None), dtype="boolean"),
+        same_group=one["group"] == other["group"],
     )[PAIRS]

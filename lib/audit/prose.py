@@ -1,20 +1,12 @@
 """Slips of the text: numbers and ranks stated in prose that the tables contradict."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from lib.audit.fractions import VALUES
-from lib.config.paper import Scenario
-from lib.config.paper import scenarios as paper_scenarios
+from lib.config.paper import backbones, scenarios
 
 
-def text_errors(
-    printed: pd.DataFrame,
-    text: pd.DataFrame,
-    literature: pd.DataFrame | None = None,
-    scenarios: Mapping[str, Scenario] | None = None,
-) -> list[dict]:
+def text_errors(printed: pd.DataFrame, text: pd.DataFrame, literature: pd.DataFrame | None = None) -> list[dict]:
     """Statements of the prose that the tables contradict.
 
     Args:
@@ -30,10 +22,9 @@ def text_errors(
     Raises:
         ValueError: a kind that is not one of these, or a cell that is not in the tables.
     """
-    scenarios = paper_scenarios() if scenarios is None else scenarios
-    classes = {str(scenario.table): len(scenario.classes) for scenario in scenarios.values()}
+    classes = {str(scenario.table): len(scenario.classes) for scenario in scenarios().values()}
     cells = printed.assign(table=printed["table"].astype(str)).set_index(["table", "phase", "backbone"]).sort_index()
-    proposed = printed["backbone"].iloc[0]
+    proposed = next(iter(backbones()))  # the paper's model comes first
     errors = []
     for entry in text.fillna("").astype(str).to_dict("records"):
         try:

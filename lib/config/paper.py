@@ -20,6 +20,8 @@ CLASSES = (
     "vascular lesion",
 )
 MALIGNANT = ("basal cell carcinoma", "melanoma", "squamous cell carcinoma")
+IMAGES = 2357  # abstract, sections III and IV.A
+SPLIT = (8, 1, 1)  # training, validation and test; section III.A, step 3
 
 
 class Scenario(Strict):

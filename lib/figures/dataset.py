@@ -81,7 +81,7 @@ def draw_worst_cases(cases: Sequence[Sequence[tuple[np.ndarray, Sequence[str]]]]
     """The files of each case beside each other, with what is known of them above.
 
     Args:
-        cases: lib.audit.contents.worst_cases: (uint8 picture [height, width, 3], lines) of each file of a case.
+        cases: (uint8 picture [height, width, 3], lines) of each file of a case.
         kind: which flaw they show, a key of CASE_TITLES.
         note: behind the title, such as that the images are synthetic.
     """

@@ -86,7 +86,10 @@ def printed_audit(paths: StudyPaths) -> HTML:
         ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
         ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
     ):
-        errors = [{name: _plain(value, name) for name, value in error.items()} for error in audit.get(key, [])]
+        errors = [
+            {name: _plain(value, name) for name, value in error.items() if name != "scores"}
+            for error in audit.get(key, [])
+        ]
         if errors:
             parts.append(html.records_table(name, caption, errors, source))
         else:

@@ -1,7 +1,5 @@
 """Why a claim is impossible as printed: the paper's own tables contradict it, or no test set gives it."""
 
-import re
-
 import pandas as pd
 
 from lib.config.paper import roman, scenarios
@@ -61,7 +59,7 @@ def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measur
     """What the audit has against a printed row: values that contradict each other, or that no test set gives."""
     for error in evidence.printed_audit.get("row_errors") or []:
         same_row = (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone)
-        if same_row and measure in _scores_named(error["what"]):
+        if same_row and measure in error["scores"]:
             return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"
     row = evidence.row(table, phase, backbone)
     key = "val_n" if measure == "val_accuracy" else "test_n"
@@ -70,14 +68,6 @@ def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measur
     if row and row.get("confusion_matrices") == 0 and measure != "val_accuracy":
         return "no 2x2 confusion matrix gives accuracy, precision, recall and F1 together"
     return ""
-
-
-def _scores_named(what: str) -> set[str]:
-    """The scores that a row error is about: those it names, or all where it names none."""
-    names = dict(
-        zip(SCORES, (r"\b(test_)?accuracy\b", r"\bval_accuracy\b", r"\bprecision\b", r"\brecall\b", r"\bf1\b"))
-    )
-    return {score for score, pattern in names.items() if re.search(pattern, what, re.IGNORECASE)} or set(SCORES)
 
 
 def sizes_of_table(test: Check, evidence: Evidence) -> tuple[bool | None, str, dict]:

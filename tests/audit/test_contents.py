@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import json
 from collections import Counter, defaultdict
 from itertools import combinations
@@ -20,10 +19,10 @@ from lib.config.paper import CLASSES, MALIGNANT
 from lib.data import demo
 from lib.data.folder import find_folder
 from lib.data.index import DIAGNOSIS_CLASSES, build_index
-from lib.figures.dataset import draw_worst_cases
 from tests.fixtures.pictures import picture, save
 
-STUDY = params.Study()
+NEAR = (params.Study().near_duplicate_bits, params.Study().near_duplicate_difference)
+FLAWS = ("contradictory", "near_duplicates", "disagreements")
 CODE = {"basal cell carcinoma": "BCC", "melanoma": "MEL", "nevus": "NV", "seborrheic keratosis": "BKL"}
 CODE |= {"actinic keratosis": "AK", "dermatofibroma": "DF", "pigmented benign keratosis": "BKL"}
 CODE |= {"squamous cell carcinoma": "SCC", "vascular lesion": "VASC"}
@@ -49,13 +48,16 @@ class Planted:
         self.metadata[name] = (diagnosis, lesion)
         return save(self.root / part / label / f"{name}.png", pixels)
 
-    def audit(self) -> dict:
+    def index(self) -> pd.DataFrame:
         path = self.root / "metadata.csv"
         rows = [("isic_id", "isic2019_diagnosis", "lesion_id"), *((k, *v) for k, v in self.metadata.items())]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-        index, unreadable = build_index(self.root, path, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
-        audit = contents.dataset_audit(index, unreadable)
+        index, self.unreadable = build_index(self.root, path, *NEAR)
+        return index
+
+    def audit(self) -> dict:
+        audit = contents.dataset_audit(self.index(), self.unreadable)
         assert json.loads(json.dumps(audit, allow_nan=False)) == audit
         return audit
 
@@ -118,21 +120,6 @@ def test_a_copy_in_the_same_class_is_a_duplicate(planted):
     assert (audit["files"], audit["isic_ids"]) == (20, 19)
 
 
-def test_a_picture_in_test_and_train_is_seen(planted):
-    pixels = planted.fresh()
-    for part in ("Train", "Test"):
-        planted.file("nevus", part, pixels)
-    found = {"same_label_duplicates": 1, "official_test_in_train": 1, "official_test_related_to_train": 1}
-    assert flaws(planted.audit()) == found
-
-
-def test_a_near_duplicate_is_seen(planted):
-    pixels = planted.fresh()
-    planted.file("nevus", "Train", pixels)
-    planted.file("nevus", "Train", near(pixels))
-    assert flaws(planted.audit()) == {"near_duplicate_groups": 1, "near_duplicate_contents": 2}
-
-
 def test_lesions_with_several_images_are_counted_by_picture(planted):
     pixels = planted.fresh()
     planted.file("nevus", "Train", pixels, lesion="A")
@@ -159,21 +146,13 @@ def test_labels_are_held_against_the_official_diagnosis_and_bkl_allows_both_kera
     assert audit["files_with_diagnosis"] == 4 and audit["official_diagnoses"]["nevus"] == {"AK": 1, "NV": 1}
 
 
-def test_an_unreadable_file_is_counted_and_nothing_else(planted):
-    path = planted.file("nevus", "Train", planted.fresh())
-    path.write_bytes(path.read_bytes()[:-40])
-    assert flaws(planted.audit()) == {"unreadable_files": 1}
-
-
 # --- the embedded demo: exactly what lib.data.demo says it planted ---
 
 
-@pytest.fixture(scope="module", params=[(12, 128, 0), (6, 64, 3)], ids=str)
-def demo_set(request, tmp_path_factory):
-    drawn = demo.ensure(tmp_path_factory.mktemp("demo") / "set", *request.param)
-    index, unreadable = build_index(
-        drawn.folder, drawn.metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
-    )
+@pytest.fixture(scope="module")
+def demo_set(tmp_path_factory):
+    drawn = demo.ensure(tmp_path_factory.mktemp("demo") / "set", 12, 128, 0)
+    index, unreadable = build_index(drawn.folder, drawn.metadata, *NEAR)
     return drawn.planted, index.set_index("source"), contents.dataset_audit(index, unreadable)
 
 
@@ -219,14 +198,14 @@ def test_the_demo_has_exactly_the_planted_label_errors_and_no_unreadable_file(de
     assert audit["unreadable_files"] == audit["marked_copies"] == 0
 
 
-# --- any set ----------------------------------------------------------------------------------------------------------
+# --- any set ---
 
 
 PART, LABEL = st.sampled_from(["Train", "Test"]), st.sampled_from(CLASSES)
 
 
 # an example that fails is reported as drawn: to find a smaller one can take minutes
-@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=20, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(
     seed=st.integers(0, 10**6),
     filed=st.lists(st.lists(st.tuples(LABEL, PART), min_size=2, max_size=4), max_size=4),  # one picture, several files
@@ -339,37 +318,26 @@ def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
     assert rows["three_malignant"]["fits"] is False and rows["six_benign"]["fits"] is None
 
 
-@pytest.mark.parametrize("kind", ["contradictory", "near_duplicates", "disagreements"])
-def test_worst_cases_are_drawn_side_by_side_whatever_the_names(planted, kind):
-    index, _ = build_index(planted.root, None, 8, 9.0)
-    assert contents.worst_cases(index, planted.root, kind) == []
-    pixels = planted.fresh()
-    names = (r"$\frac{", "<script>\n\u202e")
-    for label, name in zip(("nevus", "melanoma"), names):
-        shown = near(pixels) if kind == "near_duplicates" and label == "nevus" else pixels
-        save(planted.root / "Train" / label / f"{name}.png", shown)
-    index, _ = build_index(planted.root, None, 8, 9.0)
-    index.loc[index["image_id"] == names[0], "diagnosis"] = "MEL"
-    figure = draw_worst_cases(contents.worst_cases(index, planted.root, kind), kind, "synthetic $images")
-    figure.savefig(io.BytesIO(), format="svg")
-    titles = sorted(axis.get_title("left") for axis in figure.axes)
-    assert titles[0].startswith("$\\frac{\nnevus\n") and len(titles) == (1 if kind == "disagreements" else 2)
-    assert all("<script>??" in title for title in titles[1:])
-    assert "synthetic $images" in figure.get_suptitle()
-    # a file that has gone since is a grey square, not a failed report
-    (planted.root / "Train" / "nevus" / f"{names[0]}.png").unlink()
-    assert len(contents.worst_cases(index, planted.root, kind)) == 1
-
-
-def test_worst_cases_refuse_an_unknown_kind(planted):
-    index, _ = build_index(planted.root, None, 8, 9.0)
-    with pytest.raises(ValueError, match="'pretty'; expected one of contradictory, near_duplicates, disagreements"):
-        contents.worst_cases(index, planted.root, "pretty")
+def test_flawed_files_are_the_planted_pairs_those_under_two_classes_first(planted):
+    assert all(contents.flawed_files(planted.index(), kind) == [] for kind in FLAWS)
+    same, copied, wrong = planted.fresh(), planted.fresh(), planted.fresh()
+    expected = {"near_duplicates": [], "contradictory": [], "disagreements": []}
+    for label, pixels in (("nevus", same), ("nevus", near(same)), ("melanoma", copied), ("nevus", copied)):
+        expected["near_duplicates" if pixels is not copied else "contradictory"].append(
+            planted.file(label, "Train", pixels).stem
+        )
+    other = [planted.file(label, "Train", p).stem for label, p in (("melanoma", wrong), ("nevus", near(wrong)))]
+    expected["disagreements"].append(planted.file("nevus", "Train", planted.fresh(), diagnosis="MEL").stem)
+    index = planted.index()
+    found = {kind: [set(pair["image_id"]) for pair in contents.flawed_files(index, kind)] for kind in FLAWS}
+    assert found["near_duplicates"] == [set(other), set(expected["near_duplicates"])]
+    assert found["contradictory"] == [set(expected["contradictory"])]
+    assert found["disagreements"] == [set(expected["disagreements"])]
 
 
 def test_the_public_set_recounted_by_hand(real_data, real_metadata):
     folder = find_folder(str(real_data))
-    index, unreadable = build_index(folder, real_metadata, STUDY.near_duplicate_bits, STUDY.near_duplicate_difference)
+    index, unreadable = build_index(folder, real_metadata, *NEAR)
     audit = contents.dataset_audit(index, unreadable)
     filed = defaultdict(list)  # digest of the file's bytes -> (part, class) of each copy
     for path in folder.rglob("*.jpg"):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.audit.fractions import size_fits
+from lib.audit.fractions import fits, hundredths
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -16,23 +16,18 @@ from lib.audit.fractions import size_fits
 def test_sizes_are_those_that_decimal_arithmetic_finds(units, min_n):
     percentages = [Decimal(unit) / 100 for unit in units]
     expected = [[is_fraction(p, n) for n in range(min_n, min_n + 40)] for p in percentages]
-    assert np.array_equal(size_fits([float(p) for p in percentages], min_n, min_n + 39), expected)
+    assert np.array_equal(fits(units, np.arange(min_n, min_n + 40)), expected)
 
 
 @pytest.mark.parametrize("rounded", [3.12, 3.13])
 def test_a_tie_may_be_rounded_either_way(rounded):
-    assert size_fits([rounded], 32, 32).all()  # 1/32 is 3.125 %
+    assert fits(hundredths([rounded]), np.array([32])).all()  # 1/32 is 3.125 %
 
 
 @pytest.mark.parametrize("wrong", [100.01, -0.01, 84.913, float("nan")])
-def test_what_is_no_printed_percentage_is_refused(wrong):
-    with pytest.raises(ValueError, match="no percentage with 2 decimals"):
-        size_fits([wrong], 100, 1500)
-
-
-def test_an_empty_range_of_sizes_is_refused():
-    with pytest.raises(ValueError, match="no range"):
-        size_fits([50.0], 200, 100)
+def test_a_value_that_is_not_a_printed_percentage_is_refused(wrong):
+    with pytest.raises(ValueError, match=str(wrong)):
+        hundredths([wrong])
 
 
 def is_fraction(percentage: Decimal, n: int) -> bool:

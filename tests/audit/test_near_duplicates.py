@@ -1,11 +1,11 @@
-"""Planted pairs that the hash misses are found by features, and nothing is said of what is not known."""
+"""Planted pairs that the hash misses are found by features, and an unknown lesion is neither the same nor another."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from lib.audit.near_duplicates import near_duplicate_recall, neighbours, turned_difference, unit_rows
+from lib.audit.near_duplicates import least_difference, near_duplicate_recall, nearest_pairs, unit_rows
 from lib.config.paths import StudyPaths
 from tests.fixtures.pictures import picture
 from tests.fixtures.predictions import made_up_index, study, write_prepared
@@ -76,15 +76,15 @@ def test_without_features_or_a_pair_of_the_hash_the_reason_is_given(made):
 def test_neighbours_are_those_of_the_mean_cosine_each_pair_once():
     random = np.random.default_rng(3)
     features = [random.normal(size=(30, 5)), random.normal(size=(30, 8))]
-    first, second, similarity = neighbours(unit_rows(features), count=29)
+    pairs, similarity = nearest_pairs(unit_rows(features), count=29)
+    first, second = pairs.T
     mean = (cosine_similarity(features[0]) + cosine_similarity(features[1])) / 2
     assert len(first) == 30 * 29 / 2 and (first < second).all()
     np.testing.assert_allclose(similarity, mean[first, second], atol=1e-6)
     assert (np.diff(similarity) <= 0).all()
 
 
-def test_the_difference_is_that_of_the_best_turn():
+def test_the_difference_is_the_least_over_rotations_and_reflections():
     grey = picture(5)[..., 0]
-    assert turned_difference(grey, np.rot90(grey)) == turned_difference(grey, grey[::-1].T) == 0
-    assert turned_difference(grey, grey + np.uint8(0)) == 0
-    assert turned_difference(np.full((4, 4), 10, np.uint8), np.full((4, 4), 17, np.uint8)) == 7
+    assert least_difference(grey, np.rot90(grey)) == least_difference(grey, grey[::-1].T) == 0
+    assert least_difference(np.full((4, 4), 10, np.uint8), np.full((4, 4), 17, np.uint8)) == 7

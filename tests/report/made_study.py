@@ -185,6 +185,7 @@ def _audit(paths, study):
         "sums": [{"tables": ["3", "4"], "of": "1", "test_n": [901], "agrees": True}],
     }
     row_error = {"table": "2", "phase": "finetune", "backbone": "ResNet50", "what": "recall is not accuracy"}
+    row_error["scores"] = ["recall", "test_accuracy"]
     text_error = {
         "place": "section IV.B",
         "quote": "reached 69.25%",

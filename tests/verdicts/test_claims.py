@@ -136,7 +136,7 @@ def test_a_claim_that_its_own_table_contradicts_is_impossible_as_printed(tmp_pat
     "audit",
     [
         {"row_errors": [{"table": "2", "phase": "finetune", "backbone": "ResNet50", "what": "recall is not accuracy",
-                         "printed": 91.52, "expected": 92.8}]},
+                         "scores": ["recall", "test_accuracy"], "printed": 91.52, "expected": 92.8}]},
         {"tables": {"2": {"rows": [{"phase": "finetune", "backbone": "ResNet50", "test_n": []}]}}},
         {"tables": {"2": {"rows": [{"phase": "finetune", "backbone": "ResNet50", "confusion_matrices": 0}]}}},
     ],
@@ -151,7 +151,8 @@ def test_a_number_of_a_row_that_the_audit_found_wrong_is_impossible_as_printed(t
 
 def test_an_error_in_one_score_of_a_row_says_nothing_about_its_others(tmp_path: Path):
     paths = StudyPaths(tmp_path)
-    error = {"table": "4", "phase": "finetune", "backbone": OURS, "what": "val_accuracy is no k/n", "printed": 98.7}
+    error = {"table": "4", "phase": "finetune", "backbone": OURS, "scores": ["val_accuracy"]}
+    error |= {"what": "no k/n", "printed": 98.7}
     write_audit(paths, {"row_errors": [error]})
     assert one(paths, **NUMBER | {"measure": "val_accuracy"}, equals="printed")["verdict"] == IMPOSSIBLE
     assert one(paths, **NUMBER, equals="printed")["verdict"] == NOT_TESTED
