@@ -155,16 +155,15 @@ class Look:
 
 def _compare(options: argparse.Namespace) -> int:
     """Write the page that sets two results against each other."""
-    from lib.report import compare, compare_page
+    from lib.report import compare
 
     if options.study != "paper":
         raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
     try:
-        both = [compare.results(given) for given in options.compare]
-        target = compare_page.write_page(*both)
+        target, result = compare.write_page(*map(compare.load_results, options.compare))
     except compare.ResultsError as error:
         raise ParameterError(str(error)) from error
-    print("\n".join([*compare.summary(*both), f"comparison: {target}"]))
+    print(f"{result}\ncomparison: {target}")
     return 0
 
 

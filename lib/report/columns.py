@@ -176,4 +176,10 @@ COLUMNS = _of_printed_tables() | {
     "status": Column("Status", "chip", filter=True),
     "seconds": Column("Seconds", "decimal"),
     "version": Column("Version"),
+    # two results compared
+    "measure": Column("Number", filter=True),
+    "inside": Column("Inside", tip="whether the second lies in the 95 % interval of the first", filter=True),
+    "question": Column("Question", filter=True),
+    "part": Column("Part", tip="of the stamps", filter=True),
+    "runs": Column("Runs", "count", "in how many of them"),
 }

@@ -29,7 +29,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lib.config.paper import CLASSES, printed_rows
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
-from lib.report import compare, compare_page
+from lib.report import compare
 from tests.explore import conftest as small
 from tests.report.made_study import FAILED, PAPER, make_report, write_study
 
@@ -374,7 +374,7 @@ def test_the_page_of_a_failed_notebook_is_whole_and_can_be_read(browser, page, r
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results, page, tmp_path, view):
+def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results, page, tmp_path, view, monkeypatch):
     other = tmp_path / "other"
     shutil.copytree(StudyPaths(results).tables, other / "tables")
     shutil.copy(StudyPaths(results).claims, other)
@@ -385,11 +385,11 @@ def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results
     for claim in verdicts[::9]:
         claim["verdict"] = "impossible as printed"
     (other / "claims.json").write_text(json.dumps(verdicts))
-    compared = tmp_path / "compared.html"
-    compared.write_text(compare_page.page(compare.results(str(results)), compare.results(str(other))), encoding="utf-8")
+    monkeypatch.setattr("lib.config.paths.RESULTS", tmp_path)
+    compared, _ = compare.write_page(compare.load_results(str(results)), compare.load_results(str(other)))
     sound(visit(browser, compared.as_uri(), view))
     readable(browser, compared.as_uri(), view)
-    assert {row[9] for row in cells(browser, "moved")} <= {"yes", "no", ""} and len(cells(browser, "verdicts")) > 9
+    assert {row[5] for row in cells(browser, "numbers")} <= {"yes", "no", ""} and len(cells(browser, "verdicts")) > 9
 
 
 # JupyterLab

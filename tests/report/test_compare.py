@@ -1,22 +1,17 @@
 """Two results folders compared: what was planted is found, with its size, and nothing else is."""
 
-import base64
-import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import pytest
 
 import run_all
 from lib.config import paths
 from lib.config.paths import REPOSITORY
-from lib.config.schema import ParameterError
-from lib.report import compare, compare_page
+from lib.report import compare
 from tests.report.made_study import Page
 
 HOSTILE = '<img src=x onerror=alert(1)> "x" \u202eevil & \''
@@ -39,7 +34,7 @@ RUN = "train-by_view-native-nine_classes-MobileNet-seed0"
 
 
 def write_results(root: Path) -> Path:
-    """A small results folder: two tables, two verdicts, two stamps and one run.json."""
+    """A small results folder: two tables, two verdicts and two stamps."""
     (root / "tables").mkdir(parents=True)
     (root / "tables" / "table_1.csv").write_text("\n".join([HEAD, *ROWS]) + "\n")
     (root / "tables" / "table_5.csv").write_text("\n".join(FIFTH) + "\n")
@@ -55,13 +50,6 @@ def write_results(root: Path) -> Path:
             "inputs": {"prepared/images.npy": "e" * 64},
         }  # fmt: skip
         (root / "stamps" / f"{run}.json").write_text(json.dumps(stamp))
-    folder = root / "runs" / "by_view" / "native" / "nine_classes" / "MobileNet" / "seed0"
-    folder.mkdir(parents=True)
-    provenance = {
-        "run": RUN, "git": {"commit": "c" * 40, "clean": True}, "packages": {"pillow": "12.0"},
-        "hardware": {"processor": "A", "cores": 2, "gpus": []}, "environment": {"OMP_NUM_THREADS": "1"},
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps({"provenance": provenance}))
     return root
 
 
@@ -87,22 +75,21 @@ def two(tmp_path, monkeypatch) -> tuple[Path, Path]:
     return first, tmp_path / "second"
 
 
-def both():
-    return compare.results("first"), compare.results("second")
+def both() -> tuple[compare.Results, compare.Results]:
+    return compare.load_results("first"), compare.load_results("second")
 
 
-def moved(found) -> dict[tuple, tuple]:
-    rows = found[found["moved"]].itertuples()
-    return {(r.table, r.row, r.measure): (r.a, r.b, r.points, r.inside) for r in rows}
+def moved() -> dict[tuple, tuple]:
+    rows = compare.compare_numbers(*both()).itertuples()
+    return {(r.table, r.protocol, r.phase, r.measure): (r.a, r.b, r.difference, r.inside) for r in rows}
 
 
-def test_a_study_against_itself_says_that_nothing_moved(two):
+def test_of_a_study_against_itself_nothing_moved(two):
     a, _ = both()
+    assert compare.compare_numbers(a, a).empty and compare.compare_stamps(a, a).empty
+    _, result = compare.write_page(a, a)
     # three measured rows of 12 numbers, one of two (no seed, the printed one), Table V: one, and one of four
-    assert compare.summary(a, a) == ["Nothing moved: all 43 numbers of 6 rows and all 2 verdicts are the same."]
-    assert compare.origins(a, a).empty and compare.single_rows(a, a).empty
-    page = compare_page.page(a, a)
-    assert "Nothing moved" in page and 'id="moved"' not in page and "They were made with the same of everything" in page
+    assert result.startswith("0 of 43 numbers of first moved") and "0 verdicts and answers differ" in result
 
 
 def test_planted_numbers_are_found_exactly_with_their_size_and_whether_they_lie_in_the_interval(two):
@@ -111,106 +98,77 @@ def test_planted_numbers_are_found_exactly_with_their_size_and_whether_they_lie_
     edit(table, "0.61,0.6,0.44", "0.61,0.75,0.44")
     edit(two[1] / "tables" / "table_5.csv", "9,80,,", "9,70.5,,")
     expected = {
-        (1, "by_view, native, transfer, MobileNet", "n_test"): (100, 120, None, None),
-        (1, "by_view, native, transfer, MobileNet", "test_accuracy"): (0.8, 0.87, 7, True),  # on the very end
-        (1, "by_view, native, transfer, MobileNet", "f1"): (0.78, 0.48, -30, None),
-        (1, "clean, native, transfer, MobileNet", "test_accuracy"): (0.6, 0.75, 15, False),
-        (5, "This study, MobileNet, 9, by_view, native, transfer", "accuracy"): (80, 70.5, -9.5, False),
+        ("1", "by_view", "transfer", "f1"): (0.78, 0.48, -0.3, ""),
+        ("1", "clean", "transfer", "test_accuracy"): (0.6, 0.75, 0.15, "no"),
+        ("5", "by_view", "transfer", "accuracy"): (0.8, 0.705, -0.095, "no"),  # Table V is in per cent
+        ("1", "by_view", "transfer", "test_accuracy"): (0.8, 0.87, 0.07, "yes"),  # on the very end
+        ("1", "by_view", "transfer", "n_test"): (100, 120, np.nan, ""),
     }
-    found = moved(compare.numbers(*both()))
-    assert found.keys() == expected.keys()
-    for key, (a, b, points, inside) in expected.items():
-        assert found[key][:2] == (a, b) and found[key][3] is inside
-        assert found[key][2] == pytest.approx(points) if points is not None else found[key][2] != found[key][2]
-    said = compare.summary(*both())
-    assert said[0] == "5 of 43 numbers moved, in 3 of 6 rows that both have."
-    assert "F1 of Table I" in said[1] and "\N{MINUS SIGN}30.00 points" in said[1]
-    assert said[2] == "Test accuracies that moved: 3; outside the 95 % interval of first: 2."
-
-
-def test_the_page_shows_the_furthest_first_and_holds_every_number_that_moved(two):
-    table = two[1] / "tables" / "table_1.csv"
-    edit(table, "100,0.91,0.9,", "100,0.91,0.91,")
-    edit(table, "0.61,0.6,0.44", "0.61,0.75,0.44")
-    edit(table, "0.8,0.71,0.87,0.79,0.8,0.78", "0.8,0.71,0.87,0.79,0.8,0.71")
-    page = Page(compare_page.page(*both()))
-    rows = page.tables["moved"][2:]
-    expected = [("Transfer", "clean"), ("Transfer", "by_view"), ("Fine-tuned", "by_view")]
-    assert [(row[2], row[3]) for row in rows] == expected
-    assert rows[0][8].strip() == "+15.00" and rows[0][9].strip() == "no" and rows[2][8].strip() == "+1.00"
-    assert len(page.tables["same"]) == 1 + 3  # the head, and what did not move
-    link = next(a["href"] for a in page.all("a") if a.get("download") == "moved.csv")
-    held = list(csv.DictReader(base64.b64decode(link.partition(",")[2]).decode().splitlines()))
-    expected = [("f1", 0.71), ("test_accuracy", 0.91), ("test_accuracy", 0.75)]
-    assert [(row["measure"], float(row["b"])) for row in held] == expected
+    found = moved()
+    assert list(found) == list(expected)  # the furthest first
+    for key, (*numbers, inside) in expected.items():
+        assert found[key][:3] == pytest.approx(numbers, nan_ok=True) and found[key][3] == inside
+    _, result = compare.write_page(*both())
+    assert result.startswith("5 of 43 numbers of first moved, 2 of them out of their 95 % interval")
 
 
 @pytest.mark.parametrize(("value", "is_other"), [("0.6093", False), ("0.60930049", False), ("0.609301", True)])
 def test_numbers_that_agree_to_six_digits_are_the_same(two, value, is_other):
     edit(two[1] / "tables" / "table_1.csv", "0.6093000000000001", value)
-    assert len(moved(compare.numbers(*both()))) == is_other
+    assert len(moved()) == is_other
 
 
-def test_rows_and_results_of_one_alone_are_told_apart_and_are_no_moves(two):
+def test_rows_and_results_of_one_alone_have_no_number_on_the_other_side(two):
     edit(two[1] / "tables" / "table_1.csv", ROWS[1] + "\n", "")
     edit(two[1] / "tables" / "table_1.csv", "MobileNet,0,,,,,,,,,,,", "MobileNet,1,10,40,0.7,0.65,0.5,0.78,,,,,")
     edit(two[0] / "tables" / "table_1.csv", ROWS[2] + "\n", "")
-    found = [
-        (r["protocol"], r["phase"], r["only"], r["accuracy"]) for r in compare.single_rows(*both()).to_dict("records")
-    ]
-    assert sorted(found) == [
-        ("clean", "finetune", "measured only in second", 0.65),
-        ("clean", "transfer", "only in second", 0.6),
-        ("by_view", "finetune", "only in first", 0.9),
-    ]
-    assert not moved(compare.numbers(*both()))
+    found = moved()
+    alone = {key: values[:2] for key, values in found.items() if key[3] == "test_accuracy"}
+    expected = {
+        ("1", "by_view", "finetune", "test_accuracy"): (0.9, np.nan),
+        ("1", "clean", "transfer", "test_accuracy"): (np.nan, 0.6),
+        ("1", "clean", "finetune", "test_accuracy"): (np.nan, 0.65),
+    }
+    assert alone.keys() == expected.keys()
+    assert all(alone[key] == pytest.approx(values, nan_ok=True) for key, values in expected.items())
+    assert all(np.isnan(difference) for _, _, difference, _ in found.values())
 
 
-def test_verdicts_that_turned_are_named_with_the_question_that_is_answered_otherwise(two):
+def test_a_verdict_or_an_answer_that_differs_is_named_with_its_question(two):
     claims = json.loads((two[1] / "claims.json").read_text())
     claims[0]["verdict"], claims[0]["unseen"]["outcome"] = "reproduced", "yes"
     (two[1] / "claims.json").write_text(json.dumps([*claims, _claim("new", "a new claim", "not tested")]))
-    found = compare.verdicts(*both())
-    turned = found[found["moved"]].set_index("id")
-    assert list(turned.index) == ["accuracy", "new"]
-    assert (turned.at["accuracy", "a"], turned.at["accuracy", "b"]) == ("not reproduced", "reproduced")
-    assert turned.at["accuracy", "questions"].endswith("Unseen lesions: no \N{RIGHTWARDS ARROW} yes")
-    assert pd.isna(turned.at["new", "a"]) and turned.at["new", "b"] == "not tested"
-    assert "no such claim" in compare_page.page(*both())
+    found = compare.differences(*(compare.read_verdicts(results.root) for results in both())).fillna("none")
+    rows = [tuple(row) for row in found[["quote", "question", "a", "b"]].to_numpy()]
+    assert ("84.91 % in nine classes", "verdict", "not reproduced", "reproduced") in rows
+    assert ("84.91 % in nine classes", "Unseen lesions", "no", "yes") in rows
+    assert ("a new claim", "verdict", "none", "not tested") in rows and not any(row[0] == "the best" for row in rows)
 
 
-def test_what_the_two_were_made_with_is_compared_run_by_run(two):
-    stamp, run = two[1] / "stamps" / f"{RUN}.json", next(two[1].rglob("run.json"))
+def test_what_the_two_were_made_from_is_compared_run_by_run(two):
+    stamp = two[1] / "stamps" / f"{RUN}.json"
     edit(stamp, '"units": 64', '"units": 256')
     edit(stamp, "a" * 64, "b" * 64)
     edit(stamp, "3.15.1", "3.16.0")
     edit(stamp, "2" * 64, "3" * 64)
     edit(two[1] / "stamps" / "audit.json", "d" * 64, "9" * 64)
     edit(stamp, "e" * 64, "8" * 64)
-    edit(run, "c" * 40, "7" * 40)
-    edit(run, '"clean": true', '"clean": false')
-    edit(run, '"gpus": []', '"gpus": ["GPU 0: H100"]')
-    edit(run, '"OMP_NUM_THREADS": "1"', '"OMP_NUM_THREADS": "4"')
-    found = [tuple(row) for row in compare.origins(*both())[["kind", "name", "a", "b"]].to_numpy()]
-    assert [row for row in found if row[0] != "notebook"] == [
-        ("parameter", "units", "64", "256"),
-        ("input", "data", "d" * 12, "9" * 12),
-        ("package", "keras", "3.15.1", "3.15.1, 3.16.0"),  # the audit still ran with the old one
-        ("commit", "of the code", "c" * 40, "7" * 40 + " with changes"),
-        ("hardware", "gpus", "none", "GPU 0: H100"),
-        ("environment", "OMP_NUM_THREADS", "1", "4"),
-        ("code", "lib.models.training.fit", "a" * 12, "b" * 12),
-        ("file", "prepared/images.npy", "e" * 12, "8" * 12),
+    found = compare.compare_stamps(*both())
+    assert [tuple(row) for row in found.astype(object).to_numpy()] == [
+        ("parameters", "units", "64", "256", 1),
+        ("external", "data", "d" * 12, "9" * 12, 1),
+        ("packages", "keras", "3.15.1", "3.16.0", 1),
+        ("cells", "cell 2", "2" * 12, "3" * 12, 1),
+        ("code", "lib.models.training.fit", "a" * 12, "b" * 12, 1),
+        ("inputs", "prepared/images.npy", "e" * 12, "8" * 12, 1),
     ]
-    assert [row[1] for row in found if row[0] == "notebook"] == ["train"]
 
 
-def test_tables_alone_are_enough_and_the_page_says_what_is_not_recorded(two):
-    for name in ("stamps", "runs"):
-        shutil.rmtree(two[0] / name)
+def test_tables_alone_are_enough(two):
+    shutil.rmtree(two[0] / "stamps")
     (two[0] / "claims.json").unlink()
-    page = compare_page.page(*both())
-    assert "first has neither stamps/ nor run.json files" in page and "no such claim" in page
+    target, result = compare.write_page(*both())
+    assert result.startswith("0 of 43 numbers") and target.is_file()
 
 
 def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
@@ -223,12 +181,11 @@ def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
     claims = json.loads((hostile / "claims.json").read_text())
     claims[0] |= {"quote": HOSTILE, "verdict": HOSTILE}
     (hostile / "claims.json").write_text(json.dumps(claims))
-    target = compare_page.write_page(compare.results("first"), compare.results(str(hostile)))
+    target, _ = compare.write_page(compare.load_results("first"), compare.load_results(str(hostile)))
     assert target.parent == tmp_path / "compare" and re.fullmatch(r"first-[\w.-]+\.html", target.name)
     text = target.read_text(encoding="utf-8")
     page = Page(text)
-    shown = "".join(page.text)
-    assert shown.count(HOSTILE.replace("\u202e", "<U+202E>")) >= 5 and "\u202e" not in text
+    assert "".join(page.text).count(HOSTILE.replace("\u202e", "<U+202E>")) >= 5 and "\u202e" not in text
     assert not page.all("img") and len(page.all("script")) == 1
     assert not [a for _, a in page.elements if any(name.startswith("on") for name in a) or "src" in a]
     assert all(link["href"].startswith("data:") for link in page.all("link"))
@@ -237,28 +194,28 @@ def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
 
 def test_the_flag_prints_what_moved_and_where_the_page_lies(two, capsys):
     edit(two[1] / "tables" / "table_1.csv", "100,0.91,0.9,", "100,0.91,0.91,")
-    assert run_all._compare(run_all.parser("").parse_args(["--compare", "first", str(two[1])])) == 0
-    said = capsys.readouterr().out
-    assert "1 of 43 numbers moved" in said
-    target = Path(re.search(r"comparison: (.+)", said)[1])
-    assert target == two[0].parent / "compare" / "first-second.html" and target.is_file()
+    assert run_all.main(["--compare", "first", str(two[1])]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("1 of 43 numbers of first moved")
+    target = Path(re.search(r"comparison: (.+)", printed)[1])
+    assert target == two[0].parent / "compare" / "first-second.html"
+    (row,) = Page(target.read_text(encoding="utf-8")).tables["numbers"][1:]
+    assert [cell.strip() for cell in row[:6]] == ["1", "test_accuracy", "0.9", "0.91", "+1.0", "yes"]
 
 
 @pytest.mark.parametrize("given", ["no_such_study", str(REPOSITORY / "lib")])
-def test_a_folder_that_holds_no_results_is_refused_with_exit_status_2(given, two):
-    command = [sys.executable, "run_all.py", "--compare", str(two[0]), given]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 2 and given in done.stderr and "Traceback" not in done.stderr
-    assert "no such folder" in done.stderr or "holds no tables" in done.stderr
+def test_a_folder_that_holds_no_results_is_refused_with_exit_status_2(given, two, capsys):
+    assert run_all.main(["--compare", str(two[0]), given]) == 2
+    assert given in capsys.readouterr().err
 
 
-def test_a_third_name_is_refused_rather_than_left_unread(two):
-    with pytest.raises(ParameterError, match="leave 'third' out"):
-        run_all._compare(run_all.parser("").parse_args(["third", "--compare", "first", "second"]))
+def test_a_third_name_is_refused_rather_than_left_unread(two, capsys):
+    assert run_all.main(["third", "--compare", "first", "second"]) == 2
+    assert "leave 'third' out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("file", "content"), [("tables/table_1.csv", HEAD + "\na,b,c,d,x,y\n"), ("claims.json", "[{")])
 def test_results_that_cannot_be_read_are_named(two, file, content):
     (two[1] / file).write_text(content)
     with pytest.raises(compare.ResultsError, match=re.escape(str(two[1] / file))):
-        compare_page.page(*both())
+        compare.write_page(*both())
