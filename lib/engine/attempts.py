@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,7 +15,7 @@ from lib.engine import provenance
 from lib.engine.code import text_digest
 from lib.engine.freshness import Freshness, expand, outputs_of
 from lib.engine.kernel import execute
-from lib.engine.locks import UNFINISHED, remove_attempt, remove_outputs, run_locked
+from lib.engine.locks import REPLACED, STAMP, remove_attempt, remove_outputs, run_locked
 from lib.engine.planning import Run
 from lib.engine.results import Cancelled, Result
 
@@ -31,13 +32,13 @@ def perform(
 ) -> Result:
     """Execute a run unless it is fresh, put its outputs in place and write its stamp.
 
-    A kernel that is killed is tried once more, a notebook that raises is not. The next attempt, now or after an
-    interruption, finds the checkpoints of a killed one where all that the run depends on is the same.
+    A notebook whose kernel is killed gets a second attempt, one that raises does not. The next attempt, now or after
+    an interruption, finds the checkpoints of a killed one as long as all that the run depends on is the same.
 
     Args:
         root: results folder of the study.
         described: what `Freshness.describe` says of the run.
-        force: run it though fresh, and from its beginning.
+        force: execute it though fresh, and from its beginning.
         environment: variables for the kernel, beside those of this process.
         facts: what is known of the study as a whole, for the provenance of the run.
         report_progress: called with `attempt` when one starts, and as `kernel.execute` does.
@@ -59,20 +60,18 @@ def perform(
     except Cancelled:
         return Result("cancelled")
     except OSError as error:
-        error = f"{type(error).__name__}: {error}; free space or mend the folder, then run it again"
-        return Result("failed", error=error)
+        text = f"{type(error).__name__}: {error}; free space or repair the folder, then run it again"
+        return Result("failed", error=text)
 
 
 def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_progress, is_cancelled) -> Result:
     folder = paths.attempts / run.id
-    read = Freshness(paths.root).inputs(run)  # before the notebook reads them
-    _begin(folder, described | {"inputs": read})
+    stamp = described | {"inputs": Freshness(paths.root).inputs(run)}  # digests from before the notebook reads them
+    _prepare(folder, stamp)
     attempt = StudyPaths(paths.root, folder)
     executed = attempt.new(paths.executed(run.id))
-    parameters = dict(run.parameters)
-    for name, value in (("results", paths.root), ("attempt", folder)):
-        if name in run.injected:
-            parameters[name] = str(value)
+    places = {"results": str(paths.root), "attempt": str(folder)}
+    parameters = run.parameters | {name: places[name] for name in places if name in run.injected}
     result = execute(run.notebook, executed, parameters, environment, report_progress, is_cancelled)
     if result.status == "done":
         shutil.rmtree(folder / CHECKPOINTS)
@@ -82,59 +81,61 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
             _check_outputs(run, folder)
         except OSError:
             raise
-        except Exception as error:  # a report that cannot be made, or outputs that are not as planned
+        except Exception as error:  # the report cannot be made, or outputs are not as planned
             result = replace(result, status="failed", error=f"{type(error).__name__}: {error}")
     if is_cancelled():
         raise Cancelled
-    final = paths.executed(run.id)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    final.with_suffix(".log").unlink(missing_ok=True)
-    if result.status == "failed" and executed.with_suffix(".log").is_file():
-        executed.with_suffix(".log").replace(final.with_suffix(".log"))  # may hold the last words of a killed kernel
-    if executed.is_file():
-        executed.replace(final)
+    _keep_notebook(executed, paths.executed(run.id), with_log=result.status == "failed")
     if result.status == "done":
-        stamp = described | {"inputs": read, "seconds": result.seconds, "peak_memory": result.peak_memory}
+        stamp |= {"seconds": result.seconds, "peak_memory": result.peak_memory}
         provenance.complete(run, folder, stamp, facts, environment)
-        new = folder / UNFINISHED  # written before anything is moved: a full disk ends the run here
-        write_json(new, stamp | {"outputs": outputs_of(folder, run)})
+        # written before anything is moved: a full disk ends the run here
+        write_json(folder / STAMP, stamp | {"outputs": outputs_of(folder, run)})
         _put_in_place(run, folder, paths)
-        new.replace(paths.stamp(run.id))
     remove_attempt(folder, checkpoints=not result.killed)
     return result
 
 
-def _begin(folder: Path, made_from: dict[str, Any]) -> None:
-    """Empty an attempt's folder, but for the checkpoints of one that was made from the very same."""
+def _prepare(folder: Path, made_from: dict[str, Any]) -> None:
+    """Empty an attempt's folder, except for checkpoints that were made from the same."""
     mark, digest = folder / CHECKPOINTS / "made_from.json", text_digest(json.dumps(made_from, sort_keys=True))
     remove_attempt(folder, checkpoints=read_json(mark) != digest)
     write_json(mark, digest)
 
 
 def _check_outputs(run: Run, folder: Path) -> None:
-    missing = [name for name in run.outputs if not (folder / name).exists()]
-    if missing:
-        raise RuntimeError(f"the notebook ended without writing {missing[0]}; see its last cells")
-    allowed = [Path(name) for name in (*run.outputs, *run.may_write, "notebooks")]
+    for name in run.outputs:
+        if not (folder / name).exists():
+            raise RuntimeError(f"the notebook ended without writing {name}; see its last cells")
+    allowed = (*run.outputs, *run.may_write, "notebooks")
     for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_file() and not any(relative.is_relative_to(name) for name in allowed):
-            raise RuntimeError(
-                f"the notebook wrote {relative}, which is no output of step {run.step}; see lib.config.steps"
-            )
+        name = path.relative_to(folder)
+        if path.is_file() and not any(name.is_relative_to(place) for place in allowed):
+            raise RuntimeError(f"the notebook wrote {name}, not an output of step {run.step}; see lib.config.steps")
+
+
+def _keep_notebook(executed: Path, final: Path, with_log: bool) -> None:
+    """Move the executed notebook to the results, with what its kernel wrote to stderr where it failed."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    final.with_suffix(".log").unlink(missing_ok=True)
+    for path in (executed, *([executed.with_suffix(".log")] if with_log else [])):
+        if path.is_file():
+            path.replace(final.with_suffix(path.suffix))
 
 
 def _put_in_place(run: Run, folder: Path, paths: StudyPaths) -> None:
     """Replace the files that the run wrote before by its new ones; files of others stay.
 
-    Without a stamp the new files count for nothing, and an attempt that ends here leaves the list of them.
+    Without a stamp the files count for nothing; an attempt that is killed here leaves both stamps, for their removal.
     """
-    before = (read_json(paths.stamp(run.id)) or {}).get("outputs", {})
-    remove_outputs(paths.root, before)
-    paths.stamps.mkdir(exist_ok=True)
-    paths.stamp(run.id).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        paths.stamp(run.id).replace(folder / REPLACED)
+        remove_outputs(paths.root, (read_json(folder / REPLACED) or {}).get("outputs", {}))
     for output in (*run.outputs, *run.may_write):
         (paths.root / output if (folder / output).is_dir() else paths.root).mkdir(parents=True, exist_ok=True)
         for name in expand(folder, [output]):
             (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(paths.root / name)
+    (folder / REPLACED).unlink(missing_ok=True)
+    paths.stamps.mkdir(exist_ok=True)
+    (folder / STAMP).replace(paths.stamp(run.id))

@@ -1,4 +1,4 @@
-"""Who may write where: one run_all a results folder, one worker a run. A lock goes with its process."""
+"""Who may write where: one run_all per results folder, one worker per run. A lock ends with its process."""
 
 import fcntl
 import os
@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from lib.config.files import read_json, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine.freshness import FORMAT
 from lib.engine.results import Cancelled
 
-UNFINISHED = "stamp.json"  # in an attempt's folder while its outputs are put in place
-EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
+# in an attempt's folder while its outputs are put in place: the stamps of those that go and of those that come
+UNFINISHED = REPLACED, STAMP = "replaced.json", "stamp.json"
 
 
 class FolderError(RuntimeError):
@@ -27,54 +28,43 @@ def locked(root: Path) -> Iterator[None]:
     """Hold a results folder for this process alone.
 
     Raises:
-        FolderError: another run_all works there, the folder cannot be written, or it is not a study of this format.
+        FolderError: another run_all works there, the folder cannot be written, or it holds something else.
     """
     paths = StudyPaths(root)
     check_format(paths)
     try:
-        paths.stamps.mkdir(parents=True, exist_ok=True)
+        write_json(paths.format, {"format": FORMAT})
         lock = paths.lock.open("a+")
-        (paths.stamps / ".writable").write_text("")
-        (paths.stamps / ".writable").unlink()
     except OSError as error:
         raise FolderError(
             f"results folder {root} cannot be written ({error.strerror}); nothing was started: "
             "make it writable, free space or give another --results"
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, EXCLUSIVE)
-        except BlockingIOError:
+        if not _hold(lock):
             lock.seek(0)
             raise FolderError(
                 f"another run_all ({lock.read().strip() or 'unknown process'}) works in {root}; "
                 "wait for it, end it, or give another --results"
-            ) from None
+            )
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
-        if not paths.format.exists():
-            write_json(paths.format, {"format": FORMAT})
         yield
 
 
 def check_format(paths: StudyPaths) -> None:
-    """Refuse a folder that holds something else than a study, or stamps that another version of the engine wrote."""
-    if not paths.format.exists() and paths.root.is_dir():
-        names = sorted(path.name for path in paths.root.iterdir() if path != paths.lock)
-        if names and not (paths.stamps.is_dir() and (names == ["stamps"] or any(paths.stamps.glob("[!.]*.json")))):
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise FolderError(
-                f"results folder {paths.root} holds {names[0]}{more}, and no results of a study; nothing was started: "
-                "give a new or empty folder with --results"
-            )
-    written = (read_json(paths.format) or {}).get("format", None if not paths.format.exists() else "unknown")
-    if written is None and any(paths.stamps.glob("[!.]*.json")):
-        written = "unknown"
-    if written not in (None, FORMAT):
+    """Refuse a folder that holds anything but results of this version.
+
+    Raises:
+        FolderError: it does.
+    """
+    written = (read_json(paths.format) or {}).get("format")
+    others = [path for path in paths.root.glob("*") if path not in (paths.lock, paths.stamps)]
+    if written != FORMAT and (others or any(paths.stamps.glob("[!.]*"))):
         raise FolderError(
-            f"results folder {paths.root} was written by another version of this software (format {written}, "
-            f"expected {FORMAT}); it is left as it is: move it away or give another --results"
+            f"results folder {paths.root} is not empty and holds no results of this version of the software (format "
+            f"{written}, expected {FORMAT}); nothing was started: give a new or empty folder with --results"
         )
 
 
@@ -87,45 +77,43 @@ def run_locked(paths: StudyPaths, run_id: str, is_cancelled: Callable[[], bool])
     """
     paths.attempts.mkdir(parents=True, exist_ok=True)
     with (paths.attempts / f"{run_id}.lock").open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, EXCLUSIVE)
-                break
-            except BlockingIOError:
-                if is_cancelled():
-                    raise Cancelled from None
-                time.sleep(0.1)
+        while not _hold(lock):
+            if is_cancelled():
+                raise Cancelled
+            time.sleep(0.1)
         yield
 
 
-def remove_leftovers(paths: StudyPaths, planned: frozenset[str] = frozenset()) -> None:
-    """Remove what interrupted runs left, but for the checkpoints of `planned` ones, which go on from there.
+def _hold(lock: IO) -> bool:
+    """Lock an open file, unless another process has; the lock ends with the process."""
+    with suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
-    What a worker that is about to end still holds is left alone.
+
+def remove_leftovers(paths: StudyPaths, planned: frozenset[str] = frozenset()) -> None:
+    """Remove what interrupted runs left, except the checkpoints of `planned` ones, which are resumed.
+
+    A run that a worker still holds is left alone.
     """
-    for folder in paths.attempts.glob("*"):
-        if not folder.is_dir():
-            continue
+    for folder in paths.attempts.glob("*/"):
         with (paths.attempts / f"{folder.name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, EXCLUSIVE)
-            except BlockingIOError:
-                continue
-            remove_attempt(folder, checkpoints=folder.name not in planned)
+            if _hold(lock):
+                remove_attempt(folder, checkpoints=folder.name not in planned)
 
 
 def remove_attempt(folder: Path, checkpoints: bool = True) -> None:
-    """Remove what an attempt wrote, and its checkpoints or not; also outputs that it had begun to put in place."""
-    if unfinished := read_json(folder / UNFINISHED):
-        remove_outputs(folder.parents[1], unfinished["outputs"])
-    if checkpoints or not (folder / CHECKPOINTS).is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for path in folder.iterdir():
-        if path.is_dir() and path.name != CHECKPOINTS:
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.is_file():
+    """Remove what an attempt wrote, with or without its checkpoints, and outputs that it was putting in place."""
+    for name in UNFINISHED:
+        remove_outputs(folder.parents[1], (read_json(folder / name) or {}).get("outputs", {}))
+    for path in folder.glob("*"):
+        if path.is_file():
             path.unlink()
+        elif checkpoints or path.name != CHECKPOINTS:
+            shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # checkpoints are kept there
+        folder.rmdir()
 
 
 def remove_outputs(root: Path, names: Iterable[str]) -> None:

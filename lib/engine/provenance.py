@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,7 +17,7 @@ from lib.config.files import file_digest, read_json, write_json
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine.planning import Run
 
-PARTS = 40  # a folder in which a run wrote more files is described as a whole
+PARTS = 40  # a folder in which a run wrote more files is one part of the crate
 FORMATS = {  # media types, as registered where they are
     ".css": "text/css",
     ".csv": "text/csv",
@@ -34,8 +33,8 @@ FORMATS = {  # media types, as registered where they are
 
 def of_study(study_name: str, command: list[str]) -> dict[str, Any]:
     """What all runs of one call share: study, command, git commit and whether the tree was clean."""
-    commit = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain")
+    commit = _output("git", "rev-parse", "HEAD")
+    changed = _output("git", "status", "--porcelain")
     return {
         "study": study_name,
         "command": command,
@@ -46,10 +45,7 @@ def of_study(study_name: str, command: list[str]) -> dict[str, Any]:
 def complete(
     run: Run, attempt: Path, stamp: dict[str, Any], facts: dict[str, Any], environment: dict[str, str]
 ) -> None:
-    """Add to the run.json that a notebook wrote, before it is put in place, all that tells where its numbers are from.
-
-    The notebook's own keys stay as they are; `provenance` is added.
-    """
+    """Add `provenance`, where its numbers come from, to the run.json that a notebook wrote."""
     for folder in (attempt / name for name in run.outputs):
         path = folder / "run.json"
         if not path.is_file():
@@ -87,37 +83,29 @@ def packages() -> dict[str, str]:
 @cache
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory and GPUs of this machine."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     return {
-        "processor": model,
+        "processor": models[0] if models else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": gpus(),
         "system": platform.platform(),
-        "python": sys.version.split()[0],
+        "python": platform.python_version(),
     }
 
 
 @cache
 def gpus() -> list[str]:
-    """The machine's NVIDIA GPUs as nvidia-smi names them; none where there is no driver."""
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line for line in listed.splitlines() if line.startswith("GPU ")]
+    """The machine's NVIDIA GPUs as nvidia-smi lists them; none where there is no driver."""
+    return [line for line in (_output("nvidia-smi", "-L") or "").splitlines() if line.startswith("GPU ")]
 
 
-def _git(*arguments: str) -> str | None:
+def _output(*command: str) -> str | None:
+    """What a command prints; None where it fails."""
     try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=True
-        )
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
@@ -127,7 +115,7 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
     """Describe a results folder as an RO-Crate (version 1.1, profile Process Run Crate 0.5): ro-crate-metadata.json.
 
     Every run that ended well is a CreateAction with its notebook, its parameters, what it read and what it wrote.
-    Files are named with format, size and SHA-256 as the stamps have them; nothing is copied. Who ran the study is
+    Files are listed with format, size and SHA-256 as the stamps have them; nothing is copied. Who ran the study is
     not recorded: agent, author and publisher are for whoever publishes the folder to add.
     """
     from rocrate.model.contextentity import ContextEntity
@@ -138,78 +126,65 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
     crate.metadata.extra_terms["sha256"] = "http://schema.org/sha256"  # the context of RO-Crate 1.1 lacks it
 
     def entity(identifier: str, kind: str, **properties: Any) -> Any:
-        return crate.add(ContextEntity(crate, identifier, {"@type": kind} | properties))
+        new = ContextEntity(crate, identifier, {"@type": kind} | properties)
+        return crate.get(identifier) or crate.add(new)
 
     def file(name: str, **properties: str) -> Any:
-        about = {"encodingFormat": FORMATS.get(Path(name).suffix, "application/octet-stream")} | properties
-        return crate.add_file(root / name, name, properties=about)
+        properties["encodingFormat"] = FORMATS.get(Path(name).suffix, "application/octet-stream")
+        return crate.add_file(root / name, name, properties=properties)
+
+    def written_by(stamp: dict[str, Any]) -> dict[str, Any]:
+        """The files of a stamp; a folder that has many stands for its files."""
+        held = Counter(Path(name).parent.as_posix() for name in stamp["outputs"])
+        written = {name: crate.add_dataset(root / name, name) for name, count in held.items() if count > PARTS}
+        for name, (size, _, digest) in stamp["outputs"].items():
+            if (root / name).is_file() and not _within(name, written):
+                written[name] = file(name, contentSize=str(size), sha256=digest)
+        return written
 
     crate.name = title
-    crate.description = f"Results of study {facts['study']!r}: a reproducibility study of EfficientSkinCaSV2B3"
+    crate.description = f"Results of study {facts['study']!r}: {title}"
     crate.license = entity(
         "https://spdx.org/licenses/MIT",
         "CreativeWork",
         name="MIT License",
-        description="Of the code and of what it computes. Pictures of a data set keep the terms of that data set.",
+        description="Of the code and of what it computes. Images of a data set keep the terms of that data set.",
     )
-    crate.datePublished = datetime.fromtimestamp(newest(paths), UTC)
     crate.root_dataset["conformsTo"] = entity(
         "https://w3id.org/ro/wfrun/process/0.5", "CreativeWork", name="Process Run Crate", version="0.5"
     )
-    commit = facts["git"]["commit"] or "unknown"
-    parts: dict[str, Any] = {}  # path of a file, or of a folder that stands for its files
+    version = facts["git"]["commit"] or "unknown"
+    crate.datePublished = datetime.fromtimestamp(0, UTC)
+    parts: dict[str, Any] = {}  # by path
     for run in runs:
         stamp = read_json(paths.stamp(run.id))
         if not stamp or not paths.executed(run.id).is_file():
             continue
         notebook = run.notebook.name
-        software = crate.get(f"#{run.notebook.stem}") or entity(
-            f"#{run.notebook.stem}", "SoftwareApplication", name=notebook, softwareVersion=commit
-        )
-        written = stamp["outputs"]
-        held = Counter(Path(name).parent.as_posix() for name in written)
-        folders = [name for name, count in held.items() if count > PARTS]
-        made = {name: crate.add_dataset(root / name, name) for name in folders}
-        for name, (size, _, digest) in written.items():
-            if (root / name).is_file() and not _within(name, made):
-                made[name] = file(name, contentSize=str(size), sha256=digest)
-        parts |= made
-        executed = paths.executed(run.id).relative_to(root).as_posix()
+        software = entity(f"#{run.notebook.stem}", "SoftwareApplication", name=notebook, softwareVersion=version)
         values = [
-            entity(
-                f"#{run.id}/{name}",
-                "PropertyValue",
-                name=name,
-                value=value if isinstance(value, str) else json.dumps(value),
-            )
-            for name, value in stamp["parameters"].items()
+            entity(f"#{run.id}/{name}", "PropertyValue", name=name, value=v if isinstance(v, str) else json.dumps(v))
+            for name, v in stamp["parameters"].items()
         ]
+        parts |= (written := written_by(stamp))
         read = dict.fromkeys(part for name in stamp["inputs"] if (part := _within(name, parts)))
+        executed = file(paths.executed(run.id).relative_to(root).as_posix())
         ended = datetime.fromtimestamp(paths.stamp(run.id).stat().st_mtime, UTC)
+        crate.datePublished = max(crate.datePublished, ended)
         cell = ", ".join(f"{axis} {value}" for axis, value in run.axes.items())
-        action = entity(
-            f"#{run.id}",
-            "CreateAction",
-            name=run.id,
-            description=f"{notebook} executed" + (f" for {cell}" if cell else ""),
-            startTime=(ended - timedelta(seconds=stamp["seconds"])).isoformat(timespec="seconds"),
-            endTime=ended.isoformat(timespec="seconds"),
-        )
-        action["instrument"] = software
-        for part in (*(parts[name] for name in read), *values):
-            action.append_to("object", part, compact=True)
-        for part in (*made.values(), file(executed)):
-            action.append_to("result", part, compact=True)
+        properties = {
+            "name": run.id,
+            "description": f"{notebook} executed" + (f" for {cell}" if cell else ""),
+            "startTime": (ended - timedelta(seconds=stamp["seconds"])).isoformat(timespec="seconds"),
+            "endTime": ended.isoformat(timespec="seconds"),
+        }
+        inputs, results = [*(parts[name] for name in read), *values], [*written.values(), executed]
+        action = crate.add_action(software, f"#{run.id}", inputs, results, properties)
         crate.root_dataset.append_to("mentions", action, compact=True)
     write_json(paths.crate, crate.metadata.generate())
     return paths.crate
 
 
 def _within(name: str, parts: dict[str, Any]) -> str:
-    """The part that is a file or holds it, "" where none does."""
+    """The part that is a file or its folder, "" where there is none."""
     return next((part for part in (name, *map(str, PurePosixPath(name).parents)) if part in parts), "")
-
-
-def newest(paths: StudyPaths) -> float:
-    """When the last run of a results folder ended, in seconds since the epoch; 0 where none has."""
-    return max((stamp.stat().st_mtime for stamp in paths.stamps.glob("[!.]*.json")), default=0.0)

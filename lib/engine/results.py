@@ -45,12 +45,14 @@ def blocked(run: Run, results: dict[str, Result]) -> str:
 
     A run that sums up several others (`some_of`) starts as long as one of them ended well.
     """
-    causes = {name: end.cause or f"{name} {end.status}" for name, end in results.items() if not end.well}
-    for name in run.needs:
-        if name in causes:
-            return causes[name]
-    summed = [name for name in run.some_of if name in results]
-    return causes[summed[0]] if summed and all(name in causes for name in summed) else ""
+
+    def cause(name: str) -> str:
+        result = results[name]
+        return "" if result.well else result.cause or f"{name} {result.status}"
+
+    needed = [cause(name) for name in run.needs if name in results]
+    some = [cause(name) for name in run.some_of if name in results]
+    return next(filter(None, needed), "") or (some[0] if all(some) and some else "")
 
 
 def _why_not(result: Result | None) -> str:

@@ -20,8 +20,10 @@ class ClusterError(RuntimeError):
 class Options:
     """How a study is run: see `run_all.py --help`.
 
-    `force` names the steps to run again, all where it has "all". With `same_numbers` a notebook gets as many threads
-    whatever `jobs` is: TensorFlow splits sums by threads, so their number changes the last digits.
+    Attributes:
+        force: steps to run again, all of them where it has "all".
+        same_numbers: a notebook gets as many threads whatever `jobs` is; TensorFlow splits sums by threads, so their
+            number changes the last digits.
     """
 
     jobs: int = 0
@@ -32,23 +34,25 @@ class Options:
     dashboard: bool = False
     same_numbers: bool = True
 
+    def forces(self, step: str) -> bool:
+        """Whether runs of a step are made again though fresh."""
+        return bool(self.force & {"all", step})
+
 
 @dataclass(frozen=True)
 class Pool:
-    """Workers to send runs to: a Dask client, and of a cluster of our own itself and how many notebooks it takes."""
+    """Workers to send runs to.
+
+    Attributes:
+        client: of Dask.
+        local: this machine's own cluster; None where the workers are those of a given scheduler.
+    """
 
     client: Any
-    jobs: int = 0
     local: Any = None
 
-    @property
-    def kinds(self) -> set[str]:
-        """What workers are told that they may run; those of a cluster run anything."""
-        specs = self.local.worker_spec.values() if self.local else ()
-        return {kind for spec in specs for kind in spec["options"]["resources"]}
-
     def replace_lost_workers(self) -> str:
-        """Replace workers of our own that died while they were starting; what to tell where a cluster has none."""
+        """Replace local workers that died while they started. Returns what to announce."""
         if self.local:
             lost = [
                 name for name, nanny in list(self.local.workers.items()) if nanny.status.name in ("closed", "failed")
@@ -108,7 +112,7 @@ def cluster(options: Options) -> Iterator[Pool]:
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50, name="skincas") as local,
         Client(local, set_as_default=False) as client,
     ):
-        yield Pool(client, len(workers), local)
+        yield Pool(client, local)
 
 
 def local_workers(options: Options) -> list[dict[str, Any]]:
@@ -153,6 +157,20 @@ def default_jobs() -> int:
     from distributed.system import MEMORY_LIMIT
 
     return max(1, min(cores(), MEMORY_LIMIT // (4 * GIB)))
+
+
+def default_threads() -> int:
+    """Threads of a kernel, where as many notebooks run at once as `default_jobs` says."""
+    return max(1, cores() // default_jobs())
+
+
+def kernel_threads(options: Options, heavy: bool) -> int:
+    """Threads of a run's kernel; 0: the worker's own `default_threads`."""
+    if options.scheduler:
+        return 0
+    if not options.same_numbers:
+        return max(1, cores() // len(local_workers(options)))
+    return max(1, cores() // heavy_workers(options)) if heavy and visible_gpus() else 0
 
 
 def kernel_environment(threads: int, backend: str) -> dict[str, str]:

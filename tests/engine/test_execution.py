@@ -258,7 +258,7 @@ def test_a_run_replaces_what_it_wrote_and_keeps_the_files_of_others(small, monke
 def test_a_folder_that_is_not_a_study_is_refused_and_left_as_it_is(tmp_path):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/mine.csv").write_text("mine")
-    with pytest.raises(FolderError, match="holds tables, and no results of a study"), locked(tmp_path):
+    with pytest.raises(FolderError, match="holds no results of this version"), locked(tmp_path):
         pass
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
         "tables",
@@ -288,7 +288,7 @@ def test_a_notebook_that_writes_less_or_more_than_planned_fails(small, tmp_path)
     )
     notebook = write_notebook(tmp_path / "more.ipynb", 'attempt: str = ""', more)
     result = attempts.perform(_with(runs["audit"], notebook), root, {})
-    assert result.status == "failed" and "x/b, which is no output of step audit" in result.error
+    assert result.status == "failed" and "x/b, not an output of step audit" in result.error
 
 
 def _with(run, notebook: Path):
@@ -375,7 +375,7 @@ def test_a_results_folder_of_another_version_is_refused_and_left_as_it_is(tmp_pa
     if written:
         write_json(paths.format, written)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
-    with pytest.raises(FolderError, match="written by another version"), locked(tmp_path):
+    with pytest.raises(FolderError, match="holds no results of this version"), locked(tmp_path):
         pass
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
