@@ -11,6 +11,7 @@ from lib.config.files import read_json
 from lib.config.paths import NOTEBOOKS, PARAMS, StudyPaths, demo_planted
 from lib.report import planted
 from lib.scores import ladder
+from lib.scores.outcomes import read_outcomes
 
 NARROWED = {
     "backbones": ["MobileNet"],
@@ -33,7 +34,8 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
-    table = pd.read_csv(paths.evaluation("native", "nine_classes") / "ladder.csv")
+    cell = {"preprocessing": "native", "scenario": "nine_classes"}
+    table = ladder.ladder(read_outcomes(paths, **cell), cell | {"variant": "default"}, {})
     rungs = table[table["phase"] == "transfer"].set_index("rung")
     assert rungs.at["by lesion", "step"] < -0.15 and rungs.at["by lesion", "step_high"] < 0
     assert (rungs.loc[["corrected labels", "clean"], "step"] >= 0).all()  # eleven wrong labels of some 200

@@ -137,7 +137,7 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
     assert "gradcam-nine_classes-MobileNet not run: features-native-MobileNet failed" in done.stdout
     page = (root / "report/index.html").read_text()
     assert "features-native-MobileNet,failed" in page and "nine_classes-MobileNet-seed0,not run" in page
-    assert (root / "evaluation/native/nine_classes/metrics.csv").read_text().startswith("clean,MobileNetV2,")
+    assert (root / "outcomes/native/nine_classes.parquet").read_text().startswith("clean,MobileNetV2,")
 
     again = next(line for line in done.stdout.splitlines() if line.strip().startswith("again:")).split("run_all.py ")[1]
     just_that = subprocess.run(
@@ -149,7 +149,7 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
     assert just_that.returncode == 0 and "2 fresh, 1 done" in just_that.stdout, just_that.stdout
     rest = run(data, root, *clean)
     assert rest.returncode == 0 and ",failed" not in (root / "report/index.html").read_text()
-    assert len((root / "evaluation/native/nine_classes/metrics.csv").read_text().splitlines()) == 2
+    assert len((root / "outcomes/native/nine_classes.parquet").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])

@@ -15,7 +15,7 @@ from lib.audit.contents import disagrees
 from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.data.predictions import class_columns, out_of_fold
+from lib.data.predictions import class_columns, load_predictions
 
 PROTOCOL, PHASE = "by_lesion", "transfer"  # labels as filed, lesions on one side; all folds are trained
 RANKED = [
@@ -43,9 +43,9 @@ def label_errors(paths: StudyPaths, study: Study) -> dict:
     frames = {}
     for backbone in study.backbones:
         cell = (PROTOCOL, study.preprocessings[0], scenario, backbone, PHASE)
-        frame = out_of_fold(paths, *cell, study.seeds, originals=True)
+        frame = load_predictions(paths, *cell, study.seeds)
         if len(frame):
-            frames[backbone] = frame
+            frames[backbone] = frame[(frame["part"] == "test") & (frame["view"] == 0)]
     if not frames:
         empty = {"ranked": pd.DataFrame(columns=RANKED), "precision": pd.DataFrame(columns=PRECISION), "backbones": []}
         return empty | {"reason": f"no predictions of {scenario} under {PROTOCOL}, which leaves labels as filed"}

@@ -217,15 +217,16 @@ class StudyPaths:
 
     # 05_evaluate
     def outcomes(self, preprocessing: str, scenario: str) -> Path:
-        """The table of outcomes: one row per tested view of every run."""
+        """One row per tested view of every model: lib.scores.outcomes."""
         return self._of_step("evaluate") / "outcomes" / preprocessing / f"{scenario}.parquet"
 
-    def evaluation(self, preprocessing: str, scenario: str) -> Path:
-        return self._of_step("evaluate") / "evaluation" / preprocessing / scenario
+    def external_outcomes(self, preprocessing: str, scenario: str) -> Path:
+        """The same of external images."""
+        return self.outcomes(preprocessing, scenario).with_name(f"{scenario}_external.parquet")
 
-    def external(self, preprocessing: str, scenario: str) -> Path:
-        """Scores on external images: metrics, per_class and confusion.csv, predictions.parquet, files.csv."""
-        return self.evaluation(preprocessing, scenario) / "external"
+    def external_files(self, preprocessing: str, scenario: str) -> Path:
+        """The files of the external images, with the reason why some are not scored."""
+        return self.outcomes(preprocessing, scenario).with_name(f"{scenario}_external_files.csv")
 
     # 06_gradcam and 07_kmeans
     @property

@@ -1,4 +1,4 @@
-"""The predictions that a training run saves: a row an image and view, a column a class."""
+"""The predictions that a training run saves: one row per image and view, one column per class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def out_of_fold(
+def load_predictions(
     paths: StudyPaths,
     protocol: str,
     preprocessing: str,
@@ -25,30 +25,25 @@ def out_of_fold(
     backbone: str,
     phase: str,
     seeds: Sequence[int],
-    part: str = "test",
-    originals: bool = False,
 ) -> pd.DataFrame:
-    """A cell's saved predictions of one part over all folds, its seeds under each other in column `seed`.
+    """A cell's saved predictions over all folds, its seeds under each other in column `seed`.
 
-    With ten folds each view is tested once a seed, and validated once. Images of a class that is not evaluable under
-    the protocol are left out, as they are in the tables.
-
-    Args:
-        part: val or test.
-        originals: leave augmented views out.
+    With ten folds each view is tested once per seed, and validated once (`part`). Images of a class that is not
+    evaluable under the protocol are dropped, as they are from every score.
 
     Returns:
-        seed, then what the run saved (DESCRIPTION), then a column a class; empty where none was saved.
+        seed, then what the run saved (DESCRIPTION), then one column per class; empty where nothing was saved.
     """
     frames = []
     for seed in seeds:
         frame = read_predictions(paths.run(protocol, preprocessing, scenario, backbone, seed), phase)
         if frame is not None:
-            frame.insert(0, "seed", seed)
-            frames.append(frame[(frame["part"] == part) & ((frame["view"] == 0) | (not originals))])
+            frames.append(frame.assign(seed=seed))
     if not frames:
         return pd.DataFrame(columns=["seed"])
-    return without(pd.concat(frames, ignore_index=True), read_not_evaluable(paths, protocol, scenario))
+    table = pd.concat(frames, ignore_index=True)
+    too_few = read_not_evaluable(paths, protocol, scenario)
+    return table[~table["true_class"].isin(too_few)].reset_index(drop=True)
 
 
 def read_not_evaluable(paths: StudyPaths, protocol: str, scenario: str) -> list[str]:
@@ -68,8 +63,3 @@ def predicted_class(predictions: pd.DataFrame) -> np.ndarray:
     """The class of highest probability of each image, [n] of str."""
     classes = class_columns(predictions)
     return np.array(classes)[predictions[classes].to_numpy().argmax(axis=1)]
-
-
-def without(predictions: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Predictions of the images whose class can be evaluated: those of `classes` (too few to test) are left out."""
-    return predictions[~predictions["true_class"].isin(classes)].reset_index(drop=True)

@@ -13,7 +13,7 @@ from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.figures.accuracy import draw_accuracy_comparison, draw_input_ranges
 from lib.figures.style import roman
 from lib.report import html
-from lib.report.data import read_csv, read_runs, rows_where, to_records
+from lib.report.data import read_runs, rows_where, to_records
 from lib.report.tables import (
     MEASURES,
     PROPOSED,
@@ -24,6 +24,8 @@ from lib.report.tables import (
     table_five,
 )
 from lib.scores.input_ranges import input_range_hypothesis
+from lib.scores.metrics import compare_with_proposed
+from lib.scores.outcomes import read_outcomes
 
 
 def table_title(scenario: str) -> str:
@@ -150,14 +152,14 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
     """McNemar's test of each baseline against the paper's own model on the same test images."""
     rows, behind = [], {}
     for cell in study.cells("preprocessing", "scenario"):
-        table = read_csv(paths.evaluation(**cell) / "mcnemar.csv")
+        table = compare_with_proposed(read_outcomes(paths, **cell), study.protocols, PROPOSED)
         title = scenarios()[cell["scenario"]].title
-        for record in to_records(table) if table is not None else []:
+        for record in to_records(table):
             behind[f"05_evaluate, {title.lower()}"] = html.notebook(paths, f"evaluate-{'-'.join(cell.values())}")
             row = cell | record | {"phase_name": html.PHASE_NAMES[record["phase"]], "scenario_title": title}
             rows.append(row)
     if not rows:
-        return html.missing(f"No mcnemar.csv in evaluation/: no baseline was compared with {PROPOSED}.")
+        return html.missing(f"No baseline was tested on the same images as {PROPOSED}.")
     columns = [
         *(
             html.column("scenario_title", "Scenario", "head"),
@@ -175,7 +177,7 @@ def mcnemar(paths: StudyPaths, study: Study) -> HTML:
     ]
     caption = f"McNemar's exact test of each baseline against {PROPOSED} on the same test images, two-sided."
     filters = ["scenario_title", "protocol", "phase_name", "baseline"]
-    source, data = "evaluation/*/*/mcnemar.csv", pd.DataFrame(rows)
+    source, data = "outcomes/*/*.parquet", pd.DataFrame(rows)
     return html.table("mcnemar", caption, columns, rows, source, filters, data=data, behind=behind)
 
 

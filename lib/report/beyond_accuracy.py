@@ -32,7 +32,7 @@ def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.
         tables: what lib.scores.beyond.tables gives for that protocol.
     """
     protocol = study.protocols[-1]
-    cells = beyond.found(paths, study, protocol)
+    cells = beyond.select_cells(paths, study, protocol)
     parts = []
     for scenario, draw in _drawn_scenarios(study):
         backbone = next(

@@ -10,7 +10,9 @@ from lib.data.external import LEFT_OUT
 from lib.data.folder import lacking
 from lib.report import html
 from lib.report.data import read_csv, to_records
+from lib.report.tables import measured_scores
 from lib.scores import external
+from lib.scores.outcomes import read_external_outcomes
 
 HOW = (
     "No external images were given. `python run_all.py STUDY --external DIR` scores the models on class folders "
@@ -19,13 +21,15 @@ HOW = (
 
 
 def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Every metrics.csv of external images that 05_evaluate left, under each other, with variant,
-    preprocessing and scenario in front; empty where there is none."""
+    """The scores of every model on external images, with variant, preprocessing and scenario in front; empty where
+    there are none."""
     tables, axes = [], ("variant", "preprocessing", "scenario")
     for cell in study.cells(*axes):
         at = paths.of_variant(cell["variant"])
-        table = read_csv(at.external(cell["preprocessing"], cell["scenario"]) / "metrics.csv")
-        if table is not None:
+        own = measured_scores(at, study, cell["preprocessing"], cell["scenario"])
+        outcomes = read_external_outcomes(at, cell["preprocessing"], cell["scenario"])
+        table = external.external_scores(outcomes, own, study.protocols)
+        if len(table):
             tables.append(pd.concat([pd.DataFrame(cell, index=table.index), table], axis=1))
     columns = [*axes, *external.SCORES]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
@@ -33,8 +37,8 @@ def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
 
 def external_images_section(paths: StudyPaths, study: Study) -> HTML:
     """How many files there are and what was left out, then each model on them and on the data set."""
-    places = {cell["scenario"]: paths.external(**cell) for cell in study.cells("preprocessing", "scenario")}
-    found = {scenario: read_csv(place / "files.csv") for scenario, place in places.items()}
+    places = {cell["scenario"]: paths.external_files(**cell) for cell in study.cells("preprocessing", "scenario")}
+    found = {scenario: read_csv(place) for scenario, place in places.items()}
     files = next((table for table in found.values() if table is not None), None)
     if files is None:
         return html.part("note", text=HOW)
@@ -56,7 +60,7 @@ def _counts(files: pd.DataFrame, study: Study) -> HTML:
         "External images, and how many were left out, each by the first reason that holds. Turned and mirrored "
         f"copies count as near; a crop, or another photograph of a lesion, is not found.{html.if_synthetic(study)}"
     )
-    return html.table("external-files", caption, columns, rows, source="evaluation/*/*/external/files.csv")
+    return html.table("external-files", caption, columns, rows, source="outcomes/*/*_external_files.csv")
 
 
 def _left_out(files: pd.DataFrame) -> HTML:
@@ -68,7 +72,7 @@ def _left_out(files: pd.DataFrame) -> HTML:
         html.column("because_of", "Because of", "small"),
     ]
     caption = "The files that were left out, and what for."
-    source = "evaluation/*/*/external/files.csv"
+    source = "outcomes/*/*_external_files.csv"
     return html.table("external-left-out", caption, columns, rows, source, ["left_out"], folded=len(rows) > 12)
 
 

@@ -13,9 +13,11 @@ from lib.config.params import Study
 from lib.config.paths import RELATED_WORK, StudyPaths
 from lib.config.schema import ParameterError, Strict, validated
 from lib.report import html, wording
-from lib.report.data import read_csv, rows_where, to_records
+from lib.report.data import rows_where, to_records
 from lib.report.ladder import FROZEN_OR_NOT
 from lib.report.tables import in_paper_order, shown_model
+from lib.scores.metrics import class_scores, model_scores
+from lib.scores.outcomes import read_outcomes, select_models
 
 SCENARIO = "nine_classes"  # whose numbers of ours stand beside the others'
 METRICS = {  # as params/related_work.csv names them -> column of `ours`
@@ -86,14 +88,15 @@ def ours(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """Our scores of the nine classes on the others' metrics, a row a (protocol, phase, backbone) that was evaluated.
 
     MODEL, folds, n_test and the columns of METRICS, fractions of 1, under the study's first preprocessing: those of
-    evaluation/*/nine_classes/metrics.csv, and from per_class.csv the mean F1 of the classes that have images, and
-    melanoma's ROC AUC.
+    lib.scores.metrics, the mean F1 of the classes that have images, and melanoma's ROC AUC.
     """
     columns = [*MODEL, "folds", "n_test", *METRICS.values()]
-    folder = paths.evaluation(study.preprocessings[0], SCENARIO)
-    metrics, classes = read_csv(folder / "metrics.csv"), read_csv(folder / "per_class.csv")
-    if metrics is None or classes is None or SCENARIO not in study.scenarios:
+    outcomes = read_outcomes(paths, study.preprocessings[0], SCENARIO)
+    models = select_models(outcomes, study.protocols)
+    if not models or SCENARIO not in study.scenarios:
         return pd.DataFrame(columns=columns)
+    metrics = model_scores(outcomes, study.protocols)
+    classes = pd.concat([class_scores(rows).assign(**dict(zip(MODEL, key))) for key, rows in models.items()])
     f1 = classes[classes["support"] > 0].groupby(MODEL)["f1"].mean().rename("macro_f1")
     melanoma = rows_where(classes, **{"class": "melanoma"}).set_index(MODEL)["roc_auc"].rename("melanoma_roc_auc")
     table = metrics.join(f1, on=MODEL).join(melanoma, on=MODEL)
@@ -143,7 +146,7 @@ def _others_table(study: Study, shown: pd.DataFrame, label: str) -> HTML:
         "What others report on related sets, per cent. Grouped by lesion: all images of a lesion lie on one side of "
         "the split. An excerpt is a text that quotes the source."
     )
-    source = "params/related_work.csv" + (f" and {_folder(study)}/" if protocols else "")
+    source = "params/related_work.csv" + (f" and {_folder(study)}" if protocols else "")
     filters = ["metric", "by_lesion", "peer_reviewed"]
     return html.table("field", caption, columns, rows, source, filters, data=pd.DataFrame(data), cards=True)
 
@@ -159,7 +162,7 @@ def _ours_table(paths: StudyPaths, study: Study, table: pd.DataFrame) -> HTML:
     columns += [html.column("folds", "Folds", "count")]
     columns += [html.column(key, wording.sentence(name), "percent") for name, key in METRICS.items()]
     caption = "Our models of the nine classes on these metrics, per cent."
-    source = f"{_folder(study)}/metrics.csv and per_class.csv"
+    source = f"{_folder(study)}"
     filters = ["backbone", "phase_name", "protocol"]
     about = {"data": table, "folded": True, "behind": behind}
     return html.table("field-ours", caption, columns, rows, source, filters, **about)
@@ -189,4 +192,4 @@ def _ours_in_words(paths: StudyPaths, study: Study, label: str) -> str:
 
 
 def _folder(study: Study) -> str:
-    return f"evaluation/{study.preprocessings[0]}/{SCENARIO}"
+    return f"outcomes/{study.preprocessings[0]}/{SCENARIO}.parquet"

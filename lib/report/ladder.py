@@ -16,7 +16,7 @@ from lib.figures.style import save_svg
 from lib.report import html, wording
 from lib.report.data import read_csv, rows_where, to_records, written
 from lib.report.tables import shown_model
-from lib.scores import external, ladder
+from lib.scores import ladder
 
 FROZEN_OR_NOT = {"transfer": "frozen", "finetune": "fine-tuned"}
 RUNG_COLUMNS = [
@@ -49,7 +49,7 @@ class Ladder:
     def read(cls, paths: StudyPaths, study: Study) -> "Ladder":
         found = read_csv(written(paths, paths.ladder))
         table = pd.DataFrame(columns=ladder.COLUMNS) if found is None else found
-        table = ladder.without_print(table) if study.synthetic else table
+        table = ladder.without_printed(table) if study.synthetic else table
         models = table["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
         own = (table["variant"] == DEFAULT_VARIANT) & (table["preprocessing"] == study.preprocessings[0])
         shown, titles = table[(table["backbone"] == models) & own], {}
@@ -65,7 +65,7 @@ class Ladder:
     @property
     def elsewhere(self) -> bool:
         """Whether a rung stands for external images."""
-        return bool((self.table["rung"] == external.RUNG.name).any())
+        return bool((self.table["rung"] == ladder.EXTERNAL.name).any())
 
     def save(self, paths: StudyPaths) -> None:
         """Write the picture as tables/ladder.svg."""
@@ -86,7 +86,7 @@ class Ladder:
 def rungs(steps: Ladder) -> HTML:
     """What is trained and scored on each rung, and what the step to it changes; `external` where there is one."""
     rows = [{"rung": RUNG_NAMES["printed"], "step": "nothing: the paper's own number"}]
-    for rung in (*ladder.RUNGS, external.RUNG) if steps.elsewhere else ladder.RUNGS:
+    for rung in (*ladder.RUNGS, ladder.EXTERNAL) if steps.elsewhere else ladder.RUNGS:
         row = {
             "rung": RUNG_NAMES[rung.name],
             "trained": rung.protocol,

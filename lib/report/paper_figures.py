@@ -18,6 +18,8 @@ from lib.figures.training import draw_training_curves
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where, to_records
 from lib.report.tables import PROPOSED, scenario_table, shown_model, shown_scenarios, table_files
+from lib.scores.metrics import confusion
+from lib.scores.outcomes import read_outcomes, select_models
 
 PICTURES = 10  # of Grad-CAM and of k-means that are shown
 
@@ -90,17 +92,14 @@ def curves_figures(paths: StudyPaths, study: Study, scenario: str) -> HTML:
 def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     """Figs. 10, 13, 16, 19: confusion matrices of `shown_model`, fine-tuned if it was, a panel a protocol."""
     number, title = _number(scenario, "confusion"), scenarios()[scenario].title
-    names = scenarios()[scenario].names
     matrices, alt, model = {}, [], shown_model(study, scenario)
-    table = read_csv(paths.evaluation(study.preprocessings[0], scenario) / "confusion.csv")
+    models = select_models(read_outcomes(paths, study.preprocessings[0], scenario), study.protocols)
     for protocol in study.protocols:
-        rows = rows_where(table, backbone=model, protocol=protocol)
-        phase = next((p for p in reversed(PHASES) if len(rows) and (rows["phase"] == p).any()), None)
+        phase = next((p for p in reversed(PHASES) if (protocol, p, model) in models), None)
         if phase is None:
             matrices[protocol] = None
             continue
-        counts = rows_where(rows, phase=phase).pivot(index="true_class", columns="predicted_class", values="count")
-        counts = counts.reindex(index=names, columns=names, fill_value=0).fillna(0).astype(int)
+        counts = confusion(models[protocol, phase, model])
         matrices[f"{protocol}, {html.PHASE_NAMES[phase].lower()}"] = counts
         alt.append(f"{protocol}: {np.trace(counts.to_numpy())} of {counts.to_numpy().sum()} right")
     if not alt:
@@ -112,7 +111,7 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
         "the shade is the share of the true class, so a dark diagonal is a good model."
     )
     wide = draw_confusion_matrix(matrices)
-    source = f"evaluation/{study.preprocessings[0]}/{scenario}/confusion.csv"
+    source = f"outcomes/{study.preprocessings[0]}/{scenario}.parquet"
     runs = {"05_evaluate": html.notebook(paths, f"evaluate-{study.preprocessings[0]}-{scenario}")}
     name, alt = _name(scenario, "confusion"), "; ".join(alt)
     about = {"source": source, "runs": runs, "paper": number}

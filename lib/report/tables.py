@@ -2,18 +2,22 @@
 
 import itertools
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lib.config.files import read_json
 from lib.config.paper import backbones, literature, printed_rows, scenarios
 from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.report.data import read_csv, read_runs, rows_where, to_records
 from lib.scores import ladder
 from lib.scores.input_ranges import input_range_hypothesis
+from lib.scores.metrics import model_scores
+from lib.scores.outcomes import read_external_outcomes, read_outcome_file, read_outcomes
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
     "val_accuracy": "Val acc",
@@ -79,7 +83,7 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
     """
     printed = printed_rows().query("table == @table", local_dict={"table": scenarios()[scenario].table})
     printed = printed.set_index(["phase", "backbone"])[list(MEASURES)] / 100
-    measured = {name: read_csv(paths.evaluation(name, scenario) / "metrics.csv") for name in study.preprocessings}
+    measured = {name: measured_scores(paths, study, name, scenario) for name in study.preprocessings}
     rows = []
     cells = itertools.product(study.protocols, study.preprocessings, PHASES, in_paper_order(study.backbones))
     for protocol, preprocessing, phase, backbone in cells:
@@ -92,6 +96,18 @@ def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFra
     return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS).astype(dict.fromkeys(NUMBERS, float))
 
 
+def measured_scores(paths: StudyPaths, study: Study, preprocessing: str, scenario: str) -> pd.DataFrame:
+    """`lib.scores.metrics.model_scores` of a scenario's outcomes, computed once per table of outcomes."""
+    path = paths.outcomes(preprocessing, scenario)
+    written = path.stat().st_mtime_ns if path.is_file() else 0
+    return _scores_of(path, written, tuple(study.protocols)).copy()
+
+
+@lru_cache(maxsize=256)
+def _scores_of(path: Path, written: int, protocols: tuple[str, ...]) -> pd.DataFrame:
+    return model_scores(read_outcome_file(path), protocols)
+
+
 def table_of_variants(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
     """`scenario_table` of the study's own settings, and beneath it the rows of every variant that were evaluated."""
     own = scenario_table(paths, study, scenario)
@@ -100,10 +116,12 @@ def table_of_variants(paths: StudyPaths, study: Study, scenario: str) -> pd.Data
 
 
 def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Every ladder.csv that 05_evaluate left, under each other: fractions of 1, the columns of lib.scores.ladder."""
-    cells = study.cells("variant", "preprocessing", "scenario")
-    tables = [read_csv(paths.of_variant(cell.pop("variant")).evaluation(**cell) / "ladder.csv") for cell in cells]
-    tables = [table for table in tables if table is not None and len(table)]
+    """The ladder of every table of outcomes, under each other: fractions of 1, the columns of lib.scores.ladder."""
+    audit, tables = read_json(paths.printed_audit) or {}, []
+    for cell in study.cells("variant", "preprocessing", "scenario"):
+        where = paths.of_variant(cell["variant"]), cell["preprocessing"], cell["scenario"]
+        tables.append(ladder.ladder(read_outcomes(*where), cell, audit, read_external_outcomes(*where)))
+    tables = [table for table in tables if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ladder.COLUMNS)
 
 

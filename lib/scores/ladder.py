@@ -1,32 +1,19 @@
-"""The ladder from the printed accuracy to the honest one: every rung changes one thing.
+"""The ladder from the printed accuracy to the one on unseen lesions: every rung changes one thing.
 
-Neighbouring rungs are scored on the same images as far as both have them, so a step is a paired difference. Accuracies
-pool the predictions of all folds: with ten folds every view is tested once. Intervals are those of
-lib.scores.resampling.
+Neighbouring rungs are scored on the same images as far as both have them, so a step is a paired difference.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from lib.config.files import read_json
-from lib.config.paper import printed_rows, scenarios
 from lib.config.params import PHASES
-from lib.config.paths import StudyPaths
-from lib.data.predictions import out_of_fold, predicted_class, read_not_evaluable
-from lib.scores.resampling import (
-    RESAMPLES,
-    Estimate,
-    difference_of_independent,
-    mean_estimate,
-    proportion_estimate,
-    resampled_means,
-    step_estimate,
-    wilson,
-)
+from lib.scores.estimates import Score, difference, estimate
+from lib.scores.outcomes import select
+from lib.scores.printed import printed_accuracy
+from lib.scores.resampling import RESAMPLES, Estimate, difference_of_independent
 
 
 @dataclass(frozen=True)
@@ -39,134 +26,100 @@ class Rung:
     labels: Literal["as filed", "corrected"]
     step: str
 
+    def select(self, outcomes: pd.DataFrame, **where: str) -> pd.DataFrame:
+        """The outcomes that this rung scores."""
+        part = "external" if self.scored_on == "external images" else "test"
+        originals, corrected = self.scored_on != "views", self.labels == "corrected"
+        return select(outcomes, self.protocol, part, originals, corrected, **where)
+
 
 RUNGS = (
-    Rung("by view", "by_view", "views", "as filed", "our run against the print"),
+    Rung("by view", "by_view", "views", "as filed", "our run against the printed number"),
     Rung("by lesion", "by_lesion", "views", "as filed", "no view, duplicate or lesion on both sides of the split"),
     Rung("originals", "by_lesion", "originals", "as filed", "tested on the pictures themselves, as often as they come"),
     Rung("corrected labels", "by_lesion", "originals", "corrected", "scored by corrected labels"),
     Rung("clean", "clean", "originals", "corrected", "trained on corrected labels"),
 )
+EXTERNAL = Rung("external", "clean", "external images", "corrected", "other cameras, people and mix of classes")
 CELL = ["scenario", "backbone", "phase", "preprocessing", "variant"]
 COLUMNS = [*CELL, "rung", "accuracy", "low", "high", "images", "groups", "folds", "step", "step_low", "step_high"]
 
 
 def ladder(
-    paths: StudyPaths,
-    cells: Iterable[dict[str, str]],
-    seeds: list[int],
+    outcomes: pd.DataFrame,
+    cell: dict[str, str],
+    audit: dict[str, Any],
+    external: pd.DataFrame | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The rungs of every cell that was trained.
+    """The rungs of every model of one scenario.
 
     Args:
-        cells: preprocessing, scenario and backbone of each.
-        seeds: those of the study.
+        outcomes: of one scenario and preprocessing; `external` those on external images.
+        cell: scenario, preprocessing and variant that they are of.
+        audit: audit/printed.json, which has the sizes of the printed test sets.
         resamples, seed: of the intervals.
 
     Returns:
-        COLUMNS, fractions of 1, a row a rung; `step` is the difference to the rung before, low and high 95 %
-        intervals. The rung `printed` has the printed number, where the paper has the cell. A rung that was not
-        trained is left out, and the step after it is missing.
+        COLUMNS, fractions of 1, one row per rung; `step` is the difference to the rung before, low and high are 95 %
+        intervals. The rung `printed` has the printed number, where the paper has the cell, `external` the models on
+        external images, where there are any. A rung that was not trained is missing, and so is the step after it.
     """
-    tables = [ladder_of_cell(paths, cell, phase, seeds, resamples, seed) for cell in cells for phase in PHASES]
-    tables = [table for table in tables if len(table)]
+    tables = []
+    for backbone in outcomes["backbone"].unique():
+        own = outcomes[outcomes["backbone"] == backbone]
+        for phase in PHASES:
+            scores = _scores(own[own["phase"] == phase], RUNGS, resamples, seed)
+            if scores:
+                printed = printed_accuracy(audit, cell["scenario"], phase, backbone)
+                rows = _rungs(scores, printed)
+                if external is not None and len(external):
+                    where = external[(external["backbone"] == backbone) & (external["phase"] == phase)]
+                    elsewhere = _scores(where, [EXTERNAL], resamples, seed).get(EXTERNAL.name)
+                    rows += [_external_row(elsewhere, scores.get("clean"))] if elsewhere else []
+                tables.append(pd.DataFrame(rows, columns=COLUMNS).assign(**cell, backbone=backbone, phase=phase))
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
 
 
-def without_print(table: pd.DataFrame) -> pd.DataFrame:
+def without_printed(table: pd.DataFrame) -> pd.DataFrame:
     """A ladder without the printed rung and the step from it, which synthetic images cannot be compared with."""
     own = table[table["rung"] != "printed"].copy()
     own.loc[own["rung"] == RUNGS[0].name, ["step", "step_low", "step_high"]] = np.nan
     return own
 
 
-def ladder_of_cell(
-    paths: StudyPaths, cell: dict[str, str], phase: str, seeds: list[int], resamples: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
-    """The rungs of one cell (preprocessing, scenario, backbone) and phase; no row where nothing was trained."""
-    tested = {rung.name: rung_correctness(paths, rung, cell, phase, seeds) for rung in RUNGS}
-    tested = {name: table for name, table in tested.items() if len(table)}
-    if not tested:
-        return pd.DataFrame(columns=COLUMNS)
-    printed = printed_accuracy(paths, cell["scenario"], phase, cell["backbone"])
+def _scores(outcomes: pd.DataFrame, rungs, resamples: int, seed: int) -> dict[str, Score]:
+    """The accuracy of each rung that was trained, of one backbone and phase."""
+    rows = {rung.name: rung.select(outcomes) for rung in rungs}
+    return {name: estimate(table, resamples=resamples, seed=seed) for name, table in rows.items() if len(table)}
+
+
+def _rungs(scores: dict[str, Score], printed: Estimate | None) -> list[dict[str, Any]]:
     rows = [{"rung": "printed", "accuracy": printed.value}] if printed else []
-    joined = pd.concat([table.assign(rung=name) for name, table in tested.items()])
-    values = joined.pivot_table(index="row", columns="rung", values="correct")[list(tested)]
-    groups = joined.groupby("row")["group"].first().loc[values.index].to_numpy()
-    means = dict(zip(tested, resampled_means(values.to_numpy(), groups, resamples, seed).T))
+    groups = np.unique(np.concatenate([score.group_names for score in scores.values()]))  # all steps share their draws
     before = None
-    for rung in (rung for rung in RUNGS if rung.name in tested):
-        table = tested[rung.name]
-        folds = fold_means(table)
-        ours = proportion_estimate(table["correct"].to_numpy(), table["group"].to_numpy(), folds, resamples, seed)
-        row = {"rung": rung.name, "accuracy": ours.value, "low": ours.low, "high": ours.high}
-        row |= {"images": len(table), "groups": table["group"].nunique(), "folds": len(folds)}
-        step = None
-        if rung.name == "by view" and printed:
-            step = difference_of_independent(ours, printed)
-        elif before is not None and RUNGS.index(before) == RUNGS.index(rung) - 1:
-            step = _step(before, rung, tested, means)
-        if step:
-            row |= {"step": step.value, "step_low": step.low, "step_high": step.high}
-        rows.append(row)
-        before = rung
-    return pd.DataFrame(rows, columns=COLUMNS).assign(**cell, phase=phase, variant=paths.variant)
+    for rung in RUNGS:
+        score = scores.get(rung.name)
+        if score:
+            step = None
+            if rung is RUNGS[0] and printed:
+                step = difference_of_independent(score.interval(), printed)
+            elif before:
+                step = difference(score, before, groups).interval()
+            rows.append(_row(rung, score, step))
+        before = score
+    return rows
 
 
-def rung_correctness(paths: StudyPaths, rung: Rung, cell: dict[str, str], phase: str, seeds: list[int]) -> pd.DataFrame:
-    """Which tested views are right: row, group, fold, correct (0..1, the share of seeds that are right)."""
-    originals = rung.scored_on == "originals"
-    frame = out_of_fold(paths, rung.protocol, **cell, phase=phase, seeds=seeds, originals=originals)
-    if frame.empty:
-        return pd.DataFrame(columns=["row", "group", "fold", "correct"])
-    if rung.labels == "corrected" and rung.protocol != "clean":
-        frame = with_labels_that_hold(paths, frame, cell["scenario"])
-    right = frame.assign(correct=(predicted_class(frame) == frame["true_class"].to_numpy()).astype(float))
-    return right.groupby("row", as_index=False).agg(
-        group=("group", "first"), fold=("fold", "first"), correct=("correct", "mean")
-    )
+def _external_row(score: Score, clean: Score | None) -> dict[str, Any]:
+    """The rung of external images; nothing pairs them with those of the data set."""
+    step = difference_of_independent(score.interval(), clean.interval()) if clean else None
+    return _row(EXTERNAL, score, step)
 
 
-def with_labels_that_hold(paths: StudyPaths, frame: pd.DataFrame, scenario: str) -> pd.DataFrame:
-    """Predictions with the true class that `clean` gives; what it drops, or moves out of the scenario, is left out."""
-    if not paths.protocol("clean").is_file():
-        return frame.iloc[:0]
-    clean = pd.read_parquet(paths.protocol("clean")).set_index("row")["class"]
-    truth = frame["row"].map(clean).map(scenarios()[scenario].label_of())
-    kept = truth.notna() & ~truth.isin(read_not_evaluable(paths, "clean", scenario))
-    return frame.assign(true_class=truth)[kept]
-
-
-def fold_means(table: pd.DataFrame) -> np.ndarray:
-    """The accuracy of each fold [folds], by fold."""
-    return table.groupby("fold")["correct"].mean().to_numpy()
-
-
-def printed_accuracy(paths: StudyPaths, scenario: str, phase: str, backbone: str) -> Estimate | None:
-    """The printed test accuracy, a fraction of 1, with Wilson's interval at the size that the audit infers.
-
-    None where the paper has no such row."""
-    number = scenarios()[scenario].table
-    rows = printed_rows()
-    row = rows[(rows["table"] == number) & (rows["phase"] == phase) & (rows["backbone"] == backbone)]
-    if row.empty:
-        return None
-    audit = ((read_json(paths.printed_audit) or {}).get("tables") or {}).get(str(number)) or {}
-    size = min(audit.get("test_n") or [0])
-    for entry in audit.get("rows") or []:
-        if (entry.get("phase"), entry.get("backbone")) == (phase, backbone):
-            size = entry.get("inferred_test_n") or size
-    return wilson(float(row["test_accuracy"].iloc[0]) / 100, size)
-
-
-def _step(before: Rung, rung: Rung, tested: dict[str, pd.DataFrame], means: dict[str, np.ndarray]) -> Estimate:
-    first, second = tested[before.name], tested[rung.name]
-    value = float(second["correct"].mean() - first["correct"].mean())
-    resampled = means[rung.name] - means[before.name]
-    if before.protocol == "by_view":  # its tenths are others, so only the images are paired
-        sides = [(means[name], fold_means(tested[name])) for name in (before.name, rung.name)]
-        return step_estimate(value, resampled, sides)
-    paired = (second.groupby("fold")["correct"].mean() - first.groupby("fold")["correct"].mean()).dropna()
-    return mean_estimate(value, resampled, paired.to_numpy())
+def _row(rung: Rung, score: Score, step: Estimate | None) -> dict[str, Any]:
+    mean = score.interval()
+    row = {"rung": rung.name, "accuracy": mean.value, "low": mean.low, "high": mean.high}
+    row |= {name: score.counts[name] for name in ("images", "groups", "folds")}
+    return row | ({"step": step.value, "step_low": step.low, "step_high": step.high} if step else {})

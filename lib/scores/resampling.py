@@ -8,6 +8,7 @@ Limit: the folds share most of their training images, so their spread says a lit
 & Grandvalet, Journal of Machine Learning Research 5:1089, 2004).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,7 +46,7 @@ def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
         of each image's group, int [n].
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
-    return _draws(len(names), resamples, seed), codes
+    return draw_groups(len(names), resamples, seed), codes
 
 
 def resampled_means(values: np.ndarray, groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -69,7 +70,7 @@ def resampled_means(values: np.ndarray, groups: np.ndarray, resamples: int = RES
 
 
 def mean_estimate(
-    value: float, resampled: np.ndarray, fold_values: np.ndarray | None = None, level: float = LEVEL
+    value: float, resampled: np.ndarray, sides: Sequence[tuple[np.ndarray, np.ndarray]], level: float = LEVEL
 ) -> Estimate:
     """A mean, or a paired difference of means, with its interval.
 
@@ -81,51 +82,21 @@ def mean_estimate(
     Args:
         value: the mean over all images.
         resampled: the same over resampled groups [resamples].
-        fold_values: the same of each fold alone [folds] or [folds, seeds]; with fewer than two folds groups decide.
+        sides: whose folds' spread is added: its mean over resampled groups [resamples], and its value in each fold
+            [folds] or [folds, seeds]. One for a mean, or for a difference of two that were tested in the same folds;
+            two where they were not: then the images are paired and the folds are not. With fewer than two folds
+            groups decide.
     """
-    folds = _over_seeds(fold_values)
-    return _with_excess(value, resampled, [_excess(resampled, folds)], level)
-
-
-def step_estimate(
-    value: float, resampled: np.ndarray, sides: list[tuple[np.ndarray, np.ndarray]], level: float = LEVEL
-) -> Estimate:
-    """A difference of two means over the same images, which the two sides have dealt to different folds.
-
-    The images are paired, so groups resampled give their sampling error. The folds are not: what the folds of either
-    side spread beyond its own sampling error is added.
-
-    Args:
-        value: the difference.
-        resampled: the same over resampled groups [resamples].
-        sides: of either side its mean over resampled groups [resamples], and its fold values.
-    """
-    return _with_excess(value, resampled, [_excess(own, _over_seeds(folds)) for own, folds in sides], level)
-
-
-def proportion_estimate(
-    correct: np.ndarray,
-    groups: np.ndarray,
-    fold_values: np.ndarray | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> Estimate:
-    """The mean of `correct` [n], values of 0 to 1, with the interval of `mean_estimate`.
-
-    Values that are all 0 or all 1 leave the bootstrap nothing to vary: then Wilson's interval with a group as one
-    image, which is never too narrow. An empty test set has no value.
-    """
-    correct = np.asarray(correct, float)
-    if len(correct) == 0:
-        return Estimate(np.nan, np.nan, np.nan)
-    if np.all(correct == correct[0]) and correct[0] in (0.0, 1.0):
-        size = len(np.unique(groups))
-        low, high = proportion_confint(correct[0] * size, size, alpha=1 - level, method="wilson")
-        return Estimate(float(correct[0]), float(low), float(high))
-    return mean_estimate(
-        float(correct.mean()), resampled_means(correct, groups, resamples, seed)[:, 0], fold_values, level
-    )
+    if not len(resampled) or np.isnan(resampled).all():
+        return Estimate(value, np.nan, np.nan)
+    excess = [_excess(own, _over_seeds(runs)) for own, runs in sides]
+    added = sum(part for part, _ in excess)
+    if added == 0:
+        return Estimate(value, *percentile_interval(resampled, level))
+    variance = float(np.nanvar(resampled)) + added
+    degrees = variance**2 / sum(part**2 / (folds - 1) for part, folds in excess if part)
+    half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
+    return Estimate(value, value - half, value + half)
 
 
 def repetition_interval(
@@ -198,20 +169,8 @@ def _excess(resampled: np.ndarray, folds: np.ndarray) -> tuple[float, int]:
     return max(0.0, float(folds.var(ddof=1)) / len(folds) - float(np.nanvar(resampled))), len(folds)
 
 
-def _with_excess(value: float, resampled: np.ndarray, excess: list[tuple[float, int]], level: float) -> Estimate:
-    if not len(resampled) or np.isnan(resampled).all():
-        return Estimate(value, np.nan, np.nan)
-    added = sum(part for part, _ in excess)
-    if added == 0:
-        return Estimate(value, *percentile_interval(resampled, level))
-    variance = float(np.nanvar(resampled)) + added
-    degrees = variance**2 / sum(part**2 / (folds - 1) for part, folds in excess if part)
-    half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
-    return Estimate(value, value - half, value + half)
-
-
 def _over_seeds(fold_values: np.ndarray | None) -> np.ndarray:
-    """The mean of each fold over its seeds, [folds]; folds that were not run are left out."""
+    """The mean of each fold over its seeds, [folds]; without those that were not run."""
     if fold_values is None or len(fold_values) == 0:
         return np.array([])
     runs = np.asarray(fold_values, float)
@@ -220,7 +179,8 @@ def _over_seeds(fold_values: np.ndarray | None) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)  # the same few test sets are resampled for every measure
-def _draws(groups: int, resamples: int, seed: int) -> np.ndarray:
+def draw_groups(groups: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """How often each of `groups` groups is drawn in each resample, float64 [resamples, groups], read-only."""
     drawn = np.random.default_rng(seed).integers(groups, size=(resamples, groups))
     cells = drawn + groups * np.arange(resamples)[:, None]
     weights = np.bincount(cells.ravel(), minlength=resamples * groups).reshape(resamples, groups).astype(float)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from lib.config.paper import roman, scenarios
 from lib.config.params import PHASES
+from lib.scores.printed import audited_row, audited_table
 from lib.verdicts.claims import SCORES, Check, compared, printed_table
 from lib.verdicts.evidence import Evidence
 
@@ -61,7 +62,7 @@ def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measur
         same_row = (str(error.get("table")), error.get("phase"), error.get("backbone")) == (str(table), phase, backbone)
         if same_row and measure in error["scores"]:
             return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"
-    row = evidence.row(table, phase, backbone)
+    row = audited_row(evidence.printed_audit, table, phase, backbone)
     key = "val_n" if measure == "val_accuracy" else "test_n"
     if row and row.get(key) == [] and measure in ("test_accuracy", "val_accuracy", "recall"):
         return "no test set of any size in the audited range gives this accuracy"
@@ -72,7 +73,7 @@ def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measur
 
 def sizes_of_table(test: Check, evidence: Evidence) -> tuple[bool | None, str, dict]:
     table = scenarios()[test.scenario].table
-    audit = evidence.table(table)
+    audit = audited_table(evidence.printed_audit, table)
     if not audit:
         return None, "the printed tables were not audited", {}
     sizes = [int(n) for n in audit.get("test_n") or []]

@@ -82,7 +82,7 @@ def _focus(test: Check, evidence: Evidence) -> Answer:
 
 def _mean_over_groups(values: np.ndarray, groups: np.ndarray, rules: Rules) -> Estimate:
     resampled = resampled_means(values, groups, rules.resamples, rules.seed)[:, 0]
-    return mean_estimate(float(values.mean()), resampled, level=rules.level)
+    return mean_estimate(float(values.mean()), resampled, [], rules.level)
 
 
 def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:

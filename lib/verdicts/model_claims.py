@@ -20,7 +20,8 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from lib.config.paper import scenarios
-from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent, repetition_interval
+from lib.scores.estimates import Score, difference
+from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent
 from lib.verdicts.answers import (
     AGREES,
     HIGHER,
@@ -38,8 +39,8 @@ from lib.verdicts.answers import (
     why,
     within,
 )
-from lib.verdicts.claims import SCORES, Check, Rules, claimed_value, compared, printed_table
-from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence, Sample
+from lib.verdicts.claims import Check, Rules, claimed_value, compared, printed_table
+from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence
 
 
 def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
@@ -70,12 +71,12 @@ def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     if isinstance(sample, str):
         return Answer(NOT_TESTED, sample)
     rules = evidence.rules
-    ours = sample.estimate(rules.level, share=test.measure in SCORES)
+    ours = sample.interval(rules.level)
     printed, size = _printed(test, evidence, backbone, ours, sample)
     scale = 1 if test.measure == "val_loss" else 100
     numbers = numbers_of(ours, "ours", scale=scale) | {"printed": scale * printed.value}
     if question == PROCEDURE:
-        run = repetition_interval(sample.runs, ours, printed, rules.level)
+        run = sample.repetition(rules.level, printed)
         numbers |= {"repetition_low": scale * run.low, "repetition_high": scale * run.high} | sample.counts
         said = f"by_view gives {_of(ours, test)}, one more run [{_range(run, test)}]"
         if len(sample.runs) < MIN_FOLDS:
@@ -105,11 +106,11 @@ def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> An
             if of_print >= rules.margin:
                 more = f"the print's {size} test images alone leave {of_print:.1f} points"
             said += f": neither beyond chance nor within {rules.margin:g} points; {more}"
-    wide = sample.estimate(max(rules.level, rules.apart), share=test.measure in SCORES)
+    wide = sample.interval(max(rules.level, rules.apart))
     return Answer(outcome, said, numbers, {"number": (outcome in (HIGHER, LOWER), wide)})
 
 
-def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sample: Sample) -> tuple[Estimate, int]:
+def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sample: Score) -> tuple[Estimate, int]:
     """The claimed number with the interval of its own sampling error, and its test-set size (0: not known)."""
     value = claimed_value(test, backbone) / (1 if test.measure == "val_loss" else 100)
     if test.measure == "gain":
@@ -120,7 +121,7 @@ def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sam
     if test.measure != "val_loss":
         return evidence.printed(value, test.scenario, test.phase, backbone, test.measure)
     # an image's loss varies in print as much as in ours, on as many images as the print has
-    size = evidence.printed_size(scenarios()[test.scenario].table, test.phase, backbone, test.measure)
+    size = evidence.printed_size(test.scenario, test.phase, backbone, test.measure)
     half = ours.width / 2 * np.sqrt(sample.images / size) if size else 0.0
     return Estimate(value, value - float(half), value + float(half)), size
 
@@ -133,12 +134,12 @@ def _above(test: Check, evidence: Evidence, question: str, backbone: str) -> Ans
     if isinstance(sample, str):
         return Answer(NOT_TESTED, sample)
     rules = evidence.rules
-    ours = sample.estimate(rules.level, share=test.measure in SCORES)
+    ours = sample.interval(rules.level)
     lead = shifted(ours, -test.above / 100)
     outcome = side(lead, rules)
     numbers = numbers_of(ours, "ours") | {"value": test.above} | sample.counts
     said = f"{PROTOCOL_OF[question]} gives {_of(ours, test)}, to be above {test.above:g}{why(outcome, lead, rules)}"
-    wide = shifted(sample.estimate(max(rules.level, rules.apart), share=test.measure in SCORES), -test.above / 100)
+    wide = shifted(sample.interval(max(rules.level, rules.apart)), -test.above / 100)
     return Answer(outcome, said + _then(outcome, sample), numbers, {"lead": (outcome == NO, wide)})
 
 
@@ -148,8 +149,8 @@ def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     if not leads:
         return Answer(NOT_TESTED, missing)
     rules = evidence.rules
-    leads = {rival: lead if sign > 0 else lead.turned() for rival, lead in leads.items()}
-    found = {rival: lead.estimate(1 - rules.alpha / len(rivals), share=False) for rival, lead in leads.items()}
+    leads = {rival: lead if sign > 0 else lead.negated() for rival, lead in leads.items()}
+    found = {rival: lead.interval(1 - rules.alpha / len(rivals)) for rival, lead in leads.items()}
     sides = {rival: side(lead, rules) for rival, lead in found.items()}
     outcome = of_all([*sides.values(), *([NOT_TESTED] if missing else [])])
     numbers = {rival: {"outcome": sides[rival]} | numbers_of(lead, "difference") for rival, lead in found.items()}
@@ -169,7 +170,7 @@ def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answ
     if missing:
         return Answer(NOT_TESTED, f"a rank needs all six models; {missing}")
     rules = evidence.rules
-    found = {rival: lead.estimate(1 - rules.alpha / len(rivals), share=False) for rival, lead in leads.items()}
+    found = {rival: lead.interval(1 - rules.alpha / len(rivals)) for rival, lead in leads.items()}
     above = sum(lead.high < 0 for lead in found.values())
     below = sum(lead.low > 0 for lead in found.values())
     best, worst = 1 + above, len(compared()) - below
@@ -189,9 +190,9 @@ def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answ
     sample = next(iter(leads.values()))
     # the sides that the printed table gives: whoever is on the other side, or on none, speaks against the rank
     scores = _printed_scores(test)
-    leads = {rival: lead if scores[backbone] > scores[rival] else lead.turned() for rival, lead in leads.items()}
+    leads = {rival: lead if scores[backbone] > scores[rival] else lead.negated() for rival, lead in leads.items()}
     level = 1 - rules.alpha / len(rivals)
-    sides = {rival: side(lead.estimate(level, share=False), rules) for rival, lead in leads.items()}
+    sides = {rival: side(lead.interval(level), rules) for rival, lead in leads.items()}
     return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, _apart(leads, sides, rules))
 
 
@@ -207,8 +208,8 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
     p_reverse = float(kendalltau(*pair, alternative="less").pvalue)
     # every two models, the one that is printed as better first
     pairs = [sorted(two, key=scores.get, reverse=True) for two in combinations(names, 2)]
-    leads = {f"{a} - {b}": samples[a].less(samples[b]) for a, b in pairs}
-    found = {name: lead.estimate(1 - rules.alpha / len(pairs), share=False) for name, lead in leads.items()}
+    leads = {f"{a} - {b}": difference(samples[a], samples[b]) for a, b in pairs}
+    found = {name: lead.interval(1 - rules.alpha / len(pairs)) for name, lead in leads.items()}
     alike = all(within(lead, rules) for lead in found.values())
     known = np.isfinite(tau)
     if known and tau > 0 and p_value < rules.alpha:
@@ -228,7 +229,7 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
     return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, _apart(leads, sides, rules))
 
 
-def _measured(test: Check, evidence: Evidence, question: str, backbone: str) -> Sample | str:
+def _measured(test: Check, evidence: Evidence, question: str, backbone: str) -> Score | str:
     """The sample of a backbone's measure, or why there is none."""
     if test.measure == "gain":
         sample = evidence.gain(question, test.scenario, backbone)
@@ -239,17 +240,17 @@ def _measured(test: Check, evidence: Evidence, question: str, backbone: str) -> 
         if not lacking:
             return f"{backbone}, {test.scenario}: no fold was trained in both phases"
         return evidence.why_missing(question, test.scenario, backbone, lacking[0])
-    sample = evidence.sample(question, test.scenario, backbone, test.phase, test.measure)
+    sample = evidence.score(question, test.scenario, backbone, test.phase, test.measure)
     return sample or evidence.why_missing(question, test.scenario, backbone, test.phase)
 
 
-def _samples(test: Check, evidence: Evidence, question: str, names: list[str]) -> tuple[dict[str, Sample], str]:
+def _samples(test: Check, evidence: Evidence, question: str, names: list[str]) -> tuple[dict[str, Score], str]:
     """The samples of several models on the folds that all of them trained, and why one is missing."""
     cell = (question, test.scenario)
     folds = {name: evidence.folds(*cell, name, test.phase, test.measure) for name in names}
     missing = [evidence.why_missing(*cell, name, test.phase) for name, trained in folds.items() if not trained]
     common = frozenset(set.intersection(*[trained for trained in folds.values() if trained] or [set()]))
-    found = {n: evidence.sample(*cell, n, test.phase, test.measure, common) for n in names if folds[n]}
+    found = {n: evidence.score(*cell, n, test.phase, test.measure, common) for n in names if folds[n]}
     if None in found.values():
         return {}, f"{', '.join(found)}: no fold was trained by all of them"
     return found, missing[0] if missing else ""
@@ -257,17 +258,17 @@ def _samples(test: Check, evidence: Evidence, question: str, names: list[str]) -
 
 def _leads(
     test: Check, evidence: Evidence, question: str, backbone: str, rivals: list[str]
-) -> tuple[dict[str, Sample], str]:
+) -> tuple[dict[str, Score], str]:
     """How far a model is ahead of each rival, image by image, and why one is missing."""
     samples, missing = _samples(test, evidence, question, [backbone, *rivals])
     own = samples.pop(backbone, None)
-    return {rival: own.less(sample) for rival, sample in samples.items()} if own else {}, missing
+    return {rival: difference(own, sample) for rival, sample in samples.items()} if own else {}, missing
 
 
-def _apart(leads: dict[str, Sample], sides: dict[str, str], rules: Rules) -> dict[str, tuple[bool, Estimate]]:
+def _apart(leads: dict[str, Score], sides: dict[str, str], rules: Rules) -> dict[str, tuple[bool, Estimate]]:
     """`compared` of an answer about several differences."""
     level = max(rules.level, rules.apart)
-    return {name: (sides[name] == NO, lead.estimate(level, share=False)) for name, lead in leads.items()}
+    return {name: (sides[name] == NO, lead.interval(level)) for name, lead in leads.items()}
 
 
 def _printed_scores(test: Check) -> dict[str, float]:
@@ -289,11 +290,11 @@ def _range(estimate: Estimate, test: Check) -> str:
     return f"{100 * estimate.low:.1f}, {100 * estimate.high:.1f}"
 
 
-def _then(outcome: str, sample: Sample) -> str:
+def _then(outcome: str, sample: Score) -> str:
     return f": undecided; {_more(sample)}" if outcome == UNDECIDED else ""
 
 
-def _more(sample: Sample) -> str:
+def _more(sample: Score) -> str:
     """What would decide."""
     folds = len(sample.runs)
     return f"more than {folds} of ten folds would narrow it" if folds < 10 else "more seeds or images would narrow it"

@@ -16,7 +16,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from lib.models import backend, networks, training
 from lib.models.features import extract_features
 from lib.models.outside import predict_outside
-from lib.scores import external, ladder, metrics
+from lib.scores.external import external_scores
+from lib.scores.ladder import ladder
+from lib.scores.metrics import model_scores
+from lib.scores.outcomes import collect_outcomes, external_outcomes
 
 SIZE, SCENARIO, BACKBONE = 64, "three_malignant", "MobileNet"
 CLASSES = scenarios()[SCENARIO].names
@@ -96,50 +99,40 @@ def test_models_are_those_whose_weights_are_kept(told):
     assert set(told["part"]) == {"external"} and set(told["view"]) == {0}
 
 
-def test_the_scores_are_those_of_one_model_a_seed_and_the_difference_is_not_paired(study, told):
-    found = metrics.tested(study[0], "native", SCENARIO, ["by_view", "clean"], [BACKBONE], [0, 1])
-    scored = metrics.evaluate(found, BACKBONE)["metrics"]
-    tables = external.external_tables(told, scored, BACKBONE)
-    assert list(tables["metrics"]) == external.SCORES
-    row = tables["metrics"].set_index(["protocol", "phase"]).loc[("clean", "transfer")]
+PROTOCOLS = ["by_view", "clean"]
+
+
+@pytest.fixture(scope="module")
+def outcomes(study):
+    return collect_outcomes(study[0], "native", SCENARIO, PROTOCOLS, [BACKBONE], [0, 1])
+
+
+def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(outcomes, told):
+    own, here = model_scores(outcomes, PROTOCOLS), external_outcomes(told)
+    table = external_scores(here, own, PROTOCOLS)
+    row = table.set_index(["protocol", "phase"]).loc[("clean", "transfer")]
     of_model = told[(told["protocol"] == "clean") & (told["phase"] == "transfer")]
     right = of_model[CLASSES].idxmax(axis=1) == of_model["true_class"]
-    assert row["accuracy"] == pytest.approx(right.mean()) and (row["seeds"], row["images"], row["groups"]) == (
-        2,
-        30,
-        15,
-    )
+    assert row["accuracy"] == pytest.approx(right.mean())
+    assert (row["seeds"], row["images"], row["groups"]) == (2, 30, 15)
     balanced = balanced_accuracy_score(of_model["true_class"], of_model[CLASSES].idxmax(axis=1))
     assert row["balanced_accuracy"] == pytest.approx(balanced)
-    own = metrics.set_index(["protocol", "phase"]).loc[("clean", "transfer")]
-    assert row["own_accuracy"] == own["test_accuracy"]
+    assert row["own_accuracy"] == own.set_index(["protocol", "phase"]).at[("clean", "transfer"), "test_accuracy"]
     assert row["difference"] == pytest.approx(row["accuracy"] - row["own_accuracy"])
     # Newcombe: either side's own distance to its bound, squared and added
     lower = np.hypot(row["accuracy"] - row["low"], row["own_high"] - row["own_accuracy"])
     assert row["difference_low"] == pytest.approx(row["difference"] - lower)
-    counts = tables["confusion"].groupby(["protocol", "phase"])["count"].sum()
-    assert counts[("clean", "transfer")] == 60 and counts[("by_view", "transfer")] == 30
 
 
-def test_the_rung_stands_below_clean_and_its_step_starts_there(study, told):
-    steps = ladder.ladder(study[0], [CELL], [0, 1])
-    scored = metrics.evaluate(
-        metrics.tested(study[0], "native", SCENARIO, ["by_view", "clean"], [BACKBONE], [0, 1]), BACKBONE
-    )["metrics"]
-    table = external.with_external(steps, external.external_tables(told, scored, BACKBONE)["metrics"])
-    assert list(table) == ladder.COLUMNS
-    pd.testing.assert_frame_equal(table[table["rung"] != "external"].reset_index(drop=True), steps)
+def test_the_rung_stands_below_clean_and_its_step_starts_there(outcomes, told):
+    cell = {"preprocessing": "native", "scenario": SCENARIO, "variant": "default"}
+    steps, table = (ladder(outcomes, cell, {}, external) for external in (None, external_outcomes(told)))
+    pd.testing.assert_frame_equal(table[table["rung"] != "external"].reset_index(drop=True), steps, check_dtype=False)
     for phase, rungs in table.groupby("phase"):
         assert rungs["rung"].tolist()[-2:] == ["clean", "external"], phase
         clean, last = rungs.iloc[-2], rungs.iloc[-1]
         assert last["step"] == pytest.approx(last["accuracy"] - clean["accuracy"]) and last["folds"] == 1
         assert last["step_low"] < last["step"] < last["step_high"]
-
-
-def test_without_images_from_elsewhere_the_ladder_is_as_it_was(study):
-    steps = ladder.ladder(study[0], [CELL], [0, 1])
-    assert external.external_tables(pd.DataFrame(), pd.DataFrame(), BACKBONE) == {}
-    assert external.with_external(steps, None) is steps
 
 
 def _order(cell):

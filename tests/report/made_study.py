@@ -15,7 +15,7 @@ from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_id, run_record
 from lib.explain import kmeans
 from lib.report import notebooks, pages
-from lib.scores import ladder, metrics
+from lib.scores.outcomes import collect_outcomes, write_outcomes
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
 # a class folder, a file name and an error text that would break a page which trusts names
@@ -152,14 +152,10 @@ def _history(study, fold, tuned):
 
 def evaluate(paths, study, cell):
     """What 05_evaluate writes of a scenario."""
-    found = metrics.tested(paths, **cell, protocols=study.protocols, backbones=study.backbones, seeds=study.seeds)
-    tables = metrics.evaluate(found, "EfficientNetV2B3")
-    models = [cell | {"backbone": backbone} for backbone in study.backbones]
-    tables["ladder"] = ladder.ladder(paths, models, study.seeds)
-    target = paths.evaluation(**cell)
-    target.mkdir(parents=True)
-    for name, table in tables.items():
-        table.to_csv(target / f"{name}.csv", index=False)
+    models = {"protocols": study.protocols, "backbones": study.backbones, "seeds": study.seeds}
+    target = paths.outcomes(**cell)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_outcomes(collect_outcomes(paths, **cell, **models), target)
 
 
 def _audit(paths, study):

@@ -8,6 +8,8 @@ from lib.config.paper import printed_rows
 from lib.config.paths import StudyPaths
 from lib.report import choices, tables
 from lib.scores.choices import choices_against_print, reached_rows
+from lib.scores.metrics import model_scores
+from lib.scores.outcomes import read_outcomes
 from tests.fixtures.predictions import made_up_index, study, write_prepared, write_run
 from tests.report.made_study import evaluate
 
@@ -36,7 +38,7 @@ def test_a_table_has_a_row_a_variant_and_the_ladder_and_the_claims_those_of_the_
     tables.write_tables(paths, tried)
     table = pd.read_csv(paths.table(4)).query("phase == 'transfer' and seeds > 0").set_index("variant")
     for variant in SKILLS:
-        measured = pd.read_csv(paths.of_variant(variant).evaluation("native", "three_malignant") / "metrics.csv")
+        measured = model_scores(read_outcomes(paths.of_variant(variant), "native", "three_malignant"), ["by_view"])
         assert table.at[variant, "test_accuracy"] == pytest.approx(measured["test_accuracy"].iloc[0], abs=1e-6)
     assert len(tables.scenario_table(paths, tried, "three_malignant").query("seeds > 0")) == 1
     assert set(pd.read_csv(paths.ladder)["variant"]) == set(SKILLS)

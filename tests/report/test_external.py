@@ -9,8 +9,8 @@ import pytest
 from lib.config.paper import CLASSES, scenarios
 from lib.config.paths import StudyPaths
 from lib.data.external import external_images, read_external
-from lib.report import external, ladder
-from lib.scores import external as external_scores
+from lib.report import external, ladder, tables
+from lib.scores.outcomes import external_outcomes, write_outcomes
 from tests.fixtures.pictures import picture, save
 from tests.report.made_study import STUDY, Page
 
@@ -40,16 +40,12 @@ def asked(results, tmp_path_factory):
         model = {"protocol": protocol, "phase": "transfer", "backbone": "MobileNet", "seed": 0, "fold": 0}
         table = described.assign(**model, row=described.index, view=0, part="external")
         told.append(pd.concat([table, shares], axis=1))
-    folder = paths.external(**CELL)
-    folder.mkdir()
-    metrics = pd.read_csv(paths.evaluation(**CELL) / "metrics.csv")
-    tables = external_scores.external_tables(pd.concat(told, ignore_index=True), metrics, "EfficientNetV2B3")
-    for name, table in (tables | {"files": files}).items():
-        table.to_csv(folder / f"{name}.csv", index=False)
-    steps = pd.read_csv(paths.evaluation(**CELL) / "ladder.csv")
+    outcomes = external_outcomes(pd.concat(told, ignore_index=True))
+    write_outcomes(outcomes, paths.external_outcomes(**CELL))
+    files.to_csv(paths.external_files(**CELL), index=False)
     paths.tables.mkdir(exist_ok=True)
-    external_scores.with_external(steps, tables["metrics"]).to_csv(paths.ladder, index=False)
-    return paths, tables["metrics"]
+    tables.ladder_table(paths, STUDY).to_csv(paths.ladder, index=False)
+    return paths, external.external_table(paths, STUDY)
 
 
 def test_the_section_counts_what_was_left_out_and_sets_every_model_beside_the_data_set(asked):

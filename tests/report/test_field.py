@@ -6,8 +6,10 @@ from sklearn.metrics import f1_score
 
 from lib.config.paths import RELATED_WORK, StudyPaths
 from lib.config.schema import ParameterError
-from lib.data.predictions import out_of_fold, predicted_class
+from lib.data.predictions import load_predictions, predicted_class
 from lib.report import field
+from lib.scores.metrics import model_scores
+from lib.scores.outcomes import read_outcomes
 from tests.report.made_study import DRAWN, STUDY, Page
 
 MODEL = {"backbone": "EfficientNetV2B3", "phase": "finetune"}  # the paper's own model, as it is tuned
@@ -46,7 +48,7 @@ def test_a_row_that_cannot_be_used_is_refused_by_its_line(tmp_path, old, new, sa
 
 def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(results):
     paths = StudyPaths(results)
-    metrics = pd.read_csv(paths.evaluation("native", "nine_classes") / "metrics.csv").set_index("protocol")
+    metrics = model_scores(read_outcomes(paths, "native", "nine_classes"), STUDY.protocols).set_index("protocol")
     metrics = metrics[(metrics[list(MODEL)] == list(MODEL.values())).all(axis=1)]
     shown = body(Page(field.beside_the_field(paths, STUDY).data), "field")
     compared = 0
@@ -67,7 +69,7 @@ def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
     table = field.ours(paths, STUDY).set_index(["protocol", "phase", "backbone"])
     for protocol in STUDY.protocols:
         cell = (protocol, "native", "nine_classes", "MobileNet", "transfer", STUDY.seeds)
-        told = out_of_fold(paths, *cell, part="test", originals=protocol != "by_view")
+        told = load_predictions(paths, *cell).query("part == 'test' and (view == 0 or @protocol == 'by_view')")
         true = told["true_class"]
         expected = f1_score(true, predicted_class(told), labels=sorted(set(true)), average="macro", zero_division=0)
         assert table.at[(protocol, "transfer", "MobileNet"), "macro_f1"] == pytest.approx(expected, abs=1e-9)

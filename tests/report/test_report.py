@@ -184,7 +184,7 @@ def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so_befor
             case "train":
                 shutil.rmtree(StudyPaths(root).run(*axes.values()), ignore_errors=True)
             case "evaluate":
-                shutil.rmtree(StudyPaths(root).evaluation(*axes.values()))
+                StudyPaths(root).outcomes(*axes.values()).unlink()
             case "audit" | "kmeans" | "gradcam" as step:
                 shutil.rmtree(root / step)
             case "prepare":
