@@ -209,12 +209,12 @@ def _inputs(
     if study.synthetic and not options.data:
         folder, external = paths.demo_data, _external(options, study)
         if not only_look:
-            from lib.data import demo, demo_external
+            from lib.data import demo
 
             drawn = (study.demo_images, study.demo_size, study.demo_seed)
             demo.ensure(folder, *drawn)
             if not external:
-                demo_external.ensure(paths.demo_external, folder, *drawn)
+                demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
         # before the first run there is nothing to look at
         return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir, external or paths.demo_external)
     # here: Dask's workers import this file too, and need no image library

@@ -39,7 +39,7 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     rungs = table[table["phase"] == "transfer"].set_index("rung")
     assert rungs.at["by lesion", "step"] < -0.15 and rungs.at["by lesion", "step_high"] < 0
     assert (rungs.loc[["corrected labels", "clean"], "step"] >= 0).all()  # eleven wrong labels of some 200
-    drawn = pd.DataFrame(read_json(demo_planted(paths.demo_data))["drawn"])
+    drawn = pd.DataFrame(read_json(demo_planted(paths.demo_data))["images"])
     for rung in ladder.RUNGS[1:]:  # of unseen lesions nobody can know more than the drawing tells
         assert 0.2 < rungs.at[rung.name, "accuracy"] < planted.allowed(paths, drawn, "nine_classes", rung)
     index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes)

@@ -134,12 +134,12 @@ class StudyPaths:
 
     @property
     def demo_data(self) -> Path:
-        """The synthetic data set of a demo study, drawn by lib.data.demo: Train/, Test/, masks/, metadata.csv."""
+        """The synthetic data set of a demo study (lib.data.demo): Train/, Test/, masks/, metadata.csv."""
         return self.root / "data"
 
     @property
     def demo_external(self) -> Path:
-        """The demo's external images, drawn by lib.data.demo_external: class folders."""
+        """The demo's external images (lib.data.demo): class folders."""
         return self.root / "external"
 
     # 01_audit

@@ -47,7 +47,7 @@ def section(paths: StudyPaths, suspects: Mapping[str, Any], steps: Ladder) -> HT
     caption = "Flaws that were drawn into the images, and what the study found. Invented: found, but not planted."
     source = "data/planted.json, audit/images.parquet and prepared/label_changes.csv"
     parts = [html.table("planted", caption, columns, flaws(planted, index, read_csv(paths.label_changes)), source)]
-    drawn = pd.DataFrame(planted["drawn"])
+    drawn = pd.DataFrame(planted["images"])
     known = [ranking(drawn, suspects), _masks(read_csv(paths.segmentation))]
     parts += [html.part("note", text=text) for text in known if text]
     return html.joined([*parts, _allowed_table(paths, steps, drawn)])
@@ -78,7 +78,7 @@ def flaws(planted: Mapping[str, list[dict]], index: pd.DataFrame, changes: pd.Da
     wrong, against = {entry["file"] for entry in planted["label_disagreements"]}, index[contents.disagrees(index)]
     rows.append(_row("labels against the diagnosis", wrong, set(against["source"]), "the metadata"))
     if changes is not None:
-        truth = {entry["file"]: entry["class"] for entry in planted["drawn"]}
+        truth = {entry["file"]: entry["class"] for entry in planted["images"]}
         after = label.to_dict() | dict(zip(changes["source"], changes["class"].fillna("")))
         wrong = {file for file, name in truth.items() if label[file] != name}
         still = {file for file, name in truth.items() if after[file] not in ("", name)}

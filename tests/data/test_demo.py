@@ -1,4 +1,4 @@
-"""The embedded demo: drawn alike each time, learnable, and with exactly the flaws that planted.json lists."""
+"""The demo's data: the same each time, learnable, and with exactly the flaws that planted.json lists."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from lib.config.params import load_study
 from lib.config.paths import REPOSITORY
 from lib.data import demo, preprocess
 from lib.data.folder import decode
-from lib.data.looks import FAMILIES
+from lib.data.synthetic import FAMILIES
 
 DEFAULT = (24, 128, 0)  # images a class, size, seed
 QUANTILES = [5, 25, 50, 75, 95]
@@ -39,15 +39,15 @@ CODES = {
 
 @pytest.fixture(scope="module")
 def default_set(tmp_path_factory) -> demo.DemoSet:
-    return demo.draw(tmp_path_factory.mktemp("demo") / "data", *DEFAULT)
+    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", *DEFAULT)
 
 
 @pytest.fixture(scope="module", params=[DEFAULT, (6, 64, 3), (9, 32, 1)], ids=str)
-def drawn(request, default_set, tmp_path_factory) -> tuple[demo.DemoSet, tuple[int, int, int]]:
+def made(request, default_set, tmp_path_factory) -> tuple[demo.DemoSet, tuple[int, int, int]]:
     """The default set, and two of the smallest."""
     if request.param == DEFAULT:
         return default_set, DEFAULT
-    return demo.draw(tmp_path_factory.mktemp("demo") / "data", *request.param), request.param
+    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", *request.param), request.param
 
 
 def test_the_default_set_here_is_the_one_that_the_demo_study_uses():
@@ -56,19 +56,19 @@ def test_the_default_set_here_is_the_one_that_the_demo_study_uses():
 
 
 def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
-    here = demo.draw(tmp_path / "here", 6, 48, 5)
+    here = demo.ensure(tmp_path / "here", 6, 48, 5)
     there = str(tmp_path / "there")
-    code = f"from lib.data import demo; import cv2; cv2.setNumThreads(1); demo.draw({there!r}, 6, 48, 5)"
+    code = f"from lib.data import demo; import cv2; cv2.setNumThreads(1); demo.ensure({there!r}, 6, 48, 5)"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
     assert _digests(here.folder) == _digests(tmp_path / "there")
     assert len(_digests(here.folder)) > 100
     pictures = {digest for name, digest in _digests(here.folder).items() if name.endswith(".jpg")}
-    other = demo.draw(tmp_path / "other", 6, 48, 6)
+    other = demo.ensure(tmp_path / "other", 6, 48, 6)
     assert not pictures & {digest for name, digest in _digests(other.folder).items() if name.endswith(".jpg")}
 
 
-def test_the_layout_is_the_public_one_with_as_many_files_a_class_as_asked(drawn):
-    demo_set, (count, size, _) = drawn
+def test_the_layout_is_the_public_one_with_as_many_files_a_class_as_asked(made):
+    demo_set, (count, size, _) = made
     files = _files(demo_set)
     assert Counter(path.parent.name for path in files) == dict.fromkeys(CLASSES, count)
     for part in ("Train", "Test"):
@@ -78,8 +78,8 @@ def test_the_layout_is_the_public_one_with_as_many_files_a_class_as_asked(drawn)
             assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (size, size))
 
 
-def test_every_file_says_that_it_is_synthetic_and_has_no_id_of_the_archive(drawn):
-    demo_set, _ = drawn
+def test_every_file_says_that_it_is_synthetic_and_has_no_id_of_the_archive(made):
+    demo_set, _ = made
     assert "synthetic" in (demo_set.folder / "SYNTHETIC.txt").read_text(encoding="utf-8")
     for path in _files(demo_set):
         with Image.open(path) as image:
@@ -88,8 +88,8 @@ def test_every_file_says_that_it_is_synthetic_and_has_no_id_of_the_archive(drawn
         assert path.stem.startswith("ISIC_9") and len(path.stem) == len("ISIC_0000000")
 
 
-def test_each_image_has_a_mask_that_lies_where_the_colour_differs_from_the_skin(drawn):
-    demo_set, (_, size, _) = drawn
+def test_each_image_has_a_mask_that_lies_where_the_colour_differs_from_the_skin(made):
+    demo_set, (_, size, _) = made
     paths = {path.stem: path for path in _files(demo_set)}
     assert {path.name for path in demo_set.masks.iterdir()} == {f"{name}_segmentation.png" for name in paths}
     contrast, moved = [], []
@@ -107,8 +107,8 @@ def test_each_image_has_a_mask_that_lies_where_the_colour_differs_from_the_skin(
     assert (contrast > moved).mean() > 0.95
 
 
-def test_the_planted_flaws_are_there_and_no_others(drawn):
-    demo_set, _ = drawn
+def test_the_planted_flaws_are_there_and_no_others(made):
+    demo_set, _ = made
     planted = json.loads((demo_set.folder / "planted.json").read_text(encoding="utf-8"))
     assert planted == demo_set.planted and all(planted.values())
 
@@ -149,8 +149,8 @@ def test_the_planted_flaws_are_there_and_no_others(drawn):
     assert wrong == {(entry["file"], entry["class"], entry["diagnosis"]) for entry in planted["label_disagreements"]}
 
 
-def test_metadata_has_a_row_for_every_image_and_is_partly_empty_like_the_real_file(drawn):
-    demo_set, _ = drawn
+def test_metadata_has_a_row_for_every_image_and_is_partly_empty_like_the_real_file(made):
+    demo_set, _ = made
     table = _metadata(demo_set)
     assert table.index.is_unique and set(table.index) == {path.stem for path in _files(demo_set)}
     assert set(table["isic2019_diagnosis"]) == {*CODES.values(), ""}
@@ -158,7 +158,7 @@ def test_metadata_has_a_row_for_every_image_and_is_partly_empty_like_the_real_fi
     assert 0.1 < (table["lesion_id"] == "").mean() < 0.8
 
 
-def test_the_drawn_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_set):
+def test_the_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_set):
     """The nearest neighbour among three views a file, by the quantiles of their colours: no network, nothing trained.
 
     With the leak any other view may be the neighbour; without it those of the same lesion or of a copy may not.
@@ -183,28 +183,28 @@ def test_the_drawn_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_s
     of_files = pd.DataFrame({"file": files, "step": with_leak.astype(float) - without}).groupby("file")["step"].mean()
     assert of_files.mean() - 2 * of_files.std() / len(of_files) ** 0.5 > 0.15
     # the classes can be learned (chance is 11 %), but overlap: what can be known of a new lesion is bounded
-    drawn = pd.DataFrame(default_set.planted["drawn"])
-    typical = (drawn["class"] == drawn["looks_like"]).mean()
+    images = pd.DataFrame(default_set.planted["images"])
+    typical = (images["class"] == images["looks_like"]).mean()
     assert 0.6 < typical < 0.8
     assert 0.2 < without.mean() < typical < with_leak.mean()
 
 
 def test_a_lesion_looks_alike_in_all_its_images_and_like_a_class_of_its_family(default_set):
     planted = default_set.planted
-    drawn = {entry["file"]: entry for entry in planted["drawn"]}
-    assert set(drawn) == {path.relative_to(default_set.folder).as_posix() for path in _files(default_set)}
+    images = {entry["file"]: entry for entry in planted["images"]}
+    assert set(images) == {path.relative_to(default_set.folder).as_posix() for path in _files(default_set)}
     family = {name: members for members in FAMILIES for name in members}
     assert set(family) == set(CLASSES)
-    assert all(entry["looks_like"] in family[entry["class"]] for entry in drawn.values())
+    assert all(entry["looks_like"] in family[entry["class"]] for entry in images.values())
     for kind in ("lesions", "exact_duplicates", "near_duplicates", "two_classes"):
         for entry in planted[kind]:
-            assert len({drawn[file]["looks_like"] for file in entry["files"]}) == 1
+            assert len({images[file]["looks_like"] for file in entry["files"]}) == 1
     assert len(planted["lesions"]) > 5 * len(CLASSES)
-    for entry in planted["label_disagreements"]:  # a wrong label contradicts what is drawn, not only the metadata
-        assert CODES[drawn[entry["file"]]["class"]] == entry["diagnosis"]
+    for entry in planted["label_disagreements"]:  # a wrong label contradicts the image, not only the metadata
+        assert CODES[images[entry["file"]]["class"]] == entry["diagnosis"]
 
 
-def test_ensure_draws_once_and_again_only_for_other_arguments_or_another_version(tmp_path, monkeypatch):
+def test_a_set_is_made_once_and_again_only_for_other_arguments_or_another_version(tmp_path, monkeypatch):
     first = demo.ensure(tmp_path / "data", 6, 32, 0)
     stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
     again = demo.ensure(tmp_path / "data", 6, 32, 0)
@@ -217,8 +217,8 @@ def test_ensure_draws_once_and_again_only_for_other_arguments_or_another_version
     assert (demo.ensure(tmp_path / "data", 7, 32, 0).folder / demo.MARKER).stat().st_ino != marker
 
 
-def test_a_drawing_that_fails_leaves_nothing_and_keeps_the_set_that_was_there(tmp_path, monkeypatch):
-    demo.draw(tmp_path / "data", 6, 32, 0)
+def test_a_failure_leaves_nothing_and_keeps_the_set_that_was_there(tmp_path, monkeypatch):
+    demo.ensure(tmp_path / "data", 6, 32, 0)
     before = _digests(tmp_path / "data")
 
     def full(*_):
@@ -226,7 +226,7 @@ def test_a_drawing_that_fails_leaves_nothing_and_keeps_the_set_that_was_there(tm
 
     monkeypatch.setattr(demo, "_jpeg", full)
     with pytest.raises(OSError, match="no space"):
-        demo.draw(tmp_path / "data", 6, 32, 1)
+        demo.ensure(tmp_path / "data", 6, 32, 1)
     assert _digests(tmp_path / "data") == before
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
@@ -234,7 +234,7 @@ def test_a_drawing_that_fails_leaves_nothing_and_keeps_the_set_that_was_there(tm
 def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep", encoding="utf-8")
-    with pytest.raises(FileExistsError, match="mine.*no demo set"):
+    with pytest.raises(FileExistsError, match="mine.*not of the demo"):
         demo.ensure(tmp_path / "mine", 6, 32, 0)
     assert (tmp_path / "mine" / "notes.txt").read_text(encoding="utf-8") == "keep"
 
@@ -244,7 +244,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
 )
 def test_an_impossible_size_is_refused_before_anything_is_written(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        demo.draw(tmp_path / "data", *arguments)
+        demo.ensure(tmp_path / "data", *arguments)
     assert not any(tmp_path.iterdir())
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lib.config.paper import CLASSES, scenarios
-from lib.data import demo_external, external
+from lib.data import demo, external
 from lib.data.external import external_images, read_external
 from lib.data.folder import DataError, check_external
 from tests.fixtures.pictures import picture, read, save
@@ -118,8 +118,7 @@ def test_of_copies_one_is_kept_and_of_one_picture_in_two_classes_none(elsewhere,
 
 
 def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_path):
-    drawn = (6, 64, 0)
-    planted = demo_external.ensure(tmp_path / "external", demo_data.folder, *drawn)
+    planted = demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0)
     index, _ = read(demo_data.folder, demo_data.metadata)
     files = read_external(
         tmp_path / "external", scenarios(), demo_data.metadata, index, demo_data.folder, **BITS_AND_DIFFERENCE
@@ -130,16 +129,16 @@ def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_pa
         for pair in planted[kind]:
             assert files.loc[pair["file"], "left_out"] == why
             assert content[files.loc[pair["file"], "because_of"]] == content[pair["of"]]
-    assert (files["left_out"] != "").sum() == 3 and files.groupby("class").size().min() >= demo_external.IMAGES
+    assert (files["left_out"] != "").sum() == 3 and files.groupby("class").size().min() >= demo.EXTERNAL_IMAGES
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
-    assert demo_external.ensure(tmp_path / "external", demo_data.folder, *drawn) == planted
+    assert demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0) == planted
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
 
 
 def test_the_demo_replaces_nothing_that_is_not_its_own(demo_data, tmp_path):
     save(tmp_path / "mine" / "a.png", picture(1))
     with pytest.raises(FileExistsError, match="mine"):
-        demo_external.ensure(tmp_path / "mine", demo_data.folder, 6, 64, 0)
+        demo.ensure_external(tmp_path / "mine", demo_data.folder, 64, 0)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a.png"]
 
 

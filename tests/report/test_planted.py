@@ -26,7 +26,7 @@ RUNGS = {rung.name: rung for rung in ladder.RUNGS}
 def paths(tmp_path_factory) -> StudyPaths:
     """The demo's drawn set, audited and prepared as its notebooks do."""
     study = StudyPaths(tmp_path_factory.mktemp("planted"))
-    drawn = demo.draw(study.demo_data, 12, 64, 0)
+    drawn = demo.ensure(study.demo_data, 12, 64, 0)
     near = STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
     index, _ = build_index(drawn.folder, drawn.metadata, *near)
     views = pool_views(index, dict.fromkeys(CLASSES, 30), 60, 0)
@@ -58,21 +58,21 @@ def test_a_flaw_that_is_missed_or_invented_is_counted(paths, truth):
     lesion = truth["lesions"][0]
     index.loc[index["source"].isin(lesion["files"]), "lesion_id"] = ""
     right = next(
-        e for e in truth["drawn"] if f"/{e['class']}/" in e["file"] and e["file"] not in set(changes["source"])
+        e for e in truth["images"] if f"/{e['class']}/" in e["file"] and e["file"] not in set(changes["source"])
     )
     change = {"source": right["file"], "class": "nevus" if right["class"] != "nevus" else "melanoma"}
     changed = pd.concat([changes.iloc[1:], pd.DataFrame([change])])
     rows = {row["what"]: row for row in planted.flaws(truth, index, changed)}
     lesions, labels = rows["lesions with several images"], rows["wrong labels"]
     assert (lesions["found"], lesions["invented"]) == (lesions["planted"] - 1, 0)
-    missed = changes["source"].iat[0] in {e["file"] for e in truth["drawn"] if f"/{e['class']}/" not in e["file"]}
+    missed = changes["source"].iat[0] in {e["file"] for e in truth["images"] if f"/{e['class']}/" not in e["file"]}
     assert (labels["found"], labels["invented"]) == (labels["planted"] - missed, 1)
 
 
 def test_no_observer_of_looks_does_better_than_what_the_drawing_allows(paths, truth):
-    drawn = pd.DataFrame(truth["drawn"])
-    looks = {entry["file"]: entry["looks_like"] for entry in truth["drawn"]}
-    counts = Counter((entry["looks_like"], entry["file"].split("/")[1]) for entry in truth["drawn"])
+    drawn = pd.DataFrame(truth["images"])
+    looks = {entry["file"]: entry["looks_like"] for entry in truth["images"]}
+    counts = Counter((entry["looks_like"], entry["file"].split("/")[1]) for entry in truth["images"])
     best = sum(max(counts[look, label] for label in CLASSES) for look in CLASSES) / len(drawn)
     assert planted.allowed(paths, drawn, "nine_classes", RUNGS["originals"]) == pytest.approx(best)
     views = pd.read_parquet(paths.views)
@@ -84,7 +84,7 @@ def test_no_observer_of_looks_does_better_than_what_the_drawing_allows(paths, tr
 
 @pytest.mark.parametrize(("worst_first", "said"), [(True, "100 %"), (False, "0 %")])
 def test_the_ranking_of_wrong_labels_is_held_to_what_was_planted(truth, worst_first, said):
-    drawn = pd.DataFrame(truth["drawn"])
+    drawn = pd.DataFrame(truth["images"])
     ranked = pd.DataFrame({"source": drawn["file"], "class": drawn["file"].str.split("/").str[1]})
     wrong = ranked["class"].to_numpy() != drawn["class"].to_numpy()
     ranked["rank"] = np.argsort(np.argsort(~wrong if worst_first else wrong, kind="stable")) + 1
