@@ -435,7 +435,7 @@ def test_a_read_only_results_folder_is_refused_and_left_as_it_is(data, tmp_path,
         root.chmod(0o500)
     try:
         assert "cannot be written" in refused(capsys, SMALL, "--data", str(data), "--results", str(root))
-        assert [path.name for path in root.iterdir()] == ["kept"]
+        assert [path.name for path in root.iterdir()] == ["stamps"]
     finally:
         if mounted:
             subprocess.run(["umount", root], check=True)

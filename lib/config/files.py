@@ -32,6 +32,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that it is there as a whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,8 +37,6 @@ class Step:
         outputs: files or folders that a run must write; `may_write` those that it may.
         needs: steps of whose runs for this cell every one must have ended well; `some_of`: at least one must.
         last: comes after all other steps, whatever failed, and reads all that they wrote and `StudyPaths.state`.
-        finish: `module:function` called with the attempt's StudyPaths and the executed notebook once that has ended.
-        reads_lib: folders of lib, beside code, that decide what is written.
         heavy: trains or predicts, on a GPU where there is one.
         pictures: figures are among the outputs. Those of other steps live in the executed notebook alone, so a
             change to lib.figures leaves their numbers as they are.
@@ -56,8 +54,6 @@ class Step:
     needs: tuple[str, ...] = ()
     some_of: tuple[str, ...] = ()
     last: bool = False
-    finish: str = ""
-    reads_lib: tuple[str, ...] = ()
     heavy: bool = False
     pictures: bool = False
     work: Callable[[Study, dict[str, Any], int], dict[str, float]] = _no_work
@@ -203,8 +199,6 @@ STEPS = {
             outputs=lambda at: [at.report.parent, at.tables, at.claims],
             may_write=lambda at: [at.gradcam / "gradcam.csv"],
             last=True,
-            finish="lib.report.site:finish",
-            reads_lib=("report/template",),
             pictures=True,
             work=lambda study, cell, files: {"report": 1},
         ),

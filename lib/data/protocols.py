@@ -13,11 +13,10 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lib.config.paper import Scenario
+from lib.data.folds import FOLDS, UNUSED
 from lib.data.index import DIAGNOSIS_CLASSES
 from lib.data.pool import POOLS, pool_class, random_for
 
-FOLDS = 10  # tenths; fold k tests on tenth k, validates on tenth k+1 and trains on the other eight: 8-1-1
-UNUSED = -1  # the tenth of a view that takes no part
 STREAM = "published"  # seeds the tenths of views; another word would deal other tenths
 
 
@@ -90,22 +89,6 @@ def corrected_labels(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     changes = index.assign(folder_class=index["class"], reason=reason_of, **{"class": index["source"].map(labels)})
     changes = changes.loc[changes["reason"] != "", ["source", "image_id", "folder_class", "class", "reason"]]
     return pd.Series(labels), changes.sort_values("source", ignore_index=True)
-
-
-def select(views: pd.DataFrame, table: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
-    """The views that take part in a scenario under a protocol: row, source, image_id, group, view, label, tenth.
-
-    `label` is the class of the scenario's task; `row` is the place in images.npy and features.npy.
-    """
-    rows = table[["row", "group"]].join(views[["source", "image_id", "view"]])
-    rows = rows.assign(label=table["class"].map(scenario.label_of()), tenth=table[f"tenth_{scenario.pool}"])
-    return rows[rows["label"].notna() & (rows["tenth"] != UNUSED)].reset_index(drop=True)
-
-
-def parts_of_fold(chosen: pd.DataFrame, fold: int) -> pd.DataFrame:
-    """The views of `select` with their `part` in a fold: test (its tenth), val (the next tenth) or train."""
-    held_out = {fold: "test", (fold + 1) % FOLDS: "val"}
-    return chosen.assign(part=chosen["tenth"].map(held_out).fillna("train"), fold=fold)
 
 
 def not_evaluable(chosen: Mapping[str, pd.DataFrame], scenarios: Mapping[str, Scenario], least: int) -> pd.DataFrame:

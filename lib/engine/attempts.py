@@ -6,13 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
-from lib.config.files import read_json, write_json
+from lib.config.files import read_json, text_digest, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine import provenance
-from lib.engine.code import text_digest
 from lib.engine.freshness import Freshness, expand, outputs_of
 from lib.engine.kernel import execute
 from lib.engine.locks import REPLACED, STAMP, remove_attempt, remove_outputs, run_locked
@@ -76,8 +74,6 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
     if result.status == "done":
         shutil.rmtree(folder / CHECKPOINTS)
         try:
-            if run.declared.finish:
-                resolve_name(run.declared.finish)(attempt, executed)
             _check_outputs(run, folder)
         except OSError:
             raise

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from lib.config.backends import BACKENDS, chosen_backend
-from lib.config.files import file_digest, files_below, read_json, write_json
+from lib.config.files import file_digest, files_below, read_json, text_digest, write_json
 from lib.config.paths import LIB, StudyPaths
-from lib.engine.code import cell_digests, library, text_digest
+from lib.engine.code import cell_digests, reached
 from lib.engine.planning import Run
 
 FORMAT = 1  # of the stamps; a results folder of another format is refused
@@ -57,15 +57,14 @@ class Freshness:
 
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
-        external = run.external | {f"lib/{name}": str(self.lib / name) for name in run.declared.reads_lib}
-        code, imported = library(self.lib).reached(run.notebook, run.declared.pictures, run.declared.finish)
+        code, imported = reached(run.notebook, run.declared.pictures, self.lib)
         return {
             "format": FORMAT,
             "cells": cell_digests(run.notebook),
             "parameters": recorded_parameters(run),
             "code": code,
             "packages": deciding_packages(imported),
-            "external": {name: self.external(Path(path)) for name, path in external.items()},
+            "external": {name: self.external(Path(path)) for name, path in run.external.items()},
         }
 
     def inputs(self, run: Run) -> dict[str, str]:

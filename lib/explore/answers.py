@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from lib.config import params
-from lib.data.protocols import parts_of_fold
+from lib.data.folds import parts_of_fold
 from lib.explore.opened import NOWHERE, Opened
 from lib.explore.related import RELATIONS
 from lib.explore.threshold import has_threshold, malignant_classes

@@ -11,8 +11,8 @@ from lib.config.files import read_json
 from lib.config.paper import CLASSES
 from lib.config.paths import StudyPaths, run_record
 from lib.data import preprocess
+from lib.data.folds import parts_of_fold, select
 from lib.data.predictions import class_columns, predicted_class, read_predictions
-from lib.data.protocols import parts_of_fold, select
 from lib.explain import gradcam
 
 INDEXED = {"content": "", "near_group": -1, "lesion_id": "", "diagnosis": ""}  # of the audit, and where it is missing

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 
+from lib.data.folds import parts_of_fold
 from lib.data.predictions import DESCRIPTION, predicted_class
-from lib.data.protocols import parts_of_fold
 from lib.models.backend import compiles, feed, fits_on_gpu, repeated, steps_can_repeat
 from lib.models.checkpoints import Checkpoints, Epochs, Fold
 from lib.models.features import Batches, predict

@@ -13,8 +13,8 @@ from lib.audit.near_duplicates import SHARE
 from lib.config.files import read_json
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
+from lib.data.folds import UNUSED
 from lib.data.pool import POOLS
-from lib.data.protocols import UNUSED
 from lib.figures.dataset import draw_sample_images
 from lib.figures.printed import draw_fitting_sizes, draw_sizes_against_split
 from lib.figures.style import roman

@@ -11,7 +11,7 @@ from lib.config.files import read_json
 from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.data.protocols import parts_of_fold, select
+from lib.data.folds import parts_of_fold, select
 from lib.figures.dataset import draw_test_and_training_views
 from lib.figures.rungs import RUNG_NAMES
 from lib.report import html

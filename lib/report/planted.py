@@ -15,7 +15,7 @@ from lib.audit import contents
 from lib.config.files import read_json
 from lib.config.paper import scenarios
 from lib.config.paths import StudyPaths, demo_planted
-from lib.data.protocols import select
+from lib.data.folds import select
 from lib.figures.rungs import RUNG_NAMES
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, rows_where, to_records

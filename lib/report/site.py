@@ -1,12 +1,15 @@
-"""What the engine calls once 08_report has been executed."""
-
-from pathlib import Path
+"""The pages of the report, written by the last cell of 08_report."""
 
 from lib.config.paths import StudyPaths
 from lib.report import notebooks, pages
 
 
-def finish(attempt: StudyPaths, executed: Path) -> None:
-    """Make the pages of the report: its own, of the notebook just executed, and one of every notebook behind it."""
-    pages.to_html(executed, attempt.new(attempt.report))
-    notebooks.write_pages(attempt)
+def write_pages(paths: StudyPaths) -> None:
+    """Write the report's own page, from 08_report as executed so far, and a page of every notebook behind it.
+
+    A notebook that is run by hand has no executed copy yet, so nothing is written.
+    """
+    executed = paths.new(paths.executed("report"))
+    if paths.attempt and executed.is_file():
+        pages.to_html(executed, paths.new(paths.report))
+        notebooks.write_pages(paths)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from lib.data.protocols import parts_of_fold
+from lib.data.folds import parts_of_fold
 from lib.models import backend, networks, training
 
 ROWS, CHANNELS, UNITS, CLASSES, BATCH = 9000, 1024, 256, list("abcdefghi"), 32

@@ -27,7 +27,7 @@ from lib.config.params import load_study
 from lib.config.paths import NOTEBOOKS, StudyPaths
 from lib.data import demo
 from lib.data.folder import check_folder, find_folder
-from lib.data.protocols import parts_of_fold, select
+from lib.data.folds import parts_of_fold, select
 from lib.engine import attempts
 from lib.engine.freshness import Freshness
 from lib.engine.planning import Inputs, plan

@@ -103,7 +103,7 @@ def learn(folder: Path) -> None:
 
     from lib.config.paper import scenarios
     from lib.data import preprocess
-    from lib.data.protocols import select
+    from lib.data.folds import select
     from lib.models import networks, training
     from lib.models.features import extract_features
 

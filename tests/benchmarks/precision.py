@@ -18,7 +18,7 @@ import pandas as pd
 from lib.config.paper import scenarios
 from lib.config.paths import StudyPaths
 from lib.data import preprocess
-from lib.data.protocols import FOLDS, select
+from lib.data.folds import FOLDS, select
 from lib.models import backend, networks, training
 from lib.models.features import extract_features
 

@@ -7,9 +7,10 @@ import pytest
 from lib.config import params
 from lib.config.paper import CLASSES, MALIGNANT
 from lib.data.folder import find_folder
+from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
 from lib.data.pool import pool_views
-from lib.data.protocols import FOLDS, corrected_labels, deal, not_evaluable, parts_of_fold, select, share_seen
+from lib.data.protocols import corrected_labels, deal, not_evaluable, share_seen
 from tests.fixtures.predictions import made_up_index
 
 SIZES = dict.fromkeys(params.CLASSES, 100)

@@ -9,8 +9,9 @@ from lib.config.files import read_json, write_json
 from lib.config.paper import backbones, scenarios
 from lib.config.params import Study
 from lib.config.paths import REFERENCE_RATES, StudyPaths
+from lib.data.folds import select
 from lib.data.pool import pool_views
-from lib.data.protocols import deal, select
+from lib.data.protocols import deal
 from lib.engine.estimate import Forecast
 from lib.engine.freshness import recorded_parameters
 from lib.engine.planning import Inputs, plan

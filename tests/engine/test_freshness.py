@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from lib.config.files import files_below, write_json
 from lib.config.params import Study, load_study
 from lib.config.paths import LIB, NOTEBOOKS, REPOSITORY, StudyPaths
-from lib.engine.code import CodeError, Library
+from lib.engine.code import CodeError, _read_module, reached
 from lib.engine.execution import standings
 from lib.engine.freshness import Freshness, outputs_of
 from lib.engine.planning import Inputs, plan
@@ -23,30 +22,36 @@ FIXTURES = REPOSITORY / "tests" / "fixtures"
 
 @pytest.fixture
 def package(tmp_path):
-    """A small lib and a notebook that uses a part of it."""
+    """A small lib, and a notebook that imports a part of it."""
     folder = tmp_path / "lib"
-    folder.mkdir()
-    (folder / "shapes.py").write_text(
-        '"""Shapes."""\nfrom lib import helpers\nimport scipy\n\nSIDES = 4\nUNUSED = 1\n\n'
-        'def area(a):\n    """The area."""\n    return helpers.square(a) * SIDES\n\n'
-        "def other(a):\n    return scipy.fft(a) + UNUSED\n\n"
-        "class Box:\n    corners = 8\n\n    def volume(self):\n        return helpers.cube(self.a)\n\n"
-        "    def colour(self):\n        return helpers.paint(self.a)\n"
+    for name, text in {
+        "shapes/area.py": '"""Areas."""\nfrom lib.shapes import sides\n\ndef area(a):\n    return sides.square(a)\n',
+        "shapes/sides.py": "def square(a):\n    import scipy\n    return a * a\n",
+        "shapes/unused.py": "import sklearn\n",
+        "shapes/template.html": "<p>",
+        "figures/draw.py": "import matplotlib\n",
+        "other/unused.py": "",
+        "other/data.csv": "",
+        "config/params.py": "from lib.config import paper\n",
+        "config/paper.py": "NAME = 'claims.yaml'",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    write_cells(
+        tmp_path, "from lib.config import params\nfrom lib.figures import draw", "from lib.shapes.area import area"
     )
-    (folder / "helpers.py").write_text(
-        "def square(a):\n    return a * a\n\ndef cube(a):\n    return a**3\n\n"
-        "def paint(a):\n    import sklearn\n    return a\n"
-    )
-    (folder / "figures.py").write_text("def draw(a):\n    return a\n")
-    node = nbformat.v4.new_notebook()
-    code = ["from lib import figures, shapes", "figures.draw(shapes.area(2))\nshapes.Box().volume()"]
-    node.cells = [nbformat.v4.new_code_cell(cell) for cell in code]
-    nbformat.write(node, tmp_path / "n.ipynb")
     return folder
 
 
-def code(package: Path, pictures: bool = False) -> dict[str, str]:
-    return Library(package).reached(package.parent / "n.ipynb", pictures)[0]
+def write_cells(folder: Path, *cells: str) -> None:
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(node, folder / "n.ipynb")
+
+
+def reached_now(package: Path, figures: bool = False) -> tuple[dict[str, str], set[str]]:
+    for cached in (reached, _read_module):
+        cached.cache_clear()
+    return reached(package.parent / "n.ipynb", figures, package)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -55,90 +60,61 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_code_counts_when_a_notebook_reaches_it_and_only_then(package):
-    reached = code(package)
-    assert set(reached) == {
-        *("lib.shapes.area", "lib.shapes.SIDES", "lib.shapes.Box", "lib.shapes.Box.volume"),
-        *("lib.helpers.square", "lib.helpers.cube"),
+def test_modules_count_that_a_notebook_imports_directly_or_through_others(package):
+    code, packages = reached_now(package)
+    assert code.keys() == {
+        *("lib.shapes.area", "lib.shapes.sides", "lib/shapes/template.html"),
+        *("lib.config.paper", "params/claims.yaml"),  # through lib.config.params, which itself decides no number
     }
-    assert set(code(package, pictures=True)) - set(reached) == {"lib.figures.draw"}
+    assert packages == {"numpy", "scipy"}
+    with_figures, packages = reached_now(package, figures=True)
+    assert with_figures.keys() - code.keys() == {"lib.figures.draw"} and "matplotlib" in packages
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "changed"),
     [
-        ("helpers.py", "a * a", "a * a + 0", {"lib.helpers.square"}),
-        ("helpers.py", "a**3", "a**4", {"lib.helpers.cube"}),
-        ("shapes.py", "SIDES = 4", "SIDES = 5", {"lib.shapes.SIDES"}),
-        ("shapes.py", "corners = 8", "corners = 9", {"lib.shapes.Box"}),
-        ("shapes.py", "UNUSED = 1", "UNUSED = 2", set()),
-        ("shapes.py", "The area.", "The surface.", set()),
-        ("shapes.py", "def area(a):", "# a comment\ndef area(a):", set()),
-        ("shapes.py", "scipy.fft(a)", "scipy.ifft(a)", set()),
-        ("shapes.py", "helpers.paint(self.a)", "helpers.paint(0)", set()),
-        ("figures.py", "return a", "return None", set()),
+        ("shapes/sides.py", "a * a", "a * a + 0", {"lib.shapes.sides"}),
+        ("shapes/template.html", "<p>", "<b>", {"lib/shapes/template.html"}),
+        ("shapes/area.py", "Areas.", "Surfaces.", set()),
+        ("shapes/area.py", "def area(a):", "# a comment\ndef area( a ):", set()),
+        ("shapes/unused.py", "sklearn", "pandas", set()),
+        ("config/params.py", "paper\n", "paper\nA = 1", set()),
     ],
 )
 def test_a_change_is_seen_where_it_can_change_numbers_and_nowhere_else(package, file, old, new, changed):
-    before = code(package)
+    before = reached_now(package)[0]
     edit(package / file, old, new)
-    after = code(package)
+    after = reached_now(package)[0]
     assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == changed
 
 
-def test_packages_count_when_reached_code_imports_them(package):
-    packages = Library(package).reached(package.parent / "n.ipynb", False)[1]
-    assert "numpy" in packages and not {"scipy", "sklearn"} & packages
-    edit(package / "shapes.py", "helpers.cube(self.a)", "scipy.cbrt(self.colour())")
-    packages = Library(package).reached(package.parent / "n.ipynb", False)[1]
-    assert {"scipy", "sklearn"} <= packages
-
-
-def test_a_parameter_file_counts_where_code_names_it_and_a_long_text_is_no_file_name(package):
-    before = code(package)
-    edit(package / "shapes.py", "SIDES = 4", f'SIDES = len("{"word " * 100}") + len("claims.yaml")')
-    assert set(code(package)) - set(before) == {"params/claims.yaml"}
+def test_a_file_of_params_counts_for_who_imports_its_path(package):
+    edit(package / "config" / "paper.py", "NAME = 'claims.yaml'", "from lib.config.paths import RELATED_WORK")
+    assert "params/related_work.csv" in reached_now(package)[0] and "params/claims.yaml" not in reached_now(package)[0]
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("statement", "line"),
     [
-        ("from . import helpers", "shapes.py:1: `from . import helpers`: import by full names"),
-        ("from lib.helpers import *", "shapes.py:1: `from lib.helpers import *`: import by full names"),
-        ("import lib.nothing", "shapes.py:1: `import lib.nothing`: there is no lib.nothing"),
-        ("from lib import nothing", "shapes.py:1: `from lib import nothing`: there is no lib.nothing"),
-        ("from lib.helpers import nothing", "there is no lib.helpers.nothing"),
-        ("def late():\n    from lib.helpers import nothing", "shapes.py:2: `from lib.helpers import nothing`"),
-        ("import importlib\nimportlib.import_module('lib.helpers')", "shapes.py:2: import_module"),
-        ("from importlib import import_module as get", "shapes.py:1: `from importlib import import_module as get`"),
-        ("helpers = __import__('lib.helpers')", "shapes.py:1: __import__"),
+        ("from . import sides", 1),
+        ("from lib.shapes.sides import *", 1),
+        ("import lib.nothing", 1),
+        ("from lib import shapes", 1),  # a package offers nothing: its modules are imported
+        ("def late():\n    from lib.nothing import a", 2),
+        ("import importlib\nimportlib.import_module('lib.sides')", 2),
+        ("from importlib import import_module as get", 1),
+        ("sides = __import__('lib.sides')", 1),
     ],
 )
-def test_an_import_that_cannot_be_followed_is_refused_with_its_line(package, code, message):
-    text = (package / "shapes.py").read_text()
-    (package / "shapes.py").write_text(f"{code}\n{text}")
-    with pytest.raises(CodeError, match=re.escape(message)):
-        Library(package)
-
-
-def test_a_name_that_its_module_lacks_is_refused_with_its_line(package):
-    edit(package / "shapes.py", "helpers.square(a)", "helpers.squared(a)")
-    with pytest.raises(CodeError, match=r"shapes\.py:10: lib\.helpers has no squared"):
-        code(package)
-
-
-def test_a_notebook_that_imports_what_is_not_there_is_refused_with_its_cell(package):
-    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1"), nbformat.v4.new_code_cell("import lib.no")])
-    nbformat.write(node, package.parent / "n.ipynb")
-    with pytest.raises(CodeError, match=r"n\.ipynb, code cell 2:1: `import lib\.no`: there is no lib\.no"):
-        code(package)
-
-
-def test_what_is_bound_by_other_statements_counts_with_them(package):
-    edit(package / "shapes.py", "SIDES = 4", "try:\n    SIDES = 4\nexcept ImportError:\n    SIDES = 0")
-    before = code(package)
-    edit(package / "shapes.py", "SIDES = 0", "SIDES = 1")
-    assert {name for name, value in code(package).items() if before[name] != value} == {"lib.shapes"}
+def test_an_import_that_cannot_be_followed_is_refused_with_its_file_and_line(package, statement, line):
+    text = (package / "shapes" / "area.py").read_text()
+    (package / "shapes" / "area.py").write_text(f"{statement}\n{text}")
+    with pytest.raises(CodeError, match=rf"area\.py:{line}: `"):
+        reached_now(package)
+    write_cells(package.parent, "1", statement)
+    with pytest.raises(CodeError, match=rf"n\.ipynb, code cell 2:{line}: `"):
+        reached_now(package)
 
 
 def stamp_all(root: Path, runs: list, lib: Path = LIB) -> None:
@@ -179,25 +155,28 @@ TRAININGS = [f"train-{protocol}-native-six_benign-MobileNet-seed0" for protocol 
 READER = "evaluate-native-six_benign"
 
 
-def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale_and_names_the_function(real, lib):
+def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale(real, lib):
     with (lib / "models" / "training.py").open("a") as module:
         module.write("\n\ndef train_folds():\n    return None\n")
     stale = real(lib)
     assert set(stale) == {*TRAININGS, READER, "gradcam-six_benign-MobileNet", "report"}
-    assert all(stale[name] == ("lib.models.training.train_folds",) for name in TRAININGS)
+    assert all(stale[name] == ("lib.models.training",) for name in TRAININGS)
     assert stale[READER] == (f"{TRAININGS[0]} and 1 more will be made again first",)
     assert stale["gradcam-six_benign-MobileNet"] == (f"{TRAININGS[1]} will be made again first",)
 
 
-@pytest.mark.parametrize(
-    ("module", "function"),
-    [("figures/predictions.py", "roc"), ("report/accuracy.py", "accuracy_table"), ("report/pages.py", "to_html")],
-)
-def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, module, function):
-    path = lib / module
-    assert f"def {function}(" in path.read_text()
-    path.write_text(path.read_text() + f"\n\ndef {function}():\n    return None\n")
-    assert real(lib) == {"report": (f"lib.{module.removesuffix('.py').replace('/', '.')}.{function}",)}
+@pytest.mark.parametrize("module", ["figures/predictions.py", "report/accuracy.py", "report/pages.py"])
+def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, module):
+    with (lib / module).open("a") as file:
+        file.write("\n\nA = 1\n")
+    assert real(lib) == {"report": (f"lib.{module.removesuffix('.py').replace('/', '.')}",)}
+
+
+@pytest.mark.parametrize("folder", ["report", "verdicts", "figures", "explore", "engine", "scores"])
+def test_a_change_beside_the_models_retrains_nothing(real, lib, folder):
+    for path in (lib / folder).glob("*.py"):
+        path.write_text(path.read_text() + "\n\nA = 1\n")
+    assert not {name for name in real(lib) if name.startswith(("features", "train", "prepare"))}
 
 
 def test_other_comments_docstrings_and_layout_or_another_default_of_a_study_make_nothing_stale(real, lib):
@@ -296,23 +275,9 @@ def test_a_changed_input_is_named_for_those_who_read_it(study):
     assert found["audit"] == found["kmeans"] == ["input data"]
 
 
-def test_a_change_to_the_look_of_the_report_or_to_what_makes_its_pages_makes_the_report_again_and_nothing_else(study):
-    root, again = study
-    lib = root.parent / "lib"
-    shutil.copytree(LIB, lib)
-
-    def stale(copy: Path) -> dict[str, list[str]]:
-        freshness = Freshness(root, copy)
-        found = {name: freshness.changes(run) for name, run in again().items()}
-        return {name: change for name, change in found.items() if change}
-
-    assert stale(lib) == {}
-    edit(lib / "report" / "template" / "style.css", "color-scheme: light dark", "color-scheme: dark")
-    assert stale(lib) == {"report": ["input lib/report/template"]}
-    other = root.parent / "other"
-    shutil.copytree(lib, other)
-    edit(other / "report" / "notebooks.py", "new_markdown_cell", "new_raw_cell")
-    assert stale(other) == {"report": ["lib.report.notebooks.notebook_page", "input lib/report/template"]}
+def test_a_change_to_the_style_of_the_report_makes_the_report_again_and_nothing_else(real, lib):
+    (lib / "report" / "template" / "style.css").write_text("")
+    assert real(lib) == {"report": ("lib/report/template/style.css",)}
 
 
 def test_a_changed_package_version_is_named(study):

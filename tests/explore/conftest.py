@@ -13,9 +13,10 @@ from lib.config import params
 from lib.config.paths import StudyPaths
 from lib.data import demo, preprocess
 from lib.data.folder import decode
+from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
 from lib.data.pool import pool_views
-from lib.data.protocols import FOLDS, deal, parts_of_fold, select
+from lib.data.protocols import deal
 from lib.models import networks, training
 from lib.models.features import extract_features
 

@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from lib.config.paper import Scenario, backbones, literature, printed_rows, scenarios
 from lib.config.params import PHASES, Study
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths, run_predictions
-from lib.data.protocols import UNUSED, parts_of_fold, select
+from lib.data.folds import UNUSED, parts_of_fold, select
 from lib.figures.rungs import RUNG_NAMES, draw_ladder
 from lib.report import (
     accuracy,

@@ -8,8 +8,9 @@ import pandas as pd
 
 from lib.config.paper import scenarios
 from lib.config.paths import StudyPaths, run_predictions
+from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.pool import pool_views
-from lib.data.protocols import FOLDS, deal, parts_of_fold, select
+from lib.data.protocols import deal
 
 
 @cache
