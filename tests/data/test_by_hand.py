@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from lib.config.paths import StudyPaths
-from lib.data.by_hand import all_side_by_side, side_by_side
+from lib.data.by_hand import compare_with_study
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -18,34 +18,24 @@ def test_a_notebook_by_hand_writes_beside_a_study_that_run_all_has_made_and_into
     assert paths.new(paths.segmentation) == (scratch if made else root) / "kmeans" / "segmentation.csv"
 
 
-def test_both_numbers_are_shown_by_hand_and_one_under_run_all(tmp_path):
-    root = tmp_path / "results" / "demo"
-    StudyPaths(root).stamps.mkdir(parents=True)
-    by_hand = StudyPaths.of(str(root), "scratch")
-    files = {"kept": root / "kept.txt", "new": root / "new.txt"}
-    files["kept"].write_text("3")
-    for path in files.values():
-        by_hand.new(path).write_text("5")
-    shown = side_by_side(by_hand, files, lambda path: float(path.read_text()))
-    assert shown.loc["kept"].to_dict() == {"the study's": 3, "yours": 5}
-    assert shown.loc["new"].isna().tolist() == [True, False]
-    attempt = StudyPaths.of(str(root), str(tmp_path / "attempt"))
-    for path in files.values():
-        attempt.new(path).write_text("7")
-    assert side_by_side(attempt, files, lambda path: float(path.read_text()))["this run"].tolist() == [7, 7]
-
-
-def test_all_numbers_of_a_file_are_shown_also_those_that_only_one_of_the_two_has(tmp_path):
+def test_numbers_of_both_are_shown_by_hand_also_those_that_one_of_the_two_has(tmp_path):
     root = tmp_path / "results" / "demo"
     StudyPaths(root).stamps.mkdir(parents=True)
     (root / "scores.json").write_text('{"a": 1, "b": 2}')
     paths = StudyPaths.of(str(root), "scratch")
     paths.new(root / "scores.json").write_text('{"b": 5, "c": 6}')
-    shown = all_side_by_side(paths, root / "scores.json", lambda path: json.loads(path.read_text()))
+    shown = compare_with_study(paths, root / "scores.json", lambda path: json.loads(path.read_text()))
     assert shown["the study's"].dropna().to_dict() == {"a": 1, "b": 2}
     assert shown["yours"].dropna().to_dict() == {"b": 5, "c": 6}
     rows = pd.Series({("clean", "transfer"): 0.5, ("clean", "finetune"): 0.6})
-    assert all_side_by_side(paths, root / "scores.json", lambda path: rows).index.tolist() == [
+    assert compare_with_study(paths, root / "scores.json", lambda path: rows).index.tolist() == [
         *("clean, transfer", "clean, finetune")
     ]
-    assert all_side_by_side(StudyPaths(root), root / "none.json", lambda path: {}).empty
+
+
+def test_under_run_all_the_numbers_of_the_run_are_shown_alone(tmp_path):
+    paths = StudyPaths.of(str(tmp_path / "demo"), str(tmp_path / "attempt"))
+    paths.new(paths.root / "scores.json").write_text('{"a": 7}')
+    shown = compare_with_study(paths, paths.root / "scores.json", lambda path: json.loads(path.read_text()))
+    assert shown.to_dict() == {"this run": {"a": 7}}
+    assert compare_with_study(paths, paths.root / "none.json", lambda path: {}).empty
