@@ -1,11 +1,10 @@
 """Beside the field: the rows of related_work.csv, and ours beside them as the study's own tables have them."""
 
-import pandas as pd
+import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from lib.config.paths import RELATED_WORK, StudyPaths
-from lib.config.schema import ParameterError
+from lib.config.paths import StudyPaths
 from lib.data.predictions import load_predictions, predicted_class
 from lib.report import field
 from lib.scores.metrics import model_scores
@@ -19,42 +18,28 @@ def body(page: Page, table: str) -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in page.tables[table] if row and row[0].strip()]
 
 
-def test_every_row_has_a_source_that_a_reader_can_open_and_says_whether_its_number_was_read():
-    rows = field.others()
-    assert len(rows) == len(pd.read_csv(RELATED_WORK)) and {row.grouped for row in rows} == {"yes", "no", "not stated"}
-    for row in rows:
-        assert row.source.startswith("https://")
-        if row.value is None:
-            assert row.checked == "from an excerpt" and "could not be read" in row.note
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("https://arxiv.org/abs/1910.03910", "see the paper", ["line 2 (Gessert", "source"]),
-        ("balanced accuracy,0.742", "balanced accuracy,74.2", ["line 2 (Gessert", "value", "74.2"]),
-        ("balanced accuracy,0.742", "balance,0.742", ["line 2 (Gessert", "metric", "balance"]),
-        ("grouped,metric", "grouping,metric", ["unknown key", "grouping", "by_lesion"]),
-    ],
-)
-def test_a_row_that_cannot_be_used_is_refused_by_its_line(tmp_path, old, new, said):
-    text = RELATED_WORK.read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / "related_work.csv").write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(ParameterError) as refused:
-        field.others(tmp_path / "related_work.csv")
-    assert all(word in str(refused.value) for word in said), refused.value
+def test_every_row_of_related_work_can_be_checked():
+    table = field.load_related_work()
+    assert table.drop(columns=["value", "note"]).ne("").all(axis=None)
+    assert table["source"].str.match(r"https?://[\w.-]+\.[a-z]{2,}/\S+$").all()
+    assert table["value"].dropna().between(0, 1, inclusive="right").all() and set(table["metric"]) <= set(field.METRICS)
+    assert set(table["by_lesion"]) == {"yes", "no", "not stated"} and set(table["peer_reviewed"]) <= {"yes", "no"}
+    assert set(table["question"]) == {*field.ANSWERED, "thickness of a melanoma"}
+    assert set(table["checked"]) == {"in the source's own words", "from an excerpt"}
+    unread = table[table["value"].isna()]
+    assert (unread["checked"] == "from an excerpt").all() and unread["note"].str.contains("could not be read").all()
 
 
 def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(results):
     paths = StudyPaths(results)
     metrics = model_scores(read_outcomes(paths, "native", "nine_classes"), STUDY.protocols).set_index("protocol")
     metrics = metrics[(metrics[list(MODEL)] == list(MODEL.values())).all(axis=1)]
-    shown = body(Page(field.beside_the_field(paths, STUDY).data), "field")
+    shown = body(Page(field.related_work(paths, STUDY).data), "field")
     compared = 0
-    for row, other in zip(shown[-len(field.others()) :], field.others(), strict=True):
+    others = field.load_related_work()
+    for row, other in zip(shown[-len(others) :], others.itertuples(), strict=True):
         theirs, *ours = row[6:10]
-        assert theirs == ("not read" if other.value is None else f"{100 * other.value:.2f}")
+        assert theirs == ("–" if np.isnan(other.value) else f"{100 * other.value:.2f}")
         column = {"accuracy": "test_accuracy", "balanced accuracy": "balanced_accuracy", "ROC AUC": "roc_auc"}
         if other.question == "thickness of a melanoma":  # no question of ours
             assert ours == ["–"] * 3
@@ -66,18 +51,19 @@ def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(r
 
 def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
     paths = StudyPaths(results)
-    table = field.ours(paths, STUDY).set_index(["protocol", "phase", "backbone"])
+    table = field.our_scores(paths, STUDY).set_index(["protocol", "phase", "backbone"])
     for protocol in STUDY.protocols:
         cell = (protocol, "native", "nine_classes", "MobileNet", "transfer", STUDY.seeds)
-        told = load_predictions(paths, *cell).query("part == 'test' and (view == 0 or @protocol == 'by_view')")
-        true = told["true_class"]
-        expected = f1_score(true, predicted_class(told), labels=sorted(set(true)), average="macro", zero_division=0)
+        rows = load_predictions(paths, *cell).query("part == 'test'")
+        rows = rows if protocol == "by_view" else rows[rows["view"] == 0]
+        true = rows["true_class"]
+        expected = f1_score(true, predicted_class(rows), labels=sorted(set(true)), average="macro", zero_division=0)
         assert table.at[(protocol, "transfer", "MobileNet"), "macro_f1"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_drawn_images_are_compared_to_nothing(results, tmp_path):
-    page = Page(field.beside_the_field(StudyPaths(results), DRAWN).data)
-    assert field.NOT_COMPARED in "".join(page.text) and "field-ours" not in page.tables
+def test_synthetic_images_are_compared_to_nothing(results, tmp_path):
+    page = Page(field.related_work(StudyPaths(results), DRAWN).data)
+    assert "compared to nothing" in "".join(page.text)
     assert not any("Ours" in cell for row in page.tables["field"] for cell in row)
-    nothing = field.beside_the_field(StudyPaths(tmp_path), STUDY).data
-    assert "Not there." in nothing and "Gessert" in nothing
+    nothing = field.related_work(StudyPaths(tmp_path), STUDY).data
+    assert "No model of the nine classes was evaluated" in nothing and "Gessert" in nothing

@@ -232,7 +232,7 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
     assert "url(" not in style and "@import" not in style
     names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(names) == len(set(names))
-    sources = {other.source for other in field.others()} | {load_reforms().source}
+    sources = {*field.load_related_work()["source"], load_reforms()[0]}
     for link in parsed.all("a"):
         target = link["href"]
         if target.startswith("#"):
