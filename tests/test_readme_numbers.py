@@ -4,8 +4,9 @@ import re
 
 import pandas as pd
 
-from lib.config.paper import printed_rows, scenarios
+from lib.config.paper import scenarios
 from lib.config.paths import REPOSITORY
+from lib.config.printed import printed_rows
 
 REFERENCE = REPOSITORY / "results" / "reference" / "mobilenet_cpu" / "tables"
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

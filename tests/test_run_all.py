@@ -68,7 +68,7 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     first = run(data, root, "--jobs", "2")
     assert first.returncode == 0, first.stdout + first.stderr
     assert first.stdout.rstrip().endswith(f"report: {root / 'report/index.html'}")
-    assert "nine_classes-MobileNetV2-seed0,left out" in (root / "report/index.html").read_text()
+    assert "nine_classes-MobileNetV2-seed0,skipped" in (root / "report/index.html").read_text()
     state = json.loads((root / "state.json").read_text())
     assert {entry["status"] for entry in state.values()} == {"done", "skipped"}
     assert all((root / entry["notebook"]).is_file() for entry in state.values() if entry["status"] == "done")
@@ -76,7 +76,11 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     assert "train-clean-native-nine_classes-MobileNet-seed0: fold 0 transfer epoch 1/1 loss 0.5 accuracy 0.50" in log
     assert "train-clean-native-nine_classes-MobileNet-seed0 wrote its outputs" in log
 
-    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.name not in ("run.log", ".lock")}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in root.rglob("*")
+        if path.name not in ("run.log", ".lock", ".format.json")
+    }
     again = run(data, root)
     assert again.returncode == 0 and "12 fresh" in again.stdout
     after = {path: path.stat().st_mtime_ns for path in before}

@@ -1,11 +1,9 @@
-"""What the paper says and does: its classes, scenarios and models, and the numbers that it prints."""
+"""What the paper classifies and with what: its classes, scenarios and backbones."""
 
 from functools import cache
 from typing import Literal
 
-import pandas as pd
-
-from lib.config.paths import BACKBONES, LITERATURE, PRINTED, SCENARIOS, TEXT_NUMBERS
+from lib.config.paths import BACKBONES, SCENARIOS
 from lib.config.schema import Strict, read_yaml, validated
 
 CLASSES = (
@@ -63,24 +61,3 @@ def backbones() -> dict[str, Backbone]:
 def proposed_backbone() -> str:
     """The paper's own model."""
     return next(iter(backbones()))
-
-
-def printed_rows() -> pd.DataFrame:
-    """The 48 rows of Tables I-IV as printed, in per cent: table, phase, backbone, val_accuracy, test_accuracy,
-    precision, recall, f1."""
-    return pd.read_csv(PRINTED)
-
-
-def literature() -> pd.DataFrame:
-    """Table V as printed."""
-    return pd.read_csv(LITERATURE, dtype=str, keep_default_na=False)
-
-
-def text_numbers() -> pd.DataFrame:
-    """The numbers and ranks that the paper states in prose, each with its quote, from params/text_numbers.csv."""
-    return pd.read_csv(TEXT_NUMBERS, dtype=str, keep_default_na=False)
-
-
-def roman(number: int | str) -> str:
-    """The numeral of a table, as the paper counts them: `III` for 3 or "3"."""
-    return ("I", "II", "III", "IV", "V")[int(number) - 1]

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config.paper import backbones, printed_rows, scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.config.printed import printed_rows
 from lib.figures.accuracy import draw_accuracy_comparison, draw_input_ranges
 from lib.figures.style import roman
 from lib.report import html

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config.paper import backbones, printed_rows, scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import StudyPaths, run_id
+from lib.config.printed import printed_rows
 from lib.explain import kmeans
 from lib.figures.accuracy import draw_scenario_summary
 from lib.figures.dataset import draw_class_counts, draw_sample_images

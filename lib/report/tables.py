@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from lib.config.files import read_json
-from lib.config.paper import backbones, literature, printed_rows, scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import StudyPaths
+from lib.config.printed import literature, printed_rows
 from lib.report.data import read_csv, read_runs, rows_where, to_records
 from lib.scores import ladder
 from lib.scores.input_ranges import input_range_hypothesis

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from lib.config.paper import printed_rows, scenarios
+from lib.config.paper import scenarios
+from lib.config.printed import printed_rows
 from lib.scores.resampling import LEVEL, Estimate, wilson
 
 

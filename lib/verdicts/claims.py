@@ -7,9 +7,10 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, model_validator
 
-from lib.config.paper import backbones, printed_rows, roman, scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASES
 from lib.config.paths import CLAIMS
+from lib.config.printed import printed_rows, roman
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
 SCORES = ("test_accuracy", "val_accuracy", "precision", "recall", "f1")

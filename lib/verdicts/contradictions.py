@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from lib.config.paper import roman, scenarios
+from lib.config.paper import scenarios
 from lib.config.params import PHASES
+from lib.config.printed import roman
 from lib.scores.printed import audited_row, audited_table
 from lib.verdicts.claims import SCORES, Check, compared, printed_table
 from lib.verdicts.evidence import Evidence

@@ -17,9 +17,10 @@ from lib.audit.fractions import VALUES, hundredths
 from lib.audit.matrices import binary_matrices
 from lib.audit.prose import text_errors
 from lib.audit.row_errors import detection_rate
-from lib.config.paper import backbones, literature, printed_rows, scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASES
 from lib.config.paths import PARAMS
+from lib.config.printed import literature, printed_rows
 from tests.audit.test_fractions import is_fraction
 
 CLASSES = {scenario.table: len(scenario.classes) for scenario in scenarios().values()}

@@ -7,19 +7,10 @@ import pandas as pd
 import pytest
 
 from lib.audit.fractions import VALUES
-from lib.config.paper import (
-    CLASSES,
-    MALIGNANT,
-    Scenario,
-    backbones,
-    literature,
-    printed_rows,
-    roman,
-    scenarios,
-    text_numbers,
-)
+from lib.config.paper import CLASSES, MALIGNANT, Scenario, backbones, scenarios
 from lib.config.params import PHASES
 from lib.config.paths import PARAMS
+from lib.config.printed import literature, printed_rows, roman, text_numbers
 from lib.config.schema import ParameterError, validated
 
 

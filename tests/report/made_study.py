@@ -10,9 +10,9 @@ import pandas as pd
 from nbclient import NotebookClient
 from PIL import Image
 
-from lib.config.paper import printed_rows
 from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_id, run_record
+from lib.config.printed import printed_rows
 from lib.explain import kmeans
 from lib.report import notebooks, pages
 from lib.scores.outcomes import collect_outcomes, write_outcomes

@@ -27,8 +27,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from lib.config.paper import CLASSES, printed_rows
+from lib.config.paper import CLASSES
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
+from lib.config.printed import printed_rows
 from lib.report import compare
 from tests.explore import conftest as small
 from tests.report.made_study import FAILED, PAPER, make_report, write_study

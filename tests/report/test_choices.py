@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config.paper import printed_rows
 from lib.config.paths import StudyPaths
+from lib.config.printed import printed_rows
 from lib.report import choices, tables
 from lib.scores.choices import choices_against_print, reached_rows
 from lib.scores.metrics import model_scores

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from lib.config.paper import Scenario, backbones, literature, printed_rows, scenarios
+from lib.config.paper import Scenario, backbones, scenarios
 from lib.config.params import PHASES, Study
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths, run_predictions
+from lib.config.printed import literature, printed_rows
 from lib.data.folds import UNUSED, parts_of_fold, select
 from lib.figures.rungs import RUNG_NAMES, draw_ladder
 from lib.report import (

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from lib.config.paper import literature, printed_rows, scenarios
+from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import CLAIMS, PARAMS, StudyPaths
+from lib.config.printed import literature, printed_rows
 from lib.config.schema import ParameterError
 from lib.verdicts.answers import NOT_TESTED
 from lib.verdicts.claims import Claims, load_claims, rule_in_words

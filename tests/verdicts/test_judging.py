@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import log_loss, precision_recall_fscore_support
 
-from lib.config.paper import backbones, printed_rows, scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths, run_predictions
+from lib.config.printed import printed_rows
 from lib.verdicts.answers import NOT_TESTED, OUTCOMES, UNDECIDED
 from lib.verdicts.evidence import weighted_scores
 from lib.verdicts.judging import IMPOSSIBLE, LEAKAGE, NOT_REPRODUCED, REPRODUCED, VERDICTS, as_table, judge, summary
