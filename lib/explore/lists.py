@@ -1,178 +1,130 @@
 """Which images show what the study is about: leaks, contents in two classes, a lesion, errors, suspect labels?
 
-Every list is a table with a row an image: source, view, image_id, true_class, fold, part, predicted_class, probability,
-true_probability (the last five missing where nothing was saved) and note.
+Every list is a table with COLUMNS, one row per image; what was saved of its test is missing where no fold tested it.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lib.audit.labels import label_errors
-from lib.config.params import Study
-from lib.explore.opened import Opened
-from lib.explore.related import RELATIONS
+from lib.explore.model import UNUSED, Model
 
 EVERY_CLASS = ""  # no class has an empty name
 EVERY_FOLD = -1
-OTHER = "other"  # in place of a part: images of the classes that are none of the model's answers
-ANSWER = ["fold", "part", "predicted_class", "probability", "true_probability"]
-OF_A_PART = ("all", "leaked", "errors")  # the lists of one part, and of one fold or all
-COLUMNS = ["source", "view", "image_id", "true_class", *ANSWER, "note"]
+SAVED = ["fold", "predicted_class", "probability", "true_probability"]
+COLUMNS = ["source", "view", "image_id", "true_class", *SAVED, "note"]
+PARTS = {"train": "training", "val": "validation", "test": "test", UNUSED: "no part"}
+RELATIONS = {"source": "same picture", "content": "same content", "lesion_id": "same lesion"}  # column -> its meaning
+LISTS = {  # name -> (label, what the list holds)
+    "all": ("All images", "Every test image."),
+    "leaked": ("Leaked", "Other views, copies or images of the lesion were in training; none under by_lesion."),
+    "two_classes": ("Two classes", "The same pixels under two classes, side by side: at most one label is right."),
+    "lesion": ("This lesion", "All views of the lesion that is shown, in any fold."),
+    "errors": ("Worst errors", "Wrong answers, the lowest probability of the true class first."),
+    "suspects": ("Suspect labels", "Labels that confident learning doubts, likeliest error first, if 08_report ran."),
+}
 
 
-def asked(
-    opened: Opened,
-    wanted: str,
-    part: str,
-    fold: int,
-    anchor: dict[str, Any] | None,
-    ranked: Callable[[], tuple[pd.DataFrame, str]],
-) -> tuple[pd.DataFrame, str]:
-    """The list that is asked for, and a sentence on what it holds.
+def select_images(model: Model, name: str, fold: int, subject: dict[str, Any] | None) -> pd.DataFrame:
+    """A list of LISTS.
 
     Args:
-        wanted: all, leaked, two_classes, lesion, errors or suspects.
-        part, fold: of the lists that are made of one part; the others take the test answers of all folds.
-        anchor: the image whose lesion is asked for (Opened.subject).
-        ranked: gives what `rank_labels` does, when it is needed.
+        fold: whose test images are listed, or EVERY_FOLD; only for all, leaked and errors.
+        subject: the image whose lesion is listed (Model.describe).
     """
-    held = "test" if part == OTHER else part
-    if wanted == "leaked":
-        found = leaked(opened, held, fold)
-        told = "The model saw another view, copy or image of the same lesion in training."
-        none = f"Nothing leaks here: {opened.chosen['protocol']} keeps all views of a lesion on one side."
-        return found, told if len(found) else none
-    if wanted == "errors":
-        return worst_errors(opened, held, fold), "Wrong answers, the lowest probability of the true class first."
-    if wanted == "two_classes":
-        return in_two_classes(opened), "The same pixels under two classes, side by side: at most one label is right."
-    if wanted == "lesion":
-        found = of_lesion(opened, anchor) if anchor else _listed(opened.predictions.iloc[:0])
-        return found, "All views of one lesion, in whatever fold." if anchor else "Choose an image of the study first."
-    if wanted == "suspects":
-        table, reason = ranked()
-        told = "Confident learning over all backbones, under by_lesion: what it looks like, likeliest error first."
-        return suspect_labels(opened, table), reason or told
-    told = "Classes that are none of its answers; each is asked now." if part == OTHER else ""
-    return all_images(opened, part, fold), told
+    tested = model.outcomes if fold == EVERY_FOLD else model.outcomes[model.outcomes["fold"] == fold]
+    if name == "leaked":
+        return leaked(model, tested)
+    if name == "two_classes":
+        return in_two_classes(model)
+    if name == "lesion":
+        return of_lesion(model, subject)
+    if name == "errors":
+        return worst_errors(tested)
+    if name == "suspects":
+        return suspect_labels(model)
+    return _tabulate(tested.sort_values(["true_class", "source", "view"]))
 
 
-def all_images(opened: Opened, part: str, fold: int) -> pd.DataFrame:
-    """The views of a part (val, test or OTHER) of a fold, or of EVERY_FOLD, by class and name.
+def leaked(model: Model, tested: pd.DataFrame) -> pd.DataFrame:
+    """The tested views whose group has training views in their fold: the leak.
 
-    With OTHER they are the originals of the classes that the model cannot name.
+    Those with most training views of the same picture come first, of these the ones that the model is surest about.
     """
-    if part != OTHER:
-        return _listed(_of(opened, part, fold)).sort_values(["true_class", "source", "view"], ignore_index=True)
-    views = opened.views[(opened.views["view"] == 0) & opened.views["folder_class"].isin(opened.missing)]
-    views = views.assign(true_class=views["folder_class"])
-    return _listed(views).sort_values(["true_class", "source"], ignore_index=True)
+    counts = pd.DataFrame(0, tested.index, ["source", "group"])
+    for fold, views in tested.groupby("fold"):
+        train = model.pool(int(fold)).query("part == 'train'")
+        for column in counts:
+            counts.loc[views.index, column] = views[column].map(train[column].value_counts()).fillna(0).astype(int)
+    notes = [f"in training: {same} of the picture, {all_} of its group" for same, all_ in counts.to_numpy()]
+    found = tested.assign(note=notes, count=counts["source"])[counts["group"] > 0]
+    return _tabulate(found.sort_values(["count", "true_probability", "source", "view"], ascending=[0, 0, 1, 1]))
 
 
-def leaked(opened: Opened, part: str, fold: int) -> pd.DataFrame:
-    """The views of a part that have relatives among the training views of their fold: the leak.
-
-    Those with the closest relatives come first, of these the ones that the model is surest and right about.
-    """
-    held = _of(opened, part, fold)
-    found = []
-    for number, members in held.groupby("fold"):
-        train = opened.pool(int(number))
-        train = train[train["part"] == "train"]
-        views = opened.views.loc[members["row"]]
-        counts = pd.DataFrame(index=members.index)
-        for name, column, unknown in RELATIONS:
-            values = views[column]
-            many = values.map(train[column].value_counts()).fillna(0).where(values != unknown, 0)
-            counts[name] = many.to_numpy(int)
-        near = counts.gt(0).to_numpy().argmax(axis=1)  # the closest relation that there is
-        many = counts.to_numpy()[np.arange(len(counts)), near]
-        note = [f"{n} training view{'s' if n > 1 else ''}: {counts.columns[place]}" for n, place in zip(many, near)]
-        found.append(members.assign(near=near, note=note)[many > 0])
-    if not found:
-        return _listed(held.iloc[:0])
-    together = pd.concat(found).sort_values(["near", "true_probability", "source", "view"], ascending=[1, 0, 1, 1])
-    return _listed(together)
-
-
-def in_two_classes(opened: Opened) -> pd.DataFrame:
+def in_two_classes(model: Model) -> pd.DataFrame:
     """The files whose content (all pixels) is also filed under another class; files of one content beside each other.
 
     Empty where the audit has no index of contents.
     """
-    files = opened.views[(opened.views["view"] == 0) & (opened.views["content"] != "")]
-    classes = files.groupby("content")["folder_class"].agg(lambda names: sorted(set(names)))
-    files = files[files["content"].map(classes).map(len) > 1].sort_values(["content", "folder_class", "source"])
-    others = [
-        ", ".join(name for name in classes[content] if name != filed)
-        for content, filed in zip(files["content"], files["folder_class"])
-    ]
-    return _answered(opened, files, [f"also {names}" for names in others])
+    files = model.views[(model.views["view"] == 0) & (model.views["content"] != "")]
+    classes = files.groupby("content")["folder_class"].transform(lambda names: " and ".join(sorted(set(names))))
+    several = files.groupby("content")["folder_class"].transform("nunique") > 1
+    files = files.assign(note="content in " + classes)[several]
+    return _with_outcomes(model, files.sort_values(["content", "folder_class", "source"]))
 
 
-def of_lesion(opened: Opened, subject: dict[str, Any]) -> pd.DataFrame:
+def of_lesion(model: Model, subject: dict[str, Any] | None) -> pd.DataFrame:
     """Every view of the lesion of an image; where its lesion is not known, of its group of duplicates."""
+    if subject is None:
+        return _tabulate(model.outcomes[:0])
     by = "lesion_id" if subject["lesion_id"] else "group"
-    views = opened.views[opened.views[by] == subject[by]].sort_values(["source", "view"])
-    lesion = f"lesion {subject['lesion_id']}" if subject["lesion_id"] else "lesion not known, same group"
-    return _answered(opened, views, [lesion] * len(views))
+    note = f"lesion {subject['lesion_id']}" if subject["lesion_id"] else "lesion not known, same group"
+    views = model.views[model.views[by] == subject[by]].sort_values(["source", "view"])
+    return _with_outcomes(model, views.assign(note=note))
 
 
-def worst_errors(opened: Opened, part: str, fold: int) -> pd.DataFrame:
+def worst_errors(tested: pd.DataFrame) -> pd.DataFrame:
     """What was classified wrongly, the lowest probability of the true class first."""
-    held = _of(opened, part, fold)
-    wrong = held[held["predicted_class"] != held["true_class"]]
-    note = [f"true class {value:.1%}" for value in wrong["true_probability"]]
-    return _listed(wrong.assign(note=note).sort_values(["true_probability", "source", "view"]))
+    wrong = tested.query("predicted_class != true_class")
+    wrong = wrong.assign(note=wrong["true_probability"].map("true class {:.1%}".format))
+    return _tabulate(wrong.sort_values(["true_probability", "source", "view"]))
 
 
-def suspect_labels(opened: Opened, ranked: pd.DataFrame) -> pd.DataFrame:
-    """The originals whose label looks wrong to classifiers that did not see them, likeliest first.
+def suspect_labels(model: Model) -> pd.DataFrame:
+    """The originals whose label looks wrong to classifiers that did not see them, as the report lists them."""
+    path = model.paths.tables / "label_errors.csv"
+    if not path.is_file():
+        return _tabulate(model.outcomes[:0])
+    suspects = pd.read_csv(path).query("issue").set_index("source")
+    notes = suspects["suggested"] + suspects["p_suggested"].map(" {:.0%}".format)
+    originals = model.views[model.views["view"] == 0].set_index("source", drop=False)
+    return _with_outcomes(model, originals.loc[suspects.index].assign(note=notes))
 
-    Args:
-        ranked: what `rank_labels` gives.
+
+def relatives(model: Model, subject: dict[str, Any]) -> pd.DataFrame:
+    """The other views of an image's group, with `relation` and their `part` in the fold of `subject`.
+
+    A group joins what shares pixels, near-duplicates and lesions, also by way of a third image. Training views come
+    first, then the closest relation. Views of classes that the scenario does not have are listed too, as UNUSED.
     """
-    issues = ranked[ranked["issue"].astype(bool)]
-    originals = opened.views[opened.views["view"] == 0].set_index("source", drop=False)
-    issues = issues[issues["source"].isin(originals.index)]
-    notes = []
-    for row in issues.itertuples():
-        official = f", official {row.diagnosis}" if row.diagnosis else ""
-        notes.append(f"{row.suggested} {row.p_suggested:.0%}{official}")
-    return _answered(opened, originals.loc[issues["source"]], notes)
-
-
-def rank_labels(opened: Opened, models: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """lib.audit.label_errors over the models that a study has: the ranked images, and why there are none ("" if so)."""
-    values = {axis: list(dict.fromkeys(models[axis])) for axis in ("backbone", "preprocessing", "seed")}
-    study = Study(
-        backbones=values["backbone"], preprocessings=values["preprocessing"], seeds=[int(s) for s in values["seed"]]
+    kin = model.views[(model.views["group"] == subject["group"]) & (model.views["row"] != subject["row"])]
+    parts = model.pool(subject["fold"]).set_index("row")["part"].reindex(kin["row"]).fillna(UNUSED)
+    shared = [(kin[column] == subject[column]) & (subject[column] != "") for column in RELATIONS]
+    relation = pd.Categorical(
+        np.select(shared, list(RELATIONS.values()), "same group"), [*RELATIONS.values(), "same group"]
     )
-    found = label_errors(opened.paths, study)
-    return found["ranked"], found["reason"]
+    kin = kin.assign(relation=relation, part=pd.Categorical(parts, list(PARTS)))
+    return kin.sort_values(["part", "relation", "source", "view"], ignore_index=True)
 
 
-def of_class(listed: pd.DataFrame, label: str) -> pd.DataFrame:
-    """The rows of one true class, or all of EVERY_CLASS."""
-    return listed if label == EVERY_CLASS else listed[listed["true_class"] == label].reset_index(drop=True)
-
-
-def _of(opened: Opened, part: str, fold: int) -> pd.DataFrame:
-    told = opened.predictions
-    return told[(told["part"] == part) & ((told["fold"] == fold) | (fold == EVERY_FOLD))]
-
-
-def _answered(opened: Opened, views: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Views in their order with what was saved of them as test images, in whatever fold."""
-    tested = opened.predictions[opened.predictions["part"] == "test"].drop_duplicates("row").set_index("row")[ANSWER]
+def _with_outcomes(model: Model, views: pd.DataFrame) -> pd.DataFrame:
+    """Views in their order with what was saved when they were tested, in any fold."""
     true = views["label"].where(views["label"] != "", views["class"])
     true = true.where(true != "", views["folder_class"])  # dropped by `clean`: what it is filed under
-    return _listed(views.assign(true_class=true, note=notes).join(tested, on="row"))
+    tested = model.outcomes.drop_duplicates("row").set_index("row")[SAVED]
+    return _tabulate(views.assign(true_class=true).join(tested, on="row"))
 
 
-def _listed(table: pd.DataFrame) -> pd.DataFrame:
-    table = table.assign(note=table.get("note", ""))
-    return table.reindex(columns=COLUMNS).reset_index(drop=True)
+def _tabulate(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(note=table.get("note", "")).reindex(columns=COLUMNS).reset_index(drop=True)

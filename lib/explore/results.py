@@ -13,38 +13,44 @@ AXES = ("scenario", "backbone", "protocol", "preprocessing", "seed", "phase")
 
 def find_studies(results: Path) -> dict[str, Path]:
     """Studies with at least one trained model beside `results` (a study's results folder): name -> folder."""
-    folder = results.resolve().parent
-    folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    folders = sorted(results.parent.glob("*"))
     return {path.name: path for path in folders if not path.name.startswith(".") and len(find_models(path))}
 
 
 def find_models(results: Path) -> pd.DataFrame:
-    """The trained models of a results folder, a row each: the columns AXES and `folder`, the run's folder.
+    """The trained models of a results folder, one row each, with the columns AXES.
 
     Sorted in the order of params/: protocols from `by_view` to `clean`, `transfer` before `finetune`.
     """
-    pattern = StudyPaths(results).run("*", "*", "*", "*", "*").relative_to(results)
-    known = {
-        "scenario": list(params.scenarios()),
-        "backbone": list(params.backbones()),
-        "protocol": params.PROTOCOLS,
-        "preprocessing": params.PREPROCESSING,
-    }
-    rows = []
-    for folder in results.glob(str(pattern)):
-        protocol, preprocessing, scenario, backbone, seed = folder.relative_to(results).parts[-5:]
-        values = (scenario, backbone, protocol, preprocessing)
-        if run_record(folder).is_file() and all(value in known[axis] for axis, value in zip(AXES, values)):
-            for phase in params.PHASES:
-                if run_predictions(folder, phase).is_file():
-                    rows.append((*values, int(seed.removeprefix("seed")), phase, folder))
-    order = known | {"phase": params.PHASES}
-    places = [{value: place for place, value in enumerate(order.get(axis, ()))} for axis in AXES]
-    rows.sort(key=lambda row: [place.get(value, value) for place, value in zip(places, row)])
-    return pd.DataFrame(rows, columns=[*AXES, "folder"])
+    order = {"scenario": list(params.scenarios()), "backbone": list(params.backbones())}
+    order |= {"protocol": params.PROTOCOLS, "preprocessing": params.PREPROCESSING, "phase": params.PHASES}
+    rows, records = [], run_record(StudyPaths(results).run("*", "*", "*", "*", "*"))
+    for record in results.glob(str(records.relative_to(results))):
+        protocol, preprocessing, scenario, backbone, seed = record.parent.parts[-5:]
+        for phase in params.PHASES:
+            if run_predictions(record.parent, phase).is_file():
+                rows.append((scenario, backbone, protocol, preprocessing, int(seed.removeprefix("seed")), phase))
+    models = pd.DataFrame(rows, columns=list(AXES))
+    for axis, values in order.items():
+        models = models[models[axis].isin(values)]  # what an older version trained is skipped
+    places = {axis: list(values).index for axis, values in order.items()}
+    return models.sort_values(list(AXES), key=lambda c: c.map(places.get(c.name, int)), ignore_index=True)
 
 
 def is_synthetic(paths: StudyPaths) -> bool:
-    """Whether a study's images are drawn by lib.data.demo: in its results folder, or as its audit's stamp says."""
+    """Whether a study's images are those of lib.data.demo: in its results folder, or as its audit's stamp says."""
     stamp = read_json(paths.stamp("audit")) or {}
     return bool(stamp.get("parameters", {}).get("synthetic")) or paths.demo_data.is_dir()
+
+
+def list_studies(results: str) -> pd.DataFrame:
+    """The studies beside a study's results folder, counted from their files: study, finished runs, failed runs,
+    trained models (one per phase) and report (its path; "" where there is none)."""
+    rows = []
+    for folder in sorted(Path(results).parent.glob("[!.]*")):
+        paths = StudyPaths(folder)
+        if runs := len(list(paths.stamps.glob("[!.]*.json"))):
+            failed = sum(run.get("status") == "failed" for run in (read_json(paths.state) or {}).values())
+            report = paths.report.as_posix() if paths.report.is_file() else ""
+            rows.append((folder.name, runs, failed, len(find_models(folder)), report))
+    return pd.DataFrame(rows, columns=["study", "finished runs", "failed runs", "trained models", "report"])

@@ -19,6 +19,7 @@ from lib.data.pool import pool_views
 from lib.data.protocols import deal
 from lib.models import networks, training
 from lib.models.features import extract_features
+from lib.scores.outcomes import collect_outcomes, write_outcomes
 
 SIZE = 64
 
@@ -48,6 +49,9 @@ def study(tmp_path_factory, drawn):
         table.to_parquet(paths.protocol(protocol))
         for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "by_lesion" else 1]:
             _train(paths, protocol, scenario, select(views, table, params.scenarios()[scenario]), features)
+    for scenario in ("nine_classes", "three_malignant"):
+        outcomes = collect_outcomes(paths, "native", scenario, ("by_view", "by_lesion"), ["MobileNet"], [0])
+        write_outcomes(outcomes, paths.new(paths.outcomes("native", scenario)))
     (paths.root.parent / "empty" / "runs").mkdir(parents=True)  # a study that has not got so far
     return paths
 

@@ -19,7 +19,6 @@ from lib.figures.dataset import (
     draw_sample_images,
     draw_test_and_training_views,
 )
-from lib.figures.explored import draw_explored
 from lib.figures.predictions import draw_confusion_matrix, draw_reliability, draw_roc
 from lib.figures.printed import draw_fitting_sizes
 from lib.figures.rungs import RUNG_NAMES, draw_ladder
@@ -214,15 +213,3 @@ def test_the_style_ends_with_the_figure():
     before = dict(matplotlib.rcParams)
     draw_class_counts(pd.DataFrame({"files": [3, 4]}, index=["nevus", "melanoma"]))
     assert dict(matplotlib.rcParams) == before
-
-
-def test_an_explored_image_has_a_bar_for_each_class_and_model_and_names_stay_on_one_line():
-    picture = np.zeros((8, 8, 3), np.uint8)
-    shares = pd.DataFrame({"by_view": {"nevus": 0.7, "melanoma": 0.3}, "six\u202e": {"nevus": 1.0, "melanoma": np.nan}})
-    figure = draw_explored([("image", picture), ("map\nof it", picture)], shares, "nevus", "x$y$", "no medical device")
-    *pictures, bars = [axis for part in figure.subfigs for axis in part.axes]
-    assert [np.shape(axis.images[0].get_array()) for axis in pictures] == [(8, 8, 3)] * 2
-    assert sorted(bar.get_width() for bar in bars.patches) == [0.0, 0.3, 0.7, 1.0]
-    shown = texts(figure)
-    assert {"nevus (true)", "melanoma", "70.0", "–", "x$y$", "map·of it", "six·"} <= set(shown)
-    assert any("no medical device" in text for text in shown)
