@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.data.duplicates import turned
+from lib.data.duplicates import rotated_and_mirrored
 from lib.data.index import thumbnail
 
 # This share of the hash's own pairs is at least as similar as the threshold, which is set without lesions or labels.
@@ -94,7 +94,7 @@ def nearest_pairs(unit: np.ndarray, count: int = NEIGHBOURS) -> tuple[np.ndarray
 
 def least_difference(first: np.ndarray, second: np.ndarray) -> float:
     """Mean absolute difference of two grey squares, 0..255, least over the rotations and reflections of the second."""
-    return min(float(np.abs(first.astype(np.int16) - picture).mean()) for picture in turned(second))
+    return min(float(np.abs(first.astype(np.int16) - picture).mean()) for picture in rotated_and_mirrored(second))
 
 
 def _pictures(paths: StudyPaths) -> pd.DataFrame:

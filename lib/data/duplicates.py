@@ -26,7 +26,7 @@ def add_groups(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, differenc
 def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> pd.DataFrame:
     """Pairs of different contents whose perceptual hashes are near and whose pixels confirm it.
 
-    A turned or mirrored copy has another hash and is not found.
+    A rotated or mirrored copy has another hash and is not found.
 
     Args:
         index: columns content and phash.
@@ -48,8 +48,8 @@ def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, diff
     return table.astype(types).sort_values(["first", "second"], ignore_index=True)
 
 
-def turned(picture: np.ndarray) -> list[np.ndarray]:
-    """A square picture in the eight ways to turn it by quarters and to mirror it; the first is the picture."""
+def rotated_and_mirrored(picture: np.ndarray) -> list[np.ndarray]:
+    """A square picture and its mirror image, each rotated by 0, 90, 180 and 270 degrees; the first is the picture."""
     return [np.ascontiguousarray(np.rot90(side, n)) for side in (picture, picture[:, ::-1]) for n in range(4)]
 
 

@@ -196,7 +196,7 @@ def external_labels(scenario: Scenario) -> dict[str, str]:
 
 
 def lacking(scenario: Scenario, labels: Collection[str]) -> list[str]:
-    """The classes of a scenario of which there is no image from elsewhere, by the names of folders: it fits with none.
+    """The classes of a scenario of which there is no external image, by the names of folders: with none the images fit.
 
     An accuracy over some of the classes would be that of another task."""
     there = {task for label, task in external_labels(scenario).items() if label in labels}

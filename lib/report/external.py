@@ -6,7 +6,7 @@ from IPython.display import HTML
 from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.data.external import LEFT_OUT
+from lib.data.external import REASONS
 from lib.data.folder import lacking
 from lib.report import html
 from lib.report.data import read_csv, to_records
@@ -36,49 +36,49 @@ def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
 
 
 def external_images_section(paths: StudyPaths, study: Study) -> HTML:
-    """How many files there are and what was left out, then each model on them and on the data set."""
+    """How many files there are and what is excluded, then each model on them and on the data set."""
     places = {cell["scenario"]: paths.external_files(**cell) for cell in study.cells("preprocessing", "scenario")}
     found = {scenario: read_csv(place) for scenario, place in places.items()}
     files = next((table for table in found.values() if table is not None), None)
     if files is None:
         return html.part("note", text=HOW)
-    parts = [_counts(files, study), _left_out(files), *_not_scored(files, study)]
+    parts = [_counts(files, study), _excluded(files), *_not_scored(files, study)]
     return html.joined([*parts, *_scores(external_table(paths, study), study)])
 
 
 def _counts(files: pd.DataFrame, study: Study) -> HTML:
-    why = files["left_out"].fillna("")
+    why = files["excluded"].fillna("")
     rows = [
         {"class": name, "files": len(of), "kept": int((of == "").sum())}
-        | {key: int((of == key).sum()) for key in LEFT_OUT}
+        | {key: int((of == key).sum()) for key in REASONS}
         for name, of in [*why.groupby(files["class"]), ("all", why)]
     ]
-    shown = [key for key in LEFT_OUT if (why == key).any()]
+    shown = [key for key in REASONS if (why == key).any()]
     columns = [html.column("class", "Folder", "head"), html.column("files", "Files", "count")]
-    columns += [html.column("kept", "Kept", "count"), *(html.column(key, key, "count", "Left out") for key in shown)]
+    columns += [html.column("kept", "Kept", "count"), *(html.column(key, key, "count", "Excluded") for key in shown)]
     caption = (
-        "External images, and how many were left out, each by the first reason that holds. Turned and mirrored "
+        "External images, and how many were excluded, each by the first reason that holds. Rotated and mirrored "
         f"copies count as near; a crop, or another photograph of a lesion, is not found.{html.if_synthetic(study)}"
     )
     return html.table("external-files", caption, columns, rows, source="outcomes/*/*_external_files.csv")
 
 
-def _left_out(files: pd.DataFrame) -> HTML:
-    rows = to_records(files[files["left_out"].notna()])
+def _excluded(files: pd.DataFrame) -> HTML:
+    rows = to_records(files[files["excluded"].notna()])
     if not rows:
-        return html.part("note", text="No file was left out: none is, or is near, an image of the data set.")
+        return html.part("note", text="No file is excluded: none is, or is near, an image of the data set.")
     columns = [
-        *(html.column("source", "File", "head"), html.column("left_out", "Left out: it")),
+        *(html.column("source", "File", "head"), html.column("excluded", "Excluded: it")),
         html.column("because_of", "Because of", "small"),
     ]
-    caption = "The files that were left out, and what for."
+    caption = "The excluded files, with their reasons."
     source = "outcomes/*/*_external_files.csv"
-    return html.table("external-left-out", caption, columns, rows, source, ["left_out"], folded=len(rows) > 12)
+    return html.table("external-excluded", caption, columns, rows, source, ["excluded"], folded=len(rows) > 12)
 
 
 def _not_scored(files: pd.DataFrame, study: Study) -> list[HTML]:
     """A line for each scenario of which a class has no image."""
-    kept = set(files.loc[files["left_out"].isna(), "class"])
+    kept = set(files.loc[files["excluded"].isna(), "class"])
     missing = {scenarios()[name].title: lacking(scenarios()[name], kept) for name in study.scenarios}
     return [
         html.part("note", text=f"{title}: not scored, as there is no image of {', '.join(classes)}.")

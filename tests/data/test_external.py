@@ -1,4 +1,4 @@
-"""External images: refused by name, read, and left out where the data set has them."""
+"""External images: refused by name, read, and excluded where the data set has them."""
 
 import shutil
 
@@ -58,7 +58,7 @@ def test_another_folder_is_refused_with_the_nearest_name_and_an_empty_one_by_nam
 
 def test_each_scenario_takes_its_own_images_under_its_own_classes(elsewhere, folder):
     files = looked_at(elsewhere, folder).reset_index()
-    assert (files["left_out"] == "").all()
+    assert (files["excluded"] == "").all()
     taken = {name: external_images(files, scenario) for name, scenario in scenarios().items()}
     assert {name: len(table) for name, table in taken.items()} == {
         "nine_classes": 9, "benign_malignant": 9, "six_benign": 6, "three_malignant": 3,
@@ -77,20 +77,20 @@ def test_copies_near_copies_and_turned_or_mirrored_ones_are_found_and_nothing_el
     for name, pixels in copies.items():
         save(elsewhere / "nevus" / f"{name}.png", np.ascontiguousarray(pixels))
     files = looked_at(elsewhere, folder)
-    left = files[files["left_out"] != ""]
+    left = files[files["excluded"] != ""]
     assert set(left.index) == {f"nevus/{name}.png" for name in copies}
-    assert left.loc["nevus/copy.png", "left_out"] == external.SAME
+    assert left.loc["nevus/copy.png", "excluded"] == external.SAME
     assert (left["because_of"] == "Train/nevus/ISIC_0000012.png").all()
 
 
-def test_one_id_one_lesion_and_what_is_joined_to_them_are_left_out(elsewhere, folder, tmp_path):
+def test_one_id_one_lesion_and_what_is_joined_to_them_are_excluded(elsewhere, folder, tmp_path):
     save(elsewhere / "melanoma" / "ISIC_0000009(1).png", picture(500))  # a crop, say: other pixels
     save(elsewhere / "melanoma" / "ISIC_7000001.png", picture(501))
     save(elsewhere / "melanoma" / "ISIC_7000002.png", picture(501, side=96))  # nearly the one above, of no known lesion
     metadata = tmp_path / "official.csv"
     metadata.write_text("isic_id,isic2019_diagnosis,lesion_id\nISIC_0000010,MEL,L1\nISIC_7000001,MEL,L1\nother_3,NV,\n")
     files = looked_at(elsewhere, folder, metadata)
-    left = files.loc[files["left_out"] != "", "left_out"].to_dict()
+    left = files.loc[files["excluded"] != "", "excluded"].to_dict()
     assert left == {
         "melanoma/ISIC_0000009(1).png": external.SAME_ID,
         "melanoma/ISIC_7000001.png": external.SAME_LESION,
@@ -104,7 +104,7 @@ def test_of_copies_one_is_kept_and_of_one_picture_in_two_classes_none(elsewhere,
     save(elsewhere / "nevus" / "again.png", picture(1004, side=64))
     save(elsewhere / "melanoma" / "twin.png", picture(1000, side=64))  # an actinic keratosis above
     files = looked_at(elsewhere, folder)
-    left = files.loc[files["left_out"] != "", "left_out"].to_dict()
+    left = files.loc[files["excluded"] != "", "excluded"].to_dict()
     assert left == {
         "nevus/broken.png": external.UNREADABLE,
         "nevus/other_4.png": external.COPY,
@@ -127,9 +127,9 @@ def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_pa
     kinds = {"copies": external.SAME, "near_copies": external.NEAR, "turned_copies": external.NEAR}
     for kind, why in kinds.items():
         for pair in planted[kind]:
-            assert files.loc[pair["file"], "left_out"] == why
+            assert files.loc[pair["file"], "excluded"] == why
             assert content[files.loc[pair["file"], "because_of"]] == content[pair["of"]]
-    assert (files["left_out"] != "").sum() == 3 and files.groupby("class").size().min() >= demo.EXTERNAL_IMAGES
+    assert (files["excluded"] != "").sum() == 3 and files.groupby("class").size().min() >= demo.EXTERNAL_IMAGES
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
     assert demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0) == planted
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}

@@ -48,12 +48,12 @@ def asked(results, tmp_path_factory):
     return paths, external.external_table(paths, STUDY)
 
 
-def test_the_section_counts_what_was_left_out_and_sets_every_model_beside_the_data_set(asked):
+def test_the_section_counts_what_is_excluded_and_sets_every_model_beside_the_data_set(asked):
     paths, metrics = asked
     page = Page(external.external_images_section(paths, STUDY).data)
     counts = {row[0].strip(): [text.strip() for text in row[1:]] for row in page.tables["external-files"]}
     assert counts["all"] == ["33", "32", "1"] and counts["melanoma"] == ["5", "4", "1"]
-    assert "melanoma/<b>.png" in " ".join(page.tables["external-left-out"][-1])
+    assert "melanoma/<b>.png" in " ".join(page.tables["external-excluded"][-1])
     rows = [" ".join(row) for row in page.tables["external-scores"]]
     for row in metrics.itertuples():
         shown = next(text for text in rows if f" {row.protocol} " in f" {' '.join(text.split())} ")
