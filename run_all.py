@@ -20,7 +20,7 @@ from lib.config.params import Study, load_study, study_names, study_path
 from lib.config.paths import NOTEBOOKS, RESULTS, StudyPaths, demo_masks, demo_metadata
 from lib.config.schema import ParameterError, nearest
 from lib.engine import provenance
-from lib.engine.announcement import Prospect, confirm, show_plan
+from lib.engine.announcement import Prospect, confirm, count, show_plan
 from lib.engine.arguments import chosen_steps, chosen_values, parser
 from lib.engine.code import CodeError
 from lib.engine.estimate import Forecast, load_rates
@@ -28,7 +28,8 @@ from lib.engine.execution import Standing, carry_out, standings
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
 from lib.engine.locks import FolderError, check_format, locked
-from lib.engine.planning import Inputs, NotebookError, Run, left_out, plan, select
+from lib.engine.notebooks import NotebookError
+from lib.engine.planning import Inputs, Run, plan, select, skipped_cells
 from lib.engine.progress import discard_output, duration, log, start_log, working
 from lib.engine.workers import ClusterError, Options, at_once
 
@@ -125,7 +126,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
             seen.runs,
             seen.standing,
             seen.planned,
-            left_out(study),
+            skipped_cells(study),
             paths.root,
             how,
             facts,
@@ -149,8 +150,9 @@ class Look:
 
     def lines(self, root: Path) -> list[str]:
         """What was changed by hand, what will be made, and how long that takes."""
-        told = self.freshness.changed_by_hand(self.runs)
-        return [*([told] if told else []), *self.prospect.lines(root)]
+        edited = self.freshness.changed_by_hand(self.runs)
+        lines = [f"{count(len(edited), 'output')} changed by hand, made again: {edited[0]}, ..."] if edited else []
+        return [*lines, *self.prospect.lines(root)]
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lib.config.paper import backbones
 from lib.config.params import AXES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_predictions, run_record, run_weights
 
@@ -22,6 +23,14 @@ def _nothing(study: Study) -> dict[str, Any]:
     return {}
 
 
+def _outside_files(study: Study, cell: dict[str, Any], outside: dict[str, str]) -> dict[str, str]:
+    """All that is given, but for weights: only the files of those backbones count that a run loads."""
+    weights = outside.get("weights_dir") if study.settings(cell)["weights"] == "imagenet" else None
+    names = ([cell["backbone"]] if "backbone" in cell else study.backbones) if weights else []
+    files = {name: path for name, path in outside.items() if name != "weights_dir"}
+    return files | {f"weights of {name}": str(Path(weights) / backbones()[name].weights) for name in names}
+
+
 def _no_work(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
     return {}
 
@@ -35,6 +44,8 @@ class Step:
             the functions below by name, but for the variant: the paths that they are given are those of it.
         inputs: the files of the results folder that a run reads; a `*` in a name stands for any.
         outputs: files or folders that a run must write; `may_write` those that it may.
+        reads_outside: of the files and folders outside the results folder whose names the notebook declares, by
+            parameter, those that decide what it writes.
         needs: steps of whose runs for this cell every one must have ended well; `some_of`: at least one must.
         last: comes after all other steps, whatever failed, and reads all that they wrote and `StudyPaths.state`.
         heavy: trains or predicts, on a GPU where there is one.
@@ -49,6 +60,7 @@ class Step:
     axes: tuple[str, ...] = ()
     fixed: Callable[[Study], dict[str, Any]] = _nothing
     inputs: Callable[..., list[Path]] = _no_files
+    reads_outside: Callable[[Study, dict[str, Any], dict[str, str]], dict[str, str]] = _outside_files
     outputs: Callable[..., list[Path]] = _no_files
     may_write: Callable[..., list[Path]] = _no_files
     needs: tuple[str, ...] = ()

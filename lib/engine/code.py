@@ -6,7 +6,6 @@ refused; what only runs through a string (getattr) is not seen.
 
 import ast
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import yaml
 
 from lib.config import paths
 from lib.config.files import file_digest, files_below, text_digest
-from lib.engine.planning import python_of
+from lib.engine.notebooks import code_cells, python_of
 
 FIGURES = "lib.figures."
 PATHS = "lib.config.paths"  # says where files lie; of the files in params/ those count whose names are imported from it
@@ -48,7 +47,7 @@ def reached(notebook: Path, with_figures: bool, lib: Path = paths.LIB) -> tuple[
         CodeError: an import that cannot be followed.
     """
     waiting: set[str] = set()
-    for number, (cell, _) in enumerate(_code_cells(notebook), 1):
+    for number, (cell, _) in enumerate(code_cells(notebook), 1):
         waiting |= _imports(ast.parse(python_of(cell)), f"{notebook.name}, code cell {number}", lib)
     code: dict[str, str] = {}
     seen: set[str] = set()
@@ -68,7 +67,7 @@ def reached(notebook: Path, with_figures: bool, lib: Path = paths.LIB) -> tuple[
 
 def cell_digests(notebook: Path) -> list[str]:
     """Digest of each code cell; the defaults of the parameters do not count, since a run is given every value."""
-    return ["parameters" if "parameters" in tags else _cell_digest(cell) for cell, tags in _code_cells(notebook)]
+    return ["parameters" if "parameters" in tags else _cell_digest(cell) for cell, tags in code_cells(notebook)]
 
 
 @cache
@@ -133,13 +132,6 @@ def _file(module: str, lib: Path) -> Path:
 @cache
 def _parameter_files() -> frozenset[str]:
     return frozenset(path.name for path in paths.PARAMS.iterdir())
-
-
-def _code_cells(notebook: Path) -> Iterator[tuple[str, list[str]]]:
-    """Source and tags of each code cell."""
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code":
-            yield "".join(cell["source"]), cell["metadata"].get("tags", [])
 
 
 def _cell_digest(cell: str) -> str:

@@ -9,7 +9,9 @@ import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from lib.config.backends import BACKENDS, chosen_backend
@@ -79,12 +81,9 @@ class Freshness:
         if stamp.get("format") != FORMAT:
             return [f"its stamp has format {stamp.get('format')}, not {FORMAT}"]
         now = (described or self.describe(run)) | {"inputs": self.inputs(run)}
-        missing, others = self._outputs(stamp)
-        return [
-            *_differences(stamp, now),
-            *_counted(missing, "is missing", "are missing"),
-            *_counted(others, "was changed by hand", "were changed by hand"),
-        ]
+        missing, edited = self._outputs(stamp)
+        outputs = [f"output {name}" for name in (*_short(missing, "missing"), *_short(edited, "changed by hand"))]
+        return [*_differences(stamp, now), *outputs]
 
     def external(self, path: Path) -> str:
         """Digest of a file, or of a folder's files and their names, outside the results folder."""
@@ -125,13 +124,10 @@ class Freshness:
         self._known[name] = [status.st_size, status.st_mtime_ns, digest]
         return digest
 
-    def changed_by_hand(self, runs: Iterable[Run]) -> str:
-        """`28 outputs of 3 runs were changed by hand`: those that are there and not as written; "" where none is."""
+    def changed_by_hand(self, runs: Iterable[Run]) -> list[str]:
+        """The outputs of runs that are there and not as they were written."""
         stamps = [stamp for run in runs if (stamp := self.stamp(run.id)) and stamp.get("format") == FORMAT]
-        counts = [count for stamp in stamps if (count := len(self._outputs(stamp)[1]))]
-        total, runs_of = sum(counts), "1 run" if len(counts) == 1 else f"{len(counts)} runs"
-        outputs = "1 output" if total == 1 else f"{total} outputs"
-        return f"{outputs} of {runs_of} {'was' if total == 1 else 'were'} changed by hand" if counts else ""
+        return [name for stamp in stamps for name in self._outputs(stamp)[1]]
 
     def _outputs(self, stamp: dict[str, Any]) -> tuple[list[str], list[str]]:
         """Which outputs are missing, and which are others than were written."""
@@ -145,11 +141,6 @@ class Freshness:
             if [status.st_size, status.st_mtime_ns] != [size, mtime] and self._digest_of(self.root / name) != digest:
                 others.append(name)
         return missing, others
-
-
-def _counted(names: list[str], is_so: str, are_so: str) -> list[str]:
-    """What is so of these outputs, as one change: of one its name, of several how many."""
-    return [f"output {names[0]} {is_so}" if len(names) == 1 else f"{len(names)} outputs {are_so}"] if names else []
 
 
 def outputs_of(root: Path, run: Run) -> dict[str, list]:
@@ -172,54 +163,47 @@ def expand(root: Path, patterns: Iterable[str]) -> list[str]:
 
 
 def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    changes = []
-    before, after = stamp["cells"], now["cells"]
-    if before != after:
-        different = [i + 1 for i, (a, b) in enumerate(zip(before, after)) if a != b]
-        if len(before) != len(after):
-            first = different[0] if different else min(len(before), len(after)) + 1
-            changes.append(f"notebook: {len(after)} code cells, were {len(before)}; the first that differs is {first}")
-        else:
-            changes.append(f"notebook: code cell {', '.join(map(str, different))}")
-    for key in sorted(stamp["parameters"].keys() | now["parameters"].keys()):
-        a, b = stamp["parameters"].get(key, "nothing"), now["parameters"].get(key, "nothing")
-        if a != b:
-            changes.append(f"parameter {key}: {_short(a)} -> {_short(b)}")
-    changes += _other(stamp["code"], now["code"])
-    changes += [f"input {name}" for name in _first(_other(stamp["inputs"], now["inputs"]))]
-    changes += [f"input {name}" for name in _other(stamp["external"], now["external"])]
-    for key in sorted(stamp["packages"].keys() | now["packages"].keys()):
-        a, b = stamp["packages"].get(key, "none"), now["packages"].get(key, "none")
-        if a != b:
-            changes.append(f"package {key}: {a} -> {b}")
-    return changes
+    """What differs between two descriptions of a run, in words."""
+    cells = enumerate(zip_longest(stamp["cells"], now["cells"]), 1)
+    different = [f"code cell {number}" for number, (before, after) in cells if before != after]
+    inputs, external = (_changed(stamp[key], now[key]) for key in ("inputs", "external"))
+    return [
+        *(f"notebook: {name}" for name in _short(different)),
+        *(f"parameter {text}" for text in _moved(stamp["parameters"], now["parameters"])),
+        *_changed(stamp["code"], now["code"]),
+        *(f"input {name}" for name in (*_short(inputs), *external)),
+        *(f"package {text}" for text in _moved(stamp["packages"], now["packages"])),
+    ]
 
 
-def _other(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The names whose value differs, and whether they are new or gone."""
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return [name + (" (new)" if name not in before else " (gone)" if name not in after else "") for name in names]
 
 
-def _first(names: list[str]) -> list[str]:
-    """The first of many names, with how many more there are."""
-    return [f"{names[0]} and {len(names) - 1} more"] if len(names) > 1 else names
+def _moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """`units: 8 -> 16` for every value that differs."""
+    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return [f"{name}: {_value(before, name)} -> {_value(after, name)}" for name in names]
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _value(values: dict[str, Any], name: str) -> str:
+    value = values.get(name, "none")
+    return shorten(value if isinstance(value, str) else json.dumps(value), 40, placeholder="...")
+
+
+def _short(names: list[str], state: str = "") -> list[str]:
+    """The first of some names with their state, and how many more there are."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return [f"{names[0]}{more}{f' {state}' if state else ''}"] if names else []
 
 
 def recorded_parameters(run: Run) -> dict[str, Any]:
     """A run's parameters but for paths, as a stamp records them; a study's settings one by one, so that a change names
     the one that changed."""
     parameters = {k: v for k, v in run.parameters.items() if k != "settings"} | run.parameters.get("settings", {})
-    return {k: _plain(v) for k, v in parameters.items() if k not in PATH_PARAMETERS}
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps({k: v for k, v in parameters.items() if k not in PATH_PARAMETERS}))
 
 
 def deciding_packages(imported: set[str]) -> dict[str, str]:

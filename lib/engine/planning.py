@@ -4,26 +4,15 @@ A run is one notebook over one cell. Nothing starts before every notebook has be
 cannot be filled, or that the code never reads, is refused by name.
 """
 
-import ast
-import dis
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
-from lib.config.paper import backbones
 from lib.config.params import AXES, Study, matches
 from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_id
 from lib.config.steps import STEPS, Step
-
-OUTSIDE = ("data", "metadata", "masks", "external")  # parameters that name what is read from outside
-READS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # Python's instructions that read a global name
-
-
-class NotebookError(ValueError):
-    """A notebook that cannot be run as part of a study; the message names the notebook and what to change."""
+from lib.engine.notebooks import NotebookError, declared_parameters
 
 
 @dataclass(frozen=True)
@@ -117,13 +106,13 @@ def own_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, d
     return found
 
 
-def left_out(study: Study) -> list[dict[str, Any]]:
-    """The cells of the matrix that the study leaves out: `id`, `step` and `axes` of the training runs not planned."""
+def skipped_cells(study: Study) -> list[dict[str, Any]]:
+    """The cells of the matrix that the study skips: `id`, `step` and `axes` of the trainings that are not planned."""
     step = next(step.name for step in STEPS.values() if step.axes == AXES)
     return [
         {"id": run_id(step, cell), "step": step, "axes": cell}
         for cell in study.model_copy(update={"skip": []}).cells(*AXES)
-        if any(matches(cell, left) for left in study.skip)
+        if any(matches(cell, when) for when in study.skip)
     ]
 
 
@@ -147,7 +136,7 @@ def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> lis
             continue
         kept.add(run.id)
         waiting.extend(run.needs)
-        # a table of some runs needs those that were asked for, and none of the others
+        # of the runs that one sums up, only the selected ones are needed
         waiting.extend(
             other
             for other in run.some_of
@@ -159,38 +148,6 @@ def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> lis
     if not kept:
         raise NotebookError("no run of the study is left by --step and --only; see --dry-run for the plan")
     return [run for run in runs if run.id in kept]
-
-
-def declared_parameters(path: Path) -> tuple[str, ...]:
-    """The parameters that a notebook declares, after checking that they can be injected and will be used.
-
-    Raises:
-        NotebookError: unreadable; not exactly one cell tagged `parameters`, or not of literals; a parameter that
-            the code never reads or sets again before it reads it.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-        cells = tuple("".join(cell["source"]) for cell in code)
-        tagged = [i for i, cell in enumerate(code) if "parameters" in cell.get("metadata", {}).get("tags", [])]
-    except FileNotFoundError as error:
-        raise NotebookError(f"no notebook {path}; the step needs it") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotebookError(f"{path}: cannot be read as a notebook: {error}; save it again in JupyterLab") from error
-    if len(tagged) != 1:
-        raise NotebookError(f"{path.name}: {len(tagged)} cells have the tag `parameters`; exactly one must")
-    if any("injected-parameters" in cell.get("metadata", {}).get("tags", []) for cell in code):
-        raise NotebookError(f"{path.name}: holds a cell of injected parameters; remove it, it would win silently")
-    declared = tuple(_declared(path, cells[tagged[0]]))
-    _check_read(path, cells[tagged[0] + 1 :], declared, tagged[0] + 2)
-    return declared
-
-
-def python_of(cell: str) -> str:
-    """A cell's source with its magics and shell lines blanked out, so that it parses as Python."""
-    if cell.lstrip().startswith("%%"):
-        return ""
-    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in cell.split("\n"))
 
 
 def _cells(study: Study, step: Step, own: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
@@ -222,10 +179,7 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
             f"fields of lib.config.params.Study, {', '.join(cell) or 'no axis'}, settings, results, attempt, "
             f"{', '.join(outside)}"
         )
-    external = {name: outside[name] for name in OUTSIDE if name in injected and outside[name]}
-    if "weights_dir" in injected and outside["weights_dir"] and values["weights"] == "imagenet":
-        names = [cell["backbone"]] if "backbone" in cell else study.backbones
-        external |= {f"weights of {n}": str(Path(outside["weights_dir"]) / backbones()[n].weights) for n in names}
+    external = step.reads_outside(study, cell, {name: outside[name] for name in injected if outside.get(name)})
     at = StudyPaths(Path(), variant_of=variant_of)
     named = {axis: value for axis, value in cell.items() if axis != "variant"}
 
@@ -258,62 +212,3 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
 
 def _agree(axes: dict[str, Any], cell: dict[str, Any]) -> bool:
     return all(cell[axis] == value for axis, value in axes.items() if axis in cell)
-
-
-def _declared(path: Path, cell: str) -> list[str]:
-    names = []
-    for statement in _parse(path, cell, "the cell tagged `parameters`").body:
-        match statement:
-            case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
-                pass
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                pass
-            case _:
-                raise NotebookError(
-                    f"{path.name}: the cell tagged `parameters` holds {ast.unparse(statement)!r}; "
-                    "write only `name: type = literal` there"
-                )
-        try:
-            ast.literal_eval(value)
-        except ValueError as error:
-            raise NotebookError(
-                f"{path.name}: parameter {name!r} is {ast.unparse(value)!r}, not a literal; derive it in a later cell"
-            ) from error
-        if name in names:
-            raise NotebookError(f"{path.name}: parameter {name!r} is declared twice; keep one")
-        names.append(name)
-    return names
-
-
-def _check_read(path: Path, later: tuple[str, ...], declared: tuple[str, ...], first: int) -> None:
-    """Refuse a parameter that the cells after its own, numbered from `first`, never read or set before they do."""
-    unread = dict.fromkeys(declared)
-    for number, cell in enumerate(later, first):
-        _parse(path, cell, f"code cell {number}")
-        for name, is_read in _global_names(compile(python_of(cell), path.name, "exec")):
-            if name in unread and not is_read:
-                raise NotebookError(
-                    f"{path.name}: code cell {number} sets parameter {name!r} before any code reads it; "
-                    "what is injected would be lost: use another name there"
-                )
-            unread.pop(name, None)
-    if unread:
-        raise NotebookError(
-            f"{path.name}: parameter {next(iter(unread))!r} is never read by the code; use it or remove it"
-        )
-
-
-def _global_names(code: CodeType) -> Iterable[tuple[str, bool]]:
-    """The notebook's own names that compiled code uses, in order, and whether each is read there or set."""
-    for instruction in dis.get_instructions(code):
-        if isinstance(instruction.argval, CodeType):
-            yield from ((name, True) for name, is_read in _global_names(instruction.argval) if is_read)
-        elif instruction.opname in READS or instruction.opname == "STORE_NAME":
-            yield instruction.argval, instruction.opname in READS
-
-
-def _parse(path: Path, cell: str, where: str) -> ast.Module:
-    try:
-        return ast.parse(python_of(cell))
-    except SyntaxError as error:
-        raise NotebookError(f"{path.name}: {where} is not Python: {error.msg} in line {error.lineno}") from error

@@ -293,9 +293,9 @@ def test_a_changed_package_version_is_named(study):
 def test_an_output_that_is_gone_or_was_edited_is_named_but_a_copied_folder_is_fresh(study, tmp_path):
     root, again = study
     (root / "kmeans/images.parquet").unlink()
-    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet is missing"]
+    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet missing"]
     (root / "kmeans/images.parquet").write_text("by hand")
-    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet was changed by hand"]
+    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet changed by hand"]
     (root / "kmeans/images.parquet").write_text("kmeans")  # as it was, at another time
     assert changes(root, again()) == {}
 

@@ -15,7 +15,8 @@ from lib.config.paths import NOTEBOOKS, REPOSITORY
 from lib.config.schema import ParameterError
 from lib.config.steps import STEPS, Step
 from lib.engine import planning
-from lib.engine.planning import Inputs, NotebookError, declared_parameters, left_out, plan, select
+from lib.engine.notebooks import NotebookError, declared_parameters
+from lib.engine.planning import Inputs, plan, select, skipped_cells
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -53,7 +54,7 @@ def test_every_cell_of_the_matrix_is_one_training_run_but_for_those_left_out():
     assert len(train) == 2 * 2 * 2 * 2 - 2 * 2  # protocols x scenarios x backbones x seeds, less six_benign of ResNet50
     assert len({run.id for run in runs}) == len(runs)
     assert "train-clean-native-nine_classes-MobileNet-seed7" in {run.id for run in train}
-    gone = left_out(TWO)
+    gone = skipped_cells(TWO)
     assert len(gone) == 4
     assert all(cell["axes"]["backbone"] == "ResNet50" and list(cell["axes"]) == list(AXES) for cell in gone)
     assert not {cell["id"] for cell in gone} & {run.id for run in runs}

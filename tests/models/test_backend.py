@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 from lib.config.backends import chosen_backend
 from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
-from lib.engine.code import Library
+from lib.engine.code import reached
 from lib.engine.freshness import deciding_packages
 
 SMALL_TRAINING = REPOSITORY / "tests" / "fixtures" / "small_training.py"
@@ -182,10 +182,10 @@ def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(
 @pytest.mark.parametrize("name", ["tensorflow", "jax"])
 def test_a_stamp_holds_the_versions_of_the_chosen_backend_and_not_of_the_other(name, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", name)
-    packages = deciding_packages(Library().reached(NOTEBOOKS / "06_gradcam.ipynb", True)[1])  # names both of them
+    packages = deciding_packages(reached(NOTEBOOKS / "06_gradcam.ipynb", True)[1])  # names both of them
     assert packages["backend"] == name and packages[name] == version(name)
     assert {"tensorflow", "jax"} & set(packages) == {name}
-    assert "backend" not in deciding_packages(Library().reached(NOTEBOOKS / "01_audit.ipynb", True)[1])
+    assert "backend" not in deciding_packages(reached(NOTEBOOKS / "01_audit.ipynb", True)[1])
 
 
 def test_without_a_choice_the_backend_is_tensorflow_as_for_keras(monkeypatch):
