@@ -151,7 +151,7 @@ class Look:
     def lines(self, root: Path) -> list[str]:
         """What was changed by hand, what will be made, and how long that takes."""
         edited = self.freshness.changed_by_hand(self.runs)
-        lines = [f"{count(len(edited), 'output')} changed by hand, made again: {edited[0]}, ..."] if edited else []
+        lines = [f"{count(len(edited), 'output')} changed by hand"] if edited else []
         return [*lines, *self.prospect.lines(root)]
 
 
