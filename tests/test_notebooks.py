@@ -148,7 +148,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
     nbformat.write(notebook, tmp_path / "08_report.ipynb")
     _another_setting_by_hand_leaves_a_finished_study_as_it_is(tmp_path)
     page = tmp_path / "results" / "demo" / "report" / "index.html"
-    pages.to_html(tmp_path / "08_report.ipynb", page)
+    pages.write_report(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
 
 

@@ -64,7 +64,7 @@ def executed_notebooks(paths: StudyPaths) -> dict[str, Path]:
     return {run: path for run, path in executed.items() if path.is_file()}
 
 
-def rows_where(table: pd.DataFrame | None, **values: Any) -> pd.DataFrame:
+def rows_where(table: pd.DataFrame | None, /, **values: Any) -> pd.DataFrame:
     """The rows of a table that have these values; an empty table where there is none."""
     if table is None:
         return pd.DataFrame(columns=[*values])

@@ -19,6 +19,7 @@ from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import LIB, StudyPaths
 from lib.figures.style import encode
+from lib.report.columns import PHASE_NAMES
 from lib.report.data import executed_notebooks
 from lib.report.tables import as_csv
 from lib.report.wording import SHARES, fine, in_words, named, percent, sentence, signed
@@ -26,7 +27,6 @@ from lib.report.wording import SHARES, fine, in_words, named, percent, sentence,
 TEMPLATE = LIB / "report" / "template"
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
 FILES = {"style": "style.css", "script": "script.js"}
-PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
 SKIP_FROM = 20  # stops of the keyboard in a table: with more, a link leads past it
 
 
@@ -42,6 +42,11 @@ def templates() -> jinja2.Environment:
 
 def part(name: str, **values: Any) -> HTML:
     return HTML(templates().get_template(f"{name}.html.j2").render(**values))
+
+
+def result(sentence: str) -> HTML:
+    """The one-line result of a section."""
+    return part("headline", sentence=sentence)
 
 
 def joined(parts: Iterable[HTML], css_class: str = "") -> HTML:

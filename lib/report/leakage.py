@@ -16,7 +16,7 @@ from lib.figures.dataset import draw_test_and_training_views
 from lib.figures.rungs import RUNG_NAMES
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_pool, rows_where
-from lib.report.ladder import Ladder, step_in_words
+from lib.report.ladder import select_scenario, step_in_words
 
 FOUND, NOT_FOUND, NOT_TESTABLE, NOT_MEASURED = "found", "not found", "not testable", "not measured"
 
@@ -32,7 +32,7 @@ class Findings:
     ladders: dict[str, pd.DataFrame]
 
     @classmethod
-    def of(cls, paths: StudyPaths, study: Study, steps: Ladder) -> "Findings":
+    def of(cls, paths: StudyPaths, study: Study, shown: pd.DataFrame) -> "Findings":
         seen = read_csv(paths.seen_in_training)
         changes = read_csv(paths.label_changes)
         return cls(
@@ -43,7 +43,7 @@ class Findings:
             else seen,
             changes=None if changes is None else len(changes),
             # frozen models have more folds, so narrower steps
-            ladders={scenarios()[name].title.lower(): steps.way(name) for name in study.scenarios},
+            ladders={scenarios()[name].title.lower(): select_scenario(shown, name) for name in study.scenarios},
         )
 
     def steps(self, rung: str) -> str:
@@ -103,9 +103,9 @@ def twins(parts: pd.DataFrame) -> pd.DataFrame:
     return pairs[["label", "source", "tested", "trained"]].astype({"trained": int})
 
 
-def leakage_types(paths: StudyPaths, study: Study, steps: Ladder) -> HTML:
+def leakage_types(paths: StudyPaths, study: Study, shown: pd.DataFrame) -> HTML:
     """A line for each type of the taxonomy, and for what is no leak: found or not, and the numbers that show it."""
-    findings = Findings.of(paths, study, steps)
+    findings = Findings.of(paths, study, shown)
     rows = []
     for kind, name, judge in TYPES:
         outcome, shown = judge(findings)

@@ -1,78 +1,130 @@
-"""The executed 08_report as a page.
+"""The executed 08_report as one page, and a page beside it for every other executed notebook.
 
-The parts of the page are made in modules of their own, in the order in which it shows them: summary, accuracy, audits,
-paper_figures, methods. They read by lib.report.data, count by tables and draw by html. Nothing is computed that a step
-before could have computed, and what is not there is said to be missing. Every name that comes from data passes through
-templates that escape it.
+Nothing that those notebooks put out is trusted: text and tracebacks are escaped, tables keep only the tags of tables,
+of pictures PNG and JPEG are shown, and scripts are dropped. Markdown and code are the study's own.
 """
 
 import re
-from html import escape
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import nbformat
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from nbconvert import HTMLExporter
+from nbconvert.filters import strip_ansi
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor, TagRemovePreprocessor
+from nbconvert.preprocessors.sanitize import SanitizeHTML
 from traitlets.config import Config
 
-from lib.report.html import TEMPLATE, page_resources, templates
+from lib.config.files import read_json
+from lib.config.paths import StudyPaths
+from lib.config.text import duration
+from lib.report.data import executed_notebooks
+from lib.report.html import EXECUTED, TEMPLATE, page_resources, part, visible
+
+TABLE_TAGS = ["div", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "p", "b", "i", "em", "br"]
+PICTURES = ["image/png", "image/jpeg"]
 
 
-def to_html(executed_notebook: Path, target: Path) -> None:
-    """The executed 08_report as one self-contained page: no request to any host, code hidden.
+def write_pages(paths: StudyPaths) -> None:
+    """Write the page of the report, from 08_report as executed so far, and those of the notebooks behind it.
+
+    A notebook that is run by hand has no executed copy yet, so nothing is written.
+    """
+    executed = paths.new(paths.executed("report"))
+    if paths.attempt and executed.is_file():
+        write_report(executed, paths.new(paths.report))
+        write_notebooks(paths)
+
+
+def write_report(executed: Path, target: Path) -> None:
+    """Write the executed 08_report as one self-contained page, without its code; nothing is loaded from any host.
 
     Raises:
         ValueError: the notebook has no executed cell, so there is nothing to show.
     """
-    notebook = nbformat.read(executed_notebook, as_version=4)
+    notebook = nbformat.read(executed, as_version=4)
     if not any(cell.get("outputs") for cell in notebook.cells):
-        raise ValueError(f"{executed_notebook} has no outputs: execute it before turning it into a page")
-    exporter = page_exporter(
-        "index.html.j2",
-        Config(
-            {
-                "TagRemovePreprocessor": {"enabled": True, "remove_cell_tags": ["notebook-only", "parameters"]},
-                "HTMLExporter": {"preprocessors": ["nbconvert.preprocessors.TagRemovePreprocessor"]},
-            }
-        ),
-        exclude_input=True,
-    )
-    title = next((m.group(1) for m in [re.search(r"<h1[^>]*>(.*?)</h1>", _outputs(notebook), re.S)] if m), "Report")
-    resources = page_resources(Markup(re.sub(r"<[^>]+>", "", title).strip()))
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {}, **resources})
-    page, contents = linked_headings(page)
-    page = page.replace("<!--contents-->", templates().get_template("contents.html.j2").render(contents=contents))
+        raise ValueError(f"{executed} has no outputs: execute it before turning it into a page")
+    config = Config({"TagRemovePreprocessor": {"enabled": True, "remove_cell_tags": ["notebook-only", "parameters"]}})
+    config.HTMLExporter.update(preprocessors=[TagRemovePreprocessor], exclude_input=True)
+    page = _exported(notebook, _exporter("index.html.j2", config), page_resources("Reproducibility study"))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
 
 
-def page_exporter(template: str, config: Config | None = None, **options: Any) -> HTMLExporter:
+def write_notebooks(paths: StudyPaths) -> None:
+    """Write report/notebooks/<run>.html for every executed notebook of the study, and the style sheet they share."""
+    state = read_json(paths.state) or {}
+    paths.new(paths.report_style).write_bytes((TEMPLATE / "style.css").read_bytes())
+    for run, path in executed_notebooks(paths).items():
+        paths.new(paths.notebook_page(run)).write_text(notebook_page(run, path, state[run]), encoding="utf-8")
+
+
+def notebook_page(run: str, path: Path, entry: Mapping[str, Any]) -> str:
+    """One executed notebook as HTML: how the run ended, then markdown, code, outputs and tracebacks.
+
+    A notebook that cannot be read has a page that says so.
+
+    Args:
+        entry: what state.json says of the run.
+    """
+    error = entry.get("error") or entry.get("cause") or ""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except Exception as reason:  # whatever is wrong with one file, the others have their pages
+        error = f"{path.name} cannot be read as a notebook: {reason}"
+        notebook = nbformat.v4.new_notebook()
+    raised = [c.execution_count for c in notebook.cells if any(o.output_type == "error" for o in c.get("outputs", []))]
+    log = path.with_suffix(".log")
+    opening = part(
+        "notebook_opening", run=run, status=entry.get("status") or "not known", error=strip_ansi(error),
+        seconds=duration(entry["seconds"]) if entry.get("seconds") else "",
+        place=f"error-{raised[0]}" if raised else "", notebook=f"../{EXECUTED.format(quote(run))}",
+        log=f"../../notebooks/{quote(log.name)}" if log.is_file() else "",
+    )  # fmt: skip
+    resources = {"page_title": escape(visible(run)), "opening": opening.data}
+    return _exported(notebook, _notebook_exporter(), resources)
+
+
+@cache
+def _notebook_exporter() -> HTMLExporter:
+    spans = {name: ["colspan", "rowspan", "scope"] for name in ("td", "th")}
+    config = Config({"SanitizeHTML": {"tags": TABLE_TAGS, "attributes": spans, "styles": []}})
+    config.SanitizeHTML.update(safe_output_keys={"text/plain", *PICTURES}, sanitized_output_types={"text/html"})
+    config.NbConvertBase.display_data_priority = [*PICTURES, "text/html", "text/plain"]
+    config.HTMLExporter.preprocessors = [CoalesceStreamsPreprocessor, SanitizeOutputs]
+    return _exporter("notebook.html.j2", config)
+
+
+class SanitizeOutputs(SanitizeHTML):
+    """Sanitise outputs alone; the style that pandas adds to a table is dropped."""
+
+    def preprocess_cell(self, cell, resources, cell_index):
+        if cell.cell_type == "code":
+            cell.outputs = self.sanitize_code_outputs(cell.outputs)
+        return cell, resources
+
+    def sanitize_html_tags(self, html_str: str) -> str:
+        safe = super().sanitize_html_tags(re.sub(r"<style\b.*?</style>", "", html_str, flags=re.S))
+        return visible(safe, "&lt;U+{:04X}&gt;")
+
+
+def _exporter(template: str, config: Config) -> HTMLExporter:
     """What turns a notebook into a page by one of our templates."""
     return HTMLExporter(
-        config=config,
-        extra_template_basedirs=[str(TEMPLATE.parent)],
-        template_name=TEMPLATE.name,
-        template_file=template,
-        embed_images=True,
-        **options,
-    )
+        config=config, extra_template_basedirs=[str(TEMPLATE.parent)], template_name=TEMPLATE.name,
+        template_file=template, anchor_link_text="#",
+        filters={"visible": visible, "plain": lambda text: visible(strip_ansi(text))},
+    )  # fmt: skip
 
 
-def _outputs(notebook: nbformat.NotebookNode) -> str:
-    return "".join(
-        output.get("data", {}).get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", [])
-    )
-
-
-def linked_headings(page: str) -> tuple[str, list[dict[str, Any]]]:
-    """Headings of the notebook's markdown as links to themselves, and the contents they make."""
-    contents = []
-
-    def link(match: re.Match) -> str:
-        level, name, text = match["level"], match["id"].lower(), match["text"]
-        contents.append({"level": int(level), "id": name, "text": Markup(text)})
-        return f'<h{level} id="{escape(name)}"><a class="self" href="#{escape(name)}">{text}</a></h{level}>'
-
-    pattern = r'<h(?P<level>[23]) id="(?P<id>[^"]*)">(?P<text>.*?)<a class="anchor-link".*?</a></h[23]>'
-    return re.sub(pattern, link, page), contents
+def _exported(notebook: nbformat.NotebookNode, exporter: HTMLExporter, resources: Mapping[str, Any]) -> str:
+    """The page, with the contents that the headings of its markdown make."""
+    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {}, **resources})
+    headings = re.findall(r'<h([23]) id="([^"]*)">(.*?)<a class="anchor-link"', page)
+    contents = [{"level": level, "id": name, "text": Markup(text)} for level, name, text in headings]
+    return page.replace("<!--contents-->", part("contents", contents=contents).data)

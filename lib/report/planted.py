@@ -19,7 +19,6 @@ from lib.data.folds import select
 from lib.figures.rungs import RUNG_NAMES
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, rows_where, to_records
-from lib.report.ladder import Ladder
 from lib.scores import ladder
 
 WORDS = """## What was planted, what was found
@@ -29,12 +28,12 @@ finds all of them and invents none. The accuracies have a bound, too: some lesio
 class, and about those nobody can be right but by having seen the lesion before."""
 
 
-def section(paths: StudyPaths, suspects: Mapping[str, Any], steps: Ladder) -> HTML:
+def section(paths: StudyPaths, suspects: Mapping[str, Any], shown: pd.DataFrame) -> HTML:
     """The flaws found and invented, then what else is known of the drawing; a sentence where nothing is recorded.
 
     Args:
         suspects: what lib.audit.labels.label_errors gives.
-        steps: the ladder of the study.
+        shown: what `lib.report.ladder.select_shown` gives.
     """
     planted, index = read_json(demo_planted(paths.demo_data)), read_parquet(paths.image_index)
     if planted is None or index is None:
@@ -50,7 +49,7 @@ def section(paths: StudyPaths, suspects: Mapping[str, Any], steps: Ladder) -> HT
     drawn = pd.DataFrame(planted["images"])
     known = [ranking(drawn, suspects), _masks(read_csv(paths.segmentation))]
     parts += [html.part("note", text=text) for text in known if text]
-    return html.joined([*parts, _allowed_table(paths, steps, drawn)])
+    return html.joined([*parts, _allowed_table(paths, shown, drawn)])
 
 
 def flaws(planted: Mapping[str, list[dict]], index: pd.DataFrame, changes: pd.DataFrame | None) -> list[dict[str, Any]]:
@@ -147,10 +146,10 @@ def _masks(table: pd.DataFrame | None) -> str:
     )
 
 
-def _allowed_table(paths: StudyPaths, steps: Ladder, drawn: pd.DataFrame) -> HTML:
+def _allowed_table(paths: StudyPaths, shown: pd.DataFrame, drawn: pd.DataFrame) -> HTML:
     rungs = {rung.name: rung for rung in ladder.RUNGS}
     rows = []
-    for row in to_records(rows_where(steps.shown, phase="transfer")):
+    for row in to_records(rows_where(shown, phase="transfer")):
         if row["rung"] in rungs:
             best = allowed(paths, drawn, row["scenario"], rungs[row["rung"]])
             rows.append(

@@ -99,7 +99,7 @@ def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | N
     """What a cell shows: a text, a smaller one, an address, folded lines; what it sorts by; its class and style."""
     value = named(key, row[key])
     text = "" if value is None else str(value)
-    cell = {"text": text, "small": row.get(f"{key}_note"), "href": row.get(f"{key}_link"), "sort": "", "style": ""}
+    cell = {"text": text, "small": row.get(f"{key}_note"), "href": row.get(f"{key}_link"), "sort": None, "style": ""}
     cell |= {"class": "", "details": row.get(f"{key}_details") or []}
     if is_number(value) and form in (*NUMBERS, "value"):
         cell |= {"text": number(value, form), "sort": f"{value:.6g}", "class": "number"}
@@ -110,7 +110,7 @@ def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | N
             cell["class"] += " difference " + ("above" if value > 0 else "below")
             cell["style"] = f"--share:{min(abs(value) / 0.4, 1):.2f}"
     elif form in NUMBERS:
-        cell |= {"text": text or "–", "class": "empty"}
+        cell |= {"text": text or "–", "class": "empty", "sort": ""}  # sorted behind all numbers
     elif form == "value":
         cell["text"] = in_words(value)
     elif form == "chip":

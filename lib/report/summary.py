@@ -1,5 +1,6 @@
 """The first part of the report: what was asked, what did not run, the answer, the claims."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,29 +8,37 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config.files import read_json
 from lib.config.paper import scenarios
 from lib.config.params import PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.figures.style import roman
-from lib.report import html, ladder, wording
-from lib.report.data import read_runs, rows_where, to_records, written
-from lib.report.tables import PROPOSED, missing_table, scenario_table, shown_model
+from lib.report import html, wording
+from lib.report.columns import PHASE_NAMES
+from lib.report.data import rows_where, to_records
+from lib.report.ladder import FROZEN_OR_NOT, select_scenario, step_in_words
+from lib.report.show import show
+from lib.report.tables import PROPOSED, shown_model
 from lib.verdicts.answers import NOT_TESTED, UNDECIDED
-from lib.verdicts.claims import load_claims
+from lib.verdicts.claims import Rules
 from lib.verdicts.judging import (
     IMPOSSIBLE,
     LEAKAGE,
     NOT_REPRODUCED,
     QUESTIONS,
     REPRODUCED,
-    SYNTHETIC,
     VERDICTS,
+    WITHOUT_IMAGES,
     as_table,
 )
 
 TO = " \N{RIGHTWARDS ARROW} "
 WORST_FIRST = (IMPOSSIBLE, NOT_REPRODUCED, LEAKAGE, REPRODUCED)
+STAGES = {  # rung -> its words in the sentence on the leak
+    "printed": "as printed",
+    "by view": "in our run with the leak kept",
+    "by lesion": "with the leak gone",
+    "clean": "on unseen lesions with corrected labels",
+}
 
 
 def opening(study: Study) -> HTML:
@@ -37,231 +46,151 @@ def opening(study: Study) -> HTML:
     return html.part("opening", study=study)
 
 
-def warnings(paths: StudyPaths) -> HTML:
-    """What failed or did not run, before anything else; nothing where every run is done or left out on purpose."""
-    runs = read_runs(paths)
+def warnings(runs: pd.DataFrame) -> HTML:
+    """What failed or did not run, before anything else; nothing where every run is done or skipped by the study."""
     bad = runs[~runs["status"].isin(["done", "skipped"])]
-    counts = bad["status"].value_counts()
-    return html.part("warnings", recorded=len(runs) > 0, total=len(runs), bad=to_records(bad), counts=dict(counts))
+    counts = dict(bad["status"].value_counts())
+    return html.part("warnings", recorded=len(runs) > 0, total=len(runs), bad=to_records(bad), counts=counts)
 
 
-def headline(paths: StudyPaths, study: Study, steps: ladder.Ladder) -> HTML:
-    """The answer at a glance: one sentence, the ladder, and how many claims have which verdict."""
-    parts = [html.part("headline", sentence=_headline(study, steps)), ladder.ladder_figure(steps, study)]
-    verdicts = read_json(written(paths, paths.claims))
-    if verdicts:
-        judged, _ = _judged(verdicts, study)
-        parts.append(html.part("score", counts=_counts(judged), total=len(judged)))
-    return html.joined(parts, "first")
-
-
-def answer(paths: StudyPaths, study: Study, steps: ladder.Ladder) -> HTML:
-    """What was found, in five sentences made from claims.json, tables/, audit/printed.json and audit/dataset.json."""
-    return html.part("answer", sentences=answer_sentences(paths, study, steps))
-
-
-def answer_sentences(paths: StudyPaths, study: Study, steps: ladder.Ladder) -> list[str]:
-    """The five sentences, as plain text; what is not there is said not to have been measured."""
-    return [
-        _about_claims(paths, study),
-        _about_leakage(study, steps),
-        _about_rank(paths, study),
-        _about_printed_tables(paths),
-        _about_data(paths),
-    ]
-
-
-def run_status(paths: StudyPaths) -> HTML:
-    """How many runs of each step are done, failed, not run or left out, and each that is not done."""
-    runs = read_runs(paths)
+def show_status(paths: StudyPaths, runs: pd.DataFrame, missing: pd.DataFrame) -> HTML:
+    """How many runs of each step are done, failed, not run or skipped, and each that is not done."""
     if runs.empty:
         return html.missing("No state.json: how the runs ended is not recorded.")
-    statuses = ["done", "failed", "not run", "skipped"]
-    statuses += sorted(set(runs["status"]) - set(statuses))
     counts = runs.groupby(["step", "status"], sort=False).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=statuses, fill_value=0).reset_index()
-    first = html.table(
-        "runs", "Runs by step and status.",
-        [html.column("step", "Step", "head"), *(html.column(name, name.capitalize(), "count") for name in statuses)],
-        to_records(counts), source="state.json",
-    )  # fmt: skip
-    rows = to_records(missing_table(paths))
-    if not rows:
-        return first
-    for row in rows:
-        row["why"] = row["error"] or row["cause"] or "the study leaves this cell out"
-        row["_link"] = {"run": html.notebook(paths, row["run"])}
-    columns = [html.column("run", "Run"), html.column("status", "Status", "status"), html.column("why", "Why")]
-    second = html.table(
-        "missing", "Runs that are not done.", columns, rows, source="tables/missing.csv", filters=["status"],
-        folded=len(rows) > 8,
-    )  # fmt: skip
-    return html.joined([first, second])
+    statuses = ["done", "failed", "not run", "skipped"]
+    counts = counts.reindex(columns=[*statuses, *counts.columns.difference(statuses)], fill_value=0).reset_index()
+    parts = [show(counts, "runs", "Runs by step and status.", "state.json", titles={"step": "Step"})]
+    if len(missing):
+        why = missing["error"].where(missing["error"] != "", missing["cause"]).replace("", "excluded by the study file")
+        rows = missing.assign(reason=why, run_link=[html.notebook(paths, run) for run in missing["run"]])
+        columns = ["run", "status", "reason"]
+        caption = "Runs that are not done."
+        parts.append(show(rows, "missing", caption, "tables/missing.csv", columns, data=missing, folded=len(rows) > 8))
+    return html.joined(parts)
 
 
-def claims(paths: StudyPaths, study: Study) -> HTML:
-    """Every claim of params/claims.yaml with its verdict, what each question was answered, and the rules applied.
-
-    In a study of synthetic images a sentence stands for the claims that photographs alone can test.
-    """
-    verdicts = read_json(written(paths, paths.claims))
-    if not verdicts:
-        return html.missing("claims.json is not there: the claims were not judged.")
-    verdicts, others = _judged(verdicts, study)
-    table = as_table(verdicts)
-    rows = to_records(table)
-    for row, claim in zip(rows, verdicts):
-        row |= {"reason": wording.plain(row["reason"]), "where": row["where"].replace("section", "Sec.")}
-        row["_details"] = {"quote": [f"Rule: {row['rule']}."]}
-        outcomes = []
-        for question, shown in QUESTIONS.items():
-            if question in claim:
-                row["_details"]["quote"].append(_answer_in_words(shown, claim[question]))
-                outcomes.append(f"{shown.lower()}: {claim[question]['outcome']}")
-        row["_small"] = {"verdict": "; ".join(outcomes)}
-    columns = [
-        *(html.column("quote", "The paper says", "quote"), html.column("where", "Where")),
-        html.column("kind", "Kind", extra=True),
-        *(html.column("verdict", "Verdict", "verdict"), html.column("reason", "Why", "small")),
+def select_claims(verdicts: Sequence[Mapping[str, Any]], study: Study) -> list[Mapping[str, Any]]:
+    """The claims that the page shows: of a study of synthetic images those that it can test."""
+    return [
+        claim
+        for claim in verdicts
+        if not (study.synthetic and claim["verdict"] == NOT_TESTED and claim["test"]["measure"] not in WITHOUT_IMAGES)
     ]
-    rules = load_claims().rules
-    note = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
-    if others:
-        note += f" {others} claims about accuracies, models and images are left out: the images are drawn, so nothing "
-        note += "here can speak for or against them (claims.json has them all)."
-    parts = [html.part("note", text=note)]
-    for name, verdicts_shown, what in (
-        ("claims", WORST_FIRST, "decided"),
+
+
+def score(claims: Sequence[Mapping[str, Any]]) -> HTML:
+    """How many claims have which verdict."""
+    counts = Counter(claim["verdict"] for claim in claims)
+    return html.part("score", counts=[(verdict, counts[verdict]) for verdict in VERDICTS], total=len(claims))
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """`lib.verdicts.judging.as_table`, with what each question was answered (`verdict_note`) and why, and the rule
+    (`quote_details`)."""
+    notes, details = [], []
+    for claim in claims:
+        answers = {title: claim[question] for question, title in QUESTIONS.items() if question in claim}
+        notes.append("; ".join(f"{title.lower()}: {answer['outcome']}" for title, answer in answers.items()))
+        details.append([f"Rule: {claim['rule']}.", *(_answer_in_words(*answer) for answer in answers.items())])
+    table = as_table(claims).assign(verdict_note=notes, quote_details=details)
+    return table.assign(reason=table["reason"].map(wording.plain), where=table["where"].str.replace("section", "Sec."))
+
+
+def rules_note(rules: Rules) -> HTML:
+    """The numbers that the rules of the verdicts use."""
+    text = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
+    return html.part("note", text=text)
+
+
+def show_claims(table: pd.DataFrame) -> HTML:
+    """The claims, the worst first; those not decided or not tested are folded.
+
+    Args:
+        table: what `claims_table` gives.
+    """
+    parts, columns = [], ["quote", "where", "kind", "verdict", "reason"]
+    for name, verdicts, what in (
+        ("claims", WORST_FIRST, "decided, the worst first"),
         ("claims-undecided", [UNDECIDED], "tested but not decided"),
         ("claims-untested", [NOT_TESTED], "not tested in this study"),
     ):
-        shown = [row for verdict in verdicts_shown for row in rows if row["verdict"] == verdict]
-        if shown:
-            caption = f"{_count(len(shown), 'claim', 'claims')} {what}"
-            caption += f", the worst first: {_counted(shown)}. " if what == "decided" else ". "
-            caption += "Open a claim to see its rule and the numbers."
-            filters = ["kind", "verdict"] if what == "decided" else ["kind"]
-            own = table[table["verdict"].isin(verdicts_shown)]
-            folded = what != "decided"
-            parts.append(
-                html.table(name, caption, columns, shown, "claims.json", filters, data=own, folded=folded, cards=True)
-            )
+        rows = pd.concat([table[table["verdict"] == verdict] for verdict in verdicts])
+        if len(rows):
+            caption = f"{wording.counted(len(rows), 'claim')} {what}. Open a claim to see its rule and the numbers."
+            folded = name != "claims"
+            parts.append(show(rows, name, caption, "claims.json", columns, folded=folded, cards=True))
     return html.joined(parts)
 
 
 def _answer_in_words(question: str, answer: Mapping[str, Any]) -> str:
     """What a question was answered, why, and the numbers behind it."""
-    said = f"{question}: {answer['outcome']}"
-    said += f", {wording.plain(answer['reason'])}" if answer["reason"] else ""
-    return said + (f" ({wording.in_words(answer['numbers'])})." if answer["numbers"] else ".")
+    text = f"{question}: {answer['outcome']}"
+    text += f", {wording.plain(answer['reason'])}" if answer["reason"] else ""
+    return text + (f" ({wording.in_words(answer['numbers'])})." if answer["numbers"] else ".")
 
 
-def _about_claims(paths: StudyPaths, study: Study) -> str:
-    verdicts = read_json(written(paths, paths.claims))
-    if not verdicts:
-        return "The paper's claims were not judged: claims.json is not there."
-    judged, others = _judged(verdicts, study)
-    told = f"{others} are about photographs, which synthetic images cannot test; of the others " if others else ""
-    return f"Of {len(verdicts)} checkable claims of the paper, {told}{_counted(judged)}."
-
-
-def _judged(verdicts: Sequence[Mapping[str, Any]], study: Study) -> tuple[list[Mapping[str, Any]], int]:
-    """The claims that the page shows, and how many it hides: on synthetic images those of photographs and models."""
-    shown = [claim for claim in verdicts if not study.synthetic or claim["reason"] != SYNTHETIC]
-    return shown, len(verdicts) - len(shown)
-
-
-def _headline(study: Study, steps: ladder.Ladder) -> str:
-    """What the leak is worth and what is left without it, over the scenarios; in plain words where it is not known."""
-    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := steps.way(scenario))}
-    leaks = {name: rungs.loc["by lesion"] for name, rungs in ways.items() if ladder.step_in_words(rungs, "by lesion")}
-    left = [rungs.at["clean", "accuracy"] for rungs in ways.values() if "clean" in rungs.index]
-    if not leaks or not left:
-        return "What a test set that shares lesions with training is worth was not measured in this study."
-    lost = [-100 * row["step"] for row in leaks.values() if row["step_high"] < 0]
-    models = sorted({shown_model(study, scenario) for scenario in ways})
-    phases = sorted({ladder.FROZEN_OR_NOT[rungs["phase"].iloc[0]] for rungs in ways.values()})
-    who = f"{' and '.join(models)}, {' or '.join(phases)}"
-    where = "synthetic images" if study.synthetic else "lesions that training has not seen"
-    if lost:
-        points = " to ".join(dict.fromkeys(f"{end:.1f}" for end in (min(lost), max(lost))))
-        said = f"{points} points of our test accuracy come from pictures that training has already seen"
-        said += f", in {len(lost)} of {len(leaks)} tasks" if len(lost) < len(leaks) else ""
-    else:
-        said = f"In none of {len(leaks)} tasks does the accuracy fall beyond chance when training shares no lesion"
-    said += f"; on {where} {who}, {'is' if len(models) == 1 else 'are'} right in {_range(left)} %."
-    if PROPOSED not in models and not study.synthetic:
-        said += f" {PROPOSED} was not run in this study."
-    return said
-
-
-def _range(shares: Sequence[float]) -> str:
-    """`53.9 to 73.3`: the lowest and the highest of some shares, per cent."""
-    low, high = (f"{100 * end:.1f}" for end in (min(shares), max(shares)))
-    return low if low == high else f"{low} to {high}"
-
-
-def _counts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    return [(verdict, sum(claim["verdict"] == verdict for claim in claims)) for verdict in VERDICTS]
-
-
-def _counted(claims: Sequence[Mapping[str, Any]]) -> str:
-    """`3 are reproduced, 1 is not tested`, in the order of the verdicts."""
-    counts = pd.Series([claim["verdict"] for claim in claims]).value_counts()
+def claims_sentence(claims: Sequence[Mapping[str, Any]], total: int) -> str:
+    """How many of all `total` claims can be tested, and their verdicts."""
+    counts = Counter(claim["verdict"] for claim in claims)
     parts = [f"{counts[v]} {'is' if counts[v] == 1 else 'are'} {v}" for v in VERDICTS if v in counts]
-    return ", ".join(parts)
+    photographs = f"{total - len(claims)} are about photographs, which synthetic images cannot test; of the others "
+    return f"Of {total} checkable claims of the paper, {photographs if total > len(claims) else ''}{', '.join(parts)}."
 
 
-def _about_leakage(study: Study, steps: ladder.Ladder) -> str:
-    ways = {scenario: rungs for scenario in study.scenarios if len(rungs := steps.way(scenario))}
-    if not ways:
+def leakage_sentence(shown: pd.DataFrame, study: Study) -> str:
+    """The accuracy on each rung and the step that takes the leak away, scenario by scenario.
+
+    Args:
+        shown: what `lib.report.ladder.select_shown` gives.
+    """
+    by_scenario = {name: rungs for name in study.scenarios if len(rungs := select_scenario(shown, name))}
+    if not by_scenario:
         return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
-    stages = {"printed": "as printed", "by view": "in our run with the leak kept", "by lesion": "with the leak gone"}
-    stages["clean"] = "on unseen lesions by corrected labels"
-    stages = {rung: said for rung, said in stages.items() if rung != "printed" or not study.synthetic}
+    stages = {rung: words for rung, words in STAGES.items() if rung != "printed" or not study.synthetic}
     parts, leaks = [], []
-    for scenario, rungs in ways.items():
+    for scenario, rungs in by_scenario.items():
         accuracy = rungs["accuracy"].reindex(list(stages))
         numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in accuracy]
         title = scenarios()[scenario].title.lower()
-        model = f"{shown_model(study, scenario)}, {ladder.FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
+        model = f"{shown_model(study, scenario)}, {FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
         parts.append(f"{TO.join(numbers)} in {title} ({model})")
-        step = ladder.step_in_words(rungs, "by lesion")
+        step = step_in_words(rungs, "by lesion")
         leaks += [f"{step} points in {title}"] if step else []
-    sentence = f"Test accuracy, in per cent, {TO.join(stages.values())}, goes {'; '.join(parts)}"
-    return sentence + (f": taking the leak away, and nothing else, changes it by {', '.join(leaks)}." if leaks else ".")
+    text = f"Test accuracy, in per cent, {TO.join(stages.values())}, goes {'; '.join(parts)}"
+    return text + (f": taking the leak away, and nothing else, changes it by {', '.join(leaks)}." if leaks else ".")
 
 
-def _about_rank(paths: StudyPaths, study: Study) -> str:
-    protocol, parts, best = study.protocols[-1], [], []
+def rank_sentence(accuracies: pd.DataFrame, study: Study) -> str:
+    """Which place the paper's own model has among those evaluated, under the study's last protocol.
+
+    Args:
+        accuracies: what `lib.report.tables.stacked_tables` gives.
+    """
+    protocol, places, best = study.protocols[-1], [], []
     for scenario in study.scenarios:
-        table = scenario_table(paths, study, scenario).set_index("backbone", drop=False)
-        table = rows_where(table, protocol=protocol, preprocessing=study.preprocessings[0])
         for phase in reversed(PHASES):
-            scores = rows_where(table, phase=phase)[["test_accuracy", "printed_test_accuracy"]].dropna()
-            title = scenarios()[scenario].title.lower()
-            if PROPOSED in scores.index and len(scores) > 1:
+            cell = dict(scenario=scenario, phase=phase, protocol=protocol, preprocessing=study.preprocessings[0])
+            scores = rows_where(accuracies, **cell).set_index("backbone")
+            scores = scores[["test_accuracy", "printed_test_accuracy"]].dropna()
+            if len(scores) < 2:
+                continue
+            where = f"in {scenarios()[scenario].title.lower()} ({PHASE_NAMES[phase].lower()}"
+            best.append(f"{scores['test_accuracy'].idxmax()} {where})")
+            if PROPOSED in scores.index:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
-                phase_name = html.PHASE_NAMES[phase].lower()
-                beside = "" if study.synthetic else f"; printed values rank it {printed}"
-                parts.append(f"{ours} of {len(scores)} in {title} ({phase_name}{beside})")
-                break
-            if len(scores) > 1:
-                best.append(f"{scores['test_accuracy'].idxmax()} in {title} ({html.PHASE_NAMES[phase].lower()})")
-                break
-    if best and not parts:
+                of_paper = "" if study.synthetic else f"; printed values rank it {printed}"
+                places.append(f"{ours} of {len(scores)} {where}{of_paper})")
+            break
+    if places:
+        return f"Under {protocol} {PROPOSED} ranks by test accuracy {', '.join(places)} among the models evaluated."
+    if best:
         return f"{PROPOSED} is not among the models evaluated under {protocol}; the best of those is {', '.join(best)}."
-    if not parts:
-        return f"How {PROPOSED} ranks among the other models under {protocol} was not measured."
-    return (
-        f"Under {protocol} the rank of {PROPOSED} by test accuracy among the models evaluated is "
-        + ", ".join(parts)
-        + "."
-    )
+    return f"How {PROPOSED} ranks among the other models under {protocol} was not measured."
 
 
-def _about_printed_tables(paths: StudyPaths) -> str:
-    audit = read_json(paths.printed_audit)
+def printed_sentence(audit: Mapping[str, Any] | None) -> str:
+    """The test sets that the printed accuracies imply, and the contradictions (audit/printed.json)."""
     if audit is None:
         return "The printed tables were not audited: audit/printed.json is not there."
     sizes = [f"{_sizes_in_words(table)} (Table {roman(number)})" for number, table in audit["tables"].items()]
@@ -270,8 +199,8 @@ def _about_printed_tables(paths: StudyPaths) -> str:
     rows, text = len(audit.get("row_errors", [])), len(audit.get("text_errors", []))
     return (
         f"The printed accuracies imply test sets of {', '.join(sizes)} images{expected if 'images' in pool else ''}; "
-        f"the audit finds {_count(rows, 'contradiction or repetition', 'contradictions or repetitions')} among "
-        f"their rows, and {_count(text, 'statement', 'statements')} of the text against them."
+        f"the audit finds {wording.counted(rows, 'contradiction or repetition', 'contradictions or repetitions')} "
+        f"among their rows, and {wording.counted(text, 'statement')} of the text against them."
     )
 
 
@@ -281,17 +210,13 @@ def _sizes_in_words(table: Mapping[str, Any]) -> str:
     return " and ".join(map(str, groups)) or "no single size of"
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _about_data(paths: StudyPaths) -> str:
-    audit = read_json(paths.dataset_audit)
+def data_sentence(audit: Mapping[str, Any] | None) -> str:
+    """What the data set holds (audit/dataset.json)."""
     if audit is None:
         return "The data set was not audited: audit/dataset.json is not there."
     counted = {
-        "files": "files", "distinct_contents": "distinct contents",
-        "contradictory_contents": "contents filed under more than one class",
+        "files": "files", "distinct_contents": "different pictures",
+        "contradictory_contents": "pictures filed under more than one class",
         "near_duplicate_groups": "groups of near-duplicates",
         "lesions_with_several_images": "lesions with several images",
     }  # fmt: skip

@@ -16,8 +16,7 @@ from lib.config.paths import StudyPaths
 from lib.config.printed import literature, printed_rows
 from lib.report.data import read_csv, read_runs, rows_where, to_records
 from lib.scores import ladder
-from lib.scores.input_ranges import input_range_hypothesis
-from lib.scores.metrics import model_scores
+from lib.scores.metrics import compare_with_proposed, model_scores
 from lib.scores.outcomes import read_external_outcomes, read_outcome_file, read_outcomes
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
@@ -36,23 +35,6 @@ TABLE_COLUMNS = [
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
 PROPOSED = "EfficientNetV2B3"
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
-
-
-def write_tables(paths: StudyPaths, study: Study) -> list[Path]:
-    """Write tables/table_1..5.csv, ladder.csv, missing.csv, input_ranges.csv where the study has several, and
-    gradcam/gradcam.csv; returns where they lie."""
-    tables = {
-        paths.table(scenarios()[name].table): table_of_variants(paths, study, name) for name in shown_scenarios(study)
-    }
-    if len(study.preprocessings) > 1:
-        tables[paths.tables / "input_ranges.csv"] = input_range_hypothesis(stacked_tables(paths, study))
-    tables[paths.table(5)] = table_five(paths, study)
-    tables[paths.ladder] = ladder_table(paths, study)
-    tables[paths.tables / "missing.csv"] = missing_table(paths)
-    tables[paths.gradcam / "gradcam.csv"] = gradcam_table(paths)
-    for path, table in tables.items():
-        write_csv(paths.new(path), table)
-    return list(tables)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -124,6 +106,13 @@ def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
         tables.append(ladder.ladder(read_outcomes(*where), cell, audit, read_external_outcomes(*where)))
     tables = [table for table in tables if len(table)]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ladder.COLUMNS)
+
+
+def mcnemar_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """`lib.scores.metrics.compare_with_proposed` of every table of outcomes, with its preprocessing and scenario."""
+    cells = study.cells("preprocessing", "scenario")
+    tables = [compare_with_proposed(read_outcomes(paths, **cell), study.protocols, PROPOSED) for cell in cells]
+    return pd.concat([table.assign(**cell) for cell, table in zip(cells, tables)], ignore_index=True)
 
 
 def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:

@@ -159,6 +159,16 @@ def number(value: float, form: str, digits: int = 2) -> str:
     return in_words(value)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 claim`, `2 claims`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def span(values: Sequence[float]) -> str:
+    """`53.9 to 73.3`: the lowest and the highest."""
+    return " to ".join(dict.fromkeys(f"{end:.1f}" for end in (min(values), max(values))))
+
+
 def percent(value: float) -> str:
     return f"{100 * value:.2f} %" if value is not None and np.isfinite(value) else "not measured"
 

@@ -31,6 +31,7 @@ NOT_REPRODUCED = "not reproduced"
 IMPOSSIBLE = "impossible as printed"
 VERDICTS = (REPRODUCED, LEAKAGE, NOT_REPRODUCED, IMPOSSIBLE, UNDECIDED, NOT_TESTED)
 SYNTHETIC = "synthetic images"  # the reason why a claim of photographs is not tested on drawn ones
+WITHOUT_IMAGES = ("none", "test_images")  # measures that are judged without any image
 DATA = "data"  # the one question of a claim that needs no model
 QUESTIONS = {PROCEDURE: "Procedure", UNSEEN: "Unseen lesions", DATA: "Data"}  # name in claims.json -> as shown
 
@@ -63,7 +64,7 @@ def judge_claim(claim: Claim, evidence: Evidence) -> dict:
     impossible = contradiction(test, evidence)
     if impossible:
         verdict, reason = IMPOSSIBLE, impossible
-    elif evidence.study.synthetic and test.measure not in ("none", "test_images"):
+    elif evidence.study.synthetic and test.measure not in WITHOUT_IMAGES:
         verdict, reason = NOT_TESTED, SYNTHETIC
     elif DATA in answers:
         verdict = {YES: REPRODUCED, NO: NOT_REPRODUCED}.get(answers[DATA].outcome, answers[DATA].outcome)

@@ -14,7 +14,7 @@ from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_id, run_record
 from lib.config.printed import printed_rows
 from lib.explain import kmeans
-from lib.report import notebooks, pages
+from lib.report import pages
 from lib.scores.outcomes import collect_outcomes, write_outcomes
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
@@ -236,8 +236,8 @@ def make_report(results: Path, study: Study = STUDY, source: Path = NOTEBOOKS) -
     NotebookClient(notebook, timeout=600, startup_timeout=300, resources={"metadata": {"path": str(source)}}).execute()
     nbformat.write(notebook, StudyPaths(results).executed("report"))
     html = StudyPaths(results).report
-    pages.to_html(StudyPaths(results).executed("report"), html)
-    notebooks.write_pages(StudyPaths(results))
+    pages.write_report(StudyPaths(results).executed("report"), html)
+    pages.write_notebooks(StudyPaths(results))
     return html
 
 

@@ -35,13 +35,13 @@ def multiverse(tmp_path_factory):
 
 def test_a_table_has_a_row_a_variant_and_the_ladder_and_the_claims_those_of_the_studys_own_settings(multiverse):
     paths, tried = multiverse
-    tables.write_tables(paths, tried)
-    table = pd.read_csv(paths.table(4)).query("phase == 'transfer' and seeds > 0").set_index("variant")
+    table = tables.table_of_variants(paths, tried, "three_malignant")
+    table = table.query("phase == 'transfer' and seeds > 0").set_index("variant")
     for variant in SKILLS:
         measured = model_scores(read_outcomes(paths.of_variant(variant), "native", "three_malignant"), ["by_view"])
         assert table.at[variant, "test_accuracy"] == pytest.approx(measured["test_accuracy"].iloc[0], abs=1e-6)
     assert len(tables.scenario_table(paths, tried, "three_malignant").query("seeds > 0")) == 1
-    assert set(pd.read_csv(paths.ladder)["variant"]) == set(SKILLS)
+    assert set(tables.ladder_table(paths, tried)["variant"]) == set(SKILLS)
 
 
 def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(multiverse):

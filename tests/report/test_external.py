@@ -9,6 +9,7 @@ import pytest
 from lib.config.paper import CLASSES, scenarios
 from lib.config.paths import StudyPaths
 from lib.data.external import external_images, read_external
+from lib.figures.rungs import draw_ladder
 from lib.report import external, ladder, tables
 from lib.scores.outcomes import external_outcomes, write_outcomes
 from tests.fixtures.pictures import picture, save
@@ -66,11 +67,13 @@ def test_the_section_counts_what_is_excluded_and_sets_every_model_beside_the_dat
 
 def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results):
     paths, metrics = asked
-    steps = ladder.Ladder.read(paths, STUDY)
-    labels = [tick.get_text() for tick in steps.picture.axes[0].get_yticklabels()]
-    assert "external images" in ladder.rungs(steps).data
-    before = ladder.rungs(ladder.Ladder.read(StudyPaths(results), STUDY)).data
-    assert "external images" not in before
+    steps = tables.ladder_table(paths, STUDY)
+    shown = ladder.select_shown(steps, STUDY)
+    figure = draw_ladder(shown, ladder.panel_titles(shown))
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert "external images" in set(ladder.rung_table(steps)["scored_on"])
+    before = ladder.rung_table(tables.ladder_table(StudyPaths(results), STUDY))
+    assert "external images" not in set(before["scored_on"])
     table = external.external_table(paths, STUDY)
     assert table["accuracy"].tolist() == pytest.approx(metrics["accuracy"].tolist())
     assert set(table["scenario"]) == {"three_malignant"} and labels[:2] == ["printed", "our run, leak kept"]

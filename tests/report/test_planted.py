@@ -14,7 +14,8 @@ from lib.data.index import build_index
 from lib.data.pool import pool_views
 from lib.data.protocols import deal
 from lib.report import planted
-from lib.report.ladder import Ladder
+from lib.report.ladder import select_shown
+from lib.report.tables import ladder_table
 from lib.scores import ladder
 from tests.report.made_study import Page
 
@@ -96,6 +97,7 @@ def test_the_ranking_of_wrong_labels_is_held_to_what_was_planted(truth, worst_fi
 
 def test_the_section_says_what_is_not_there(paths, tmp_path):
     nothing = {"ranked": pd.DataFrame()}
-    assert "Not there." in planted.section(StudyPaths(tmp_path), nothing, Ladder.read(StudyPaths(tmp_path), STUDY)).data
-    page = planted.section(paths, nothing, Ladder.read(paths, STUDY))
+    shown = select_shown(ladder_table(paths, STUDY), STUDY)
+    assert "Not there." in planted.section(StudyPaths(tmp_path), nothing, shown).data
+    page = planted.section(paths, nothing, shown)
     assert len(Page(page.data).tables["planted"]) == 7 and "No ladder" in page.data
