@@ -5,11 +5,12 @@ impossible value is refused with the file, the key and the nearest valid name.
 """
 
 import re
+from collections.abc import Collection, Iterable
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from lib.config.paper import CLASSES, backbones, scenarios
 from lib.config.paths import DEFAULT_VARIANT, PARAMS
@@ -18,8 +19,12 @@ from lib.config.schema import ParameterError, Strict, nearest, read_yaml, valida
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed", "variant")
 PROTOCOLS = ("by_view", "by_lesion", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
+AXES_OF_NAMES = ("scenarios", "backbones", "protocols", "preprocessings")
 PHASES = ("transfer", "finetune")
 NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
+
+
+Fold = Annotated[int, Field(ge=0, le=9)]
 
 
 class Override(Strict):
@@ -40,15 +45,17 @@ class Study(Strict):
     backbones: list[str] = ["EfficientNetV2B3", "ResNet50V2", "MobileNetV2", "EfficientNetB3", "ResNet50", "MobileNet"]
     protocols: list[str] = list(PROTOCOLS)
     preprocessings: list[str] = ["native"]
-    seeds: list[int] = [0]
+    seeds: list[NonNegativeInt] = [0]
     variants: dict[str, dict[str, Any]] = {}  # name -> settings that the paper leaves open; beside them `default`
     skip: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
     overrides: list[Override] = []
 
     # images and pools (02_prepare_data)
     image_size: int = Field(224, ge=32, le=1024)  # px, side of the square input
-    pool_sizes: dict[str, int] = {  # images a class after augmentation; their tenths add up to the printed test sets:
-        "actinic keratosis": 990,  # 594 for six benign classes, 307 for three malignant, 901 for nine (01_audit)
+    pool_sizes: dict[
+        str, Annotated[int, Field(ge=10)]
+    ] = {  # images per class after augmentation; their tenths add up to the printed test sets:
+        "actinic keratosis": 990,
         "basal cell carcinoma": 1020,
         "dermatofibroma": 990,
         "melanoma": 1030,
@@ -76,8 +83,8 @@ class Study(Strict):
     transfer_batch_size: int = Field(32, ge=1)  # 128 takes two thirds of the time, and its validation loss is higher
     finetune_batch_size: int = Field(32, ge=1)
     batch_size: int = Field(32, ge=1)  # images at a time where nothing is trained
-    transfer_folds: list[int] = list(range(10))  # folds whose head is trained; heads are cheap
-    finetune_folds: list[int] = [0]  # of these, the folds whose whole network is trained
+    transfer_folds: list[Fold] = list(range(10))  # folds whose head is trained; heads are cheap
+    finetune_folds: list[Fold] = [0]  # of these, the folds whose whole network is trained
     transfer_epochs: int = Field(40, ge=1)
     transfer_learning_rate: float = Field(1e-3, gt=0)
     finetune_epochs: int = Field(30, ge=0)  # 0: no fine-tuning phase
@@ -94,7 +101,7 @@ class Study(Strict):
     audit_max_n: int = Field(1500, ge=2)
 
     # explanation and segmentation (06_gradcam, 07_kmeans)
-    gradcam_images: int = Field(18, ge=1)  # maps a cell that are shown; all test images of the fold are measured
+    gradcam_images: int = Field(18, ge=1)  # maps shown per cell; all test images of the fold are measured
     gradcam_phase: Literal["best", "transfer", "finetune"] = "best"
     kmeans_k: int = Field(3, ge=2, le=16)
     kmeans_features: Literal["colour", "colour_texture"] = "colour"
@@ -102,59 +109,35 @@ class Study(Strict):
     kmeans_iterations: int = Field(100, ge=1)
     kmeans_tolerance: float = Field(1e-3, gt=0)  # largest movement of a centroid, grey levels
     kmeans_attempts: int = Field(3, ge=1)
-    kmeans_images: int = Field(0, ge=0)  # images to segment, an equal number a class; 0: all
+    kmeans_images: int = Field(0, ge=0)  # images to segment, an equal number per class; 0: all
 
     # the embedded demo (lib.data.demo)
-    demo_images: int = Field(12, ge=6)  # images a class
+    demo_images: int = Field(12, ge=6)  # images per class
     demo_size: int = Field(128, ge=32)  # px
     demo_seed: int = Field(0, ge=0)
 
-    @field_validator("scenarios", "backbones", "protocols", "preprocessings")
+    @field_validator(*AXES_OF_NAMES, "seeds", "transfer_folds", "finetune_folds")
     @classmethod
-    def known_and_once(cls, values: list[str], info) -> list[str]:
-        valid = {
-            "scenarios": list(scenarios()),
-            "backbones": list(backbones()),
-            "protocols": PROTOCOLS,
-            "preprocessings": PREPROCESSING,
-        }[info.field_name]
-        for value in values:
-            if value not in valid:
-                raise ValueError(f"no {info.field_name} value {value!r}{nearest(value, valid)}")
+    def known_and_once(cls, values: list, info) -> list:
+        if info.field_name in AXES_OF_NAMES:
+            valid = (scenarios(), backbones(), PROTOCOLS, PREPROCESSING)[AXES_OF_NAMES.index(info.field_name)]
+            _refuse_unknown(values, valid, f"{info.field_name} value")
         if not values or len(set(values)) < len(values):
             raise ValueError("must list at least one value, each once")
-        return values
-
-    @field_validator("seeds")
-    @classmethod
-    def some_seeds(cls, values: list[int]) -> list[int]:
-        if not values or len(set(values)) < len(values) or min(values) < 0:
-            raise ValueError("must list at least one whole number from 0, each once")
-        return values
-
-    @field_validator("transfer_folds", "finetune_folds")
-    @classmethod
-    def some_folds(cls, values: list[int]) -> list[int]:
-        if not values or values != sorted(set(values)) or not 0 <= values[0] <= values[-1] <= 9:
-            raise ValueError("must list at least one fold of 0 to 9, each once and in order")
-        return values
+        return values if info.field_name in AXES_OF_NAMES else sorted(values)
 
     @field_validator("pool_sizes")
     @classmethod
-    def one_pool_a_class(cls, sizes: dict[str, int]) -> dict[str, int]:
-        for name in sizes:
-            if name not in CLASSES:
-                raise ValueError(f"no class {name!r}{nearest(name, CLASSES)}")
-        if set(sizes) != set(CLASSES) or min(sizes.values()) < 10:
-            raise ValueError("must give every class a size of at least 10")
+    def one_pool_per_class(cls, sizes: dict[str, int]) -> dict[str, int]:
+        _refuse_unknown(sizes, CLASSES, "class")
+        if len(sizes) < len(CLASSES):
+            raise ValueError("must give every class a size")
         return sizes
 
     @model_validator(mode="after")
     def known_cells(self) -> "Study":
         for cell in [*self.skip, *(override.when for override in self.overrides)]:
-            for axis in cell:
-                if axis not in AXES:
-                    raise ValueError(f"no axis {axis!r}{nearest(axis, AXES)}")
+            _refuse_unknown(cell, AXES, "axis")
         for override in self.overrides:
             self._check_settings(override.set, NOT_OVERRIDABLE, "cannot be set for part of the matrix")
         for name, changed in self.variants.items():
@@ -174,7 +157,7 @@ class Study(Strict):
         cells: dict[tuple, dict[str, Any]] = {}
         for values in product(*self.values_of_axes().values()):
             cell = dict(zip(AXES, values))
-            if not any(matches(cell, left_out) for left_out in self.skip):
+            if not any(matches(cell, when) for when in self.skip):
                 key = tuple(cell[axis] for axis in axes)
                 cells.setdefault(key, {axis: cell[axis] for axis in axes})
         return list(cells.values())
@@ -222,6 +205,12 @@ NOT_OVERRIDABLE = NOT_VARIABLE | {
     *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "kmeans_", "pool_", "near_"))),
     *("image_size", "split_seed", "rotation", "contrast", "weights", "min_test_images"),
 }
+
+
+def _refuse_unknown(names: Iterable[str], valid: Collection[str], what: str) -> None:
+    for name in names:
+        if name not in valid:
+            raise ValueError(f"no {what} {name!r}{nearest(name, valid)}")
 
 
 def matches(cell: dict[str, Any], when: dict[str, Any]) -> bool:

@@ -15,24 +15,12 @@ PICTURE_BYTES = 1e5  # a mask or an overlay
 STOPPED = 0.56  # share of their epochs that heads go through before they stop early
 
 
-def _no_files(at: StudyPaths, **cell: Any) -> list[Path]:
-    return []
-
-
-def _nothing(study: Study) -> dict[str, Any]:
-    return {}
-
-
 def _outside_files(study: Study, cell: dict[str, Any], outside: dict[str, str]) -> dict[str, str]:
     """All that is given, but for weights: only the files of those backbones count that a run loads."""
     weights = outside.get("weights_dir") if study.settings(cell)["weights"] == "imagenet" else None
     names = ([cell["backbone"]] if "backbone" in cell else study.backbones) if weights else []
     files = {name: path for name, path in outside.items() if name != "weights_dir"}
     return files | {f"weights of {name}": str(Path(weights) / backbones()[name].weights) for name in names}
-
-
-def _no_work(study: Study, cell: dict[str, Any], files: int) -> dict[str, float]:
-    return {}
 
 
 @dataclass(frozen=True)
@@ -58,17 +46,17 @@ class Step:
     name: str
     notebook: str
     axes: tuple[str, ...] = ()
-    fixed: Callable[[Study], dict[str, Any]] = _nothing
-    inputs: Callable[..., list[Path]] = _no_files
+    fixed: Callable[[Study], dict[str, Any]] = lambda study: {}
+    inputs: Callable[..., list[Path]] = lambda at, **cell: []
     reads_outside: Callable[[Study, dict[str, Any], dict[str, str]], dict[str, str]] = _outside_files
-    outputs: Callable[..., list[Path]] = _no_files
-    may_write: Callable[..., list[Path]] = _no_files
+    outputs: Callable[..., list[Path]] = lambda at, **cell: []
+    may_write: Callable[..., list[Path]] = lambda at, **cell: []
     needs: tuple[str, ...] = ()
     some_of: tuple[str, ...] = ()
     last: bool = False
     heavy: bool = False
     pictures: bool = False
-    work: Callable[[Study, dict[str, Any], int], dict[str, float]] = _no_work
+    work: Callable[[Study, dict[str, Any], int], dict[str, float]] = lambda study, cell, files: {}
 
 
 def _explained_models(study: Study) -> dict[str, Any]:
