@@ -170,7 +170,7 @@ def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [
         *(f"notebook: {name}" for name in _short(different)),
         *(f"parameter {text}" for text in _moved(stamp["parameters"], now["parameters"])),
-        *_changed(stamp["code"], now["code"]),
+        *_short(_changed(stamp["code"], now["code"])),
         *(f"input {name}" for name in (*_short(inputs), *external)),
         *(f"package {text}" for text in _moved(stamp["packages"], now["packages"])),
     ]
