@@ -1,7 +1,7 @@
-"""The folder of a data set: found, checked by names alone, and its files decoded.
+"""The folder of a data set: find it, check it by names alone, and decode its files.
 
-A file is data, never trusted: only common picture formats are opened, an image larger than MAX_PIXELS is refused by
-its header, and what cannot be decoded is refused with its reason.
+Files are not trusted: only common image formats are opened, an image of more than MAX_PIXELS is refused by its header,
+and a file that cannot be decoded is refused with the reason.
 """
 
 import os
@@ -49,10 +49,11 @@ class UnreadableImage(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """The image files of a data set by name only; nothing has been opened.
+    """The image files of a data set, by name: none has been opened.
 
-    `files` holds (part, class, path) in the order of the paths, part "" where the set has no Train and Test folders;
-    `ignored` the folders that are no class.
+    Args:
+        files: (part, class, path) in the order of the paths; part is "" where the set has no Train and Test.
+        ignored: folders that are not named after a class.
     """
 
     root: Path
@@ -60,21 +61,18 @@ class Layout:
     ignored: tuple[Path, ...] = field(default=())
 
     def counts(self) -> pd.DataFrame:
-        """Files, a row a class and a column a part."""
-        parts = list(dict.fromkeys(part for part, _, _ in self.files))
-        table = pd.DataFrame(0, index=pd.Index(CLASSES, name="class"), columns=parts)
-        for part, label, _ in self.files:
-            table.loc[label, part] += 1
-        return table
+        """Numbers of files: one row per class, one column per part."""
+        files = pd.DataFrame(self.files, columns=["part", "class", "path"])
+        return pd.crosstab(files["class"], files["part"])[files["part"].unique()].reindex(CLASSES)
 
 
 def find_folder(data: str = "") -> Path:
-    """The folder that holds Train and Test, or the class folders: `data`, else $SKINCAS_DATA, else a download.
+    """The folder that holds Train and Test, or the class folders: in `data`, else $SKINCAS_DATA, else a download.
 
-    The folder may lie a few levels below the one given, as in the zip file from Kaggle.
+    It may lie up to three levels below the folder given, as in the zip file from Kaggle.
 
     Raises:
-        DataError: no such folder, nothing like the data set in it, or the download failed.
+        DataError: no such folder, no such folders in it, or the download failed.
     """
     if given := given_folder(data):
         name = "--data" if data else "$SKINCAS_DATA"
@@ -96,12 +94,12 @@ def find_folder(data: str = "") -> Path:
 
 
 def given_folder(data: str = "") -> str:
-    """The folder that is named, by `data` or by $SKINCAS_DATA; "" where the data set is to be downloaded."""
+    """The folder that `data` or $SKINCAS_DATA names; "" where the data set is to be downloaded."""
     return data or os.environ.get("SKINCAS_DATA", "")
 
 
 def downloaded() -> Path | None:
-    """Where an earlier download lies, the newest; None where there is none. No host is asked."""
+    """The folder of the newest earlier download, or None. Nothing is sent over the network."""
     from kagglehub.cache import Cache, get_cached_path
     from kagglehub.handle import DatasetHandle
 
@@ -115,40 +113,29 @@ def downloaded() -> Path | None:
 def check_folder(folder: Path) -> Layout:
     """Check a data set by names alone, before anything runs.
 
-    Every class needs a folder with at least one image file, in Train and in Test where the set has those. Folder names
-    match whatever their case, spaces, `_` and `-`. Files with other endings, hidden ones, and what is no
-    regular file, such as a named pipe, are not images. Files of
-    one name in two folders, or of one stem with two endings, are different sources and all kept.
+    Every class needs a folder with at least one image file, in Train and in Test where the set has those. Case, spaces,
+    `_` and `-` in folder names do not matter. Files with other endings, hidden files and named pipes are not images.
+    Files of one name in two folders, or of one stem with two endings, are different sources and all kept.
 
     Raises:
         DataError: no such folder, a class missing or without images, or a folder of something else.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"no data folder {str(folder)!r}; {EXPECTED}")
+        raise DataError(f"data folder {str(folder)!r} does not exist; {EXPECTED}")
     folders = _folders(folder)
     parts = _parts(folders)
     if not parts and not any(class_of(path.name) for path in folders):
         raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
     files, ignored = [], []
     for part, holder in parts or [("", folder)]:
-        found: dict[str, int] = dict.fromkeys(CLASSES, 0)
-        others = []
-        for path in _folders(holder):
-            label = class_of(path.name)
-            if label is None:
-                others.append(path)
-                continue
-            images = _images(path)
-            if not images:
-                raise DataError(f"class folder {str(path)!r} holds no image; {EXPECTED}")
-            found[label] += len(images)
-            files.extend((part, label, image) for image in images)
-        missing = [label for label, count in found.items() if count == 0]
-        if missing:
+        labels = {path: class_of(path.name) for path in _folders(holder)}
+        others = [path for path, label in labels.items() if label is None]
+        files += [(part, label, image) for path, label in labels.items() if label for image in _images(path, EXPECTED)]
+        if missing := [label for label in CLASSES if label not in labels.values()]:
             hint = nearest(missing[0], [path.name for path in others]).replace("; did you mean", "; is it in")
             raise DataError(f"{str(holder)!r} has no folder for {', '.join(missing)}{hint}; {EXPECTED}")
-        ignored.extend(others)
+        ignored += others
     # sources sort alike on every machine, whatever order the file system lists them in
     files.sort(key=lambda entry: entry[2].as_posix())
     return Layout(folder, tuple(files), tuple(ignored))
@@ -167,7 +154,7 @@ def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tupl
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{str(folder)!r} is no folder of external images; {EXTERNAL_EXPECTED}")
+        raise DataError(f"{str(folder)!r} is not a folder of external images; {EXTERNAL_EXPECTED}")
     names = {_plain(label): label for label in EXTERNAL_CLASSES}
     files = []
     for path in _folders(folder):
@@ -176,10 +163,7 @@ def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tupl
             raise DataError(
                 f"{str(path)!r} is named after no class{nearest(path.name, EXTERNAL_CLASSES)}; {EXTERNAL_EXPECTED}"
             )
-        images = _images(path)
-        if not images:
-            raise DataError(f"class folder {str(path)!r} holds no image; {EXTERNAL_EXPECTED}")
-        files += [(label, image) for image in images]
+        files += [(label, image) for image in _images(path, EXTERNAL_EXPECTED)]
     if not files:
         raise DataError(f"{str(folder)!r} holds no class folder; {EXTERNAL_EXPECTED}")
     labels = {label for label, _ in files}
@@ -196,11 +180,11 @@ def external_labels(scenario: Scenario) -> dict[str, str]:
 
 
 def lacking(scenario: Scenario, labels: Collection[str]) -> list[str]:
-    """The classes of a scenario of which there is no external image, by the names of folders: with none the images fit.
+    """The classes of a scenario that no folder of `labels` belongs to; external images fit where there is none.
 
-    An accuracy over some of the classes would be that of another task."""
-    there = {task for label, task in external_labels(scenario).items() if label in labels}
-    return [name for name in scenario.names if name not in there]
+    An accuracy over some of the classes would be that of another problem."""
+    present = {name for label, name in external_labels(scenario).items() if label in labels}
+    return [name for name in scenario.names if name not in present]
 
 
 def class_of(name: str) -> str | None:
@@ -211,14 +195,14 @@ def class_of(name: str) -> str | None:
 def decode(path: Path) -> np.ndarray:
     """Decode an image file to 8-bit RGB, upright by its EXIF orientation.
 
-    16-bit images keep their high byte, transparent ones are laid on white, grey and CMYK become RGB; embedded colour
+    16-bit images keep their high byte, transparent pixels become white, grey and CMYK become RGB; embedded colour
     profiles are not applied.
 
     Returns:
         uint8 [height, width, 3], 0 to 255.
 
     Raises:
-        UnreadableImage: not a regular file, not a picture, truncated, or larger than MAX_PIXELS.
+        UnreadableImage: not a regular file, not an image, truncated, or of more than MAX_PIXELS.
     """
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
@@ -250,7 +234,7 @@ def _download() -> Path:
         import kagglehub
 
         return Path(kagglehub.dataset_download(KAGGLE))
-    # no network, no credentials, no package, no space: whatever went wrong, the way out is the same
+    # no network, no credentials, no package, no space: the advice is the same
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
@@ -264,14 +248,17 @@ def _plain(name: str) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Subfolders by name, without hidden ones and those that macOS adds to zip files."""
+    """Subfolders by name, without hidden ones and the one that macOS adds to zip files."""
     return [path for path in _listing(folder) if path.is_dir() and path.name != "__MACOSX"]
 
 
-def _images(folder: Path) -> list[Path]:
-    """Regular files that end like pictures; also links to nowhere, which are named when they cannot be read."""
+def _images(folder: Path, expected: str) -> list[Path]:
+    """Image files by their endings; broken links too, which are then listed as unreadable."""
     named = [path for path in _listing(folder) if path.suffix.lower() in ENDINGS]
-    return [path for path in named if path.is_file() or not path.exists()]
+    images = [path for path in named if path.is_file() or not path.exists()]
+    if not images:
+        raise DataError(f"class folder {str(folder)!r} holds no image; {expected}")
+    return images
 
 
 def _listing(folder: Path) -> list[Path]:
