@@ -1,4 +1,4 @@
-"""What is the same picture, or nearly, and so must not be split between training and testing."""
+"""Duplicates and near-duplicates, which must not be split between training and testing."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 def add_groups(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> pd.DataFrame:
-    """The index with near_group and group: what must not be split between training and testing.
+    """The index with near_group (equal and nearly equal pictures) and group (those, and pictures of one lesion).
 
     Args:
         index: columns content, phash and lesion_id.
@@ -37,13 +37,13 @@ def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, diff
     """
     once = np.flatnonzero(~index["content"].duplicated().to_numpy())
     hashes = np.array([int(text, 16) for text in index["phash"].iloc[once]], dtype=np.uint64)
-    found = [np.empty((0, 4))]
-    for first, second, apart in candidate_pairs(hashes, bits):
+    tables = [np.empty((0, 4))]
+    for first, second, distance in candidate_pairs(hashes, bits):
         for start in range(0, len(first), 1024):  # 1024 pairs take 16 MB
             a, b = once[first[start : start + 1024]], once[second[start : start + 1024]]
             gap = np.abs(thumbnails[a].astype(np.int16) - thumbnails[b]).mean(axis=(1, 2))
-            found.append(np.column_stack([a, b, apart[start : start + 1024], gap])[gap <= difference])
-    table = pd.DataFrame(np.concatenate(found), columns=["first", "second", "bits", "difference"])
+            tables.append(np.column_stack([a, b, distance[start : start + 1024], gap])[gap <= difference])
+    table = pd.DataFrame(np.concatenate(tables), columns=["first", "second", "bits", "difference"])
     types = {"first": np.int64, "second": np.int64, "bits": np.int64}
     return table.astype(types).sort_values(["first", "second"], ignore_index=True)
 
@@ -80,12 +80,12 @@ def candidate_pairs(hashes: np.ndarray, bits: int) -> Iterator[tuple[np.ndarray,
                 break
             a, b = order[left], order[left + step]
             differing = hashes[a] ^ hashes[b]
-            apart = np.bitwise_count(differing)
-            keep = apart <= bits
+            distance = np.bitwise_count(differing)
+            keep = distance <= bits
             for earlier in masks[:number]:  # a pair that is equal under several masks is given under the first
                 keep &= (differing & earlier) != 0
             if keep.any():
-                yield np.minimum(a, b)[keep], np.maximum(a, b)[keep], apart[keep]
+                yield np.minimum(a, b)[keep], np.maximum(a, b)[keep], distance[keep]
 
 
 def _masks(n: int, bits: int) -> list[np.uint64]:

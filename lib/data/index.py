@@ -1,6 +1,6 @@
-"""The index of a data set: a row an image file, with what its pixels are, and what is officially known of it.
+"""The index of a data set: one row per image file, with digests of its pixels and its official diagnosis.
 
-Whatever cannot be decoded is named with its reason and left out.
+Files that cannot be decoded are listed apart, with the reason.
 """
 
 import hashlib
@@ -22,8 +22,7 @@ from lib.data.threads import map_in_threads
 
 THUMBNAIL = 64  # px
 
-# What an official diagnosis (ISIC 2019, HAM10000) allows as a folder of the nine-class set. BKL, benign keratosis,
-# covers two of the folders and cannot tell them apart.
+# The classes of the set that an official diagnosis (ISIC 2019, HAM10000) allows. BKL, benign keratosis, covers two.
 DIAGNOSIS_CLASSES = {
     "AK": ("actinic keratosis",),
     "BCC": ("basal cell carcinoma",),
@@ -49,20 +48,20 @@ def build_index(
         workers: threads that decode.
 
     Returns:
-        index, a row a readable file, ordered by source: source, image_id, class, part, width, height (px), content
+        index, one row per readable file, ordered by source: source, image_id, class, part, width, height (px), content
         (SHA-256 of the decoded pixels and their shape), phash (16 hex digits), diagnosis, lesion_id, near_group (int,
         connected components of same content and confirmed near-duplicates) and group (the same, joined by lesion_id).
-        unreadable, a row any other file: source, class, part, reason.
+        unreadable, one row per other file: source, class, part, reason.
 
     Raises:
         DataError: what `check_folder` and `read_metadata` raise; no image of a class can be read; no id of the metadata
             belongs to an image.
     """
-    official = read_metadata(metadata) if metadata else None  # before the slow part: it may be refused
+    official = read_metadata(metadata) if metadata else None  # first, since it may be refused
     layout = check_folder(folder)
-    seen = map_in_threads(look, [path for _, _, path in layout.files], workers, "images read")
+    looks = map_in_threads(look, [path for _, _, path in layout.files], workers, "images read")
     rows, thumbnails, unreadable = [], [], []
-    for (part, label, path), result in zip(layout.files, seen):
+    for (part, label, path), result in zip(layout.files, looks):
         source = path.relative_to(layout.root).as_posix()
         if isinstance(result, str) or not _is_text(source):
             reason = result if isinstance(result, str) else "its name is not valid UTF-8"
@@ -73,10 +72,10 @@ def build_index(
             thumbnails.append(thumbnail)
     columns = ["source", "image_id", "class", "part", "width", "height", "content", "phash"]
     index = pd.DataFrame(rows, columns=columns)
-    if lost := [label for label in CLASSES if label not in set(index["class"])]:
-        first = next(entry for entry in unreadable if entry[1] == lost[0])
+    if missing := [label for label in CLASSES if label not in set(index["class"])]:
+        first = next(entry for entry in unreadable if entry[1] == missing[0])
         raise DataError(
-            f"{str(layout.root)!r} has no readable image of {', '.join(lost)} (first: {first[0]!r}, {first[3]}); "
+            f"{str(layout.root)!r} has no readable image of {', '.join(missing)} (first: {first[0]!r}, {first[3]}); "
             f"{EXPECTED}"
         )
     index["diagnosis"], index["lesion_id"] = "", ""
@@ -104,7 +103,7 @@ def read_metadata(path: Path) -> pd.DataFrame:
     columns = ["isic_id", "isic2019_diagnosis", "lesion_id"]
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: what pandas raises on text that is no CSV or not UTF-8
+    except (OSError, ValueError) as error:  # ValueError: pandas on text that is not CSV or not UTF-8
         raise DataError(
             f"metadata {str(path)!r} cannot be read as CSV ({error}); expected {', '.join(columns)}"
         ) from error
@@ -127,12 +126,12 @@ def read_metadata(path: Path) -> pd.DataFrame:
 
 
 def isic_id(image_id: str) -> str:
-    """The id under which metadata lists an image: its name without a mark of a copy, as in `ISIC_0025509(1)`."""
+    """The id of an image in the metadata: its file name without the mark of a copy, as in `ISIC_0025509(1)`."""
     return re.sub(r"\s*\(\d+\)$", "", image_id)
 
 
 def look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:
-    """Height, width, content, phash and thumbnail of a file, from one decoding; or why it is unreadable."""
+    """Height, width, content, phash and thumbnail of a file, decoded once; or the reason why it is unreadable."""
     try:
         pixels = decode(path)
     except UnreadableImage as error:
@@ -144,7 +143,7 @@ def look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """The grey square of a picture, uint8 [THUMBNAIL, THUMBNAIL], on which near-duplicates are confirmed."""
+    """A picture as a small grey square, uint8 [THUMBNAIL, THUMBNAIL], that confirms near-duplicates."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
 

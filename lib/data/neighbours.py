@@ -1,4 +1,4 @@
-"""Which views lie nearest to an image for a network, and what have they to do with it?"""
+"""The views whose features lie nearest to those of an image, and whether they show the same file or lesion."""
 
 import numpy as np
 import pandas as pd
@@ -14,30 +14,30 @@ def nearest_views(
 
     Args:
         features: float [views, channels].
-        views: a row a view: source and group (prepared/views.parquet).
-        rows: int [n], the views whose neighbours are asked for; none is its own neighbour.
+        views: one row per view: source and group (prepared/views.parquet).
+        rows: int [n], the views whose neighbours are wanted; none is its own neighbour.
         count: neighbours of each.
-        unrelated: only views of other groups: of no file that shows the same picture or lesion.
+        unrelated: only views of other groups, which show other pictures and lesions.
 
     Returns:
-        A row a neighbour, the nearest first: of (its view), row (the neighbour), similarity (-1..1), and relation
+        One row per neighbour, the nearest first: of (its view), row (the neighbour), similarity (-1..1), and relation
         (SAME_FILE, SAME_GROUP: a group is all files of one lesion with their copies and near-copies, or "").
     """
-    # in double precision: a network with random weights tells images apart by the last digits of float32
+    # in double precision: features of a random network differ in the last digits of float32
     unit = np.array(features, np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True).clip(1e-300)
     group, source = (pd.factorize(views[column])[0] for column in ("group", "source"))
-    found = []
-    for some in np.array_split(np.asarray(rows), -(-len(rows) // CHUNK) or 1):
-        similarity = unit[some] @ unit.T
-        similarity[np.arange(len(some)), some] = -np.inf
+    tables = []
+    for chunk in np.array_split(np.asarray(rows), -(-len(rows) // CHUNK) or 1):
+        similarity = unit[chunk] @ unit.T
+        similarity[np.arange(len(chunk)), chunk] = -np.inf
         if unrelated:
-            similarity[group[some][:, None] == group] = -np.inf
+            similarity[group[chunk][:, None] == group] = -np.inf
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
         values = np.take_along_axis(similarity, nearest, axis=1)
-        table = pd.DataFrame({"of": np.repeat(some, nearest.shape[1]), "row": nearest.ravel()})
-        found.append(table.assign(similarity=values.ravel()))
-    table = pd.concat(found, ignore_index=True)
+        table = pd.DataFrame({"of": np.repeat(chunk, nearest.shape[1]), "row": nearest.ravel()})
+        tables.append(table.assign(similarity=values.ravel()))
+    table = pd.concat(tables, ignore_index=True)
     table = table[np.isfinite(table["similarity"])].reset_index(drop=True)
     of, row = table["of"].to_numpy(), table["row"].to_numpy()
     relation = np.where(source[of] == source[row], SAME_FILE, np.where(group[of] == group[row], SAME_GROUP, ""))
@@ -47,8 +47,8 @@ def nearest_views(
 def nearest_neighbour_accuracy(features: np.ndarray, views: pd.DataFrame) -> dict[str, float]:
     """How often the nearest view has the class of an image: among all views, and among those of other groups.
 
-    The difference is what views of the same file, lesion or copy give away. Classes are those of the folders; each
-    original (view 0) is asked once.
+    The difference is due to views of the same file, lesion or copy. Classes are those of the folders; each original
+    (view 0) counts once.
 
     Args:
         features, views: as for `nearest_views`, with the columns class and view.

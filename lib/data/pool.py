@@ -13,22 +13,19 @@ import pandas as pd
 
 from lib.config.paper import MALIGNANT
 
-POOLS = (
-    "nine_classes",
-    "two_classes",
-)  # as in scenarios.yaml
+POOLS = ("nine_classes", "two_classes")  # as in scenarios.yaml
 VIEW_COLUMNS = ["source", "image_id", "view", "class", "group", "in_nine_classes", "in_two_classes"]
 
 
 def pool_views(index: pd.DataFrame, sizes: Mapping[str, int], size_benign_malignant: int, seed: int) -> pd.DataFrame:
     """The views of the pool, one row each, in the order of images.npy.
 
-    Every file is there as it is. Then augmented views of the files of a class are added in turn, until the class has
-    its size; a class with more files than that keeps them all.
+    Every file is in the pool as it is. Augmented views of the files of a class are then added in turn, until the class
+    has its size; a class with more files than that keeps them all.
 
     Args:
-        index: a row a file: source, image_id, class, group (audit/images.parquet).
-        sizes: views a class in the pool of the nine classes.
+        index: one row per file: source, image_id, class, group (audit/images.parquet).
+        sizes: views per class in the pool of the nine classes.
         size_benign_malignant: views of benign, and as many of malignant, in the other pool.
         seed: of the order in which files get one more view.
 
@@ -53,12 +50,12 @@ def pool_class(classes: pd.Series, pool: str) -> pd.Series:
 
 
 def random_for(seed: int, *names: str) -> np.random.Generator:
-    """A generator of its own for each purpose, so that one purpose never moves the numbers of another."""
+    """An own generator for each purpose, so that no purpose changes the numbers of another."""
     return np.random.default_rng([seed, zlib.crc32("/".join(names).encode())])
 
 
 def examples(views: pd.DataFrame, per_class: int) -> list[int]:
-    """Rows of the first views of one much-augmented image of each class, to look at."""
+    """The rows of the first views of the most augmented image of each class, for a figure."""
     rows = []
     for _, members in views.groupby("class"):
         most = members["source"].value_counts(sort=True).index[0]

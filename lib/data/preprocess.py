@@ -18,8 +18,8 @@ from lib.data.threads import map_in_threads
 def resize(image: np.ndarray, size: int) -> np.ndarray:
     """Equation 1, I_resized = resize(I, D_desired), to a square of `size` px.
 
-    Antialiased: areas are averaged on the way down; on the way up it is bicubic. The aspect ratio is not
-    kept, as the equation says nothing of cropping or padding.
+    Areas are averaged where the image shrinks (antialiased); where it grows it is interpolated bicubically. The aspect
+    ratio is not kept, since the equation mentions neither cropping nor padding.
 
     Args:
         image: uint8 [h, w, 3].
@@ -37,7 +37,7 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
     """Equation 3, I_rotated = rotate(I, theta), counter-clockwise about the centre.
 
-    Corners that turn into view are filled by reflection, so no black wedge tells the angle.
+    Corners are filled by reflection: black wedges would reveal the angle.
     """
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
@@ -56,7 +56,7 @@ def enhance_contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def augment(image: np.ndarray, source: str, view: int, seed: int, rotation: float, contrast: float) -> np.ndarray:
-    """View number `view` of an image: view 0 is the image, the others are turned, flipped and changed in contrast.
+    """View number `view` of an image: view 0 is the image, the others are rotated, flipped and changed in contrast.
 
     The random numbers depend on (source, view, seed) alone, so a set is the same whatever the order of work.
 
@@ -113,7 +113,7 @@ def open_images(path: Path) -> np.ndarray:
 
 
 def release(array: np.ndarray) -> None:
-    """Let go of the pages of a memory-mapped array: they stay in the page cache, not in this process's memory."""
+    """Release the pages of a memory-mapped array: they stay in the page cache, not in the memory of this process."""
     mapped = getattr(array, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)

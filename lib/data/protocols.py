@@ -24,15 +24,15 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
     """A protocol as a table over the rows of the pool.
 
     Args:
-        index: a row a file: source, class, near_group, group, diagnosis (audit/images.parquet).
+        index: one row per file: source, class, near_group, group, diagnosis (audit/images.parquet).
         views: what lib.data.pool.pool_views makes of it.
         protocol: by_view, by_lesion or clean.
         seed: of the dealing.
 
     Returns:
-        The table, a row a view: row (its place in images.npy), class, group, tenth_nine_classes, tenth_two_classes (0
-        to 9; UNUSED where the view is not in that pool, or was dropped). And the files whose label was changed or
-        that were dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
+        The table, one row per view: row (its place in images.npy), class, group, tenth_nine_classes and
+        tenth_two_classes (0 to 9; UNUSED where the view is not in that pool, or was dropped). And the files that were
+        relabelled or dropped: source, image_id, folder_class, class ("" where dropped), reason; empty but for `clean`.
     """
     table = pd.DataFrame({"row": np.arange(len(views)), "class": views["class"], "group": views["group"]})
     changes = pd.DataFrame(columns=["source", "image_id", "folder_class", "class", "reason"])
@@ -59,22 +59,15 @@ def corrected_labels(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     a file of a third class with that diagnosis is dropped.
 
     Args:
-        index: a row a file: source, image_id, class, near_group, diagnosis ("" where there is none).
+        index: one row per file: source, image_id, class, near_group, diagnosis ("" where there is none).
 
     Returns:
         source -> class ("" where dropped), and the files that were changed or dropped, with the reason.
     """
     labels = dict(zip(index["source"], index["class"]))
     reasons: dict[str, str] = {}
-    pictures = pd.DataFrame(
-        {
-            "claimed": index.groupby("near_group")["class"].agg(set),
-            "codes": index.groupby("near_group")["diagnosis"].agg(set),
-            "sources": index.groupby("near_group")["source"].agg(list),
-        }
-    )
-    for claimed, codes, sources in pictures.itertuples(index=False):
-        codes = codes - {""}
+    for _, files in index.groupby("near_group"):
+        claimed, codes = set(files["class"]), set(files["diagnosis"]) - {""}
         official = set.intersection(*(set(DIAGNOSIS_CLASSES[code]) for code in codes)) if codes else claimed
         possible = claimed & official or official
         label = next(iter(possible)) if len(possible) == 1 else ""
@@ -82,7 +75,7 @@ def corrected_labels(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
         if not label:
             decides = f"diagnosis {'/'.join(sorted(codes))} does not decide" if codes else "no diagnosis decides"
             reason = f"{decides} between {' and '.join(sorted(claimed | official))}"
-        for source in sources:
+        for source in files["source"]:
             if labels[source] != label:
                 labels[source], reasons[source] = label, reason
     reason_of = [reasons.get(source, "") for source in index["source"]]
@@ -111,8 +104,8 @@ def not_evaluable(chosen: Mapping[str, pd.DataFrame], scenarios: Mapping[str, Sc
     return pd.DataFrame(rows, columns=["scenario", "class", "originals", "reason"])
 
 
-def share_seen(chosen: pd.DataFrame, by: str) -> float:
-    """The share of test views, over all folds, of which another view with the same `by` is in the training part.
+def share_in_training(chosen: pd.DataFrame, by: str) -> float:
+    """The share of test views, over all folds, that have another view of the same `by` in the training part.
 
     Args:
         chosen: what `select` gives.
@@ -122,7 +115,7 @@ def share_seen(chosen: pd.DataFrame, by: str) -> float:
     own = chosen["tenth"].to_numpy()
     of_view = counts.loc[chosen[by]].to_numpy()
     places = np.arange(len(chosen))
-    # what is left when the test tenth and the validation tenth are taken off lies in the training part
+    # the training part is all but the test tenth and the validation tenth
     in_training = of_view.sum(axis=1) - of_view[places, own] - of_view[places, (own + 1) % FOLDS]
     return float((in_training > 0).mean()) if len(chosen) else float("nan")
 
@@ -146,7 +139,7 @@ def _deal_groups(index: pd.DataFrame, seed: int) -> pd.Series:
     files = index.sort_values("source", ignore_index=True)
     dealer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=int(random_for(seed, "groups").integers(2**31)))
     tenth = pd.Series(0, index=files["source"])
-    with warnings.catch_warnings():  # a class of fewer files than tenths is not in all of them: `not_evaluable` says so
+    with warnings.catch_warnings():  # `not_evaluable` reports classes of fewer files than tenths
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for number, (_, test) in enumerate(dealer.split(files, files["class"], files["group"])):
             tenth.iloc[test] = number

@@ -1,4 +1,4 @@
-"""Work on many files at once, with a bar that says how far it is."""
+"""Work on many files in threads, with a progress bar."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -9,11 +9,10 @@ from tqdm.std import tqdm
 
 
 def progress_bar(total: int, done: str) -> tqdm:
-    """A bar for a loop: `update(n)` says that n more are done, and the end of its `with` closes it.
+    """A progress bar for a loop: call `update(n)` in its `with`.
 
-    It goes to standard output, a line that is written over: a notebook shows it as it grows, its saved copy shows the
-    last state, and run_all shows it in the terminal. tqdm's own bar for notebooks would leave an empty widget in a
-    saved one.
+    It is text on standard output: a saved notebook keeps its last state, where tqdm's notebook bar would leave an empty
+    widget, and run_all shows it in the terminal.
 
     Args:
         done: what the bar counts, such as `images read`.
@@ -22,6 +21,6 @@ def progress_bar(total: int, done: str) -> tqdm:
 
 
 def map_in_threads(work: Callable[[Any], Any], items: Iterable[Any], workers: int, done: str) -> list[Any]:
-    """`work` on each item, in threads, with a bar as `progress_bar` has; results in the order of the items."""
+    """Apply `work` to each item in threads, with a progress bar; results in the order of the items."""
     items = list(items)
     return thread_map(work, items, max_workers=workers, desc=done, mininterval=0.5, file=sys.stdout, tqdm_class=tqdm)

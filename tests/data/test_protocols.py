@@ -10,7 +10,7 @@ from lib.data.folder import find_folder
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
 from lib.data.pool import pool_views
-from lib.data.protocols import corrected_labels, deal, not_evaluable, share_seen
+from lib.data.protocols import corrected_labels, deal, not_evaluable, share_in_training
 from tests.fixtures.predictions import made_up_index
 
 SIZES = dict.fromkeys(params.CLASSES, 100)
@@ -81,7 +81,7 @@ def test_no_group_and_no_content_crosses(index, protocol, seed):
         rows = rows.merge(index[["source", "content"]], on="source")
         assert rows.groupby("group")["tenth"].nunique().max() == 1
         assert rows.groupby("content")["tenth"].nunique().max() == 1
-        assert share_seen(rows, "group") == share_seen(rows, "source") == 0
+        assert share_in_training(rows, "group") == share_in_training(rows, "source") == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -97,7 +97,7 @@ def test_published_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
     """A test view is unseen only if all other views of its file lie in its own tenth or the next."""
     rows = chosen(index, "by_view")
     sisters = rows["source"].map(rows["source"].value_counts()) - 1
-    assert share_seen(rows, "source") == pytest.approx((1 - 0.2**sisters).mean(), abs=0.06)
+    assert share_in_training(rows, "source") == pytest.approx((1 - 0.2**sisters).mean(), abs=0.06)
 
 
 def test_protocols_differ_in_no_view_but_those_that_clean_drops(index):
