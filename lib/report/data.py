@@ -37,12 +37,6 @@ def read_pool(paths: StudyPaths) -> tuple[pd.DataFrame | None, np.ndarray | None
     return views, np.load(paths.images, mmap_mode="r", allow_pickle=False)
 
 
-def written(paths: StudyPaths, path: Path) -> Path:
-    """What this attempt has written, where it has; else what lies in the study."""
-    new = paths.attempt / path.relative_to(paths.root) if paths.attempt else path
-    return new if new.is_file() else path
-
-
 def read_runs(paths: StudyPaths) -> pd.DataFrame:
     """state.json as a table: run, step, the axes, status, cause, error, notebook, seconds; without the report's run."""
     state = read_json(paths.state) or {}

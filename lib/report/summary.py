@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
@@ -15,9 +14,8 @@ from lib.figures.style import roman
 from lib.report import html, wording
 from lib.report.columns import PHASE_NAMES
 from lib.report.data import rows_where, to_records
-from lib.report.ladder import FROZEN_OR_NOT, select_scenario, step_in_words
 from lib.report.show import show
-from lib.report.tables import PROPOSED, shown_model
+from lib.report.tables import PROPOSED
 from lib.verdicts.answers import NOT_TESTED, UNDECIDED
 from lib.verdicts.claims import Rules
 from lib.verdicts.judging import (
@@ -31,14 +29,7 @@ from lib.verdicts.judging import (
     as_table,
 )
 
-TO = " \N{RIGHTWARDS ARROW} "
 WORST_FIRST = (IMPOSSIBLE, NOT_REPRODUCED, LEAKAGE, REPRODUCED)
-STAGES = {  # rung -> its words in the sentence on the leak
-    "printed": "as printed",
-    "by view": "in our run with the leak kept",
-    "by lesion": "with the leak gone",
-    "clean": "on unseen lesions with corrected labels",
-}
 
 
 def opening(study: Study) -> HTML:
@@ -136,29 +127,6 @@ def claims_sentence(claims: Sequence[Mapping[str, Any]], total: int) -> str:
     parts = [f"{counts[v]} {'is' if counts[v] == 1 else 'are'} {v}" for v in VERDICTS if v in counts]
     photographs = f"{total - len(claims)} are about photographs, which synthetic images cannot test; of the others "
     return f"Of {total} checkable claims of the paper, {photographs if total > len(claims) else ''}{', '.join(parts)}."
-
-
-def leakage_sentence(shown: pd.DataFrame, study: Study) -> str:
-    """The accuracy on each rung and the step that takes the leak away, scenario by scenario.
-
-    Args:
-        shown: what `lib.report.ladder.select_shown` gives.
-    """
-    by_scenario = {name: rungs for name in study.scenarios if len(rungs := select_scenario(shown, name))}
-    if not by_scenario:
-        return f"How the printed accuracy of {PROPOSED} fares under the protocols was not measured."
-    stages = {rung: words for rung, words in STAGES.items() if rung != "printed" or not study.synthetic}
-    parts, leaks = [], []
-    for scenario, rungs in by_scenario.items():
-        accuracy = rungs["accuracy"].reindex(list(stages))
-        numbers = [f"{100 * value:.1f}" if np.isfinite(value) else "not measured" for value in accuracy]
-        title = scenarios()[scenario].title.lower()
-        model = f"{shown_model(study, scenario)}, {FROZEN_OR_NOT[rungs['phase'].iloc[0]]}"
-        parts.append(f"{TO.join(numbers)} in {title} ({model})")
-        step = step_in_words(rungs, "by lesion")
-        leaks += [f"{step} points in {title}"] if step else []
-    text = f"Test accuracy, in per cent, {TO.join(stages.values())}, goes {'; '.join(parts)}"
-    return text + (f": taking the leak away, and nothing else, changes it by {', '.join(leaks)}." if leaks else ".")
 
 
 def rank_sentence(accuracies: pd.DataFrame, study: Study) -> str:

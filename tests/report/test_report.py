@@ -168,7 +168,7 @@ def test_runs_that_are_not_done_are_said_first_and_where_their_numbers_would_be(
     total = len(json.loads((results / "state.json").read_text()))
     assert text[said:].startswith(f"2 of {total} runs are not done (1 failed, 1 not run)")
     # the last mention is the heading; the contents name it before
-    assert said < text.rindex("The answer in five sentences") < text.rindex("How the runs ended")
+    assert said < text.rindex("in one sentence each") < text.rindex("How the runs ended")
     # six benign classes: one model was left out by the study, so its cells say so and hold no number
     rows = [row for row in parsed.tables["table-3"] if row[0] == "EfficientNetV2B3"]
     assert len(rows) == 6 and all("skipped" in row and row.count("–") == 10 for row in rows)
@@ -339,11 +339,9 @@ def test_a_study_of_drawn_images_says_so_and_sets_nothing_beside_the_print(parse
     measured = [row for row in real[2:] if row[2] != "none"]  # without the models that only the paper has
     assert [row[4].split()[0] for row in drawn[1:]] == [row[5].split()[0] for row in measured]
     steps = without_printed(tables.ladder_table(paths, DRAWN))
-    shown = ladder.select_shown(steps, DRAWN)
     rungs = {row[3] for row in Page(ladder.show_ladder(steps).data).tables["ladder-table"][1:]}
     assert rungs == set(RUNG_NAMES.values()) - {"printed", RUNG_NAMES["external"]}
     assert "This study" not in accuracy.show_literature(tables.table_five(paths, DRAWN), DRAWN).data
-    assert "as printed" not in summary.leakage_sentence(shown, DRAWN)
     assert "printed values" not in summary.rank_sentence(tables.stacked_tables(paths, DRAWN), DRAWN)
 
 
@@ -368,7 +366,7 @@ def test_without_any_results_each_part_says_what_is_not_there(tmp_path):
     paths = StudyPaths(tmp_path)
     steps, runs, missing = tables.ladder_table(paths, STUDY), read_runs(paths), tables.missing_table(paths)
     shown, accuracies = ladder.select_shown(steps, STUDY), tables.stacked_tables(paths, STUDY)
-    said = [summary.leakage_sentence(shown, STUDY), summary.rank_sentence(accuracies, STUDY)]
+    said = [summary.rank_sentence(accuracies, STUDY)]
     said += [summary.printed_sentence(None), summary.data_sentence(None), ladder.leak_sentence(shown, STUDY, "")]
     assert all("not measured" in sentence or "not audited" in sentence for sentence in said)
     assert "not recorded" in summary.warnings(runs).data
@@ -396,13 +394,13 @@ def test_the_answer_is_made_from_the_files(page, results):
     sentence = summary.claims_sentence(verdicts, len(verdicts))
     assert f"1 is reproduced, {len(verdicts) - 1} are not reproduced" in sentence
     # the phase with ten folds, not the one with one
-    steps = pd.read_csv(paths.ladder)
-    rungs = steps.query("scenario == 'nine_classes' and phase == 'transfer'")
-    rungs = rungs[rungs["backbone"] == "EfficientNetV2B3"].set_index("rung")
-    shown = [f"{100 * rungs.at[rung, 'accuracy']:.1f}" for rung in ("printed", "by view", "by lesion", "clean")]
-    sentence = summary.leakage_sentence(ladder.select_shown(steps, STUDY), STUDY)
-    assert shown[0] == "65.6" and " → ".join(shown) in sentence
-    assert wording.signed(100 * rungs.at["by lesion", "step"]) in sentence
+    steps = pd.read_csv(paths.ladder).query("folds == 10 and phase == 'transfer'")
+    models = {scenario: tables.shown_model(STUDY, scenario) for scenario in STUDY.scenarios}
+    steps = steps[steps["backbone"] == steps["scenario"].map(models)].set_index("rung")
+    lost, left = -100 * steps.loc["by lesion", "step"], 100 * steps.loc["clean", "accuracy"]
+    sentence = ladder.leak_sentence(ladder.select_shown(pd.read_csv(paths.ladder), STUDY), STUDY, "")
+    assert sentence.startswith(f"{lost.min():.1f} to {lost.max():.1f} points")
+    assert f"in {left.min():.1f} to {left.max():.1f} %" in sentence
     assert "4,711 pictures filed under more than one class" in summary.data_sentence({"contradictory_contents": 4711})
 
 
