@@ -50,7 +50,7 @@ def show(
     cells = [[_cell(row, key, head["format"], ends.get(key)) for key, head in zip(keys, heads)] for row in rows]
     starts = [any(row[key] != before[key] for key in blocks) for before, row in zip(rows, rows[1:])]
     values = {place: list(dict.fromkeys(row[place]["text"] for row in cells)) for place in range(len(keys))}
-    filters = [place for place, head in enumerate(heads) if head["filter"] and len(values[place]) > 1]
+    filters = [place for place, head in enumerate(heads) if head["filter"] and 1 < len(values[place]) < len(rows)]
     stops = len(keys) + len(filters) + sum(bool(cell["href"]) + len(cell["details"]) for row in cells for cell in row)
     kept = table.drop(columns=texts) if data is None else data
     return part(

@@ -331,7 +331,7 @@ def test_names_from_data_stay_text(page, parsed):
 
 def test_a_study_of_drawn_images_says_so_and_sets_nothing_beside_the_print(parsed, results, tmp_path):
     paths = StudyPaths(results)
-    assert "no medical device" in "".join(parsed.text)
+    assert "not a medical device" in "".join(parsed.text)
     assert "Synthetic" not in summary.opening(STUDY).data
     assert "These numbers say nothing about skin lesions" in " ".join(summary.opening(DRAWN).data.split())
     real, drawn = (Page(show_accuracy(paths, study).data).tables["table-1"] for study in (STUDY, DRAWN))
