@@ -24,7 +24,7 @@ from lib.engine.announcement import Prospect, confirm, count, show_plan
 from lib.engine.arguments import chosen_steps, chosen_values, parser
 from lib.engine.code import CodeError
 from lib.engine.estimate import Forecast, load_rates
-from lib.engine.execution import Standing, carry_out, standings
+from lib.engine.execution import Execution, Standing, standings
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
 from lib.engine.locks import FolderError, check_format, locked
@@ -122,17 +122,8 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         seen.freshness.save_external()
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
-        results = carry_out(
-            seen.runs,
-            seen.standing,
-            seen.planned,
-            skipped_cells(study),
-            paths.root,
-            how,
-            facts,
-            interruption,
-            seen.prospect.forecast,
-        )
+        execution = Execution(seen.runs, seen.standing, seen.planned, skipped_cells(study), paths.root, how, facts)
+        results = execution.carry_out(interruption, seen.prospect.forecast)
         if not interruption.noted and any(result.status == "done" for result in results.values()):
             provenance.write_crate(seen.planned, paths.root, study.title, facts)
         return _summarise(seen.runs, results, paths, options, time.monotonic() - started, interruption)

@@ -61,63 +61,51 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
     return standing
 
 
-def carry_out(
-    runs: list[Run],
-    standing: dict[str, Standing],
-    planned: list[Run],
-    skipped: list[dict[str, Any]],
-    root: Path,
-    options: Options,
-    facts: dict[str, Any],
-    interruption: Interruption,
-    forecast: Forecast | None = None,
-) -> dict[str, Result]:
-    """Make every run that is not fresh, write state.json, then make the runs that come last.
+@dataclass
+class Execution:
+    """The runs of one call. Some wait for others, some are sent to workers, the rest have ended.
 
     Args:
         runs: those to carry out, each after what it waits for.
         standing: how these stand.
         planned: the whole study, of which `runs` may be a part.
         skipped: cells that the study skips, for state.json.
+        root: results folder of the study.
+        options: where and how runs are carried out.
         facts: for the provenance of each run.
-        interruption: once noted, everything is cancelled.
-        forecast: of those that are not fresh.
-
-    Returns:
-        How each run ended, by its id.
     """
-    total = sum(one.status != "fresh" for one in standing.values())
-    with interruption.in_order(), View(total, forecast) as view, ExitStack() as stack:
-        execution = _Execution(runs, standing, planned, skipped, StudyPaths(root), options, facts, view, stack)
-        execution.carry_out(interruption)
-        view.activity = "ending the workers"
-    return execution.results
-
-
-@dataclass
-class _Execution:
-    """The runs of one call: `waiting` for others, `sent` to workers (their futures), or ended, with `results`."""
 
     runs: list[Run]
     standing: dict[str, Standing]
     planned: list[Run]
     skipped: list[dict[str, Any]]
-    paths: StudyPaths
+    root: Path
     options: Options
     facts: dict[str, Any]
-    view: View
-    stack: ExitStack
 
-    def __post_init__(self) -> None:
+    def carry_out(self, interruption: Interruption, forecast: Forecast | None = None) -> dict[str, Result]:
+        """Make every run that is not fresh, write state.json, then make the runs that come last.
+
+        Args:
+            interruption: once noted, what has not ended is `cancelled`, or `not started`.
+            forecast: of those that are not fresh.
+
+        Returns:
+            How each run ended, by its id.
+        """
         fresh = {run.id for run in self.runs if self.standing[run.id].status == "fresh" and not run.declared.last}
         self.results = {name: Result("fresh") for name in fresh}
         self.waiting = {run.id: run for run in self.runs if run.id not in fresh}
-        self.sent: dict[str, Any] = {}
+        self.sent: dict[str, Any] = {}  # futures
         self.ended: queue.Queue = queue.Queue()
         self.topic = f"skincas-{os.getpid()}-{time.time_ns()}"
+        total = sum(one.status != "fresh" for one in self.standing.values())
+        with interruption.in_order(), View(total, forecast) as self.view, ExitStack() as self.stack:
+            self._carry_out(interruption)
+            self.view.activity = "ending the workers"
+        return self.results
 
-    def carry_out(self, interruption: Interruption) -> None:
-        """Carry out all runs; on an interruption they are `cancelled`, or `not started`."""
+    def _carry_out(self, interruption: Interruption) -> None:
         problem = ""
         self._send_ready()
         while self.sent and not interruption.noted:
@@ -138,13 +126,13 @@ class _Execution:
             self.view.cancel()
             self.results |= {name: Result("cancelled" if name in running else "not started") for name in names}
             self.pool.client.cancel(list(self.sent.values()), force=True)
-        write_state(self.planned, self.skipped, self.results, self.paths)
+        self._write_state()
 
     @cached_property
     def pool(self) -> Pool:
         """The workers, started once something has to be run."""
         self.view.activity = "starting the workers"
-        remove_leftovers(self.paths, frozenset(run.id for run in self.planned))
+        remove_leftovers(StudyPaths(self.root), frozenset(run.id for run in self.planned))
         pool = self.stack.enter_context(cluster(self.options))
         if self.options.dashboard:
             self.view.announce(f"dashboard: {pool.client.dashboard_link}")
@@ -159,8 +147,8 @@ class _Execution:
             del self.waiting[run.id]
             described = self.standing[run.id].described
             if run.declared.last:  # what it reads has just been written
-                write_state(self.planned, self.skipped, self.results, self.paths)
-                freshness = Freshness(self.paths.root)
+                self._write_state()
+                freshness = Freshness(self.root)
                 described = freshness.describe(run)
                 if not self.options.forces(run.step) and freshness.changes(run, described) == []:
                     self.results[run.id] = Result("fresh")
@@ -173,13 +161,8 @@ class _Execution:
 
     def _send(self, run: Run, described: dict[str, Any]) -> None:
         kind = "heavy" if run.declared.heavy else "light"
-        arguments = {
-            "run": run,
-            "root": self.paths.root,
-            "described": described,
-            "force": self.options.forces(run.step),
-            "facts": self.facts,
-        }
+        force = self.options.forces(run.step)
+        arguments = dict(run=run, root=self.root, described=described, force=force, facts=self.facts)
         # a worker started elsewhere may have another backend in its environment
         job = (self.topic, kernel_threads(self.options, run.declared.heavy), chosen_backend(), arguments)
         future = self.sent[run.id] = self.pool.client.submit(
@@ -196,6 +179,9 @@ class _Execution:
     def _end(self, name: str, result: Result) -> None:
         self.results[name] = result
         self.view.ended(name, result)
+
+    def _write_state(self) -> None:
+        write_state(self.planned, self.skipped, self.results, StudyPaths(self.root))
 
 
 def _result(future: Any) -> Result:

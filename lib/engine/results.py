@@ -1,4 +1,4 @@
-"""How runs end, what follows from it for those that need them, and state.json, which tells the report."""
+"""How runs end, what follows for those that need them, and state.json, which the report reads."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -52,44 +52,39 @@ def blocked(run: Run, results: dict[str, Result]) -> str:
 
     needed = [cause(name) for name in run.needs if name in results]
     some = [cause(name) for name in run.some_of if name in results]
-    return next(filter(None, needed), "") or (some[0] if all(some) and some else "")
-
-
-def _why_not(result: Result | None) -> str:
-    if result is None:
-        return "not asked for"
-    return "not started" if result.status == "not started" else "cancelled"
+    return next(filter(None, needed), some[0] if some and all(some) else "")
 
 
 def write_state(
     planned: list[Run], skipped: list[dict[str, Any]], results: dict[str, Result], paths: StudyPaths
 ) -> None:
-    """Write how every run of the study stands, but for the report itself.
+    """Write state.json: how every run of the study stands, except the report itself.
 
     Args:
-        skipped: cells that the study leaves out.
+        skipped: cells that the study skips.
     """
     before = read_json(paths.state) or {}
     state: dict[str, dict[str, Any]] = {}
     for run in planned:
         if run.declared.last:
             continue
-        stamp, result = read_json(paths.stamp(run.id)), results.get(run.id)
+        stamp, result, old = read_json(paths.stamp(run.id)), results.get(run.id), before.get(run.id, {})
+        status = result.status if result else "not selected"
         entry = {"step": run.step, "axes": run.axes} | ENTRY
-        if result and result.status in ("failed", "not run"):
-            entry |= dict(status=result.status, cause=result.cause, error=result.error, seconds=result.seconds)
-        elif stamp and (result is None or result.status not in ("cancelled", "not started")):
+        if status in ("failed", "not run"):
+            entry |= dict(status=status, cause=result.cause, error=result.error, seconds=result.seconds)
+        elif stamp and status not in ("cancelled", "not started"):
             entry |= dict(status="done", seconds=stamp["seconds"])
-        elif result is None and before.get(run.id, {}).get("status") == "failed":
-            entry |= {key: before[run.id][key] for key in ("status", "cause", "error", "seconds")}
+        elif result is None and old.get("status") == "failed":
+            entry |= {key: old[key] for key in ("status", "cause", "error", "seconds")}
         else:
-            entry |= dict(status="not run", cause=_why_not(result))
+            entry |= dict(status="not run", cause=status)
         executed = paths.executed(run.id)
         if executed.is_file():
             entry["notebook"] = executed.relative_to(paths.root).as_posix()
         state[run.id] = entry
     for cell in skipped:
-        ends = {"status": "skipped", "cause": "skipped by the study file"}
-        state[cell["id"]] = {"step": cell["step"], "axes": cell["axes"]} | ENTRY | ends
+        reason = {"status": "skipped", "cause": "skipped by the study file"}
+        state[cell["id"]] = {"step": cell["step"], "axes": cell["axes"]} | ENTRY | reason
     if state != before:
         write_json(paths.state, state)

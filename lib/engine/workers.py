@@ -13,7 +13,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class ClusterError(RuntimeError):
-    """Workers cannot be had; the message says why and what to do."""
+    """There are no workers; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Options:
 
     Attributes:
         force: steps to run again, all of them where it has "all".
-        same_numbers: a notebook gets as many threads whatever `jobs` is; TensorFlow splits sums by threads, so their
-            number changes the last digits.
+        same_numbers: threads do not depend on `jobs`; TensorFlow splits sums by threads, which changes last digits.
     """
 
     jobs: int = 0
@@ -41,30 +40,22 @@ class Options:
 
 @dataclass(frozen=True)
 class Pool:
-    """Workers to send runs to.
-
-    Attributes:
-        client: of Dask.
-        local: this machine's own cluster; None where the workers are those of a given scheduler.
-    """
+    """Workers to send runs to: a Dask client, and this machine's own cluster unless a scheduler was given."""
 
     client: Any
     local: Any = None
 
     def replace_lost_workers(self) -> str:
-        """Replace local workers that died while they started. Returns what to announce."""
-        if self.local:
-            lost = [
-                name for name, nanny in list(self.local.workers.items()) if nanny.status.name in ("closed", "failed")
-            ]
+        """Replace local workers that died while they started. Returns what to announce, "" for nothing."""
+        if not self.local:
+            # not `scheduler_info`, which may be a moment old
+            start = f"dask worker {self.client.scheduler.address} --nthreads 1"
+            return "" if self.client.nthreads() else f"the cluster has no worker; waiting for one: {start}"
+        nannies = list(self.local.workers.items())
+        if lost := [name for name, nanny in nannies if nanny.status.name in ("closed", "failed")]:
             for name in lost:
                 del self.local.workers[name]
-            if lost:
-                self.local.scale(len(self.local.worker_spec))
-        elif not self.client.nthreads():  # scheduler_info may be that of a moment ago, without workers
-            return (
-                f"the cluster has no worker; waiting for one: dask worker {self.client.scheduler.address} --nthreads 1"
-            )
+            self.local.scale(len(self.local.worker_spec))
         return ""
 
 
@@ -95,19 +86,11 @@ def cluster(options: Options) -> Iterator[Pool]:
         with client:
             yield Pool(client)
         return
-    workers = {
-        i: {
-            "cls": Nanny,
-            # nobody else may reach them: whoever can send a worker a task can run code as this user
-            "options": {"host": LOOPBACK, "nthreads": 1, "memory_limit": 0, "silence_logs": 50, **worker},
-        }
-        for i, worker in enumerate(local_workers(options))
-    }
-    address = f"{LOOPBACK}:{8787 if options.dashboard else 0}"
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"dashboard": options.dashboard, "dashboard_address": address, "host": LOOPBACK, "port": 0},
-    }
+    # nobody else may reach them: whoever can send a worker a task can run code as this user
+    common = {"host": LOOPBACK, "nthreads": 1, "memory_limit": 0, "silence_logs": 50}
+    workers = {i: {"cls": Nanny, "options": common | worker} for i, worker in enumerate(local_workers(options))}
+    dashboard = {"dashboard": options.dashboard, "dashboard_address": f"{LOOPBACK}:{8787 * options.dashboard}"}
+    scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0} | dashboard}
     with (
         SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50, name="skincas") as local,
         Client(local, set_as_default=False) as client,
@@ -116,21 +99,18 @@ def cluster(options: Options) -> Iterator[Pool]:
 
 
 def local_workers(options: Options) -> list[dict[str, Any]]:
-    """What each worker of this machine is given: one thread, what it may run, and its own GPU."""
-    mine = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # run_all alone answers Ctrl-C
-    common = {"preload": [mine], "env": {"TF_CPP_MIN_LOG_LEVEL": "3"}}
+    """Options of each worker of this machine: what it may run, and its own GPU. Heavy work has the GPUs, if any."""
+    ignore = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # run_all alone answers Ctrl-C
+
+    def worker(device: str | None, *kinds: str) -> dict[str, Any]:
+        env = {"TF_CPP_MIN_LOG_LEVEL": "3"} | ({} if device is None else {"CUDA_VISIBLE_DEVICES": device})
+        return {"preload": [ignore], "env": env, "resources": dict.fromkeys(kinds, 1)}
+
     devices = visible_gpus()
     if not devices:
-        jobs = options.jobs or default_jobs()
-        return [common | {"resources": {"heavy": 1, "light": 1}} for _ in range(jobs)]
-    workers = []
-    for i in range(heavy_workers(options)):
-        env = common["env"] | {"CUDA_VISIBLE_DEVICES": devices[i % len(devices)]}
-        workers.append(common | {"resources": {"heavy": 1}, "env": env})
-    for _ in range(min(2, default_jobs())):
-        env = common["env"] | {"CUDA_VISIBLE_DEVICES": "-1"}
-        workers.append(common | {"resources": {"light": 1}, "env": env})
-    return workers
+        return [worker(None, "heavy", "light") for _ in range(options.jobs or default_jobs())]
+    heavy = [worker(devices[i % len(devices)], "heavy") for i in range(heavy_workers(options))]
+    return heavy + [worker("-1", "light") for _ in range(min(2, default_jobs()))]
 
 
 def at_once(options: Options) -> int:
@@ -153,7 +133,7 @@ def visible_gpus() -> list[str]:
 
 
 def default_jobs() -> int:
-    """Notebooks at once without GPUs: one a core, as long as each has 4 GiB."""
+    """Notebooks at once without GPUs: one per core, as long as each has 4 GiB."""
     from distributed.system import MEMORY_LIMIT
 
     return max(1, min(cores(), MEMORY_LIMIT // (4 * GIB)))
@@ -174,20 +154,11 @@ def kernel_threads(options: Options, heavy: bool) -> int:
 
 
 def kernel_environment(threads: int, backend: str) -> dict[str, str]:
-    """Variables of a kernel: the backend of Keras, and threads for TensorFlow, JAX (NPROC), BLAS and OpenCV, so that
-    notebooks side by side do not fight for cores."""
-    counted = (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-        "NPROC",
-        "OPENCV_FOR_THREADS_NUM",
-    )
+    """Variables of a kernel: Keras's backend, and threads, so that notebooks do not compete for cores."""
+    blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    others = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC", "OPENCV_FOR_THREADS_NUM")  # NPROC: JAX
     fixed = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
-    return dict.fromkeys(counted, str(threads)) | fixed
+    return dict.fromkeys(blas + others, str(threads)) | fixed
 
 
 def cores() -> int:
