@@ -30,7 +30,7 @@ from lib.engine.interruption import Interruption
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.notebooks import NotebookError
 from lib.engine.planning import Inputs, Run, plan, select, skipped_cells
-from lib.engine.progress import discard_output, duration, log, start_log, working
+from lib.engine.progress import discard_output, duration, log, start_log
 from lib.engine.workers import ClusterError, Options, at_once
 
 SAID = {"cancelled": "cancelled"}
@@ -86,9 +86,10 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     def look(inputs: Inputs) -> Look:
         planned = plan(study, name, inputs, notebooks)
         runs = select(planned, steps, only)
-        with working(f"checking {len(runs)} runs", plainly=not options.dry_run):
-            freshness = Freshness(paths.root)
-            standing = standings(runs, freshness, force)
+        if not options.dry_run:
+            print(f"checking {len(runs)} runs", flush=True)
+        freshness = Freshness(paths.root)
+        standing = standings(runs, freshness, force)
         todo = [run for run in runs if standing[run.id].status != "fresh"]
         forecast = Forecast(todo, study, _count_files(study, inputs), load_rates(), at_once(how), planned, paths)
         return Look(planned, runs, standing, freshness, Prospect(todo, forecast, how))
@@ -102,8 +103,9 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     with locked(paths.root):
         start_log(paths.log)
         log.info("python run_all.py %s", shlex.join(arguments))
-        with working("drawing the images" if study.synthetic else "looking at the images", plainly=False):
-            inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
+        if study.synthetic:
+            print("making the synthetic images", flush=True)
+        inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
         seen = look(inputs)
         for line in seen.lines(paths.root):
             print(line, flush=True)

@@ -5,8 +5,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,19 +31,6 @@ def start_log(path: Path) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-
-
-@contextmanager
-def working(text: str, plainly: bool = True) -> Iterator[None]:
-    """Show what is done before any notebook runs; `plainly`: also without a terminal."""
-    console = LastingConsole()
-    if console.is_terminal:
-        with console.status(Text(text)):
-            yield
-    else:
-        if plainly:
-            console.print(Text(text))
-        yield
 
 
 class LastingConsole(Console):
@@ -77,7 +62,7 @@ class View:
         self._running: dict[str, dict[str, Any]] = {}
         self._over: set[str] = set()
         self._lock = threading.Lock()
-        self._printed_at = 0.0
+        self._printed_at = time.monotonic()
         self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "View":
@@ -104,7 +89,7 @@ class View:
         with self._lock:
             self._over |= self._running.keys()
             self._running.clear()
-            self.activity = "ending what runs"
+            self.activity = "ending the running notebooks"
             self._say(self.activity, shown=not self.console.is_terminal)
 
     def update(self, run_id: str, attempt: int = 1, line: str = "", **progress: Any) -> None:
