@@ -121,7 +121,7 @@ class Execution:
             if self.options.fail_fast and self.results[name].status == "failed":
                 break
             self._send_ready()
-        if names := [*self.waiting, *self.sent]:
+        if names := [*self.sent, *self.waiting]:
             running = self.view.running
             self.view.cancel()
             self.results |= {name: Result("cancelled" if name in running else "not started") for name in names}

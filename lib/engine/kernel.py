@@ -5,6 +5,7 @@ ends, however it ends, the pipe closes and the watcher kills the whole session, 
 """
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -54,6 +55,7 @@ def execute(
     """
     started = time.monotonic()
     output.parent.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("papermill").disabled = True  # it would print into the live view
     kernel = _Kernel(notebook, report_progress, is_cancelled)
     error, whole = "", False
     try:

@@ -108,20 +108,19 @@ def local_workers(options: Options) -> list[dict[str, Any]]:
 
     devices = visible_gpus()
     if not devices:
-        return [worker(None, "heavy", "light") for _ in range(options.jobs or default_jobs())]
-    heavy = [worker(devices[i % len(devices)], "heavy") for i in range(heavy_workers(options))]
+        return [worker(None, "heavy", "light") for _ in range(heavy_jobs(options))]
+    heavy = [worker(devices[i % len(devices)], "heavy") for i in range(heavy_jobs(options))]
     return heavy + [worker("-1", "light") for _ in range(min(2, default_jobs()))]
 
 
+def heavy_jobs(options: Options) -> int:
+    """How many notebooks that train run at once on this machine."""
+    return options.jobs or len(visible_gpus()) * options.per_gpu or default_jobs()
+
+
 def at_once(options: Options) -> int:
-    """How many trainings run at once, for an estimate: one on a cluster, since its workers are not known before."""
-    if options.scheduler:
-        return 1
-    return heavy_workers(options) if visible_gpus() else min(options.jobs or default_jobs(), cores())
-
-
-def heavy_workers(options: Options) -> int:
-    return options.jobs or len(visible_gpus()) * options.per_gpu
+    """How many of them to expect for an estimate; of a cluster one, since its workers are not known before."""
+    return 1 if options.scheduler else min(heavy_jobs(options), cores())
 
 
 def visible_gpus() -> list[str]:
@@ -139,18 +138,16 @@ def default_jobs() -> int:
     return max(1, min(cores(), MEMORY_LIMIT // (4 * GIB)))
 
 
+def kernel_threads(options: Options, heavy: bool) -> int:
+    """Threads of a run's kernel; 0: the worker's own `default_threads`."""
+    if options.scheduler or (options.same_numbers and not (heavy and visible_gpus())):
+        return 0
+    return max(1, cores() // heavy_jobs(options))
+
+
 def default_threads() -> int:
     """Threads of a kernel, where as many notebooks run at once as `default_jobs` says."""
     return max(1, cores() // default_jobs())
-
-
-def kernel_threads(options: Options, heavy: bool) -> int:
-    """Threads of a run's kernel; 0: the worker's own `default_threads`."""
-    if options.scheduler:
-        return 0
-    if not options.same_numbers:
-        return max(1, cores() // len(local_workers(options)))
-    return max(1, cores() // heavy_workers(options)) if heavy and visible_gpus() else 0
 
 
 def kernel_environment(threads: int, backend: str) -> dict[str, str]:
