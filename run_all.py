@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     options = parser(__doc__).parse_args(arguments)
     interruption = Interruption()
     try:
-        with interruption.answered():
+        with interruption.handled():
             status = _compare(options) if options.compare else _run(options, arguments, notebooks, interruption)
             sys.stdout.flush()
             return status

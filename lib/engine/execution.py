@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from lib.config.backends import chosen_backend
 from lib.config.paths import REPOSITORY, StudyPaths
+from lib.engine.code import FIGURES
 from lib.engine.estimate import Forecast
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
@@ -29,17 +30,18 @@ from lib.engine.workers import Options, Pool, cluster, default_threads, kernel_e
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands before anything starts, what changed where it is stale, and what decides it now."""
+    """How a run stands before anything starts.
+
+    Attributes:
+        changes: what differs from its stamp, where it is stale.
+        described: what decides it now.
+        remakes_numbers: what reads the run has to be made again, too; a change to figures leaves the numbers.
+    """
 
     status: Literal["fresh", "stale", "missing"]
     changes: tuple[str, ...] = ()
     described: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def gives_other_numbers(self) -> bool:
-        """Whether what reads the run has to be made again too; a change to figures alone leaves the numbers."""
-        figures_only = self.changes and all(change.startswith("lib.figures") for change in self.changes)
-        return self.status != "fresh" and not figures_only
+    remakes_numbers: bool = True
 
 
 def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = frozenset()) -> dict[str, Standing]:
@@ -51,14 +53,23 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
         if changes is None:
             standing[run.id] = Standing("missing", described=described)
             continue
+        only_figures = not changes or _only_figures_differ(run, freshness, described)
         if force & {"all", run.step}:
-            changes = ["--force", *changes]
-        before = [name for name in run.waits_for if name in standing and standing[name].gives_other_numbers]
-        if not changes and before:
+            changes, only_figures = ["--force", *changes], False
+        before = [name for name in run.waits_for if name in standing and standing[name].remakes_numbers]
+        if before and only_figures:
             more = f" and {len(before) - 1} more" if len(before) > 1 else ""
-            changes = [f"{before[0]}{more} will be made again first"]
-        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described)
+            changes, only_figures = [*changes, f"{before[0]}{more} will be made again first"], False
+        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described, not only_figures)
     return standing
+
+
+def _only_figures_differ(run: Run, freshness: Freshness, described: dict[str, Any]) -> bool:
+    """Whether a stale run differs from its stamp in modules that draw alone."""
+    before, now = (freshness.stamp(run.id) or {}).get("code", {}), described["code"]
+    figures = {name: digest for name, digest in before.items() if name.startswith(FIGURES)}
+    numbers = {name: digest for name, digest in now.items() if not name.startswith(FIGURES)}
+    return freshness.changes(run, described | {"code": numbers | figures}) == []
 
 
 @dataclass

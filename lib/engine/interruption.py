@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end any wait at once, and running notebooks in order."""
+"""Ctrl-C and SIGTERM: they end any wait at once, and let running notebooks be ended in order."""
 
 import os
 import signal
@@ -10,10 +10,10 @@ EXIT_STATUS = 130
 
 
 class Interruption:
-    """Whether this process was told to end.
+    """Whether a signal has interrupted this process.
 
-    A signal raises KeyboardInterrupt, whatever is waited for; inside `in_order` it is only noted, and who runs
-    notebooks there looks at `noted` and ends them. A second signal ends the process at once.
+    A signal raises KeyboardInterrupt. Inside `in_order` it is only `noted`, and whoever runs notebooks there ends them.
+    A second signal ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -21,12 +21,12 @@ class Interruption:
         self._in_order = False
 
     @contextmanager
-    def answered(self) -> Iterator[None]:
-        """Answer signals inside this context; only the main thread can."""
+    def handled(self) -> Iterator[None]:
+        """Handle signals inside this context; only the main thread can."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._answer) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
@@ -35,13 +35,14 @@ class Interruption:
 
     @contextmanager
     def in_order(self) -> Iterator[None]:
+        """Note signals inside this context, and raise nothing."""
         self._in_order = True
         try:
             yield
         finally:
             self._in_order = False
 
-    def _answer(self, _number: int, _frame: object) -> None:
+    def _handle(self, _number: int, _frame: object) -> None:
         if self.noted:
             os._exit(EXIT_STATUS)  # workers and kernels are leashed and end with this process
         self.noted = True

@@ -4,38 +4,20 @@ import hashlib
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from lib.config.paths import REPOSITORY, StudyPaths
+from lib.config.paths import StudyPaths
 
-FIXTURES = REPOSITORY / "tests" / "fixtures"
-CLASSES = (
-    "actinic keratosis,basal cell carcinoma,dermatofibroma,melanoma,nevus,pigmented benign keratosis,"
-    "seborrheic keratosis,squamous cell carcinoma,vascular lesion"
-)
 ROUNDS = 20
-
-
-@pytest.fixture
-def command(tmp_path):
-    """The command that runs the small study in a results folder."""
-    for name in CLASSES.split(","):
-        folder = tmp_path / "data" / name
-        folder.mkdir(parents=True)
-        (folder / "image.jpg").write_bytes(name.encode())
-    script = [sys.executable, str(FIXTURES / "run_fixture.py"), str(FIXTURES / "small.yaml")]
-    return lambda root: [*script, "--data", str(tmp_path / "data"), "--results", str(root), "--jobs", "2"]
 
 
 def start(command, root: Path) -> psutil.Popen:
     log = (root.parent / f"{root.name}.out").open("ab")
-    return psutil.Popen(command(root), stdout=log, stderr=log)
+    return psutil.Popen(command(root, "--jobs", "2"), stdout=log, stderr=log)
 
 
 def descendants(process: psutil.Process, what: str) -> list[psutil.Process]:
@@ -177,18 +159,8 @@ def _wait_for_the_end_of(kernels: set[psutil.Process]) -> None:
         time.sleep(0.1)
 
 
-def test_the_check_for_whole_outputs_sees_a_half_written_file(tmp_path):
-    (tmp_path / "stamps").mkdir()
-    (tmp_path / "a").write_bytes(b"half")
-    stamp = {"outputs": {"a": [8, 0, hashlib.sha256(b"all of a").hexdigest()]}}
-    (tmp_path / "stamps" / "a.json").write_text(json.dumps(stamp))
-    with pytest.raises(AssertionError, match="not whole"):
-        finished(tmp_path)
-
-
 def test_nothing_of_a_study_lives_on_after_run_all_is_killed(command, tmp_path):
     """Neither workers nor kernels nor the processes that watch them."""
-    subprocess.run(command(tmp_path / "r") + ["--dry-run"], check=True, capture_output=True)
     process = start(command, tmp_path / "r")
     while process.poll() is None and not descendants(process, "ipykernel_launcher"):
         time.sleep(0.05)

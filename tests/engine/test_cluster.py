@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lib.config.paper import CLASSES
 from lib.config.paths import REPOSITORY
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -26,19 +25,6 @@ while [[ $1 == --* ]]; do shift; done
 for ((task = 0; task < SLURM_NTASKS; task++)); do CUDA_VISIBLE_DEVICES=$task SLURM_PROCID=$task "$@" & done
 wait
 """
-
-
-@pytest.fixture
-def data(tmp_path):
-    for name in CLASSES:
-        (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
-    return tmp_path / "data"
-
-
-def study(data: Path, root: Path, *flags: str) -> list[str]:
-    script = [sys.executable, str(FIXTURES / "run_fixture.py"), str(FIXTURES / "small.yaml")]
-    return [*script, "--data", str(data), "--results", str(root), *flags]
 
 
 def wait_for(condition, process: subprocess.Popen) -> None:
@@ -61,7 +47,7 @@ def test_shellcheck_finds_nothing_in_the_recipe_for_slurm():
 
 
 @pytest.mark.slow
-def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody_in_without_its_key(data, tmp_path):
+def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody_in_without_its_key(command, tmp_path):
     """The script as it is, in a repository of stand-in notebooks, with an `srun` that starts its tasks here."""
     here = tmp_path / "repository"
     (here / "results").mkdir(parents=True)
@@ -79,9 +65,8 @@ def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody
         "FIXTURE_HOW": "wait",
     }
     root = tmp_path / "r"
-    arguments = [str(FIXTURES / "small.yaml"), "--data", str(data), "--results", str(root), "--step", "train"]
     job = subprocess.Popen(
-        ["bash", str(REPOSITORY / "slurm.sh"), *arguments],
+        ["bash", str(REPOSITORY / "slurm.sh"), *command(root, "--step", "train")[2:]],
         cwd=here,
         env=environment,
         stdout=subprocess.PIPE,
@@ -134,7 +119,7 @@ def read(path: Path) -> str:
 
 @pytest.mark.slow
 def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_what_one_that_leaves_was_doing(
-    data, tmp_path
+    command, tmp_path
 ):
     root, address = tmp_path / "r", tmp_path / "scheduler.json"
     scheduler = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
@@ -151,7 +136,7 @@ def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_w
         wait_for(lambda: address.exists() and address.read_text().rstrip().endswith("}"), started[0])
         where = json.loads(address.read_text())["address"]
         flags = ("--step", "train", "--scheduler", where)
-        process = subprocess.Popen(study(data, root, *flags), stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command(root, *flags), stdout=subprocess.PIPE, text=True)
         started.append(process)
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.extend(process.stdout))
