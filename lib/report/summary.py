@@ -90,7 +90,8 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def rules_note(rules: Rules) -> HTML:
     """The numbers that the rules of the verdicts use."""
-    text = f"In the rules widest is {rules.widest:g} points and margin {rules.margin:g} (params/claims.yaml)."
+    text = f"In the rules max_interval_width is {rules.max_interval_width:g} points and margin {rules.margin:g} "
+    text += "(params/claims.yaml)."
     return html.part("note", text=text)
 
 

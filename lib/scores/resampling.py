@@ -33,8 +33,8 @@ class Estimate:
     def width(self) -> float:
         return self.high - self.low
 
-    def holds(self, value: float) -> bool:
-        """Whether the interval holds `value`."""
+    def contains(self, value: float) -> bool:
+        """Whether the interval contains `value`."""
         return self.low <= value <= self.high
 
 

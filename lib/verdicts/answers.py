@@ -13,9 +13,9 @@ OUTCOMES = (YES, NO, AGREES, HIGHER, LOWER, UNDECIDED, NOT_TESTED)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a question was answered, why, and the numbers behind it.
+    """The answer to a question, its reason, and the numbers behind it.
 
-    `compared`: what was compared -> whether it speaks against the claim, and its interval at the level `apart`: for a
+    `intervals`: what was compared -> whether it speaks against the claim, and its interval at `leakage_level`: for a
     number that of ours, for a direction that of the difference on the claim's side, fractions of 1. Two answers differ
     where these do not overlap.
     """
@@ -23,25 +23,25 @@ class Answer:
     outcome: str
     reason: str
     numbers: dict[str, Any] = field(default_factory=dict)
-    compared: dict[str, tuple[bool, Estimate]] = field(default_factory=dict)
+    intervals: dict[str, tuple[bool, Estimate]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {"outcome": self.outcome, "reason": self.reason, "numbers": self.numbers}
 
 
-def side(lead: Estimate, rules: Rules) -> str:
+def judge_lead(lead: Estimate, rules: Rules) -> str:
     """Yes above 0; no below 0, or where 0 is possible and nothing beyond the margin is; else undecided."""
     if lead.low > 0:
         return YES
-    return NO if lead.high < 0 or within(lead, rules) else UNDECIDED
+    return NO if lead.high < 0 or within_margin(lead, rules) else UNDECIDED
 
 
-def within(difference: Estimate, rules: Rules) -> bool:
+def within_margin(difference: Estimate, rules: Rules) -> bool:
     """Whether nothing beyond the margin is possible."""
     return -rules.margin <= 100 * difference.low and 100 * difference.high <= rules.margin
 
 
-def of_all(outcomes: list[str]) -> str:
+def combine(outcomes: list[str]) -> str:
     """One no refutes what all must pass; what is missing or undecided leaves it open."""
     return next((outcome for outcome in (NO, NOT_TESTED, UNDECIDED) if outcome in outcomes), YES)
 
@@ -50,12 +50,12 @@ def shifted(estimate: Estimate, by: float) -> Estimate:
     return Estimate(estimate.value + by, estimate.low + by, estimate.high + by)
 
 
-def points(difference: Estimate) -> str:
+def in_points(difference: Estimate) -> str:
     return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] points"
 
 
-def why(outcome: str, lead: Estimate, rules: Rules) -> str:
-    """What a no rests on."""
+def reason_for_no(outcome: str, lead: Estimate, rules: Rules) -> str:
+    """What a no rests on; empty for other answers."""
     if outcome != NO:
         return ""
     if lead.high < 0:

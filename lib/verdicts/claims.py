@@ -28,7 +28,7 @@ class Check(Strict):
     phase: Literal[PHASES] | None = None
     # per cent and points for scores and gains, plain numbers for losses, counts and shares; `printed`: printed.csv
     equals: float | Literal["printed"] | None = None
-    rank: int | None = Field(None, ge=1, le=6)
+    rank: int | None = Field(None, ge=1)
     order: Literal["printed"] | None = None
     above: float | None = None
     at_least: float | None = None
@@ -38,7 +38,7 @@ class Check(Strict):
     reason: str | None = None  # of `none`: why the study cannot test it
 
     @model_validator(mode="after")
-    def makes_sense(self) -> "Check":
+    def check_comparison(self) -> "Check":
         given = [name for name in COMPARISONS if getattr(self, name) is not None]
         if self.measure == "none":
             if given or not self.reason:
@@ -56,7 +56,9 @@ class Check(Strict):
         }.get(self.measure, {"equals", "at_least", "at_most"})
         if given[0] not in valid:
             raise ValueError(f"measure {self.measure!r} cannot be compared by {given[0]!r}, only by {sorted(valid)}")
-        if given[0] == "equals" and len(self.own) > 1:
+        if self.rank is not None and self.rank > len(paper_backbones()):
+            raise ValueError(f"the paper ranks {len(paper_backbones())} models, not {self.rank}")
+        if given[0] == "equals" and len(self.own_backbones) > 1:
             raise ValueError("a number is one backbone's; give each backbone a claim of its own")
         model = self.measure in OF_MODELS
         needs = ["scenario"] * (model or self.measure == "test_images")
@@ -70,13 +72,13 @@ class Check(Strict):
         return self
 
     @property
-    def own(self) -> list[str]:
+    def own_backbones(self) -> list[str]:
         """The backbones that the claim is about."""
         return [self.backbone] if isinstance(self.backbone, str) else self.backbone or []
 
     @property
     def named_backbones(self) -> list[str]:
-        return [*self.own, *(self.better_than or []), *(self.worse_than or [])]
+        return [*self.own_backbones, *(self.better_than or []), *(self.worse_than or [])]
 
     @property
     def comparison(self) -> tuple[str, Any]:
@@ -95,7 +97,7 @@ class Claim(Strict):
 
 
 class Rows(Strict):
-    """One claim for each printed row of Tables I-IV: the value of `measure` there."""
+    """One claim per printed row of Tables I-IV: the value of `measure` there."""
 
     measure: Literal[SCORES]
 
@@ -103,9 +105,9 @@ class Rows(Strict):
 class Rules(Strict):
     level: float = Field(0.95, gt=0.5, lt=1)  # of every interval
     alpha: float = Field(0.05, gt=0, lt=0.5)  # of the rank correlation and, corrected, of comparisons with rivals
-    widest: float = Field(20.0, gt=0)  # points: a wider repetition interval cannot confirm a number
+    max_interval_width: float = Field(20.0, gt=0)  # points: a wider repetition interval cannot confirm a number
     margin: float = Field(5.0, gt=0)  # points: differences that lie within it are none
-    apart: float = Field(0.99, gt=0.5, lt=1)  # of the intervals that do not overlap where the leak makes a claim
+    leakage_level: float = Field(0.99, gt=0.5, lt=1)  # of intervals that do not overlap where the leak makes a claim
     resamples: int = Field(2000, ge=100)
     seed: int = Field(0, ge=0)
 
@@ -116,7 +118,7 @@ class Claims(Strict):
     every_row: list[Rows] = []
 
     @model_validator(mode="after")
-    def each_once(self) -> "Claims":
+    def check_ids(self) -> "Claims":
         names = [claim.id for claim in self.claims]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -125,7 +127,7 @@ class Claims(Strict):
 
 
 def load_claims(path: Path = CLAIMS) -> Claims:
-    """The claims with their rules; `every_row` is expanded to one claim a printed row.
+    """The claims with their rules; `every_row` is expanded to one claim per printed row.
 
     Raises:
         ParameterError: unknown key or measure, a comparison that does not fit the measure, an id used twice.
@@ -141,7 +143,7 @@ def load_claims(path: Path = CLAIMS) -> Claims:
     return Claims(rules=read.rules, claims=[*read.claims, *rows])
 
 
-def rule_in_words(test: Check, rules: Rules) -> str:
+def describe_rule(test: Check, rules: Rules) -> str:
     """The rule of a test, with its intervals and margins, as claims.yaml says it."""
     interval, margin = f"{100 * rules.level:g} % interval", f"{rules.margin:g} points"
     name, value = test.comparison
@@ -158,26 +160,27 @@ def rule_in_words(test: Check, rules: Rules) -> str:
         protocol = "clean" if test.measure != "val_loss" else "clean, a loss in hundredths"
         return (
             f"procedure: yes if the printed number lies inside the repetition interval under by_view "
-            f"({100 * rules.level:g} %, one more run: one split, one seed) and that is at most {rules.widest:g} points "
-            f"wide, no if it lies outside; unseen lesions: agrees if the {interval} of ({protocol} - printed) holds 0 "
-            f"and lies within {margin}, higher or lower if it excludes 0"
+            f"({100 * rules.level:g} %, one more run: one split, one seed) and that is at most "
+            f"{rules.max_interval_width:g} points wide, no if it lies outside; unseen lesions: agrees if the "
+            f"{interval} of ({protocol} - printed) holds 0 and lies within {margin}, higher or lower if it excludes 0"
         )
+    models = len(paper_backbones())
     one = {
         "above": f"({_subject(test)} - {value:g})" if name == "above" else "",
         "better_than": "the difference from each rival",
         "worse_than": "each rival's lead",
-        "rank": "the difference from each of the other five",
+        "rank": f"the difference from each of the other {models - 1}",
         "order": "",
     }[name]
     both = "" if test.measure == "gradcam_focus" else "each under by_view and under clean: "
     if name == "order":
         return (
-            f"{both}yes if Kendall's tau between our order of the six models and the printed one is positive with "
-            f"p < {rules.alpha:g} (exact, one-sided), no if it is negative with such a p or all six lie within {margin}"
+            f"{both}yes if Kendall's tau between our order of the {models} models and the printed one is positive with "
+            f"p < {rules.alpha:g} (exact, one-sided), no if it is negative with such a p or all lie within {margin}"
         )
     if name == "rank":
         return (
-            f"{both}yes if the {interval} of {one}, Bonferroni-corrected, puts {value - 1} above and {6 - value} "
+            f"{both}yes if the {interval} of {one}, Bonferroni-corrected, puts {value - 1} above and {models - value} "
             f"below, no if more, or if one lies within {margin}"
         )
     corrected = ", Bonferroni-corrected," if isinstance(value, list) and len(value) > 1 else ""
@@ -206,7 +209,7 @@ def printed_table() -> pd.DataFrame:
 
 
 @cache
-def compared() -> tuple[str, ...]:
+def paper_backbones() -> tuple[str, ...]:
     """The backbones that the paper compares; a study may have others beside them."""
     return tuple(printed_rows()["backbone"].unique())
 
@@ -215,8 +218,8 @@ def _table_claims(measure: str) -> list[Claim]:
     claims = []
     for (table, phase, backbone), row in printed_table().iterrows():
         scenario = next(name for name, entry in scenarios().items() if entry.table == table)
-        said = {"transfer": "transfer learning", "finetune": "fine-tuning"}[phase]
-        quote = f"{backbone}, {said}: {measure.replace('_', ' ')} {row[measure]:.2f} %"
+        in_words = {"transfer": "transfer learning", "finetune": "fine-tuning"}[phase]
+        quote = f"{backbone}, {in_words}: {measure.replace('_', ' ')} {row[measure]:.2f} %"
         test = Check(measure=measure, scenario=scenario, backbone=backbone, phase=phase, equals="printed")
         claims.append(
             Claim(

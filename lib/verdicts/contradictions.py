@@ -1,40 +1,55 @@
 """Why a claim is impossible as printed: the paper's own tables contradict it, or no test set gives it."""
 
-import pandas as pd
-
 from lib.config.paper import scenarios
 from lib.config.params import PHASES
 from lib.config.printed import roman
 from lib.scores.printed import audited_row, audited_table
-from lib.verdicts.claims import SCORES, Check, compared, printed_table
+from lib.verdicts.claims import SCORES, Check, paper_backbones, printed_table
 from lib.verdicts.evidence import Evidence
 
 
 def contradiction(test: Check, evidence: Evidence) -> str:
     """Why the claim cannot be true of the paper's own tables; empty where it can."""
     if test.measure == "test_images":
-        holds, reason, _ = sizes_of_table(test, evidence)
-        return f"{reason}; a tenth of the images is at most {test.at_most:g}" if holds is False else ""
+        possible, reason, _ = sizes_of_table(test, evidence)
+        return f"{reason}; a tenth of the images is at most {test.at_most:g}" if possible is False else ""
     if test.measure not in (*SCORES, "gain"):
         return ""
-    table, tables = scenarios()[test.scenario].table, printed_table()
-    for backbone in test.own:
-        said = _printed_says(test, tables, table, backbone)
-        if said:
-            return f"Table {roman(table)} contradicts it: {said}"
+    table = scenarios()[test.scenario].table
+    for backbone in test.own_backbones:
+        reason = _against_table(test, table, backbone)
+        if reason:
+            return f"Table {roman(table)} contradicts it: {reason}"
         for phase in ([test.phase] if test.phase else PHASES) if test.comparison[0] == "equals" else []:
-            said = _row_error(evidence, table, phase, backbone, test.measure)
-            if said:
-                return f"Table {roman(table)}, {phase}, {backbone}: {said}"
+            reason = _row_error(evidence, table, phase, backbone, test.measure)
+            if reason:
+                return f"Table {roman(table)}, {phase}, {backbone}: {reason}"
     return ""
 
 
-def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) -> str:
+def sizes_of_table(test: Check, evidence: Evidence) -> tuple[bool | None, str, dict]:
+    """Whether a test set of at most the claimed size gives all accuracies of a table (None: not audited), the reason,
+    and the numbers behind it."""
+    table = scenarios()[test.scenario].table
+    audit = audited_table(evidence.printed_audit, table)
+    if not audit:
+        return None, "the printed tables were not audited", {}
+    sizes = [int(n) for n in audit.get("test_n") or []]
+    groups = sorted({int(group["test_n"]) for group in audit.get("groups") or []})
+    numbers = {"test_n": sizes, "sizes_of_groups": groups, "at_most": test.at_most}
+    reason = f"test-set sizes that give all accuracies of Table {roman(table)}: {_listed(sizes)}"
+    if not sizes:
+        reason = f"no single test-set size gives all accuracies of Table {roman(table)}"
+        reason += f" (its rows share the sizes {_listed(groups)})" if groups else ""
+    return any(n <= test.at_most for n in sizes), reason, numbers
+
+
+def _against_table(test: Check, table: int, backbone: str) -> str:
     """What the printed table says against the claim; empty where it agrees."""
     name, value = test.comparison
 
-    def printed(phase: str, who: str, measure: str = test.measure) -> float:
-        return float(tables.loc[(table, phase, who), measure])
+    def printed(phase: str, model: str, measure: str = test.measure) -> float:
+        return float(printed_table().loc[(table, phase, model), measure])
 
     if test.measure == "gain":
         before, after = (printed(phase, backbone, "test_accuracy") for phase in PHASES)
@@ -46,15 +61,13 @@ def _printed_says(test: Check, tables: pd.DataFrame, table: int, backbone: str) 
     if name == "equals" and value != "printed" and own != value:
         return f"{test.measure.replace('_', ' ')} of {backbone} is {own:.2f}, not {value:.2f}"
     if name == "rank":
-        rank = 1 + sum(printed(test.phase, other) > own for other in compared())
+        rank = 1 + sum(printed(test.phase, other) > own for other in paper_backbones())
         return f"{backbone} has rank {rank}" if rank != value else ""
     if name in ("better_than", "worse_than"):
-        side = 1 if name == "better_than" else -1
-        wrong = [other for other in value if side * (own - printed(test.phase, other)) <= 0]
+        sign = 1 if name == "better_than" else -1
+        wrong = [other for other in value if sign * (own - printed(test.phase, other)) <= 0]
         return "; ".join(f"{other} has {printed(test.phase, other):.2f}, {backbone} {own:.2f}" for other in wrong)
-    if name == "above" and own <= value:
-        return f"{own:.2f} is not above {value:g}"
-    return ""
+    return f"{own:.2f} is not above {value:g}" if name == "above" and own <= value else ""
 
 
 def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measure: str) -> str:
@@ -65,26 +78,11 @@ def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measur
             return f"{error['what']} (printed {error.get('printed')}, expected {error.get('expected')})"
     row = audited_row(evidence.printed_audit, table, phase, backbone)
     key = "val_n" if measure == "val_accuracy" else "test_n"
-    if row and row.get(key) == [] and measure in ("test_accuracy", "val_accuracy", "recall"):
+    if row.get(key) == [] and measure in ("test_accuracy", "val_accuracy", "recall"):
         return "no test set of any size in the audited range gives this accuracy"
-    if row and row.get("confusion_matrices") == 0 and measure != "val_accuracy":
+    if row.get("confusion_matrices") == 0 and measure != "val_accuracy":
         return "no 2x2 confusion matrix gives accuracy, precision, recall and F1 together"
     return ""
-
-
-def sizes_of_table(test: Check, evidence: Evidence) -> tuple[bool | None, str, dict]:
-    table = scenarios()[test.scenario].table
-    audit = audited_table(evidence.printed_audit, table)
-    if not audit:
-        return None, "the printed tables were not audited", {}
-    sizes = [int(n) for n in audit.get("test_n") or []]
-    groups = sorted({int(group["test_n"]) for group in audit.get("groups") or []})
-    numbers = {"test_n": sizes, "sizes_of_groups": groups, "at_most": test.at_most}
-    said = f"test-set sizes that give all accuracies of Table {roman(table)}: {_listed(sizes)}"
-    if not sizes:
-        said = f"no single test-set size gives all accuracies of Table {roman(table)}"
-        said += f" (its rows share the sizes {_listed(groups)})" if groups else ""
-    return any(n <= test.at_most for n in sizes), said, numbers
 
 
 def _listed(sizes: list[int]) -> str:

@@ -12,8 +12,19 @@ from lib.config.paper import MALIGNANT
 from lib.config.paths import StudyPaths
 from lib.data.index import DIAGNOSIS_CLASSES
 from lib.scores.resampling import Estimate, mean_estimate, resampled_means
-from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, numbers_of, points, shifted, side, why
-from lib.verdicts.claims import COUNTS, Check, Rules
+from lib.verdicts.answers import (
+    NO,
+    NOT_TESTED,
+    UNDECIDED,
+    YES,
+    Answer,
+    in_points,
+    judge_lead,
+    numbers_of,
+    reason_for_no,
+    shifted,
+)
+from lib.verdicts.claims import Check, Rules
 from lib.verdicts.contradictions import sizes_of_table
 from lib.verdicts.evidence import Evidence
 
@@ -23,20 +34,19 @@ def answer_of_data(test: Check, evidence: Evidence) -> Answer:
     if test.measure == "none":
         return Answer(NOT_TESTED, test.reason)
     if test.measure == "test_images":
-        holds, said, numbers = sizes_of_table(test, evidence)
-        return Answer({True: YES, False: NO, None: NOT_TESTED}[holds], said, numbers)
+        possible, reason, numbers = sizes_of_table(test, evidence)
+        return Answer({True: YES, False: NO, None: NOT_TESTED}[possible], reason, numbers)
     if test.measure == "segmentation_dice":
         return _segmentation(test, evidence)
     if test.measure == "gradcam_focus":
         return _focus(test, evidence)
-    assert test.measure in COUNTS
     value, unit = _count(test.measure, evidence)
     if value is None:
         return Answer(NOT_TESTED, unit)
     name, target = test.comparison
-    holds = {"equals": value == target, "at_least": value >= target, "at_most": value <= target}[name]
-    said = f"{100 * value:.1f} %" if test.measure == "benign_share" else f"{value:g}"
-    return Answer(YES if holds else NO, f"{unit}: {said}", {"value": float(value), "claimed": target})
+    true = {"equals": value == target, "at_least": value >= target, "at_most": value <= target}[name]
+    shown = f"{100 * value:.1f} %" if test.measure == "benign_share" else f"{value:g}"
+    return Answer(YES if true else NO, f"{unit}: {shown}", {"value": float(value), "claimed": target})
 
 
 def _segmentation(test: Check, evidence: Evidence) -> Answer:
@@ -49,14 +59,14 @@ def _segmentation(test: Check, evidence: Evidence) -> Answer:
     outcome = YES if found.low >= test.at_least else NO if found.high < test.at_least else UNDECIDED
     numbers = {"dice": found.value, "low": found.low, "high": found.high, "at_least": test.at_least}
     numbers |= {name: float(known[name].mean()) for name in ("dice_best", "dice_union") if name in known}
-    said = (
+    reason = (
         f"mean Dice of the named cluster {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {len(known)} masks"
     )
     if "dice_union" in numbers:
-        said += f"; no naming reaches more than {numbers['dice_union']:.2f} (best union of clusters)"
+        reason += f"; no naming reaches more than {numbers['dice_union']:.2f} (best union of clusters)"
     if outcome == UNDECIDED:
-        said += ": more masks would decide"
-    return Answer(outcome, said, numbers | {"masks": len(known)})
+        reason += ": more masks would decide"
+    return Answer(outcome, reason, numbers | {"masks": len(known)})
 
 
 def _focus(test: Check, evidence: Evidence) -> Answer:
@@ -71,13 +81,15 @@ def _focus(test: Check, evidence: Evidence) -> Answer:
     rules = evidence.rules
     found = _mean_over_groups(excess, groups, rules)
     lead = shifted(found, -test.above / 100)
-    outcome = side(lead, rules)
+    outcome = judge_lead(lead, rules)
     numbers = numbers_of(found, "excess")
     numbers |= {name: 100 * float(table[name].mean()) for name in ("share_in_lesion", "lesion_area")}
     numbers |= {"maps": len(table), "groups": len(np.unique(groups))}
-    said = "the lesion holds {share_in_lesion:.1f} % of the map and {lesion_area:.1f} % of the image".format(**numbers)
-    said += f": {points(found)} over {len(table)} maps{why(outcome, lead, rules)}"
-    return Answer(outcome, said + (": more maps would decide" if outcome == UNDECIDED else ""), numbers)
+    reason = "the lesion holds {share_in_lesion:.1f} % of the map and {lesion_area:.1f} % of the image".format(
+        **numbers
+    )
+    reason += f": {in_points(found)} over {len(table)} maps{reason_for_no(outcome, lead, rules)}"
+    return Answer(outcome, reason + (": more maps would decide" if outcome == UNDECIDED else ""), numbers)
 
 
 def _mean_over_groups(values: np.ndarray, groups: np.ndarray, rules: Rules) -> Estimate:
@@ -96,8 +108,8 @@ def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:
         if "files" not in audit:
             return None, "the data set was not audited"
         copies = audit.get("marked_copies", 0)
-        left_out = f", {copies} marked as copies left out" if copies else ""
-        return audit["files"] - copies, f"readable image files{left_out}"
+        without = f", without {copies} that are marked as copies" if copies else ""
+        return audit["files"] - copies, f"readable image files{without}"
     if measure == "contradictory_contents":
         what = "contents filed under more than one class"
         return (audit[measure], what) if measure in audit else (None, "the data set was not audited")

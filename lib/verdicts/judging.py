@@ -19,7 +19,7 @@ import pandas as pd
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.verdicts.answers import AGREES, HIGHER, LOWER, NO, NOT_TESTED, UNDECIDED, YES, Answer
-from lib.verdicts.claims import OF_MODELS, Check, Claim, Claims, load_claims, rule_in_words
+from lib.verdicts.claims import OF_MODELS, Check, Claim, Claims, describe_rule, load_claims
 from lib.verdicts.contradictions import contradiction
 from lib.verdicts.data_claims import answer_of_data
 from lib.verdicts.evidence import PROCEDURE, UNSEEN, Evidence
@@ -30,7 +30,7 @@ LEAKAGE = "reproduced only with leakage"
 NOT_REPRODUCED = "not reproduced"
 IMPOSSIBLE = "impossible as printed"
 VERDICTS = (REPRODUCED, LEAKAGE, NOT_REPRODUCED, IMPOSSIBLE, UNDECIDED, NOT_TESTED)
-SYNTHETIC = "synthetic images"  # the reason why a claim of photographs is not tested on drawn ones
+SYNTHETIC = "synthetic images"  # the reason why a claim of photographs is not tested on synthetic ones
 WITHOUT_IMAGES = ("none", "test_images")  # measures that are judged without any image
 DATA = "data"  # the one question of a claim that needs no model
 QUESTIONS = {PROCEDURE: "Procedure", UNSEEN: "Unseen lesions", DATA: "Data"}  # name in claims.json -> as shown
@@ -44,8 +44,8 @@ def judge(paths: StudyPaths, study: Study, claims: Claims | None = None, preproc
         preprocessing: the input range that is judged; the study's first if empty.
 
     Returns:
-        A dict a claim: id, place, where, quote, kind, test (as in the file), rule (in words), verdict, reason,
-        preprocessing, and its questions: `procedure` and `unseen`, or `data` where no model is needed; each with
+        One dictionary per claim: id, place, where, quote, kind, test (as in the file), rule (in words), verdict,
+        reason, preprocessing, and its questions: `procedure` and `unseen`, or `data` where no model is needed; each has
         outcome (lib.verdicts.answers.OUTCOMES; also on synthetic images, where nothing gets a verdict), reason and
         numbers (per cent and points; a loss in hundredths).
     """
@@ -70,11 +70,11 @@ def judge_claim(claim: Claim, evidence: Evidence) -> dict:
         verdict = {YES: REPRODUCED, NO: NOT_REPRODUCED}.get(answers[DATA].outcome, answers[DATA].outcome)
         reason = answers[DATA].reason
     else:
-        verdict, reason = _of_both(test, answers[PROCEDURE], answers[UNSEEN])
+        verdict, reason = _combine_questions(test, answers[PROCEDURE], answers[UNSEEN])
     return {
         **claim.model_dump(exclude={"test"}),
         "test": test.model_dump(exclude_none=True),
-        "rule": rule_in_words(test, evidence.rules),
+        "rule": describe_rule(test, evidence.rules),
         "verdict": verdict,
         "reason": reason,
         "preprocessing": evidence.preprocessing if test.measure in OF_MODELS else "",
@@ -83,7 +83,7 @@ def judge_claim(claim: Claim, evidence: Evidence) -> dict:
 
 
 def summary(verdicts: list[dict]) -> pd.DataFrame:
-    """How many claims have each verdict: a row a kind and one for all, a column a verdict, `claims` their number."""
+    """How many claims have each verdict: one row per kind and one for all, one column per verdict, `claims` in all."""
     table = pd.DataFrame([(claim["kind"], claim["verdict"]) for claim in verdicts], columns=["kind", "verdict"])
     counts = pd.crosstab(table["kind"], table["verdict"]).reindex(columns=list(VERDICTS), fill_value=0)
     counts.loc["all"] = counts.sum()
@@ -92,7 +92,7 @@ def summary(verdicts: list[dict]) -> pd.DataFrame:
 
 def as_table(verdicts: list[dict]) -> pd.DataFrame:
     """claims.json as a table: id, place, where, kind, quote, verdict, reason, rule, and the outcome of each question:
-    procedure and unseen, or data; "" where it is not asked."""
+    procedure and unseen, or data; "" where the claim has none."""
     rows = []
     for claim in verdicts:
         row = {key: claim[key] for key in ("id", "place", "where", "kind", "quote", "verdict", "reason", "rule")}
@@ -101,7 +101,7 @@ def as_table(verdicts: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _of_both(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
+def _combine_questions(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
     """The verdict on a claim about trained models, and why."""
     worse = HIGHER if test.measure == "val_loss" else LOWER
     better = LOWER if test.measure == "val_loss" else HIGHER
@@ -113,7 +113,7 @@ def _of_both(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
     if procedure.outcome == YES and unseen.outcome in (YES, AGREES, better):
         return REPRODUCED, both
     if procedure.outcome == YES and unseen.outcome in (NO, worse):
-        if _lost(procedure, unseen, higher_is_worse=test.measure == "val_loss"):
+        if _worse_under_clean(procedure, unseen, higher_is_worse=test.measure == "val_loss"):
             return LEAKAGE, both
         return (
             UNDECIDED,
@@ -122,12 +122,12 @@ def _of_both(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
     return UNDECIDED, both
 
 
-def _lost(procedure: Answer, unseen: Answer, higher_is_worse: bool) -> bool:
-    """Whether something that clean has against the claim is worse than under by_view, their intervals apart."""
-    for what, (against, under_clean) in unseen.compared.items():
-        if not against or what not in procedure.compared:
+def _worse_under_clean(procedure: Answer, unseen: Answer, higher_is_worse: bool) -> bool:
+    """Whether something that `clean` has against the claim is worse than under `by_view`: their intervals are apart."""
+    for what, (against, under_clean) in unseen.intervals.items():
+        if not against or what not in procedure.intervals:
             continue
-        under_published = procedure.compared[what][1]
-        if under_clean.low > under_published.high if higher_is_worse else under_clean.high < under_published.low:
+        under_by_view = procedure.intervals[what][1]
+        if under_clean.low > under_by_view.high if higher_is_worse else under_clean.high < under_by_view.low:
             return True
     return False

@@ -3,7 +3,8 @@
 The rules, with the numbers of claims.yaml's `rules`:
 
 - A number (`equals`). *Procedure*, under `by_view`: yes if the printed number lies inside the repetition interval,
-  the 95 % prediction interval of one more run, and that is at most `widest` points wide; no if it lies outside.
+  the 95 % prediction interval of one more run, and that is at most `max_interval_width` points wide; no if it lies
+  outside.
   *Unseen lesions*, under `clean`: agrees if the 95 % interval of (clean - printed) holds 0 and lies within `margin`
   points, higher or lower if it excludes 0. The printed number's own sampling error is Wilson's at the test-set size
   that the audit infers, joined with ours by Newcombe's square-and-add. A loss counts in hundredths.
@@ -22,24 +23,19 @@ from scipy.stats import kendalltau
 from lib.config.paper import scenarios
 from lib.scores.estimates import Score, difference
 from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent
+from lib.verdicts import answers
 from lib.verdicts.answers import (
-    AGREES,
-    HIGHER,
-    LOWER,
     NO,
     NOT_TESTED,
     UNDECIDED,
     YES,
     Answer,
+    in_points,
+    judge_lead,
     numbers_of,
-    of_all,
-    points,
-    shifted,
-    side,
-    why,
-    within,
+    within_margin,
 )
-from lib.verdicts.claims import Check, Rules, claimed_value, compared, printed_table
+from lib.verdicts.claims import Check, Rules, claimed_value, paper_backbones, printed_table
 from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence
 
 
@@ -49,17 +45,16 @@ def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
         return _order(test, evidence, question)
     rules = {"equals": _number, "above": _above, "rank": _rank, "better_than": _better, "worse_than": _better}
     rule = rules[test.comparison[0]]
-    answers = {backbone: rule(test, evidence, question, backbone) for backbone in test.own}
-    if len(answers) == 1:
-        return answers[test.own[0]]
-    outcomes = [answer.outcome for answer in answers.values()]
-    outcome = of_all(outcomes)
-    decisive = {b: answer for b, answer in answers.items() if answer.outcome == outcome}
+    found = {backbone: rule(test, evidence, question, backbone) for backbone in test.own_backbones}
+    if len(found) == 1:
+        return found[test.own_backbones[0]]
+    outcome = answers.combine([answer.outcome for answer in found.values()])
+    decisive = {b: answer for b, answer in found.items() if answer.outcome == outcome}
     return Answer(
         outcome,
         "; ".join(f"{backbone}: {answer.reason}" for backbone, answer in decisive.items()),
-        {backbone: answer.numbers for backbone, answer in answers.items()},
-        {f"{b} {what}": pair for b, answer in answers.items() for what, pair in answer.compared.items()},
+        {backbone: answer.numbers for backbone, answer in found.items()},
+        {f"{b} {what}": pair for b, answer in found.items() for what, pair in answer.intervals.items()},
     )
 
 
@@ -67,62 +62,70 @@ def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
 
 
 def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    sample = _measured(test, evidence, question, backbone)
-    if isinstance(sample, str):
-        return Answer(NOT_TESTED, sample)
+    score = _score(test, evidence, question, backbone)
+    if isinstance(score, str):
+        return Answer(NOT_TESTED, score)
     rules = evidence.rules
-    ours = sample.interval(rules.level)
-    printed, size = _printed(test, evidence, backbone, ours, sample)
+    ours = score.interval(rules.level)
+    printed, size = _printed(test, evidence, backbone, ours, score)
+    judge = _number_of_procedure if question == PROCEDURE else _number_on_unseen_lesions
+    outcome, reason, numbers = judge(test, rules, score, ours, printed, size)
     scale = 1 if test.measure == "val_loss" else 100
-    numbers = numbers_of(ours, "ours", scale=scale) | {"printed": scale * printed.value}
-    if question == PROCEDURE:
-        run = sample.repetition(rules.level, printed)
-        numbers |= {"repetition_low": scale * run.low, "repetition_high": scale * run.high} | sample.counts
-        said = f"by_view gives {_of(ours, test)}, one more run [{_range(run, test)}]"
-        if len(sample.runs) < MIN_FOLDS:
-            said += f" (by sampling errors alone, with fewer than {MIN_FOLDS} folds)"
-        said += f"; printed {_value(printed, test)}"
-        if not run.holds(printed.value):
-            outcome, said = NO, f"{said} lies outside"
-        elif 100 * run.width > rules.widest:
-            outcome = UNDECIDED
-            said += f" lies inside, but the interval is wider than {rules.widest:g} points: {_more(sample)}"
-        else:
-            outcome, said = YES, f"{said} lies inside"
-    else:
-        less = difference_of_independent(ours, printed)
-        numbers |= {"printed_low": scale * printed.low, "printed_high": scale * printed.high, "printed_n": size}
-        numbers |= numbers_of(less, "difference", "difference_", scale) | sample.counts
-        said = f"clean gives {_of(ours, test)}, {points(less)} against the printed {_value(printed, test)}"
-        if not less.holds(0):
-            outcome = HIGHER if less.value > 0 else LOWER
-            said += f": {outcome} beyond chance"
-        elif within(less, rules):
-            outcome = AGREES
-        else:
-            outcome = UNDECIDED
-            of_print = 100 * max(printed.high - printed.value, printed.value - printed.low)
-            more = _more(sample)
-            if of_print >= rules.margin:
-                more = f"the print's {size} test images alone leave {of_print:.1f} points"
-            said += f": neither beyond chance nor within {rules.margin:g} points; {more}"
-    wide = sample.interval(max(rules.level, rules.apart))
-    return Answer(outcome, said, numbers, {"number": (outcome in (HIGHER, LOWER), wide)})
+    numbers = {name: scale * value for name, value in numbers.items()}
+    numbers = numbers_of(ours, "ours", scale=scale) | {"printed": scale * printed.value} | numbers | score.counts
+    if question != PROCEDURE:
+        numbers["printed_n"] = size
+    wide = score.interval(max(rules.level, rules.leakage_level))
+    return Answer(outcome, reason, numbers, {"number": (outcome in (answers.HIGHER, answers.LOWER), wide)})
 
 
-def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sample: Score) -> tuple[Estimate, int]:
+def _number_of_procedure(
+    test: Check, rules: Rules, score: Score, ours: Estimate, printed: Estimate, size: int
+) -> tuple[str, str, dict[str, float]]:
+    run = score.repetition(rules.level, printed)
+    reason = f"by_view gives {_with_range(ours, test)}, one more run [{_range(run, test)}]"
+    if len(score.runs) < MIN_FOLDS:
+        reason += f" (by sampling errors alone, with fewer than {MIN_FOLDS} folds)"
+    reason += f"; printed {_value(printed, test)}"
+    numbers = {"repetition_low": run.low, "repetition_high": run.high}
+    if not run.contains(printed.value):
+        return NO, f"{reason} lies outside", numbers
+    if 100 * run.width > rules.max_interval_width:
+        reason += f" lies inside, but the interval is wider than {rules.max_interval_width:g} points"
+        return UNDECIDED, f"{reason}: {_what_decides(score)}", numbers
+    return YES, f"{reason} lies inside", numbers
+
+
+def _number_on_unseen_lesions(
+    test: Check, rules: Rules, score: Score, ours: Estimate, printed: Estimate, size: int
+) -> tuple[str, str, dict[str, float]]:
+    minus = difference_of_independent(ours, printed)
+    numbers = {"printed_low": printed.low, "printed_high": printed.high}
+    numbers |= numbers_of(minus, "difference", "difference_", scale=1)
+    reason = f"clean gives {_with_range(ours, test)}, {in_points(minus)} against the printed {_value(printed, test)}"
+    if not minus.contains(0):
+        outcome = answers.HIGHER if minus.value > 0 else answers.LOWER
+        return outcome, f"{reason}: {outcome} beyond chance", numbers
+    if within_margin(minus, rules):
+        return answers.AGREES, reason, numbers
+    error = 100 * max(printed.high - printed.value, printed.value - printed.low)
+    more = f"the paper's {size} test images alone leave {error:.1f} points" if error >= rules.margin else ""
+    reason += f": neither beyond chance nor within {rules.margin:g} points; {more or _what_decides(score)}"
+    return UNDECIDED, reason, numbers
+
+
+def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, score: Score) -> tuple[Estimate, int]:
     """The claimed number with the interval of its own sampling error, and its test-set size (0: not known)."""
     value = claimed_value(test, backbone) / (1 if test.measure == "val_loss" else 100)
     if test.measure == "gain":
         tuned, transfer, size = evidence.printed_gain(test.scenario, backbone)
         of_tables = difference_of_independent(tuned, transfer)
-        shift = value - of_tables.value
-        return Estimate(value, of_tables.low + shift, of_tables.high + shift), size
+        return answers.shifted(of_tables, value - of_tables.value), size
     if test.measure != "val_loss":
         return evidence.printed(value, test.scenario, test.phase, backbone, test.measure)
-    # an image's loss varies in print as much as in ours, on as many images as the print has
+    # an image's loss varies in print as much as in ours, on as many images as were printed of
     size = evidence.printed_size(test.scenario, test.phase, backbone, test.measure)
-    half = ours.width / 2 * np.sqrt(sample.images / size) if size else 0.0
+    half = ours.width / 2 * np.sqrt(score.images / size) if size else 0.0
     return Estimate(value, value - float(half), value + float(half)), size
 
 
@@ -130,17 +133,18 @@ def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sam
 
 
 def _above(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    sample = _measured(test, evidence, question, backbone)
-    if isinstance(sample, str):
-        return Answer(NOT_TESTED, sample)
-    rules = evidence.rules
-    ours = sample.interval(rules.level)
-    lead = shifted(ours, -test.above / 100)
-    outcome = side(lead, rules)
-    numbers = numbers_of(ours, "ours") | {"value": test.above} | sample.counts
-    said = f"{PROTOCOL_OF[question]} gives {_of(ours, test)}, to be above {test.above:g}{why(outcome, lead, rules)}"
-    wide = shifted(sample.interval(max(rules.level, rules.apart)), -test.above / 100)
-    return Answer(outcome, said + _then(outcome, sample), numbers, {"lead": (outcome == NO, wide)})
+    score = _score(test, evidence, question, backbone)
+    if isinstance(score, str):
+        return Answer(NOT_TESTED, score)
+    rules, target = evidence.rules, test.above / 100
+    ours = score.interval(rules.level)
+    lead = answers.shifted(ours, -target)
+    outcome = judge_lead(lead, rules)
+    numbers = numbers_of(ours, "ours") | {"value": test.above} | score.counts
+    reason = f"{PROTOCOL_OF[question]} gives {_with_range(ours, test)}, to be above {test.above:g}"
+    reason += answers.reason_for_no(outcome, lead, rules) + _if_undecided(outcome, score)
+    wide = answers.shifted(score.interval(max(rules.level, rules.leakage_level)), -target)
+    return Answer(outcome, reason, numbers, {"lead": (outcome == NO, wide)})
 
 
 def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
@@ -150,31 +154,33 @@ def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> An
         return Answer(NOT_TESTED, missing)
     rules = evidence.rules
     leads = {rival: lead if sign > 0 else lead.negated() for rival, lead in leads.items()}
-    found = {rival: lead.interval(1 - rules.alpha / len(rivals)) for rival, lead in leads.items()}
-    sides = {rival: side(lead, rules) for rival, lead in found.items()}
-    outcome = of_all([*sides.values(), *([NOT_TESTED] if missing else [])])
+    found = _corrected(leads, rules, len(rivals))
+    sides = {rival: judge_lead(lead, rules) for rival, lead in found.items()}
+    outcome = answers.combine([*sides.values(), *([NOT_TESTED] if missing else [])])
     numbers = {rival: {"outcome": sides[rival]} | numbers_of(lead, "difference") for rival, lead in found.items()}
     if outcome == NOT_TESTED:
         return Answer(outcome, missing, numbers)
-    decisive = [rival for rival in found if sides[rival] == outcome]
-    whose = "ahead of" if sign > 0 else "behind"
-    said = "; ".join(f"{points(found[r])} {whose} {r}{why(outcome, found[r], rules)}" for r in decisive)
-    sample = next(iter(leads.values()))
-    said = f"{PROTOCOL_OF[question]}: {said}{_then(outcome, sample)}"
-    return Answer(outcome, said, numbers | sample.counts, _apart(leads, sides, rules))
+    place = "ahead of" if sign > 0 else "behind"
+    decisive = [
+        f"{in_points(lead)} {place} {rival}{answers.reason_for_no(outcome, lead, rules)}"
+        for rival, lead in found.items()
+        if sides[rival] == outcome
+    ]
+    score = next(iter(leads.values()))
+    reason = f"{PROTOCOL_OF[question]}: {'; '.join(decisive)}{_if_undecided(outcome, score)}"
+    return Answer(outcome, reason, numbers | score.counts, _leakage_intervals(leads, sides, rules))
 
 
 def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    rivals = [name for name in compared() if name != backbone]
+    models, rules = len(paper_backbones()), evidence.rules
+    rivals = [name for name in paper_backbones() if name != backbone]
     leads, missing = _leads(test, evidence, question, backbone, rivals)
     if missing:
-        return Answer(NOT_TESTED, f"a rank needs all six models; {missing}")
-    rules = evidence.rules
-    found = {rival: lead.interval(1 - rules.alpha / len(rivals)) for rival, lead in leads.items()}
-    above = sum(lead.high < 0 for lead in found.values())
-    below = sum(lead.low > 0 for lead in found.values())
-    best, worst = 1 + above, len(compared()) - below
-    tied = [rival for rival, lead in found.items() if lead.holds(0) and within(lead, rules)]
+        return Answer(NOT_TESTED, f"a rank needs all {models} models; {missing}")
+    found = _corrected(leads, rules, len(rivals))
+    best = 1 + sum(lead.high < 0 for lead in found.values())
+    worst = models - sum(lead.low > 0 for lead in found.values())
+    tied = [rival for rival, lead in found.items() if lead.contains(0) and within_margin(lead, rules)]
     if best == worst == test.rank:
         outcome = YES
     elif not best <= test.rank <= worst or tied:
@@ -182,35 +188,35 @@ def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answ
     else:
         outcome = UNDECIDED
     rank = 1 + sum(lead.value < 0 for lead in found.values())
-    said = f"{PROTOCOL_OF[question]}: rank {rank} of 6, by chance {best} to {worst}, claimed {test.rank}"
+    reason = f"{PROTOCOL_OF[question]}: rank {rank} of {models}, by chance {best} to {worst}, claimed {test.rank}"
     if outcome == NO and best <= test.rank <= worst:
-        said += f"; no difference of more than {rules.margin:g} points from {', '.join(tied)}"
+        reason += f"; no difference of more than {rules.margin:g} points from {', '.join(tied)}"
     numbers = {"rank": rank, "rank_low": best, "rank_high": worst}
     numbers |= {rival: numbers_of(lead, "difference") for rival, lead in found.items()}
-    sample = next(iter(leads.values()))
-    # the sides that the printed table gives: whoever is on the other side, or on none, speaks against the rank
+    score = next(iter(leads.values()))
+    # the sides that the printed table gives: a model on the other side, or on none, speaks against the rank
     scores = _printed_scores(test)
     leads = {rival: lead if scores[backbone] > scores[rival] else lead.negated() for rival, lead in leads.items()}
-    level = 1 - rules.alpha / len(rivals)
-    sides = {rival: side(lead.interval(level), rules) for rival, lead in leads.items()}
-    return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, _apart(leads, sides, rules))
+    sides = {rival: judge_lead(lead, rules) for rival, lead in _corrected(leads, rules, len(rivals)).items()}
+    intervals = _leakage_intervals(leads, sides, rules)
+    return Answer(outcome, reason + _if_undecided(outcome, score), numbers | score.counts, intervals)
 
 
 def _order(test: Check, evidence: Evidence, question: str) -> Answer:
-    names, rules = compared(), evidence.rules
-    samples, missing = _samples(test, evidence, question, names)
+    names, rules = paper_backbones(), evidence.rules
+    scores, missing = _scores(test, evidence, question, names)
     if missing:
-        return Answer(NOT_TESTED, f"an order needs all six models; {missing}")
-    scores = _printed_scores(test)
-    ours = {name: 100 * samples[name].value for name in names}
-    pair = [ours[name] for name in names], [scores[name] for name in names]
-    tau, p_value = (float(x) for x in kendalltau(*pair, alternative="greater"))
-    p_reverse = float(kendalltau(*pair, alternative="less").pvalue)
+        return Answer(NOT_TESTED, f"an order needs all {len(names)} models; {missing}")
+    printed = _printed_scores(test)
+    ours = {name: 100 * scores[name].value for name in names}
+    both = [ours[name] for name in names], [printed[name] for name in names]
+    tau, p_value = (float(x) for x in kendalltau(*both, alternative="greater"))
+    p_reverse = float(kendalltau(*both, alternative="less").pvalue)
     # every two models, the one that is printed as better first
-    pairs = [sorted(two, key=scores.get, reverse=True) for two in combinations(names, 2)]
-    leads = {f"{a} - {b}": difference(samples[a], samples[b]) for a, b in pairs}
-    found = {name: lead.interval(1 - rules.alpha / len(pairs)) for name, lead in leads.items()}
-    alike = all(within(lead, rules) for lead in found.values())
+    pairs = [sorted(two, key=printed.get, reverse=True) for two in combinations(names, 2)]
+    leads = {f"{a} - {b}": difference(scores[a], scores[b]) for a, b in pairs}
+    found = _corrected(leads, rules, len(pairs))
+    alike = all(within_margin(lead, rules) for lead in found.values())
     known = np.isfinite(tau)
     if known and tau > 0 and p_value < rules.alpha:
         outcome = YES
@@ -218,34 +224,38 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
         outcome = NO
     else:
         outcome = UNDECIDED
-    said = f"{PROTOCOL_OF[question]}: Kendall's tau {tau:.2f}, p = {p_value:.3f}, 6 models"
+    reason = f"Kendall's tau {tau:.2f}, p = {p_value:.3f}, {len(names)} models"
     if not known:
-        said = f"{PROTOCOL_OF[question]}: all six models score the same: no order"
+        reason = f"all {len(names)} models score the same: no order"
     elif outcome == NO and alike:
-        said += f"; all within {rules.margin:g} points"
+        reason += f"; all within {rules.margin:g} points"
     numbers = {"tau": tau if known else None, "p_value": p_value if known else None, "scores": ours}
-    sample = next(iter(samples.values()))
-    sides = {name: side(lead, rules) for name, lead in found.items()}
-    return Answer(outcome, said + _then(outcome, sample), numbers | sample.counts, _apart(leads, sides, rules))
+    score = next(iter(scores.values()))
+    reason = f"{PROTOCOL_OF[question]}: {reason}{_if_undecided(outcome, score)}"
+    sides = {name: judge_lead(lead, rules) for name, lead in found.items()}
+    return Answer(outcome, reason, numbers | score.counts, _leakage_intervals(leads, sides, rules))
 
 
-def _measured(test: Check, evidence: Evidence, question: str, backbone: str) -> Score | str:
-    """The sample of a backbone's measure, or why there is none."""
+# ---- scores ----
+
+
+def _score(test: Check, evidence: Evidence, question: str, backbone: str) -> Score | str:
+    """The score of a backbone, or why there is none."""
     if test.measure == "gain":
-        sample = evidence.gain(question, test.scenario, backbone)
-        if sample:
-            return sample
+        score = evidence.gain(question, test.scenario, backbone)
+        if score:
+            return score
         phases = ["finetune", "transfer"]
         lacking = [p for p in phases if not evidence.folds(question, test.scenario, backbone, p, "test_accuracy")]
         if not lacking:
             return f"{backbone}, {test.scenario}: no fold was trained in both phases"
         return evidence.why_missing(question, test.scenario, backbone, lacking[0])
-    sample = evidence.score(question, test.scenario, backbone, test.phase, test.measure)
-    return sample or evidence.why_missing(question, test.scenario, backbone, test.phase)
+    score = evidence.score(question, test.scenario, backbone, test.phase, test.measure)
+    return score or evidence.why_missing(question, test.scenario, backbone, test.phase)
 
 
-def _samples(test: Check, evidence: Evidence, question: str, names: list[str]) -> tuple[dict[str, Score], str]:
-    """The samples of several models on the folds that all of them trained, and why one is missing."""
+def _scores(test: Check, evidence: Evidence, question: str, names: tuple[str, ...]) -> tuple[dict[str, Score], str]:
+    """The scores of several models on the folds that all of them trained, and why one is missing."""
     cell = (question, test.scenario)
     folds = {name: evidence.folds(*cell, name, test.phase, test.measure) for name in names}
     missing = [evidence.why_missing(*cell, name, test.phase) for name, trained in folds.items() if not trained]
@@ -260,23 +270,33 @@ def _leads(
     test: Check, evidence: Evidence, question: str, backbone: str, rivals: list[str]
 ) -> tuple[dict[str, Score], str]:
     """How far a model is ahead of each rival, image by image, and why one is missing."""
-    samples, missing = _samples(test, evidence, question, [backbone, *rivals])
-    own = samples.pop(backbone, None)
-    return {rival: difference(own, sample) for rival, sample in samples.items()} if own else {}, missing
+    scores, missing = _scores(test, evidence, question, (backbone, *rivals))
+    own = scores.pop(backbone, None)
+    return {rival: difference(own, score) for rival, score in scores.items()} if own else {}, missing
 
 
-def _apart(leads: dict[str, Score], sides: dict[str, str], rules: Rules) -> dict[str, tuple[bool, Estimate]]:
-    """`compared` of an answer about several differences."""
-    level = max(rules.level, rules.apart)
+def _corrected(leads: dict[str, Score], rules: Rules, comparisons: int) -> dict[str, Estimate]:
+    """The intervals of differences, Bonferroni-corrected for so many comparisons."""
+    return {name: lead.interval(1 - rules.alpha / comparisons) for name, lead in leads.items()}
+
+
+def _leakage_intervals(
+    leads: dict[str, Score], sides: dict[str, str], rules: Rules
+) -> dict[str, tuple[bool, Estimate]]:
+    """`intervals` of an answer about several differences."""
+    level = max(rules.level, rules.leakage_level)
     return {name: (sides[name] == NO, lead.interval(level)) for name, lead in leads.items()}
 
 
 def _printed_scores(test: Check) -> dict[str, float]:
     table = printed_table().loc[scenarios()[test.scenario].table].loc[test.phase][test.measure]
-    return {name: float(table[name]) for name in compared()}
+    return {name: float(table[name]) for name in paper_backbones()}
 
 
-def _of(estimate: Estimate, test: Check) -> str:
+# ---- words ----
+
+
+def _with_range(estimate: Estimate, test: Check) -> str:
     return f"{_value(estimate, test)} [{_range(estimate, test)}]"
 
 
@@ -290,11 +310,10 @@ def _range(estimate: Estimate, test: Check) -> str:
     return f"{100 * estimate.low:.1f}, {100 * estimate.high:.1f}"
 
 
-def _then(outcome: str, sample: Score) -> str:
-    return f": undecided; {_more(sample)}" if outcome == UNDECIDED else ""
+def _if_undecided(outcome: str, score: Score) -> str:
+    return f": undecided; {_what_decides(score)}" if outcome == UNDECIDED else ""
 
 
-def _more(sample: Score) -> str:
-    """What would decide."""
-    folds = len(sample.runs)
+def _what_decides(score: Score) -> str:
+    folds = len(score.runs)
     return f"more than {folds} of ten folds would narrow it" if folds < 10 else "more seeds or images would narrow it"

@@ -6,11 +6,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from lib.config.paper import scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.paths import StudyPaths, run_predictions
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.pool import pool_views
 from lib.data.protocols import deal
+from lib.scores.outcomes import collect_outcomes, write_outcomes
+
+PROTOCOLS = ("by_view", "by_lesion", "clean")
 
 
 @cache
@@ -72,6 +75,14 @@ def write_predictions(
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(run_predictions(folder, phase))
     return table
+
+
+def evaluate(paths: StudyPaths, seeds: Iterable[int] = (0,)) -> None:
+    """Write the outcomes of every scenario that has predictions, as 05_evaluate does."""
+    for folder in {run.name for run in (paths.root / "runs").glob("*/native/*")}:
+        target = paths.outcomes("native", folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_outcomes(collect_outcomes(paths, "native", folder, PROTOCOLS, list(backbones()), list(seeds)), target)
 
 
 @cache

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
@@ -16,7 +17,7 @@ from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.verdicts import claims, contradictions, evidence, model_claims
 from lib.verdicts.claims import Claims, Rules
-from lib.verdicts.evidence import PROCEDURE, UNSEEN, Evidence, Outcomes
+from lib.verdicts.evidence import PROCEDURE, UNSEEN, Evidence
 from lib.verdicts.judging import LEAKAGE, NOT_REPRODUCED, REPRODUCED, judge_claim
 
 OURS = "EfficientNetV2B3"
@@ -29,7 +30,7 @@ TRANSFER, FINETUNE = "transfer", "finetune"
 
 
 class Simulated(Evidence):
-    """Evidence that is drawn instead of read.
+    """Evidence that is simulated instead of read.
 
     Args:
         chance: (question, phase) -> the mean chance of being right.
@@ -51,7 +52,7 @@ class Simulated(Evidence):
         counts = {PROCEDURE: 10 * PRINTED // 4, UNSEEN: 5 * originals}
         self.difficulty = {question: self.random.normal(0, 1, count) for question, count in counts.items()}
 
-    def _outcomes(self, question: str, scenario: str, part: str):
+    def _rows(self, question: str, scenario: str, part: str) -> dict[tuple[str, str], pd.DataFrame]:
         count = self.a_fold[question]
         fold = np.repeat(np.arange(self.trained), count)
         lesion = self.lesions[question][: len(fold)]
@@ -60,11 +61,9 @@ class Simulated(Evidence):
             if (question, phase) in self.chance:
                 level = self.random.normal(0, self.spread, self.trained)[fold]
                 right = self.draw(self.chance[question, phase], level, self.difficulty[question][lesion])
-                zeros = np.zeros(len(fold), int)
-                found[OURS, phase] = Outcomes(
-                    lesion, fold, zeros, zeros, np.stack([right, ~right], axis=1).astype(float)
-                )
-        return found, len(self.difficulty[question])
+                rows = {"row": np.arange(len(fold)), "group": lesion, "fold": fold, "seed": 0, "correct": right}
+                found[OURS, phase] = pd.DataFrame(rows)
+        return found
 
     def draw(self, chance: float, level: np.ndarray, difficulty: np.ndarray) -> np.ndarray:
         """Which images are right, bool; 1.16 makes up for the pull of the difficulties towards one half."""

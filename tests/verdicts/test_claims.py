@@ -10,12 +10,13 @@ import yaml
 
 from lib.config.paper import scenarios
 from lib.config.params import Study
-from lib.config.paths import CLAIMS, PARAMS, StudyPaths
+from lib.config.paths import PARAMS, StudyPaths
 from lib.config.printed import literature, printed_rows
 from lib.config.schema import ParameterError
 from lib.verdicts.answers import NOT_TESTED
-from lib.verdicts.claims import Claims, load_claims, rule_in_words
+from lib.verdicts.claims import Claims, load_claims
 from lib.verdicts.judging import IMPOSSIBLE, REPRODUCED, judge
+from tests.verdicts.studies import evaluate
 
 OURS = "EfficientNetV2B3"
 CLAIM = {"id": "x", "place": "abstract", "where": "abstract", "quote": "it is good", "kind": "number"}
@@ -23,7 +24,8 @@ NUMBER = {"measure": "test_accuracy", "scenario": "three_malignant", "backbone":
 
 
 def one(paths: StudyPaths, study: Study | None = None, **test) -> dict:
-    """The judgement of one claim with this test."""
+    """The judgement of one claim with this test, on the outcomes of what was predicted."""
+    evaluate(paths, (study or Study()).seeds)
     return judge(paths, study or Study(), Claims(claims=[CLAIM | {"test": test}]))[0]
 
 
@@ -97,13 +99,6 @@ def test_a_claim_that_makes_no_sense_is_refused_with_its_id_and_key(tmp_path: Pa
     assert str(file) in str(raised.value)
 
 
-def test_an_id_used_twice_is_refused(tmp_path: Path):
-    file = tmp_path / "claims.yaml"
-    file.write_text(yaml.safe_dump({"claims": [CLAIM | {"test": {**NUMBER, "equals": 90.0}}] * 2}))
-    with pytest.raises(ParameterError, match="x stands more than once"):
-        load_claims(file)
-
-
 # what the paper says against itself
 
 
@@ -168,16 +163,3 @@ def test_a_test_set_larger_than_a_tenth_of_the_images_is_impossible_as_printed(t
         write_audit(paths, {"tables": {"1": {"test_n": sizes, "rows": []}}})
     found = one(paths, Study(synthetic=True), measure="test_images", scenario="nine_classes", at_most=241)
     assert found["verdict"] == verdict  # the printed tables are what they are, whatever the images
-
-
-def test_every_claim_is_judged_by_a_rule_that_says_its_own_numbers():
-    claims = load_claims()
-    for claim in claims.claims:
-        rule, (name, value) = rule_in_words(claim.test, claims.rules), claim.test.comparison
-        if name == "equals" and claim.test.measure not in ("images", "classes"):
-            continue  # the rule of a number is the same for all
-        if isinstance(value, (int, float)) and name != "rank":
-            assert f"{value:g}" in rule
-    numbers = {rule_in_words(c.test, claims.rules) for c in claims.claims if c.kind == "number"}
-    assert any("20 points" in rule and "within 5 points" in rule for rule in numbers)
-    assert f"{claims.rules.margin:g}" in CLAIMS.read_text(encoding="utf-8")
