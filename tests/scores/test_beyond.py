@@ -13,10 +13,9 @@ from statsmodels.stats.multitest import multipletests
 from lib.config.paper import CLASSES, MALIGNANT, backbones, scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.figures.accuracy import draw_ranks
-from lib.figures.predictions import draw_decision_curve
-from lib.scores import beyond
-from tests.verdicts.studies import write_predictions
+from lib.scores import beyond, comparisons
+from lib.scores.outcomes import class_columns
+from tests.verdicts.studies import evaluate, write_predictions
 
 
 def frame(n: int = 400, scenario: str = "benign_malignant", seed: int = 0, skill: float = 1.5, groups=None):
@@ -25,14 +24,20 @@ def frame(n: int = 400, scenario: str = "benign_malignant", seed: int = 0, skill
     names = scenarios()[scenario].names
     logits = generator.normal(0, skill, (n, len(names)))
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    table = pd.DataFrame({"seed": 0, "source": [f"{k:05}.jpg" for k in range(n)], "image_id": "x"})
-    table = table.assign(fold=np.arange(n) % 10, group=np.arange(n) if groups is None else groups, view=0, part="test")
-    table["true_class"] = [names[generator.choice(len(names), p=p)] for p in probabilities]
-    return table.assign(**{name: probabilities[:, k] for k, name in enumerate(names)})
+    table = pd.DataFrame({"seed": 0, "row": np.arange(n), "fold": np.arange(n) % 10})
+    table["group"] = np.arange(n) if groups is None else groups
+    table["truth"] = [names[generator.choice(len(names), p=p)] for p in probabilities]
+    return scored(table.assign(**{name: probabilities[:, k] for k, name in enumerate(names)}))
+
+
+def scored(table: pd.DataFrame) -> pd.DataFrame:
+    """The same, with whether the likeliest class is right."""
+    names = class_columns(table)
+    return table.assign(correct=(table[names].idxmax(axis=1) == table["truth"]).astype(float))
 
 
 def overconfident(table: pd.DataFrame) -> pd.DataFrame:
-    names = beyond.class_columns(table)
+    names = class_columns(table)
     sharp = table[names].to_numpy() ** 3
     return table.assign(**dict(zip(names, (sharp / sharp.sum(axis=1, keepdims=True)).T)))
 
@@ -42,7 +47,7 @@ def overconfident(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_ece_is_that_of_scikit_learns_reliability_curve():
     table = overconfident(frame(scenario="nine_classes"))
-    confidence, right = beyond.confident(table)
+    confidence, right = beyond.top_confidence(table)
     observed, predicted = calibration_curve(right, confidence, n_bins=15)
     counts = np.histogram(confidence, bins=np.linspace(0, 1, 16))[0]
     expected = np.sum(np.abs(observed - predicted) * counts[counts > 0]) / len(confidence)
@@ -70,7 +75,7 @@ def test_calibrated_probabilities_pass_and_overconfident_ones_do_not():
 def test_malignancy_of_nine_classes_is_the_sum_of_the_malignant_ones():
     table = frame(scenario="nine_classes")
     truth, score = beyond.malignancy(table)
-    assert list(truth) == [name in MALIGNANT for name in table["true_class"]]
+    assert list(truth) == [name in MALIGNANT for name in table["truth"]]
     benign = table[[name for name in CLASSES if name not in MALIGNANT]].sum(axis=1)
     assert score == pytest.approx(1 - benign)
     assert beyond.malignancy(frame(scenario="three_malignant")) is None
@@ -108,7 +113,9 @@ def test_the_interval_of_the_auc_is_near_hanley_and_mcneils():
 
 def test_copies_of_images_do_not_narrow_the_interval():
     table = frame(200)
-    copies = pd.concat([table, table.assign(view=1), table.assign(view=2)], ignore_index=True)
+    copies = pd.concat([table.assign(row=table["row"] + 1000 * copy) for copy in range(3)], ignore_index=True)
+        [table, table.assign(row=table["row"] + 1000), table.assign(row=table["row"] + 2000)], ignore_index=True
+    )
     one, three = (beyond.malignant({("benign_malignant", "MobileNet", "transfer"): t}).iloc[0] for t in (table, copies))
     for column in ("auc", "auc_low", "auc_high", "sensitivity_at_90", "sensitivity_at_90_low"):
         assert one[column] == pytest.approx(three[column])
@@ -136,7 +143,7 @@ def test_each_class_against_the_rest_is_scikit_learns_area_averaged_over_seeds()
     table = beyond.class_auc({("six_benign", "MobileNet", "transfer"): pd.concat([first, second], ignore_index=True)})
     table = table.set_index("class")
     for name in scenarios()["six_benign"].names:
-        areas = [roc_auc_score(part["true_class"] == name, part[name]) for part in (first, second)]
+        areas = [roc_auc_score(part["truth"] == name, part[name]) for part in (first, second)]
         assert table.loc[name, "auc"] == pytest.approx(np.mean(areas))
 
 
@@ -151,12 +158,13 @@ def study_of(tmp_path: Path, shares: dict[str, float], scenario_names=("three_ma
             order = 10 * number + list(backbones()).index(backbone)
             cell = {"files": files, "views": files + 5, "scenario": scenario, "order": order}
             write_predictions(paths, "clean", backbone, "finetune", share, **cell)
-    return beyond.found(paths, Study(scenarios=list(scenario_names)))
+    evaluate(paths)
+    return beyond.select_cells(paths, Study(scenarios=list(scenario_names)))
 
 
 def test_different_models_are_told_apart_and_equal_ones_are_not(tmp_path: Path):
     cells = study_of(tmp_path, {"EfficientNetV2B3": 0.9, "ResNet50": 0.9, "MobileNet": 0.75})
-    table = beyond.compare_backbones(cells).set_index(["first", "second"])
+    table = comparisons.compare_backbones(cells).set_index(["first", "second"])
     assert not table.loc[("EfficientNetV2B3", "ResNet50"), "different"]
     assert table.loc[("EfficientNetV2B3", "MobileNet"), "different"]
     row = table.loc[("EfficientNetV2B3", "MobileNet")]
@@ -174,33 +182,35 @@ def test_different_models_are_told_apart_and_equal_ones_are_not(tmp_path: Path):
 def test_groups_make_the_permutation_test_as_careful_as_the_groups_allow():
     # 30 groups of 20 identical images: McNemar counts 600 images and is sure, the groups are not
     first, second = (frame(600, groups=np.repeat(np.arange(30), 20)) for _ in range(2))
-    truth = np.where(first["true_class"] == "malignant", 0.9, 0.1)
+    truth = np.where(first["truth"] == "malignant", 0.9, 0.1)
     first["malignant"], first["benign"] = truth, 1 - truth
+    first = scored(first)
     wrong = np.repeat((np.arange(30) >= 15) & (np.arange(30) < 19), 20)
     score = np.where(wrong, 1 - truth, truth)
     second["malignant"], second["benign"] = score, 1 - score
+    second = scored(second.assign(truth=first["truth"]))
     cells = {("benign_malignant", "MobileNet", "transfer"): first, ("benign_malignant", "ResNet50", "transfer"): second}
-    row = beyond.compare_backbones(cells).iloc[0]
+    row = comparisons.compare_backbones(cells).iloc[0]
     assert row["p_mcnemar"] < 1e-10
     assert row["p_groups"] == pytest.approx(2 * 0.5**4, abs=0.02)  # 4 groups differ, all one way: 2 of 16
 
 
 def test_models_tested_on_different_images_are_not_compared():
     first = frame(100)
-    second = first.assign(source=first["source"] + "x")
+    second = first.assign(row=first["row"] + 1000)
     cells = {("benign_malignant", "MobileNet", "transfer"): first, ("benign_malignant", "ResNet50", "transfer"): second}
     with pytest.raises(ValueError, match="not tested on the same images"):
-        beyond.compare_backbones(cells)
+        comparisons.compare_backbones(cells)
 
 
 def test_ranks_over_scenarios_and_nemenyis_table(tmp_path: Path):
     # Demsar 2006, table 5: q at 0.05 is 2.343 for 3 models and 2.850 for 6
     for models, q in ((2, 1.960), (3, 2.343), (6, 2.850)):
         expected = q * np.sqrt(models * (models + 1) / (6 * 4))
-        assert beyond.critical_difference(models, 4) == pytest.approx(expected, abs=0.002)
+        assert comparisons.critical_difference(models, 4) == pytest.approx(expected, abs=0.002)
     shares = dict(zip(backbones(), (0.95, 0.70, 0.60, 0.90, 0.85, 0.75)))
     cells = study_of(tmp_path, shares, ("nine_classes", "six_benign", "three_malignant"), n=300)
-    ranks = beyond.rank_backbones(cells).set_index("backbone")
+    ranks = comparisons.rank_backbones(cells).set_index("backbone")
     assert list(ranks.index[:2]) == ["EfficientNetV2B3", "EfficientNetB3"]
     assert ranks.loc["EfficientNetV2B3", "best"] > 0.95 and ranks["best"].sum() == pytest.approx(1)
     assert ranks["mean_rank"].tolist() == [1, 2, 3, 4, 5, 6] and ranks["friedman_p"].iloc[0] < 0.05
@@ -209,15 +219,16 @@ def test_ranks_over_scenarios_and_nemenyis_table(tmp_path: Path):
 
 def test_tied_models_share_their_rank():
     values = np.array([[0.9, 0.8, 0.9, 0.7], [0.1, 0.2, 0.3, 0.3]])
-    assert (beyond._ranks(values) == [rankdata(-row) for row in values]).all()
+    assert (comparisons._ranks(values) == [rankdata(-row) for row in values]).all()
 
 
 def test_seeds_spread_beside_sampling(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     for seed, share in enumerate((0.80, 0.82, 0.87)):
         write_predictions(paths, "clean", "MobileNet", "transfer", share, seed=seed, order=seed)
-    cells = beyond.found(paths, Study(seeds=[0, 1, 2], scenarios=["three_malignant"]))
-    row = beyond.seed_spread(cells).iloc[0]
+    evaluate(paths, [0, 1, 2])
+    cells = beyond.select_cells(paths, Study(seeds=[0, 1, 2], scenarios=["three_malignant"]))
+    row = comparisons.seed_spread(cells).iloc[0]
     assert (row["seeds"], row["lowest"], row["highest"]) == (3, 0.80, 0.87)
     assert row["seed_sd"] == pytest.approx(np.std([0.80, 0.82, 0.87], ddof=1))
     assert row["sampling_sd"] == pytest.approx(np.sqrt(0.8 * 0.2 / 600), rel=0.1)
@@ -230,9 +241,10 @@ def test_models_are_compared_on_the_folds_that_both_trained(tmp_path: Path):
     paths = StudyPaths(tmp_path)
     write_predictions(paths, "clean", "MobileNet", "finetune", 0.8, folds=[0, 3])
     write_predictions(paths, "clean", "ResNet50", "finetune", 0.9)
-    cells = beyond.found(paths, Study(scenarios=["three_malignant"]))
+    evaluate(paths)
+    cells = beyond.select_cells(paths, Study(scenarios=["three_malignant"]))
     assert all((frame["view"] == 0).all() for frame in cells.values())
-    row = beyond.compare_backbones(cells).iloc[0]
+    row = comparisons.compare_backbones(cells).iloc[0]
     assert row["images"] == (cells["three_malignant", "ResNet50", "finetune"]["fold"].isin([0, 3])).sum()
     assert row["difference"] > 0
 
@@ -240,19 +252,6 @@ def test_models_are_compared_on_the_folds_that_both_trained(tmp_path: Path):
 def test_a_study_without_runs_says_so_in_every_table(tmp_path: Path):
     for table in beyond.tables(StudyPaths(tmp_path), Study()).values():
         assert table.empty and "no predictions under clean" in table.attrs["not_tested"]
-
-
-def test_every_table_and_figure_of_a_study_that_ran(tmp_path: Path):
-    cells = study_of(tmp_path, {"EfficientNetV2B3": 0.9, "ResNet50": 0.8}, ("nine_classes", "benign_malignant"), n=120)
-    made = beyond.tables(StudyPaths(tmp_path), Study(scenarios=["nine_classes", "benign_malignant"]))
-    assert all(len(table) for table in made.values())
-    assert set(made["malignant"]["scenario"]) == {"nine_classes", "benign_malignant"}
-    curves = {backbone: beyond.decision_curve(table) for (scenario, backbone, _), table in cells.items()}
-    for figure in (
-        draw_decision_curve(next(iter(curves.values()))),
-        draw_ranks(made["ranks"], made["comparisons"]),
-    ):
-        assert len(figure.axes) >= 1 and figure.axes[0].has_data()
 
 
 def test_over_one_scenario_there_are_ranks_but_no_test_of_them(tmp_path: Path):
