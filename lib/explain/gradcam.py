@@ -13,8 +13,6 @@ import pandas as pd
 
 from lib.data.predictions import class_columns, predicted_class
 
-CHUNK = 256  # images whose maps are in memory at a time: 51 MB at 224 px
-
 
 def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False) -> np.ndarray:
     """Grad-CAM maps L of equation 8 at the size of the images.
@@ -43,10 +41,10 @@ def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, r
     count = model.output_shape[-1]
     if classes.shape != (len(images),) or (len(classes) and not (classes.min() >= 0 and classes.max() < count)):
         raise ValueError(
-            f"{len(images)} images with classes {classes.tolist()[:20]}: give one class an image, 0 to {count - 1}"
+            f"{len(images)} images with classes {classes.tolist()[:20]}: give one class per image, 0 to {count - 1}"
         )
     backbone, head = split_at_maps(model)
-    found = np.zeros(images.shape[:3], np.float32)
+    heats = np.zeros(images.shape[:3], np.float32)
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
         # called, not `predict`: tracing a graph takes longer than a few batches
@@ -56,8 +54,8 @@ def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, r
         activations = _double(features)  # the terms of the sum all but cancel each other
         small = np.maximum(np.einsum("nhwc,nc->nhw", activations, weights, optimize=True), 0)
         for row, one in enumerate(small.astype(np.float32), start):
-            found[row] = cv2.resize(one, found.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
-    return found if raw else scale(found)
+            heats[row] = cv2.resize(one, heats.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+    return heats if raw else scale(heats)
 
 
 def scale(raw: np.ndarray) -> np.ndarray:
@@ -80,15 +78,10 @@ def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.6) -> np.ndarr
 
 
 def share_in_lesion(heat: np.ndarray, lesion: np.ndarray) -> float:
-    """The share of a map's sum that lies inside a lesion mask (bool, same [h, w]); nan for a map of zeros.
+    """The share of a map's sum that lies inside a lesion mask (bool, same [h, w]); NaN for a map of zeros.
 
     A map that is the same everywhere has the share of the image that the lesion covers.
-
-    Raises:
-        ValueError: the shapes differ.
     """
-    if heat.shape != lesion.shape:
-        raise ValueError(f"a map of shape {heat.shape} does not fit a mask of {lesion.shape}; resize one of them")
     total = float(heat.sum(dtype=np.float64))
     return float(heat[lesion].sum(dtype=np.float64)) / total if total > 0 else float("nan")
 
@@ -104,24 +97,23 @@ def measure_focus(
     """How much of each image's map lies inside its lesion.
 
     Args:
-        images: uint8 [views, s, s, 3]; may be memory-mapped. Of these, and of the maps, CHUNK are in memory at a time.
+        images: uint8 [views, s, s, 3]; may be memory-mapped. A batch of them, and of the maps, is in memory at a time.
         rows: int [n], the images to explain.
         classes: int [n], the class whose score is explained.
         lesion_of: uint8 image [s, s, 3] -> bool mask [s, s].
 
     Returns:
-        A row an image, in the order of `rows`: share_in_lesion, and lesion_area, the share of the image that the
+        One row per image, in the order of `rows`: share_in_lesion, and lesion_area, the share of the image that the
         lesion covers, which is what a map without preference has.
     """
-    rows, classes = np.asarray(rows), np.asarray(classes)
-    found = []
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        pictures = np.asarray(images[rows[part]])
-        for picture, heat in zip(pictures, maps(model, pictures, classes[part], batch_size)):
+    rows, classes, focus = np.asarray(rows), np.asarray(classes), []
+    for start in range(0, len(rows), batch_size):
+        batch = slice(start, start + batch_size)
+        pictures = np.asarray(images[rows[batch]])
+        for picture, heat in zip(pictures, maps(model, pictures, classes[batch], batch_size)):
             lesion = lesion_of(picture)
-            found.append((share_in_lesion(heat, lesion), float(lesion.mean())))
-    return pd.DataFrame(found, columns=["share_in_lesion", "lesion_area"])
+            focus.append((share_in_lesion(heat, lesion), float(lesion.mean())))
+    return pd.DataFrame(focus, columns=["share_in_lesion", "lesion_area"])
 
 
 def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> str:
@@ -136,12 +128,10 @@ def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> st
     Raises:
         ValueError: the phase was not trained.
     """
+    if not predictions or wanted not in ("best", *predictions):
+        raise ValueError(f"phase {wanted!r} was not trained, only {sorted(predictions)}; run 04_train, or choose best")
     if wanted != "best":
-        if wanted not in predictions:
-            raise ValueError(f"phase {wanted!r} was not trained, only {sorted(predictions)}; set gradcam_phase to best")
         return wanted
-    if not predictions:
-        raise ValueError("no phase of this model was trained; run 04_train for it first")
 
     def accuracy(phase: str) -> float:
         table = of_saved_fold(predictions[phase])
@@ -159,12 +149,11 @@ def of_saved_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 def choose_images(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The test images to explain: all originals (view 0) that the fold of the saved weights tests.
 
-    They are in such an order that the first few show as much as they can: an equal number of each true class, by
-    turns rightly and wrongly classified. Where a class has too few of a kind the other kind takes its place; where it
-    has too few images the other classes do.
+    The first few show most: the classes take turns, and so do right and wrong answers within a class. Where a class
+    has too few of a kind the other kind takes its place.
 
     Returns:
-        Rows of the predictions, a class after the other in rounds, with `predicted_class` and its `probability`.
+        Rows of the predictions, one class after the other in rounds, with `predicted_class` and its `probability`.
     """
     test = of_saved_fold(predictions)
     test = test[(test["part"] == "test") & (test["view"] == 0)].sort_values("source", ignore_index=True)

@@ -4,7 +4,6 @@ cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel
 """
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,9 +18,10 @@ NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
 TEXTURE_WINDOW = 0.05  # of the shorter side: 9 px at 180 px
 CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how central a pixel is
-SCORES = ("dice", "jaccard")
 CYAN = (0, 230, 230)  # RGB, of outlines: no skin has it
 CORNER = 0.06  # of each side: the squares in which dark corners are looked for
+FEATURES = ("colour", "colour_texture")
+STARTS = {"random": cv2.KMEANS_RANDOM_CENTERS, "k-means++": cv2.KMEANS_PP_CENTERS}
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Segmentation:
         labels: uint8 [h, w], 0 to k-1, an index into the other fields.
         centroids: float32 [k, features], in the units of `features`.
         inertia: J of equation 9 over all pixels, squared units of `features`.
-        names: name of each cluster: normal, abnormal or background, by the rule of `name_clusters`. Several clusters
-            may have one name; they are one region.
+        names: normal, abnormal or background for each cluster (`name_clusters`); clusters of one name are one region.
         areas: float64 [k], share of the image's pixels.
         colours: float64 [k, 3], mean RGB colour, 0 to 255; NaN for a cluster without pixels.
     """
@@ -83,7 +82,9 @@ def segment(
     _check(image, k, features, init)
     values = pixel_features(image, features)
     pixels = _spread(values.reshape(-1, values.shape[-1]), sample, seed)
-    centroids = _fit(pixels, k, init, iterations, tolerance, attempts, seed)
+    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, iterations, tolerance)
+    cv2.setRNGSeed(seed)  # of this thread's generator: nothing depends on earlier calls or other threads
+    centroids = cv2.kmeans(pixels, k, None, until, attempts, STARTS[init])[2]
     labels, inertia = _assign(values, centroids)
     masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
     areas = np.array([cv2.countNonZero(mask) for mask in masks]) / labels.size
@@ -103,7 +104,7 @@ def segment_files(
     """Segment the files of a data set, write what is named abnormal as `<safe_name(source)>.png`, and tabulate them.
 
     Args:
-        index: a row a file, with source, image_id and class.
+        index: one row per file, with source, image_id and class.
         read: source -> uint8 image [h, w, 3], RGB.
         true_masks: image id -> ground-truth mask, where there is one.
         folder: for the masks; made if need be.
@@ -111,7 +112,7 @@ def segment_files(
         workers: threads; the result is the same for any number.
 
     Returns:
-        A row a file, in the order of `index`: source, image_id, class and what `table_row` gives.
+        One row per file, in the order of `index`: source, image_id, class and what `table_row` gives.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -133,15 +134,9 @@ def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame
         Rows of `index` by class, then source; the same for any order of the rows.
     """
     ordered = index.sort_values(["class", "source"])
-    if not count:
-        return ordered
     shuffled = ordered.iloc[np.random.default_rng(seed).permutation(len(ordered))]
-    rounds = shuffled.groupby("class").cumcount()
-    return (
-        shuffled.assign(_round=rounds)
-        .sort_values(["_round", "class"])[:count][index.columns]
-        .sort_values(["class", "source"])
-    )
+    rounds = shuffled.assign(round=shuffled.groupby("class").cumcount()).sort_values(["round", "class"])
+    return ordered[ordered.index.isin(rounds.index[:count])] if count else ordered
 
 
 def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:
@@ -175,8 +170,8 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     """Name the clusters of an image by how dark they are and where they lie.
 
     Darkness is the difference of a cluster's lightness (mean of R, G, B) from that of the lightest cluster, the clear
-    skin; centrality, 0 to 1, the mean over its pixels of a Gaussian round the image's centre (standard deviation a
-    fifth of each side). The rule, in this order:
+    skin. Centrality, 0 to 1, is the mean over its pixels of a Gaussian round the image's centre (standard deviation a
+    fifth of each side). Every image has `abnormal` and `normal`, by these rules in turn:
     1. `abnormal`: the largest product of darkness and centrality. Dark corners are dark but not central, skin is
        central but not dark.
     2. The clear skin is `normal`.
@@ -193,9 +188,6 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     Args:
         labels: uint8 [h, w].
         colours: [k, 3], mean RGB of each cluster, NaN for one without pixels.
-
-    Returns:
-        The name of each cluster. `abnormal` and `normal` are always among them, `background` where there is one.
     """
     k = len(colours)
     masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
@@ -210,14 +202,10 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     others = [c for c in range(k) if c not in (lesion, skin) and counts[c]]
     corners = (_corner_shares(labels, k) >= 0.5).sum(axis=0)
     background = [c for c in others if corners[c] >= 2 and darkness[c] >= darkness[lesion] / 2]
-    even = y.mean() * x.mean()
-    names = [NORMAL] * k
-    names[lesion] = ABNORMAL
-    for cluster in others:
-        if cluster in background:
-            names[cluster] = BACKGROUND
-        elif not background and (central[cluster] > even or darkness[cluster] >= darkness[lesion]):
-            names[cluster] = ABNORMAL
+    part_of_lesion = (central > y.mean() * x.mean()) | (darkness >= darkness[lesion])
+    names = np.full(k, NORMAL, dtype=object)
+    names[background] = BACKGROUND
+    names[[lesion, *(c for c in others if not background and part_of_lesion[c])]] = ABNORMAL
     return tuple(names)
 
 
@@ -229,33 +217,27 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """
     if mask.shape != truth.shape:
         raise ValueError(f"a mask of shape {mask.shape} cannot be compared with one of {truth.shape}; resize one")
-    both, total = int(np.count_nonzero(mask & truth)), int(np.count_nonzero(mask)) + int(np.count_nonzero(truth))
+    both, total = int((mask & truth).sum()), int(mask.sum()) + int(truth.sum())
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
 
 
-def best_clusters(labels: np.ndarray, truth: np.ndarray, k: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Dice and Jaccard of the single cluster, and of the union of clusters, that fit a true mask best.
+def best_clusters(labels: np.ndarray, truth: np.ndarray, k: int) -> tuple[float, float]:
+    """Dice of the single cluster, and of the union of clusters, that fit a true mask best.
 
-    Of all unions one is best that takes the clusters in the order of the share of them that lies inside the mask: Dice
-    is a ratio of two sums over the clusters, so the best union takes all whose own ratio is above some bound.
+    The best union takes the clusters in the order of the share of them that lies inside the mask: Dice is a ratio of
+    two sums over the clusters, so the best union takes all whose own ratio is above some bound.
 
     Args:
         labels: uint8 [h, w], 0 to k-1.
         truth: bool [h, w].
-
-    Raises:
-        ValueError: the shapes differ.
     """
-    if labels.shape != truth.shape:
-        raise ValueError(f"labels of shape {labels.shape} cannot be compared with a mask of {truth.shape}; resize one")
     areas, inside = np.bincount(labels.ravel(), minlength=k), np.bincount(labels[truth], minlength=k)
     filled = areas > 0
     areas, inside = areas[filled], inside[filled]
     order = np.argsort(-inside / areas, kind="stable")
     whole = np.count_nonzero(truth)
-    single = float((2 * inside / (areas + whole)).max())
-    union = float((2 * inside[order].cumsum() / (areas[order].cumsum() + whole)).max())
-    return (single, single / (2 - single)), (union, union / (2 - union))
+    single = (2 * inside / (areas + whole)).max()
+    return float(single), float((2 * inside[order].cumsum() / (areas[order].cumsum() + whole)).max())
 
 
 def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
@@ -267,25 +249,20 @@ def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
         FileNotFoundError: no such folder.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is no folder; pass one that holds <image_id>*.png masks, or none")
-    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".png")
-    found = {}
+        raise FileNotFoundError(f"{str(folder)!r} is not a folder; pass one that holds <image_id>*.png masks, or none")
+    names, masks = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".png"), {}
     for image_id in set(image_ids):
-        for place in range(bisect_left(names, image_id), len(names)):
-            name = names[place]
-            if not name.startswith(image_id):
-                break
-            if not name[len(image_id)].isdigit():
-                found[image_id] = folder / name
-                break
-    return found
+        fitting = (n for n in names if n.startswith(image_id) and not n[len(image_id)].isdigit())
+        if name := next(fitting, None):
+            masks[image_id] = folder / name
+    return masks
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """A mask file as bool [h, w] at the size of its image: lesion where the grey level is above 127.
 
     Raises:
-        ValueError: the file is no picture.
+        ValueError: the file is not a picture.
     """
     mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
     if mask is None:
@@ -308,14 +285,13 @@ def safe_name(source: str) -> str:
     return f"{stem}-{hashlib.sha256(source.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
-def table_row(segmentation: Segmentation, mask_truth: np.ndarray | None = None) -> dict[str, float]:
+def table_row(segmentation: Segmentation, truth: np.ndarray | None = None) -> dict[str, float]:
     """The numbers of an image in segmentation.csv.
 
     For each of abnormal, normal and background: `<name>_clusters` (how many bear the name), `<name>_area` (share of
-    the image) and `<name>_r`, `_g`, `_b` (mean colour, 0 to 255; NaN where nothing has the name); `inertia`.
-    `dice` and `jaccard` are those of what is named abnormal. `dice_best` is that of the best single cluster and
-    `dice_union` that of the best union of clusters, chosen with the true mask: what no naming of single clusters, and
-    no naming at all, could exceed. All NaN without a true mask.
+    the image) and `<name>_r`, `_g`, `_b` (mean colour, 0 to 255; NaN where nothing has the name); `inertia`. `dice` and
+    `jaccard` of what is named abnormal; `_best` and `_union` of the best cluster and of the best union of clusters,
+    chosen with the true mask: no naming could exceed them. NaN without a true mask (bool [h, w]).
     """
     row: dict[str, float] = {}
     names = np.array(segmentation.names)
@@ -325,11 +301,12 @@ def table_row(segmentation: Segmentation, mask_truth: np.ndarray | None = None) 
         row |= {f"{name}_clusters": int(np.count_nonzero(names == name)), f"{name}_area": float(areas.sum())}
         row |= {f"{name}_{channel}": float(value) for channel, value in zip("rgb", colour)}
     row["inertia"] = segmentation.inertia
-    found = dict.fromkeys(("", "_best", "_union"), (np.nan, np.nan))
-    if mask_truth is not None:
-        single, union = best_clusters(segmentation.labels, mask_truth, len(names))
-        found = {"": overlap(segmentation.mask, mask_truth), "_best": single, "_union": union}
-    return row | {f"{score}{key}": pair[place] for key, pair in found.items() for place, score in enumerate(SCORES)}
+    (dice, jaccard), best, union = (np.nan, np.nan), np.nan, np.nan
+    if truth is not None:
+        dice, jaccard = overlap(segmentation.mask, truth)
+        best, union = best_clusters(segmentation.labels, truth, len(names))
+    row |= {"dice": dice, "jaccard": jaccard, "dice_best": best, "jaccard_best": best / (2 - best)}
+    return row | {"dice_union": union, "jaccard_union": union / (2 - union)}
 
 
 def paint(segmentation: Segmentation) -> np.ndarray:
@@ -341,14 +318,6 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with the border of a bool mask drawn on it: uint8 [h, w, 3]."""
     borders, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(image.copy(), borders, -1, CYAN, max(1, round(min(mask.shape) / 150)))
-
-
-def _fit(values, k, init, iterations, tolerance, attempts, seed) -> np.ndarray:
-    flag = {"random": cv2.KMEANS_RANDOM_CENTERS, "k-means++": cv2.KMEANS_PP_CENTERS}[init]
-    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, iterations, tolerance)
-    # OpenCV keeps one generator a thread: seeded here it owes nothing to earlier calls or to other threads
-    cv2.setRNGSeed(seed)
-    return cv2.kmeans(values, k, None, until, attempts, flag)[2]
 
 
 def _spread(flat: np.ndarray, sample: int, seed: int) -> np.ndarray:
@@ -384,8 +353,8 @@ def _centre_weight(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 def _corner_shares(labels: np.ndarray, k: int) -> np.ndarray:
     """The share of each of the four corner squares that each cluster fills: [4, k]."""
     height, width = (max(1, round(CORNER * n)) for n in labels.shape)
-    squares = [labels[rows, columns] for rows in (slice(height), slice(-height, None))
-               for columns in (slice(width), slice(-width, None))]  # fmt: skip
+    sides = labels[:height], labels[-height:]
+    squares = [corner for side in sides for corner in (side[:, :width], side[:, -width:])]
     return np.array([np.bincount(square.ravel(), minlength=k) / square.size for square in squares])
 
 
@@ -394,9 +363,6 @@ def _check(image: np.ndarray, k: int, features: str, init: str) -> None:
         raise ValueError(
             f"an image of {image.dtype} {image.shape} cannot be segmented; give uint8 [h, w, 3] with at least k pixels"
         )
-    if not 2 <= k <= 16:
-        raise ValueError(f"k = {k} clusters: k must be from 2 to 16")
-    if features not in ("colour", "colour_texture"):
-        raise ValueError(f"no features {features!r}: give 'colour' or 'colour_texture'")
-    if init not in ("random", "k-means++"):
-        raise ValueError(f"no init {init!r}: give 'random' or 'k-means++'")
+    for name, value, allowed in (("k", k, range(2, 17)), ("features", features, FEATURES), ("init", init, STARTS)):
+        if value not in allowed:
+            raise ValueError(f"{name} = {value!r} is not possible; give one of {', '.join(map(str, allowed))}")

@@ -142,19 +142,16 @@ def test_share_in_lesion_is_the_sum_inside_over_the_sum():
     assert gradcam.share_in_lesion(heat, np.array([[True, False], [True, False]])) == pytest.approx(0.5)
     assert gradcam.share_in_lesion(np.ones((2, 2)), np.array([[True, False], [False, False]])) == pytest.approx(0.25)
     assert np.isnan(gradcam.share_in_lesion(np.zeros((2, 2)), np.ones((2, 2), bool)))
-    with pytest.raises(ValueError, match=r"\(2, 2\)"):
-        gradcam.share_in_lesion(heat, np.ones((3, 3), bool))
 
 
-def test_focus_is_that_of_the_maps_of_the_rows_asked_for_whatever_the_chunk(tiny, images, monkeypatch):
+def test_focus_is_that_of_the_maps_of_the_given_rows_for_any_batch(tiny, images):
     rows, classes = np.array([4, 0, 0, 2]), np.array([1, 0, 3, 2])
     found = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128, batch_size=3)
     for row, number, one in zip(rows, classes, found.itertuples()):
         heat, lesion = gradcam.maps(tiny, images[[row]], [number])[0], images[row][..., 0] > 128
         assert one.share_in_lesion == pytest.approx(heat[lesion].sum() / heat.sum(), abs=1e-5, nan_ok=True)
         assert one.lesion_area == pytest.approx(lesion.mean())
-    monkeypatch.setattr(gradcam, "CHUNK", 1)
-    again = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128)
+    again = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128, batch_size=1)
     pd.testing.assert_frame_equal(again, found, atol=1e-5)
     assert gradcam.measure_focus(tiny, images, rows[:0], classes[:0], None).empty
 

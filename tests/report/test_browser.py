@@ -584,8 +584,9 @@ def test_explore_sets_a_second_model_beside_the_first(explored):
     explored.find_element(By.CSS_SELECTOR, ".explore input[type=checkbox]").click()
     change = until(explored, lambda: picture(explored, MAPS, 4))
     assert change not in (picture(explored, MAPS, 2), picture(explored, MAPS, 3))
-    heads = [head.text for head in explored.find_elements(By.CSS_SELECTOR, ".explore .bars thead th")]
-    assert "by_view" in heads[1] and "by_lesion" in heads[2] and "difference" in heads[3]
+    head = f"{panel(explored, 'Probabilities')}//thead"
+    until(explored, lambda: "difference, points" in explored.find_element(By.XPATH, head).text)
+    assert all(name in explored.find_element(By.XPATH, head).text for name in ("by_view", "by_lesion"))
     assert explored.find_elements(By.CSS_SELECTOR, ".jp-OutputArea [data-mime-type*='stderr']") == []
 
 
