@@ -1,4 +1,4 @@
-"""04_train on a small drawn study: killed and begun again, and rerun from the middle, it writes the same bytes."""
+"""04_train on a small synthetic study: killed and resumed, or rerun from the middle, it writes the same bytes."""
 
 import contextlib
 import random
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """The run of 04_train, and its results folder with all that it reads."""
+    """The run of 04_train, and its results folder with all inputs."""
     folder = tmp_path_factory.mktemp("small")
     root = folder / "results" / "small"
     names = load_study("demo").pool_sizes
@@ -78,13 +78,13 @@ def undisturbed(small):
 
 
 def numbers(root, run) -> dict[str, bytes]:
-    """What a run has written, but for run.json, in which the engine notes seconds."""
+    """What a run wrote, except run.json, in which the engine notes seconds."""
     (folder,) = run.outputs
     return {path.name: path.read_bytes() for path in (root / folder).iterdir() if path.name != "run.json"}
 
 
-def test_killed_at_random_epochs_and_begun_again_it_writes_what_it_writes_undisturbed(small, undisturbed):
-    """SIGKILL as the kernel tells of an epoch: before, while or after that is kept."""
+def test_killed_at_random_epochs_it_resumes_and_writes_the_same_bytes(small, undisturbed):
+    """SIGKILL as the kernel prints an epoch: before, while or after its checkpoint is written."""
     run, root = small
     chance, lines, killed = random.Random(20261127), [], []
 
@@ -100,8 +100,8 @@ def test_killed_at_random_epochs_and_begun_again_it_writes_what_it_writes_undist
     StudyPaths(root).stamp(run.id).unlink()
     while (result := perform(run, root, report_progress=listen)).status != "done":
         assert result.killed, result.error
-    assert len(killed) == KILLS and any("goes on after epoch" in line for line in lines)
-    assert any("transfer had ended before" in line for line in lines)
+    assert len(killed) == KILLS and any("finetune" in line and "restored" in line for line in lines)
+    assert any("transfer" in line and "restored" in line for line in lines)
     assert numbers(root, run) == undisturbed
     assert not (StudyPaths(root).attempts / run.id).exists()
 

@@ -119,7 +119,7 @@ def protocol_ceilings(index: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -
 
     Args:
         index: columns source and content.
-        chosen: scenario -> the rows of lib.data.protocols.select for the protocol.
+        chosen: scenario -> the rows of lib.data.folds.select for the protocol.
     """
     contents = index.set_index("source")["content"]
     return {name: _ceiling(rows["source"].map(contents), rows["label"]) for name, rows in chosen.items()}

@@ -10,20 +10,20 @@ from contextlib import suppress
 
 from lib.config.backends import BACKENDS
 
-# For mallopt of the GNU C library, malloc.h: memory that is let go stays with the process. An array of a step would
-# else be given back to the system and its pages be zeroed anew: a head's step took 6.3 ms instead of 3.4.
-KEPT_MEMORY = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, 2**30), "M_TOP_PAD": (-2, 2**26)}
+# M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD of mallopt (malloc.h of the GNU C library): freed memory stays with the
+# process. Otherwise the system zeroes the pages of each step's arrays anew: a head's step took 6.3 ms instead of 3.4.
+MALLOC_OPTIONS = {-4: 0, -1: 2**30, -2: 2**26}
 
 
 def configure(seed: int, deterministic: bool, mixed_precision: bool) -> dict[str, str]:
-    """Seed everything, ask for deterministic kernels, let GPU memory grow, and choose the precision.
+    """Seed everything, choose deterministic kernels and the precision, and let GPU memory grow.
 
-    Where the same numbers are wanted, a network runs in one thread of the CPU: sums are split by threads, and a kernel
-    may be given any number of them. Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16.
-    To be called before anything is computed: TensorFlow and JAX read these wishes once.
+    A deterministic network runs in one thread of the CPU: sums are split by threads, and kernels differ in their number
+    of threads. Mixed precision is used on GPUs only: bfloat16 where the GPU has it, else float16. Call this before
+    anything is computed: TensorFlow and JAX read these settings once.
 
     Returns:
-        What was found and chosen: backend, device, precision.
+        backend, device and precision that are used.
 
     Raises:
         ValueError: Keras runs on another backend.
@@ -36,30 +36,30 @@ def configure(seed: int, deterministic: bool, mixed_precision: bool) -> dict[str
         raise ValueError(f"Keras runs on {name!r}, this study on {' or '.join(BACKENDS)}: set KERAS_BACKEND to one")
     keras.utils.set_random_seed(seed)
     device, bfloat16 = _tensorflow(deterministic) if name == "tensorflow" else _jax(deterministic)
-    precision = (
-        ("mixed_bfloat16" if bfloat16 else "mixed_float16") if mixed_precision and device != "CPU" else "float32"
-    )
+    precision = "mixed_bfloat16" if bfloat16 else "mixed_float16"
+    if device == "CPU" or not mixed_precision:
+        precision = "float32"
     keras.config.set_dtype_policy(precision)
     return {"backend": name, "device": device, "precision": precision}
 
 
 def keep_memory() -> None:
-    """Ask the C library to keep what a step had for the next one; only that of GNU can be asked."""
+    """Let the C library keep the memory of a step for the next one; does nothing where it is not GNU's."""
     with suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(None)
-        for option, value in KEPT_MEMORY.values():
+        for option, value in MALLOC_OPTIONS.items():
             library.mallopt(option, value)
 
 
 def keep_c_output_out_of_notebooks() -> None:
-    """Let what C libraries write to standard error go where the kernel was started: a terminal, or the run's log.
+    """Send what C libraries write to standard error to the terminal, or the run's log, that started the kernel.
 
     A kernel shows in the notebook, in red, whatever is written to the file descriptor, and TensorFlow writes there as
-    it starts ("failed call to cuInit"), some of it whatever its log level. What Python writes stays in the notebook.
+    it starts ("failed call to cuInit"), some of it at every log level. What Python writes stays in the notebook.
     """
     with suppress(AttributeError, OSError, ValueError):  # no standard error, or one without a descriptor
-        if (outside := sys.stderr.fileno()) != 2:
-            os.dup2(outside, 2)
+        if (terminal := sys.stderr.fileno()) != 2:
+            os.dup2(terminal, 2)
 
 
 def has_gpu() -> bool:
@@ -75,19 +75,19 @@ def has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def compiles(wanted: bool) -> bool:
-    """Whether XLA compiles the training steps: under TensorFlow where it is wanted and there is a GPU, under JAX
-    always, which else runs them an operation at a time."""
+def uses_xla(jit_compile: bool) -> bool:
+    """Whether XLA compiles the training steps: under TensorFlow if `jit_compile` is set and there is a GPU; always
+    under JAX, which otherwise runs them one operation at a time."""
     import keras
 
-    return keras.backend.backend() == "jax" or (wanted and has_gpu())
+    return keras.backend.backend() == "jax" or (jit_compile and has_gpu())
 
 
-def feed(batches):
-    """What Keras draws the batches of a keras.utils.PyDataset of arrays from: itself under JAX.
+def as_dataset(batches):
+    """A keras.utils.PyDataset of arrays as Keras reads it fastest: unchanged under JAX.
 
-    Under TensorFlow a dataset that does not tune itself. One that does holds up the end of its epoch until its tuner
-    next wakes, 10, 30, 70 ... ms after the start (TensorFlow 2.21): an epoch of 4 s took 5.11 s every other time.
+    Under TensorFlow a tf.data dataset without autotuning. With it, the end of an epoch waits until the tuner next
+    wakes, 10, 30, 70 ... ms after the start (TensorFlow 2.21): an epoch of 4 s took 5.11 s every other time.
     """
     import keras
 
@@ -95,10 +95,10 @@ def feed(batches):
         return batches
     import tensorflow as tf
 
-    begun = itertools.count()
+    epochs = itertools.count()
 
     def epoch():
-        if next(begun):  # not at the end of the one before, which Keras does not wait for
+        if next(epochs):  # not at the end of the one before, which Keras does not wait for
             batches.on_epoch_end()
         for number in range(len(batches)):
             yield batches[number]
@@ -106,22 +106,22 @@ def feed(batches):
     signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in batches[0])
     options = tf.data.Options()
     options.autotune.enabled = False
-    found = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-    return found.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2).with_options(options)
+    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2).with_options(options)
 
 
-def steps_can_repeat(jit_compile: bool) -> bool:
-    """Whether `repeated` can be used: under TensorFlow, where XLA does not compile the steps."""
+def can_repeat_steps(jit_compile: bool) -> bool:
+    """Whether `repeat_step` can be used: under TensorFlow, where XLA does not compile the steps."""
     import keras
 
-    return keras.backend.backend() == "tensorflow" and not compiles(jit_compile)
+    return keras.backend.backend() == "tensorflow" and not uses_xla(jit_compile)
 
 
-def repeated(step):
+def repeat_step(step):
     """One call of TensorFlow that takes a step of Keras on each of many batches.
 
     Args:
-        step: takes the rows and the labels of a batch, whose numbers are integers.
+        step: takes the row numbers and the labels of a batch.
 
     Returns:
         A function of the rows and the labels of many batches, each [batches, batch].
@@ -143,11 +143,11 @@ def repeated(step):
 
 
 def fits_on_gpu(size: int, jit_compile: bool) -> bool:
-    """Whether an array of `size` bytes can lie in the GPU's memory beside a network that trains: it takes at most a
-    quarter of what is free. False where there is no GPU, nvidia-smi does not tell, or XLA does not compile the steps:
+    """Whether an array of `size` bytes fits into the GPU's memory beside a network that trains: it takes at most a
+    quarter of what is free. False where there is no GPU, nvidia-smi fails, or XLA does not compile the steps:
     TensorFlow may then gather bytes on the CPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not (has_gpu() and compiles(jit_compile)):
+    if not (has_gpu() and uses_xla(jit_compile)):
         return False
     only = ["-i", visible.split(",")[0]] if visible else []
     query = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits", *only]
@@ -175,14 +175,14 @@ def _tensorflow(deterministic: bool) -> tuple[str, bool]:
 
 
 def _one_thread(tf) -> None:
-    """TensorFlow takes the number of its threads until it first computes; later it is only checked."""
+    """TensorFlow accepts a number of threads until it first computes; after that it is only checked."""
     threads = tf.config.threading
     try:
         threads.set_intra_op_parallelism_threads(1)
         threads.set_inter_op_parallelism_threads(1)
     except RuntimeError:
         if threads.get_intra_op_parallelism_threads() != 1:
-            text = "TensorFlow runs already, with several threads: restart the kernel for the same numbers"
+            text = "TensorFlow already runs with several threads; restart the kernel to get the same numbers again"
             warnings.warn(text, stacklevel=3)
 
 
@@ -190,8 +190,8 @@ def _jax(deterministic: bool) -> tuple[str, bool]:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     flags = os.environ.get("XLA_FLAGS", "")
     if deterministic and "xla_gpu_deterministic_ops" not in flags:
-        wanted = "--xla_gpu_deterministic_ops=true --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        os.environ["XLA_FLAGS"] = f"{flags} {wanted}".strip()
+        added = "--xla_gpu_deterministic_ops=true --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = f"{flags} {added}".strip()
     import jax
 
     device = jax.devices()[0]

@@ -1,12 +1,11 @@
-"""What a killed training goes on from: the folds that had ended, and the epochs of the one that was being trained.
+"""Where a killed training resumes: the results of finished folds, and the epochs of an unfinished one.
 
 PHASE/fold<k>/        while it is trained: epoch<n>.keras of the last and of the best epoch, record.json
 PHASE/fold<k>/ended/  afterwards: predictions.parquet, weights.npz, record.json
 """
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +14,37 @@ import numpy as np
 import pandas as pd
 
 from lib.config.files import file_digest, read_json, write_json
+from lib.models.networks import attached
 
 RECORD = "record.json"
-# what callbacks know beside the optimizer's rate and the weights
+# the state of callbacks beside the optimizer's rate and the weights
 STATES = {"stopping": ("wait", "best", "best_epoch", "stopped_epoch"), "slower": ("wait", "best", "cooldown_counter")}
 
 
-class Checkpoints:
-    """The checkpoints of one run.
+@dataclass(frozen=True)
+class FoldCheckpoint:
+    """What is kept of one fold in one phase.
 
-    Whoever gives the folder vouches that all a training depends on is as it was, but for the machine.
-
-    Args:
-        folder: None keeps nothing.
-        machine: what lib.models.backend.configure found; what another one left is ignored.
+    Attributes:
+        folder: its caller makes sure that all inputs but the machine are unchanged. None keeps nothing.
+        machine: what lib.models.backend.configure returned; what was kept on another one is ignored.
     """
 
-    def __init__(self, folder: Path | None = None, machine: dict[str, str] | None = None):
-        self.folder, self.machine = folder, machine or {}
+    folder: Path | None = None
+    machine: dict[str, str] = field(default_factory=dict)
 
-    def of_fold(self, phase: str, fold: int) -> "Fold":
-        return Fold(self.folder and self.folder / phase / f"fold{fold}", self.machine)
-
-
-class Fold:
-    """The checkpoints of one fold in one phase."""
-
-    def __init__(self, folder: Path | None, machine: dict[str, str]):
-        self.folder, self.machine = folder, machine
-
-    def read_end(self, network: keras.Model) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-        """The history and the predictions of a fold that had ended, whose weights `network` then has; else None."""
+    def load_result(self, network: keras.Model) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        """History and predictions of a finished fold, after loading its weights into `network`; else None."""
         ended = self.folder and self.folder / "ended"
         if (record := self._record(ended)) is None:
             return None
-        self._forget_epochs()
+        self._delete_epochs()
         with np.load(ended / "weights.npz", allow_pickle=False) as weights:
             network.set_weights([weights[name] for name in weights.files])
         return pd.DataFrame(record["history"]), pd.read_parquet(ended / "predictions.parquet")
 
-    def write_end(self, network: keras.Model, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
-        """Keep how the fold ended, and let its epochs go."""
+    def write_result(self, network: keras.Model, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
+        """Keep the result of a finished fold, and delete its epochs."""
         if not self.folder:
             return
         ended = self.folder / "ended"
@@ -64,14 +53,14 @@ class Fold:
         predictions.to_parquet(ended / "predictions.parquet")
         np.savez(ended / "weights.npz", *network.get_weights())
         self._write_record(ended, {"history": history.to_dict("list")})
-        self._forget_epochs()
+        self._delete_epochs()
 
     def read_epoch(self) -> dict[str, Any] | None:
-        """The record of the fold's last epoch that is there as a whole."""
+        """The record of the fold's last complete epoch; None without one."""
         return self._record(self.folder)
 
     def write_epoch(self, network: keras.Model, number: int, best: int, record: dict[str, Any]) -> None:
-        """Keep an epoch and the best one so far, both counted from 1, in place of those before."""
+        """Keep an epoch and the best one so far, both counted from 1, and delete the others."""
         self.folder.mkdir(parents=True, exist_ok=True)
         network.save(self.epoch(number))
         kept = {self.epoch(number), self.epoch(best)}
@@ -82,7 +71,7 @@ class Fold:
     def epoch(self, number: int) -> Path:
         return self.folder / f"epoch{number}.keras"
 
-    def _forget_epochs(self) -> None:
+    def _delete_epochs(self) -> None:
         for path in (self.folder / RECORD, *self.folder.glob("*.keras")):
             path.unlink(missing_ok=True)
 
@@ -90,31 +79,31 @@ class Fold:
         record = folder and read_json(folder / RECORD)
         if not record or record["machine"] != self.machine:
             return None
-        whole = all((folder / n).is_file() and file_digest(folder / n) == d for n, d in record["digests"].items())
-        return record if whole else None
+        complete = all((folder / n).is_file() and file_digest(folder / n) == d for n, d in record["digests"].items())
+        return record if complete else None
 
     def _write_record(self, folder: Path, record: dict[str, Any], files: set[Path] | None = None) -> None:
-        """The record comes last: without it the files that it names count for nothing."""
+        """The record is written last: without it the files that it names are ignored."""
         files = files or {path for path in folder.iterdir() if path.name != RECORD}
         digests = {path.name: file_digest(path) for path in sorted(files)}
         write_json(folder / RECORD, record | {"machine": self.machine, "digests": digests})
 
 
-class Epochs(keras.callbacks.Callback):
-    """Collects the scores of a fold's epochs, keeps each epoch, and puts the last one of a killed training back.
+class EpochCheckpoint(keras.callbacks.Callback):
+    """Collects the scores of a fold's epochs, keeps each epoch, and restores the last one of a killed training.
 
     It comes after the callbacks whose states it keeps.
 
     Args:
-        kept: the fold's checkpoints.
-        network: with the weights; an optimizer's state is kept with them.
-        optimizer: of the model that is trained, which may be another one around `network`.
+        checkpoint: of the fold.
+        network: its weights are kept, with the optimizer's state.
+        optimizer: of the trained model, which may be another one around `network`.
         callbacks: `stopping`, an EarlyStopping, and `slower`, a ReduceLROnPlateau.
     """
 
-    def __init__(self, kept: Fold, network: keras.Model, optimizer, callbacks: dict[str, keras.callbacks.Callback]):
+    def __init__(self, checkpoint: FoldCheckpoint, network: keras.Model, optimizer, callbacks: dict[str, Any]):
         super().__init__()
-        self.kept, self.network, self.optimizer, self.callbacks = kept, network, optimizer, callbacks
+        self.checkpoint, self.network, self.optimizer, self.callbacks = checkpoint, network, optimizer, callbacks
         weights = {id(weight) for weight in network.weights}
         self.random = [variable for variable in network.variables if id(variable) not in weights]  # of dropout
         self.scores: list[dict[str, float]] = []
@@ -122,18 +111,18 @@ class Epochs(keras.callbacks.Callback):
         self.best_weights: list[np.ndarray] | None = None
 
     def restore(self) -> tuple[int, bool]:
-        """Put weights, optimizer and random numbers back to where a killed training left them.
+        """Restore weights, optimizer and random numbers of a killed training.
 
         Returns:
-            How many epochs were done, and whether the training had been stopped after them.
+            How many epochs are done, and whether training stopped early after them.
         """
-        record = self.kept.read_epoch()
+        record = self.checkpoint.read_epoch()
         if record is None:
             return 0, False
-        with _with(self.network, self.optimizer):
-            self.network.load_weights(self.kept.epoch(record["best"]))
+        with attached(self.network, self.optimizer):
+            self.network.load_weights(self.checkpoint.epoch(record["best"]))
             self.best_weights = self.network.get_weights()
-            self.network.load_weights(self.kept.epoch(record["epoch"]))
+            self.network.load_weights(self.checkpoint.epoch(record["epoch"]))
         for variable, value in zip(self.random, record["random"], strict=True):
             variable.assign(np.asarray(value, variable.dtype))
         self.scores, self.states = record["scores"], record["states"]
@@ -148,7 +137,7 @@ class Epochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         model = self.model  # under JAX this brings the weights up to date
         self.scores.append({name: float(value) for name, value in logs.items()})
-        if not self.kept.folder:
+        if not self.checkpoint.folder:
             return
         states = {name: {key: getattr(self.callbacks[name], key) for key in keys} for name, keys in STATES.items()}
         record = {
@@ -157,15 +146,5 @@ class Epochs(keras.callbacks.Callback):
             "random": [keras.ops.convert_to_numpy(variable.value).tolist() for variable in self.random],
             "stopped": model.stop_training,
         }
-        with _with(self.network, self.optimizer):
-            self.kept.write_epoch(self.network, epoch + 1, states["stopping"]["best_epoch"] + 1, record)
-
-
-@contextmanager
-def _with(network: keras.Model, optimizer) -> Iterator[None]:
-    """A network with the optimizer, whose state Keras then keeps with the weights."""
-    own, network.optimizer = getattr(network, "optimizer", None), optimizer
-    try:
-        yield
-    finally:
-        network.optimizer = own
+        with attached(self.network, self.optimizer):
+            self.checkpoint.write_epoch(self.network, epoch + 1, states["stopping"]["best_epoch"] + 1, record)

@@ -9,6 +9,8 @@ import re
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -44,11 +46,11 @@ class Caffe(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("skincas")
-class Body(layers.Layer):
+class BackboneLayer(layers.Layer):
     """A backbone inside a model, with its BatchNormalization (and dropout) in inference mode or not.
 
     `backbone(x, training=False)` would not do: a functional model passes the `training` of `fit` on to every layer
-    that takes it, over what the call said when the model was built.
+    that takes it, and overrides what the call said when the model was built.
     """
 
     def __init__(self, network: keras.Model, inference: bool):
@@ -62,8 +64,7 @@ class Body(layers.Layer):
         return self.network.compute_output_shape(input_shape)
 
     def get_config(self):
-        network = keras.saving.serialize_keras_object(self.network)
-        return {"network": network, "inference": self.inference}
+        return {"network": keras.saving.serialize_keras_object(self.network), "inference": self.inference}
 
     @classmethod
     def from_config(cls, config):
@@ -77,12 +78,11 @@ def input_range(backbone: str, preprocessing: str) -> layers.Layer:
         preprocessing: `native` (the range the backbone was trained with), `minmax` (equation 2) or `raw` (0..255).
     """
     kind = backbones()[backbone].input if preprocessing == "native" else preprocessing
-    return {
-        "raw": lambda: layers.Rescaling(1.0, name="raw"),
-        "tf": lambda: layers.Rescaling(1 / 127.5, offset=-1.0, name="minus_one_to_one"),
-        "caffe": lambda: Caffe(name="caffe"),
-        "minmax": lambda: MinMax(name="minmax"),
-    }[kind]()
+    if kind == "raw":
+        return layers.Rescaling(1.0, name="raw")
+    if kind == "tf":
+        return layers.Rescaling(1 / 127.5, offset=-1.0, name="minus_one_to_one")
+    return Caffe(name="caffe") if kind == "caffe" else MinMax(name="minmax")
 
 
 def build_backbone(name: str, image_size: int, weights: str = "imagenet", weights_dir: str = "") -> keras.Model:
@@ -100,8 +100,8 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
     shape = (image_size, image_size, 3)
     keras.utils.set_random_seed(zlib.crc32(name.encode()))  # of its dropout too, whatever was drawn before
     if weights == "imagenet" and not weights_dir:
-        return _up_to_maps(build(include_top=False, weights="imagenet", input_shape=shape), name)
-    model = _up_to_maps(build(include_top=False, weights=None, input_shape=shape), name)
+        return _cut_at_maps(build(include_top=False, weights="imagenet", input_shape=shape), name)
+    model = _cut_at_maps(build(include_top=False, weights=None, input_shape=shape), name)
     if weights == "imagenet":
         load_weights(model, Path(weights_dir) / backbones()[name].weights)
     else:
@@ -119,35 +119,25 @@ def build_extractor(backbone: keras.Model, preprocessing: str, frozen: bool, bat
     images = keras.Input(backbone.input_shape[1:], dtype="uint8", name="images")
     ranged = input_range(backbone.name, preprocessing)(images)
     backbone.trainable = not frozen
-    maps = Body(backbone, inference=frozen or batch_norm == "inference")(ranged)
+    maps = BackboneLayer(backbone, inference=frozen or batch_norm == "inference")(ranged)
     return keras.Model(images, layers.GlobalMaxPooling2D(name="pool")(maps), name="extractor")
 
 
-def build_classifier(
-    channels: int,
-    classes: int,
-    units: int,
-    dropout_features: float,
-    dropout_hidden: float,
-    seed: int,
-    head_momentum: float = 0.99,
-) -> keras.Model:
-    """The head of Fig. 2 after pooling: [n, channels] -> probabilities [n, classes].
+def build_classifier(channels, classes, units, dropout_features, dropout_hidden, seed, head_momentum=0.99):
+    """The head of Fig. 2 after pooling: features [n, channels] -> probabilities [n, classes], float32.
 
-    BatchNormalization, Dropout (0.15), Dense relu, BatchNormalization, Dropout (0.2), Dense softmax. The last Dense
-    is the layer `logits`, the class score before softmax of equation 6; probabilities are float32 always.
+    `logits` is the class score before softmax of equation 6.
     """
     keras.utils.set_random_seed(seed)
-    features = keras.Input((channels,), name="features")
-    x = layers.BatchNormalization(momentum=head_momentum, name="normalise_features")(features)
+    features = x = keras.Input((channels,), name="features")
+    x = layers.BatchNormalization(momentum=head_momentum, name="normalise_features")(x)
     x = layers.Dropout(dropout_features, seed=seed, name="dropout_features")(x)
     x = layers.Dense(units, activation="relu", name="hidden")(x)
     x = layers.BatchNormalization(momentum=head_momentum, name="normalise_hidden")(x)
     x = layers.Dropout(dropout_hidden, seed=seed + 1, name="dropout_hidden")(x)
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
-    return keras.Model(
-        features, layers.Activation("softmax", name="probabilities", dtype="float32")(x), name="classifier"
-    )
+    x = layers.Activation("softmax", name="probabilities", dtype="float32")(x)
+    return keras.Model(features, x, name="classifier")
 
 
 def assemble(extractor: keras.Model, classifier: keras.Model) -> keras.Model:
@@ -177,26 +167,31 @@ def unfreeze(backbone: keras.Model, last_layers: int) -> None:
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write the weights of a model as .weights.h5, without its optimizer's state, which would be twice as large."""
-    optimizer, model.optimizer = getattr(model, "optimizer", None), None
-    model.save_weights(path)
-    model.optimizer = optimizer
+    with attached(model, None):
+        model.save_weights(path)
+
+
+@contextmanager
+def attached(model: keras.Model, optimizer) -> Iterator[None]:
+    """A model with another optimizer, whose state Keras saves and loads with the weights."""
+    own, model.optimizer = getattr(model, "optimizer", None), optimizer
+    try:
+        yield
+    finally:
+        model.optimizer = own
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
     """Load a .weights.h5 file; WeightsError names the file where it is missing or of another model."""
     if not path.is_file():
-        raise WeightsError(
-            f"{path}: no such file of weights for {model.name}; pass --weights with a folder that has it"
-        )
+        raise WeightsError(f"{path}: no such file; pass --weights with a folder that has the weights of {model.name}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that the file does not hold
             model.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
-        raise WeightsError(
-            f"{path}: does not hold the weights of {model.name} ({type(error).__name__} from Keras); "
-            f"put that model's ImageNet weights without top there, or drop --weights"
-        ) from error
+        problem = f"{path}: does not hold the weights of {model.name} ({type(error).__name__} from Keras)"
+        raise WeightsError(f"{problem}; put its ImageNet weights without top there, or drop --weights") from error
 
 
 def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
@@ -209,29 +204,29 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     Raises:
         WeightsError: the files of weights do not fit, or the backbone was a random one of another backend.
     """
-    record = json.loads(run_record(run).read_text(encoding="utf-8"))
-    made, trained_on = record["model"], record.get("machine", {}).get("backend", keras.backend.backend())
+    record, own = json.loads(run_record(run).read_text(encoding="utf-8")), keras.backend.backend()
+    built, trained_by = record["model"], record.get("machine", {}).get("backend", own)
     finetuned = phase == "finetune"
-    weights = "none" if finetuned else made["weights"]
-    if not finetuned and weights == "none" and trained_on != keras.backend.backend():
+    weights = "none" if finetuned else built["weights"]
+    if not finetuned and weights == "none" and trained_by != own:
         raise WeightsError(
-            f"{run}: its head was trained on the random backbone of {trained_on}, and {keras.backend.backend()} draws "
-            f"another; set KERAS_BACKEND={trained_on}"
+            f"{run}: its head was trained on the random backbone of {trained_by}, and {own} makes another; "
+            f"set KERAS_BACKEND={trained_by}"
         )
-    backbone = build_backbone(made["backbone"], made["image_size"], weights, weights_dir)
-    extractor = build_extractor(backbone, made["preprocessing"], frozen=True)
-    head = {key: made[key] for key in ("units", "dropout_features", "dropout_hidden", "seed")}
-    classifier = build_classifier(extractor.output_shape[-1], len(made["classes"]), **head)
+    backbone = build_backbone(built["backbone"], built["image_size"], weights, weights_dir)
+    extractor = build_extractor(backbone, built["preprocessing"], frozen=True)
+    head = {key: built[key] for key in ("units", "dropout_features", "dropout_hidden", "seed")}
+    classifier = build_classifier(extractor.output_shape[-1], len(built["classes"]), **head)
     model = assemble(extractor, classifier)
     load_weights(model if finetuned else classifier, run_weights(run, phase))
     return model
 
 
 def _initialise_batchnorm(model: keras.Model) -> None:
-    """Make a random backbone tell images apart: near-linear activations, statistics of noise images.
+    """Give a random backbone near-linear activations and the statistics of noise images, so that it separates images.
 
-    As Keras starts them, activations fade from layer to layer (mean 0, variance 1 are not theirs) and, once
-    normalised, images that are alike end far apart. A small scale about 1 keeps alike images alike.
+    As Keras initialises them, activations fade from layer to layer (their mean and variance are not 0 and 1) and, once
+    normalised, similar images end far apart. A small scale about 1 keeps similar images similar.
     """
     normalisations = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     small = np.random.default_rng(0).integers(0, 256, (8, 4, 4, 3), dtype=np.uint8)
@@ -247,11 +242,11 @@ def _initialise_batchnorm(model: keras.Model) -> None:
         layer.momentum = 0.9  # weights that start at random move fast, and their statistics with them
 
 
-def _up_to_maps(model: keras.Model, name: str) -> keras.Model:
+def _cut_at_maps(model: keras.Model, name: str) -> keras.Model:
     """A model of keras.applications up to its last convolution, whose output Grad-CAM explains.
 
-    Keras numbers the layers that have no name of their own by all that the kernel has built before, and saved weights
-    hold these numbers. Here they are counted in this model alone, so that a notebook's cell writes the same file twice.
+    Keras numbers unnamed layers over all models that the kernel has built, and saved weights hold these numbers. Here
+    they are counted in this model alone, so that a notebook's cell that is run twice writes the same file.
     """
     unnamed = Counter()
     for layer in model.layers:

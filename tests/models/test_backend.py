@@ -1,4 +1,4 @@
-"""Keras on JAX needs no TensorFlow, what one of the two trains the other reads, and stamps name the one that ran."""
+"""Keras on JAX needs no TensorFlow, each backend reads what the other trained, and stamps name the one that ran."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def python(*arguments: object, env: dict[str, str]) -> subprocess.CompletedProce
 
 @pytest.fixture(scope="module")
 def trained(jax, tmp_path_factory) -> Path:
-    """A training by each backend, and what either sees in both: <trained by>/<seen by>.npz."""
+    """A training by each backend, and what each computes from both: <trained by>/<read by>.npz."""
     root = tmp_path_factory.mktemp("trained")
     by = {name: root / name for name in ("tensorflow", "jax")}
     for folder in by.values():
@@ -104,13 +104,13 @@ def test_tensorflow_cannot_be_imported_where_these_tests_hide_it(jax):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["tensorflow", "jax"])
-def test_the_other_backend_sees_the_same_in_a_trained_network(trained, trainer):
-    seen = [np.load(trained / trainer / f"{name}.npz") for name in ("tensorflow", "jax")]
-    spread = seen[0]["probabilities"].std(axis=0).max(), seen[0]["features"].std(axis=0).max()
-    assert min(spread) > 0.1  # images look different to it, so that equal numbers say something
-    assert seen[0]["maps"].max() == 1.0
+def test_the_other_backend_computes_the_same_with_a_trained_network(trained, trainer):
+    read = [np.load(trained / trainer / f"{name}.npz") for name in ("tensorflow", "jax")]
+    spread = read[0]["probabilities"].std(axis=0).max(), read[0]["features"].std(axis=0).max()
+    assert min(spread) > 0.1  # images differ, so that equal numbers mean something
+    assert read[0]["maps"].max() == 1.0
     for what in ("probabilities", "features", "maps"):
-        assert np.abs(seen[0][what] - seen[1][what]).max() < 1e-4, what
+        assert np.abs(read[0][what] - read[1][what]).max() < 1e-4, what
 
 
 @pytest.mark.slow
@@ -128,20 +128,20 @@ def test_a_kernel_that_is_given_more_threads_trains_to_the_same_bytes(name, trai
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["tensorflow", "jax"])
 def test_both_phases_train_and_training_again_gives_the_same_numbers(trained, trainer):
-    told = np.load(trained / trainer / f"{trainer}.npz")
-    first, second, on_device = told["losses"]
+    numbers = np.load(trained / trainer / f"{trainer}.npz")
+    first, second, on_device = numbers["losses"]
     assert first[-1] < 0.7 * first[0]
     assert np.array_equal(first, second) and np.array_equal(first, on_device)
-    assert told["apart"] == 0
-    assert 0 < told["moved"] < 1e-3
-    assert bool(told["tensorflow"]) == (trainer == "tensorflow")
+    assert numbers["difference"] == 0
+    assert 0 < numbers["moved"] < 1e-3
+    assert bool(numbers["tensorflow"]) == (trainer == "tensorflow")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("trainer", "reader"), [("tensorflow", "jax"), ("jax", "tensorflow")])
-def test_a_head_is_not_put_on_the_random_backbone_of_another_backend(trained, trainer, reader):
-    said = str(np.load(trained / trainer / f"{reader}.npz")["refused"])
-    assert said.endswith(f"set KERAS_BACKEND={trainer}")
+def test_a_head_is_not_loaded_onto_the_random_backbone_of_another_backend(trained, trainer, reader):
+    refusal = str(np.load(trained / trainer / f"{reader}.npz")["refused"])
+    assert refusal.endswith(f"set KERAS_BACKEND={trainer}")
 
 
 @pytest.mark.slow

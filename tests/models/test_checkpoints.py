@@ -1,4 +1,4 @@
-"""A killed training goes on from its last epoch, to the numbers of an undisturbed one."""
+"""A killed training resumes after its last epoch and gives the numbers of an uninterrupted one."""
 
 import os
 import random
@@ -48,9 +48,9 @@ def network():
 
 
 def train(trainer, rows, folder=None, machine=MACHINE):
-    """What 04_train does with a trainer, in whatever state a killed training has left it."""
+    """What 04_train does with a trainer, in the state that a killed training has left."""
     heads = {fold: networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=fold).get_weights() for fold in FOLDS}
-    return training.train_folds(trainer, rows, CLASSES, FOLDS, heads, training.Checkpoints(folder, machine))
+    return training.train_folds(trainer, rows, CLASSES, FOLDS, heads, folder, machine)
 
 
 def trainer_of(images, epochs, rate=1e-3, patience=9, optimizer="adam"):
@@ -71,24 +71,24 @@ def written(trained, trained_network, folder):
 
 def kill_at_random(monkeypatch, chance):
     """Let a training be killed at an epoch's end, with its checkpoint not yet, half or wholly written, and after the
-    first fold; gives the list of where that happened."""
-    killed, write, tell = [], checkpoints.write_json, training.Progress.on_epoch_end
+    first fold; returns the list of where that happened."""
+    killed, write, end = [], checkpoints.write_json, checkpoints.EpochCheckpoint.on_epoch_end
 
     def perhaps(where):
         if chance.random() < 0.15 or where == "after a fold" not in killed:
             killed.append(where)
             raise Killed
 
-    def telling(self, epoch, logs=None):
-        tell(self, epoch, logs)
+    def ending(self, epoch, logs=None):
         perhaps("before")
+        end(self, epoch, logs)
 
     def writing(path, content):
         perhaps("half")
         write(path, content)
         perhaps("after a fold" if path.parent.name == "ended" else "after")
 
-    monkeypatch.setattr(training.Progress, "on_epoch_end", telling)
+    monkeypatch.setattr(checkpoints.EpochCheckpoint, "on_epoch_end", ending)
     monkeypatch.setattr(checkpoints, "write_json", writing)
     return killed
 
@@ -114,56 +114,56 @@ def test_killed_at_random_a_training_writes_what_an_undisturbed_one_writes(
             assert len(killed) < 100
     assert set(killed) == {"before", "half", "after", "after a fold"}
     assert written(trained, trainer.network, tmp_path / "disturbed") == expected
-    said = capsys.readouterr().out
-    assert "finetune goes on after epoch" in said and "fold 0 finetune had ended before" in said
+    printed = capsys.readouterr().out
+    assert "finetune, fold 0 restored" in printed and "of 7 restored" in printed
     assert not list((tmp_path / "kept").rglob("*.keras"))
 
 
 def test_no_epoch_that_was_kept_is_trained_again(images, rows, tmp_path, monkeypatch):
     trainer = trainer_of(images, 4)
-    tell = training.Progress.on_epoch_end
-    told = []
+    end, epochs = checkpoints.EpochCheckpoint.on_epoch_end, []
 
-    def telling(self, epoch, logs=None):
-        told.append((self.fold, epoch))
-        tell(self, epoch, logs)
-        if told.count((4, 2)) == 1:
+    def ending(self, epoch, logs=None):
+        epochs.append((int(self.checkpoint.folder.name.removeprefix("fold")), epoch))
+        if epochs.count((4, 2)) == 1 and epochs[-1] == (4, 2):
             raise Killed
+        end(self, epoch, logs)
 
-    monkeypatch.setattr(training.Progress, "on_epoch_end", telling)
+    monkeypatch.setattr(checkpoints.EpochCheckpoint, "on_epoch_end", ending)
     with pytest.raises(Killed):
         train(trainer, rows, tmp_path)
     train(trainer, rows, tmp_path)
-    assert told == [(0, 0), (0, 1), (0, 2), (0, 3), (4, 0), (4, 1), (4, 2), (4, 2), (4, 3), *((7, e) for e in range(4))]
+    assert epochs[:7] == [(0, 0), (0, 1), (0, 2), (0, 3), (4, 0), (4, 1), (4, 2)]
+    assert epochs[7:] == [(4, 2), (4, 3), (7, 0), (7, 1), (7, 2), (7, 3)]
 
 
 def test_checkpoints_that_are_damaged_or_of_another_machine_are_ignored(images, rows, tmp_path, monkeypatch, capsys):
     trainer = trainer_of(images, 3)
-    monkeypatch.setattr(checkpoints.Fold, "write_end", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(checkpoints.FoldCheckpoint, "write_result", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         train(trainer, rows, tmp_path)
     monkeypatch.undo()
-    fold = training.Checkpoints(tmp_path, MACHINE).of_fold("finetune", 0)
+    fold = checkpoints.FoldCheckpoint(tmp_path / "finetune" / "fold0", MACHINE)
     assert fold.read_epoch()["epoch"] == 3
-    assert training.Checkpoints(tmp_path, MACHINE | {"device": "GPU"}).of_fold("finetune", 0).read_epoch() is None
+    assert checkpoints.FoldCheckpoint(fold.folder, MACHINE | {"device": "GPU"}).read_epoch() is None
     content = bytearray(fold.epoch(3).read_bytes())
     content[len(content) // 2] ^= 1
     fold.epoch(3).write_bytes(content)
     assert fold.read_epoch() is None
     capsys.readouterr()
     train(trainer, rows, tmp_path)
-    assert capsys.readouterr().out.startswith("fold 0 finetune epoch 1/3")
+    assert capsys.readouterr().out.startswith("finetune, fold 0, epoch 1 of 3\n")
 
 
 @pytest.mark.parametrize("preprocessing", ["native", "minmax", "raw"])
 @pytest.mark.parametrize("name", ["MobileNet", "ResNet50"])
-def test_a_kept_epoch_opens_in_safe_mode_and_says_the_same(images, name, preprocessing, tmp_path):
+def test_a_kept_epoch_opens_in_safe_mode_and_predicts_the_same(images, name, preprocessing, tmp_path):
     inputs = keras.Input((8, 8, 3))
     backbone = keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs), name=name)
     extractor = networks.build_extractor(backbone, preprocessing, frozen=False)
     whole = networks.assemble(extractor, networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=2))
     trainer = training.Trainer(whole, images, training.Schedule("finetune", 1, 1e-3, 16, 9))
-    fold = training.Checkpoints(tmp_path).of_fold("finetune", 0)
+    fold = checkpoints.FoldCheckpoint(tmp_path)
     fold.write_epoch(trainer.network, 1, 1, {})
     opened = keras.saving.load_model(fold.epoch(1), safe_mode=True)
     assert np.array_equal(opened.predict(images, verbose=0), whole.predict(images, verbose=0))
@@ -171,14 +171,13 @@ def test_a_kept_epoch_opens_in_safe_mode_and_says_the_same(images, name, preproc
 
 def test_of_heads_alone_folds_are_kept_and_no_epoch(rows, tmp_path, monkeypatch, capsys):
     features = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
-    kept = training.Checkpoints(tmp_path, MACHINE)
     head = networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=2)
     trainer = training.Trainer(head, features, training.Schedule("transfer", 2, 1e-3, 16, 9))
-    monkeypatch.setattr(checkpoints.Fold, "write_epoch", lambda *_: pytest.fail("an epoch was kept"))
-    first = training.train_folds(trainer, rows, CLASSES, FOLDS, kept=kept)
+    monkeypatch.setattr(checkpoints.FoldCheckpoint, "write_epoch", lambda *_: pytest.fail("an epoch was kept"))
+    first = training.train_folds(trainer, rows, CLASSES, FOLDS, checkpoints=tmp_path, machine=MACHINE)
     capsys.readouterr()
-    again = training.train_folds(trainer, rows, CLASSES, FOLDS, kept=kept)
-    assert capsys.readouterr().out.count("transfer had ended before") == len(FOLDS)
+    again = training.train_folds(trainer, rows, CLASSES, FOLDS, checkpoints=tmp_path, machine=MACHINE)
+    assert capsys.readouterr().out.count("restored") == len(FOLDS)
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
 
 

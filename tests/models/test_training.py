@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lib.models import backend, networks, training
 from lib.models.features import Batches, extract_features, predict
-from tests.fixtures.small_training import tell_apart
+from tests.fixtures.small_training import separate
 
 SIZE = 64
 
@@ -57,25 +57,25 @@ def noise():
 def test_the_head_trained_on_cached_features_equals_the_head_trained_through_the_frozen_backbone(
     source, three_classes, request
 ):
-    """The backbone must tell the images apart: the head's BatchNormalization divides by how far features lie apart, and
-    so float32's rounding too. In float64 the two ways give the same bits whatever the backbone."""
+    """The backbone must separate the images: the head's BatchNormalization divides by the spread of features and
+    so amplifies float32's rounding. In float64 both give the same bits for any backbone."""
     images, rows, classes = three_classes
     weights = {} if source == "random" else {"weights_dir": str(request.getfixturevalue("real_weights"))}
     backbone = networks.build_backbone("MobileNet", SIZE, "none" if source == "random" else "imagenet", **weights)
     if source == "random":
-        tell_apart(backbone, images)
+        separate(backbone, images)
     extractor = networks.build_extractor(backbone, "native", frozen=True)
     features = extract_features(extractor, images)
     results = {}
-    for way, array in (("cached", features), ("through", images)):
+    for name, array in (("cached", features), ("through", images)):
         classifier = networks.build_classifier(features.shape[1], 3, 16, 0.15, 0.2, seed=7)
-        network = classifier if way == "cached" else networks.assemble(extractor, classifier)
+        network = classifier if name == "cached" else networks.assemble(extractor, classifier)
         trainer = training.Trainer(network, array, schedule())
         history, predictions, _ = training.train_folds(trainer, rows, classes, [0])
-        results[way] = history, predictions[classes].to_numpy()
+        results[name] = history, predictions[classes].to_numpy()
     assert np.abs(results["cached"][1] - results["through"][1]).max() < 1e-4
     assert np.allclose(results["cached"][0]["loss"], results["through"][0]["loss"], atol=1e-4)
-    assert results["cached"][0]["accuracy"].iloc[-1] > 0.6  # it learned: the equality is not that of two idle models
+    assert results["cached"][0]["accuracy"].iloc[-1] > 0.6  # it learned: these are not two idle models
 
 
 def test_finetuning_starts_from_the_trained_head_of_its_fold_and_trains_the_backbone(three_classes):
@@ -93,16 +93,16 @@ def test_finetuning_starts_from_the_trained_head_of_its_fold_and_trains_the_back
     class Watched(training.Trainer):
         def fit(self, parts, classes, *more):
             held_out = parts[parts["part"] != "train"]
-            said = training.predictions(self.network, self.array, held_out, classes, 16)
-            started.append((self.network.get_layer("classifier").get_weights(), said[classes]))
+            predicted = training.predictions(self.network, self.array, held_out, classes, 16)
+            started.append((self.network.get_layer("classifier").get_weights(), predicted[classes]))
             return super().fit(parts, classes, *more)
 
     finetuned = Watched(full, images, schedule("finetune", epochs=1, rate=1e-4))
     history, _, _ = training.train_folds(finetuned, rows, classes, [1, 4], heads)
     assert history["phase"].tolist() == ["finetune"] * 2 and history["fold"].tolist() == [1, 4]
-    for fold, (weights, said) in zip([1, 4], started):
+    for fold, (weights, predicted) in zip([1, 4], started):
         assert all(np.array_equal(one, other) for one, other in zip(weights, heads[fold]))
-        assert np.allclose(said, transfer.loc[transfer["fold"] == fold, classes], atol=1e-4)
+        assert np.allclose(predicted, transfer.loc[transfer["fold"] == fold, classes], atol=1e-4)
     assert not np.array_equal(heads[1][4], heads[4][4])  # the heads differ, so that each fold's own says something
 
     assert not np.array_equal(first, backbone.trainable_weights[0].numpy())
@@ -119,9 +119,9 @@ def test_a_fold_trained_after_others_equals_the_fold_trained_alone_bit_for_bit(t
     assert (history.groupby("fold")["learning_rate"].min() < 1e-2).any()
     for fold in (0, 9):
         alone = training.Trainer(head(dropout=0.3), noise, falling)
-        own, said, kept = training.train_folds(alone, rows, classes, [fold])
+        own, predicted, kept = training.train_folds(alone, rows, classes, [fold])
         pd.testing.assert_frame_equal(own, history[history["fold"] == fold].reset_index(drop=True))
-        pd.testing.assert_frame_equal(said, predictions[predictions["fold"] == fold].reset_index(drop=True))
+        pd.testing.assert_frame_equal(predicted, predictions[predictions["fold"] == fold].reset_index(drop=True))
         assert all(np.array_equal(one, other) for one, other in zip(kept[fold], heads[fold]))
     assert not np.array_equal(heads[0][4], heads[9][4])  # folds differ, so that equality says something
 
@@ -182,29 +182,10 @@ def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes, noi
     history, predictions, _ = training.train_folds(trainer, rows, classes, [0])
     assert len(history) < 60
     val = predictions[predictions["part"] == "val"]
-    said = val[classes].to_numpy()[np.arange(len(val)), [classes.index(name) for name in val["true_class"]]]
-    assert -np.log(said).mean() == pytest.approx(history["val_loss"].min(), rel=1e-4)
+    predicted = val[classes].to_numpy()[np.arange(len(val)), [classes.index(name) for name in val["true_class"]]]
+    assert -np.log(predicted).mean() == pytest.approx(history["val_loss"].min(), rel=1e-4)
     assert history["learning_rate"].iloc[-1] < 1e-2
     assert list(history.columns) == training.HISTORY
-
-
-def test_progress_says_fold_phase_epoch_scores_and_time_left(three_classes, noise, capsys):
-    _, rows, classes = three_classes
-    training.train_folds(training.Trainer(head(), noise, schedule(epochs=2)), rows, classes, [3, 8])
-    lines = capsys.readouterr().out.splitlines()
-    starts = [f"fold {fold} transfer epoch {epoch}/2 loss " for fold in (3, 8) for epoch in (1, 2)]
-    assert len(lines) == 4 and all(line.startswith(start) for line, start in zip(lines, starts))
-    assert all(line.endswith(" s left") for line in lines) and lines[1].endswith(", 0 s left")
-
-
-def test_every_epoch_shows_every_row_once_in_a_new_order():
-    batches = Batches(np.arange(10), np.arange(10), np.arange(10), 4, seed=1)
-    orders = []
-    for _ in range(2):
-        orders.append(np.concatenate([batches[i][0] for i in range(len(batches))]).tolist())
-        batches.on_epoch_end()
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
-    assert orders[0] != orders[1]
 
 
 def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_of_the_epoch():
@@ -214,18 +195,18 @@ def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_o
     assert sorted(shown[0] + shown[1] + shown[2][:2]) == list(range(10)) and shown[2][2:] == shown[0][:2]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX draws from the batches themselves")
-def test_a_feed_gives_the_same_batches_in_a_new_order_each_epoch_and_does_not_tune_itself():
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX reads the batches themselves")
+def test_a_dataset_gives_the_same_batches_in_a_new_order_each_epoch_without_autotuning():
     def batches():
         return Batches(np.arange(11), np.arange(11), np.arange(11), 4, seed=1)
 
-    plain, fed = batches(), backend.feed(batches())
-    epochs = [[rows.numpy().tolist() for rows, _ in fed] for _ in range(2)]
+    plain, dataset = batches(), backend.as_dataset(batches())
+    epochs = [[rows.numpy().tolist() for rows, _ in dataset] for _ in range(2)]
     for epoch in epochs:
         assert epoch == [plain[i][0].tolist() for i in range(3)]
         plain.on_epoch_end()
-    assert epochs[0] != epochs[1] and len(fed) == 3
-    assert fed.options().autotune.enabled is False
+    assert epochs[0] != epochs[1] and len(dataset) == 3
+    assert dataset.options().autotune.enabled is False
 
 
 @pytest.mark.slow
@@ -233,14 +214,14 @@ def test_an_array_in_the_memory_of_the_device_trains_to_the_same_numbers(three_c
     images, rows, classes = three_classes
     histories, predictions, weights = [], [], []
     for on_device in (False, True):
-        monkeypatch.setattr(training, "fits_on_gpu", lambda *_, answer=on_device: answer)
+        monkeypatch.setattr(training, "fits_on_gpu", lambda *_, fits=on_device: fits)
         backbone = networks.build_backbone("MobileNet", SIZE, "none")
         full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head(1024))
         trainer = training.Trainer(full, images, schedule("finetune", epochs=2, rate=1e-4))
         assert isinstance(trainer.model, training.OnDevice) is on_device
-        history, said, _ = training.train_folds(trainer, rows, classes, [0, 1])
+        history, predicted, _ = training.train_folds(trainer, rows, classes, [0, 1])
         histories.append(history)
-        predictions.append(said)
+        predictions.append(predicted)
         weights.append([values.shape for values in full.get_weights()])
     assert np.ptp(histories[0]["loss"]) > 0 and weights[0] == weights[1]
     pd.testing.assert_frame_equal(*histories)
@@ -253,7 +234,7 @@ def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, 
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(backend, "has_gpu", lambda: True)
-    monkeypatch.setattr(backend, "compiles", lambda wanted: wanted)
+    monkeypatch.setattr(backend, "uses_xla", lambda wanted: wanted)
 
     def largest(devices):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
@@ -275,9 +256,9 @@ def test_steps_that_run_as_one_call_train_alike(three_classes, noise):
     histories, predictions = [], []
     for steps in (1, 3):  # of 5 an epoch: the last call has two
         at_once = dataclasses.replace(schedule(epochs=3), steps_per_execution=steps)
-        history, said, _ = training.train_folds(training.Trainer(head(), noise, at_once), rows, classes, [0, 1])
+        history, predicted, _ = training.train_folds(training.Trainer(head(), noise, at_once), rows, classes, [0, 1])
         histories.append(history)
-        predictions.append(said)
+        predictions.append(predicted)
     assert np.ptp(histories[0]["loss"]) > 0
     pd.testing.assert_frame_equal(*histories)
     pd.testing.assert_frame_equal(*predictions)

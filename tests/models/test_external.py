@@ -14,8 +14,8 @@ from lib.config.paths import StudyPaths, run_predictions, run_record, run_weight
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lib.models import backend, networks, training
+from lib.models.external import predict_external
 from lib.models.features import extract_features
-from lib.models.outside import predict_outside
 from lib.scores.external import external_scores
 from lib.scores.ladder import ladder
 from lib.scores.metrics import model_scores
@@ -68,7 +68,7 @@ def study(tmp_path_factory):
 
 def asked(paths, images, described, protocols=("by_view", "clean"), seeds=(0, 1)):
     described = described.rename(columns={"label": "true_class"})[["source", "image_id", "group", "true_class"]]
-    return predict_outside(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds, images, described)
+    return predict_external(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds, images, described)
 
 
 @pytest.fixture(scope="module")

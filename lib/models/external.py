@@ -1,0 +1,83 @@
+"""What the saved models predict for external images, which no training has used."""
+
+import json
+from collections.abc import Sequence
+from itertools import product
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lib.config.files import read_json
+from lib.config.params import PHASES
+from lib.config.paths import StudyPaths, run_record, run_weights
+from lib.data.predictions import DESCRIPTION, read_predictions
+from lib.models import networks
+from lib.models.features import extract_features, predict
+
+
+def predict_external(
+    paths: StudyPaths,
+    preprocessing: str,
+    scenario: str,
+    protocols: Sequence[str],
+    backbones: Sequence[str],
+    seeds: Sequence[int],
+    images: np.ndarray,
+    described: pd.DataFrame,
+    weights_dir: str = "",
+    batch_size: int = 32,
+) -> pd.DataFrame:
+    """Predictions of every model of a scenario whose weights are saved: those of the first fold of each run.
+
+    A network is built and traced once for all runs that share its architecture; then only weights change.
+
+    Args:
+        images: uint8 [n, s, s, 3], of the size that the models were trained with; may be memory-mapped.
+        described: row i = images[i]: source, image_id, group, true_class.
+        weights_dir: of the pretrained backbones, as `networks.load` takes it.
+
+    Returns:
+        protocol, phase, backbone, seed, fold (that of the weights), row (of `images`), source, image_id, group, view
+        (0), part (external), true_class, then one column per class; empty where no weights are saved.
+
+    Raises:
+        WeightsError: as `networks.load`.
+    """
+    described = described.assign(row=np.arange(len(described)), view=0, part="external")
+    tables = []
+    for backbone, phase in product(backbones, PHASES):
+        predictor, built = None, ""
+        for protocol, seed in product(protocols, seeds):
+            run = paths.run(protocol, preprocessing, scenario, backbone, seed)
+            if not run_weights(run, phase).is_file():
+                continue
+            model = read_json(run_record(run))["model"]
+            if (needed := json.dumps(model | {"seed": 0})) != built:
+                predictor, built = _Predictor(run, phase, images, weights_dir, batch_size), needed
+            probabilities = pd.DataFrame(predictor.predict(run), columns=model["classes"])
+            fold = read_predictions(run, phase)["fold"].iloc[0]
+            table = described.assign(protocol=protocol, phase=phase, backbone=backbone, seed=seed, fold=fold)
+            table = table[["protocol", "phase", "backbone", *DESCRIPTION]].reset_index(drop=True)
+            tables.append(pd.concat([table, probabilities], axis=1))
+        keras.backend.clear_session()
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+class _Predictor:
+    """A network of one phase into which the weights of runs of the same architecture are loaded in turn.
+
+    In the transfer phase the backbone is the same in all runs: its features are computed once, for all heads."""
+
+    def __init__(self, run, phase: str, images: np.ndarray, weights_dir: str, batch_size: int):
+        self.phase, self.array, self.batch_size = phase, images, batch_size
+        self.network = networks.load(run, phase, weights_dir)
+        if phase == "transfer":
+            extractor = keras.Model(self.network.input, self.network.get_layer("pool").output)
+            self.array = extract_features(extractor, images, batch_size)
+            self.network = self.network.get_layer("classifier")
+
+    def predict(self, run) -> np.ndarray:
+        """Probabilities of each image by the weights of a run, float32 [n, classes]."""
+        networks.load_weights(self.network, run_weights(run, self.phase))
+        return predict(self.network, self.array, np.arange(len(self.array)), self.batch_size).astype(np.float32)
