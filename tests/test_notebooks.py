@@ -1,4 +1,4 @@
-"""The notebooks as a reader gets them: in one form, without outputs, and they run top to bottom with no argument."""
+"""The notebooks as a reader gets them: in one form, without outputs, and they run from top to bottom as they are."""
 
 import ast
 import os
@@ -19,9 +19,9 @@ from lib.config.steps import STEPS
 from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
-TOUR = NOTEBOOKS / "00_start.ipynb"  # says what the others answer, and is no step
+TOUR = NOTEBOOKS / "00_start.ipynb"  # a tour of the others, not a step
 NUMBERED = [path for path in FILES if path.stem[:2].isdigit() and path != TOUR]
-# What the runner can fill in: the study, the axes of a cell, and where things lie.
+# What the runner fills in: the study's settings, the axes of a cell, and where files are.
 OUTSIDE = ("attempt", "data", "metadata", "masks", "external", "weights_dir")
 FILLED = {*Study.model_fields, *AXES, "settings", "results", "variant_of", *OUTSIDE}
 LONGEST_CELL = 18  # lines; the rule is about 10
@@ -42,7 +42,7 @@ def test_is_stored_without_outputs_and_counts(path):
 
 @each_notebook
 def test_has_the_metadata_that_jupyterlab_gives_a_notebook_once_its_kernel_runs(path):
-    """What differs JupyterLab sets as it opens the notebook, which then counts as changed."""
+    """JupyterLab would otherwise set it on opening, and the notebook would count as changed."""
     metadata = _read(path).metadata
     assert metadata.kernelspec == {key: get_kernel_dict()[key] for key in ("display_name", "language")} | {
         "name": KERNEL_NAME
@@ -52,21 +52,6 @@ def test_has_the_metadata_that_jupyterlab_gives_a_notebook_once_its_kernel_runs(
     if sys.version_info[:2] == (3, 11):  # the version of the kernel is among them, and no notebook can have several
         assert metadata.language_info.version.startswith("3.11.")
     assert set(metadata) == {"kernelspec", "language_info"}
-
-
-@pytest.mark.parametrize("folder", [NOTEBOOKS, LIB], ids=["notebooks", "lib"])
-def test_a_study_is_its_settings_everywhere_and_its_files_are_paths(folder):
-    """`study` is a lib.config.Study wherever code has the name, `paths` a StudyPaths."""
-    sources = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
-    sources += ["\n".join(cell.source for cell in _code(_read(path))) for path in folder.glob("*.ipynb")]
-    wanted, found = {"study": "Study", "paths": "StudyPaths"}, []
-    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
-        if isinstance(node, ast.arg) and node.arg in wanted and node.annotation:
-            found.append((node.arg, ast.unparse(node.annotation).removesuffix(" | None")))
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in wanted:
-            made = [part.id for part in ast.walk(node.value) if isinstance(part, ast.Name) and "Study" in part.id]
-            found += [(node.targets[0].id, name) for name in made]
-    assert len(found) > 5 and set(found) == set(wanted.items())
 
 
 @each_notebook

@@ -95,7 +95,7 @@ def dataset_audit(
     }
 
 
-def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float:
+def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float | None:
     """The best accuracy that any classifier of pictures can reach: for each content, the label it has most often.
 
     A picture has one answer; where its copies carry different labels, only the most frequent one can be right.
@@ -105,10 +105,10 @@ def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float:
         label: the label of each image.
 
     Returns:
-        fraction of the images, 0 to 1; NaN without images.
+        fraction of the images, 0 to 1; None without images, since JSON has no NaN.
     """
     counts = pd.DataFrame({"content": np.asarray(content), "label": np.asarray(label)}).value_counts()
-    return float(counts.groupby(level="content").max().sum() / counts.sum()) if len(counts) else float("nan")
+    return float(counts.groupby(level="content").max().sum() / counts.sum()) if len(counts) else None
 
 
 def protocol_ceilings(index: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -> dict[str, float | None]:
@@ -122,7 +122,7 @@ def protocol_ceilings(index: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -
         chosen: scenario -> the rows of lib.data.folds.select for the protocol.
     """
     contents = index.set_index("source")["content"]
-    return {name: _ceiling(rows["source"].map(contents), rows["label"]) for name, rows in chosen.items()}
+    return {name: accuracy_ceiling(rows["source"].map(contents), rows["label"]) for name, rows in chosen.items()}
 
 
 def disagrees(index: pd.DataFrame) -> np.ndarray:
@@ -147,14 +147,9 @@ def flawed_files(index: pd.DataFrame, kind: str) -> list[pd.DataFrame]:
     return sorted(pairs, key=lambda pair: -pair["class"].nunique())
 
 
-def _ceiling(content: pd.Series, label: pd.Series) -> float | None:
-    """JSON has no NaN."""
-    return accuracy_ceiling(content, label) if len(label) else None
-
-
 def _ceilings(index: pd.DataFrame) -> dict[str, float | None]:
     labels = {name: index["class"].map(scenario.label_of()).dropna() for name, scenario in scenarios().items()}
-    return {name: _ceiling(index["content"][label.index], label) for name, label in labels.items()}
+    return {name: accuracy_ceiling(index["content"][label.index], label) for name, label in labels.items()}
 
 
 def _cross_table(files: pd.DataFrame) -> dict[str, dict[str, int]]:

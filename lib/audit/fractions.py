@@ -83,11 +83,6 @@ def nearest_fractions(unit: int, n: int) -> list[int]:
     return [int(value) for value in (*sorted(below)[-1:], *sorted(above)[:1])]
 
 
-def as_sizes(fitting: np.ndarray, min_n: int) -> list[int]:
-    """The sizes that fit, of a row of `fits` that begins at min_n."""
-    return (np.flatnonzero(fitting) + min_n).tolist()
-
-
 def _least_likely_pair(val: np.ndarray, test: np.ndarray, sizes: np.ndarray) -> tuple[float, int, int] | None:
     """The pair of sizes that as many rows fit by chance least often: (chance, place of val_n, place of test_n)."""
     shifts = sorted(range(-VAL_TEST_DIFFERENCE, VAL_TEST_DIFFERENCE + 1), key=abs)

@@ -41,16 +41,6 @@ def binary_matrices(n: int, accuracy: int, precision: int, recall: int, f1: int)
     return np.concatenate(matrices)
 
 
-def shared_supports(units: np.ndarray, group: dict) -> list[int]:
-    """Images of the rarer class that the matrices of every row of a group allow: its rows share one test set."""
-    supports = [
-        {int(support) for support in binary_matrices(group["test_n"], *units[row, 1:]).sum(axis=2).min(axis=1)}
-        for row in group["rows"]
-    ]
-    # a row that no matrix gives is an error of its own and must not hide what the others share
-    return sorted(set.intersection(*filter(None, supports))) if any(supports) else []
-
-
 def _by_class(hits: np.ndarray, misses: np.ndarray):
     """For each class: its hits, its misses, and the other class's misses, which are its false positives."""
     return zip(hits, misses, misses[::-1])

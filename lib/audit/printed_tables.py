@@ -9,8 +9,8 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 
-from lib.audit.fractions import VALUES, as_sizes, fits, group_of, hundredths, size_groups
-from lib.audit.matrices import binary_matrices, shared_supports
+from lib.audit.fractions import VALUES, fits, group_of, hundredths, size_groups
+from lib.audit.matrices import binary_matrices
 from lib.audit.prose import text_errors
 from lib.audit.row_errors import candidate_sizes, detection_rate, find_row_errors
 from lib.config.paper import IMAGES, SPLIT, Scenario, scenarios
@@ -118,25 +118,27 @@ def _classes() -> dict[str, int]:
 
 def _describe_table(units: np.ndarray, groups: list[dict], names: list[dict], classes: int, sizes: np.ndarray) -> dict:
     fitting = {name: fits(units[:, column], sizes) for column, name in enumerate(("val_n", "test_n"))}
-    entry = {name: as_sizes(of_rows.all(axis=0), sizes[0]) for name, of_rows in fitting.items()}
+    entry = {name: sizes[of_rows.all(axis=0)].tolist() for name, of_rows in fitting.items()}
     entry["groups"] = [group | {"rows": [names[row] for row in group["rows"]]} for group in groups]
     entry["rows"] = []
     for row, name in enumerate(names):
         group = group_of(row, groups) or {"val_n": None, "test_n": None}
-        described = name | {name: as_sizes(of_rows[row], sizes[0]) for name, of_rows in fitting.items()}
+        described = name | {name: sizes[of_rows[row]].tolist() for name, of_rows in fitting.items()}
         described |= {"inferred_val_n": group["val_n"], "inferred_test_n": group["test_n"], "confusion_matrices": None}
         if classes == 2:
             candidates = candidate_sizes(row, units[row, 1], groups, sizes)
             matrices = [matrix.tolist() for n in candidates for matrix in binary_matrices(n, *units[row, 1:])]
             described |= {"confusion_matrices": len(matrices), "examples": matrices[:3]}
         entry["rows"].append(described)
-    if classes == 2:
-        for group, described in zip(groups, entry["groups"]):
-            described["supports"] = shared_supports(units, group)
-            for row in group["rows"]:
-                matrices = binary_matrices(group["test_n"], *units[row, 1:])
-                shared = [m.tolist() for m in matrices if int(m.sum(axis=1).min()) in described["supports"]]
-                entry["rows"][row]["matrices_at_shared_supports"] = shared
+    for group, described in zip(groups, entry["groups"] if classes == 2 else []):
+        matrices = {row: binary_matrices(group["test_n"], *units[row, 1:]) for row in group["rows"]}
+        rarer = {row: of_row.sum(axis=2).min(axis=1).tolist() for row, of_row in matrices.items()}
+        # a row that no matrix gives is an error of its own and must not hide what the others share
+        supports = [set(values) for values in rarer.values() if values]
+        described["supports"] = sorted(set.intersection(*supports)) if supports else []
+        for row, of_row in matrices.items():
+            shared = of_row[np.isin(rarer[row], described["supports"])]
+            entry["rows"][row]["matrices_at_shared_supports"] = shared.tolist()
     return entry
 
 

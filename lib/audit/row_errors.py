@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from lib.audit.fractions import VALUES, as_sizes, fits, fractions_of, group_of, nearest_fractions, size_groups
+from lib.audit.fractions import VALUES, fits, fractions_of, group_of, nearest_fractions, size_groups
 from lib.audit.matrices import TOLERANCE, binary_matrices
 
 ACCURACIES, AVERAGES = VALUES[:2], VALUES[2:]
@@ -49,7 +49,7 @@ def candidate_sizes(row: int, test: int, groups: list[dict], sizes: np.ndarray) 
         return [group["test_n"]]
     if groups:
         return [group["test_n"] for group in groups if test in fractions_of(group["test_n"])]
-    return as_sizes(fits([test], sizes)[0], int(sizes[0]))
+    return sizes[fits([test], sizes)[0]].tolist()
 
 
 def detection_rate(tables: dict[str, np.ndarray], classes: dict[str, int], sizes: np.ndarray) -> dict:

@@ -47,37 +47,29 @@ def predict_external(
     described = described.assign(row=np.arange(len(described)), view=0, part="external")
     tables = []
     for backbone, phase in product(backbones, PHASES):
-        predictor, built = None, ""
+        built = ""
         for protocol, seed in product(protocols, seeds):
             run = paths.run(protocol, preprocessing, scenario, backbone, seed)
             if not run_weights(run, phase).is_file():
                 continue
             model = read_json(run_record(run))["model"]
             if (needed := json.dumps(model | {"seed": 0})) != built:
-                predictor, built = _Predictor(run, phase, images, weights_dir, batch_size), needed
-            probabilities = pd.DataFrame(predictor.predict(run), columns=model["classes"])
+                network, array = _load(run, phase, images, weights_dir, batch_size)
+                built = needed
+            networks.load_weights(network, run_weights(run, phase))
+            probabilities = predict(network, array, np.arange(len(array)), batch_size).astype(np.float32)
             fold = read_predictions(run, phase)["fold"].iloc[0]
             table = described.assign(protocol=protocol, phase=phase, backbone=backbone, seed=seed, fold=fold)
             table = table[["protocol", "phase", "backbone", *DESCRIPTION]].reset_index(drop=True)
-            tables.append(pd.concat([table, probabilities], axis=1))
+            tables.append(pd.concat([table, pd.DataFrame(probabilities, columns=model["classes"])], axis=1))
         keras.backend.clear_session()
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-class _Predictor:
-    """A network of one phase into which the weights of runs of the same architecture are loaded in turn.
-
-    In the transfer phase the backbone is the same in all runs: its features are computed once, for all heads."""
-
-    def __init__(self, run, phase: str, images: np.ndarray, weights_dir: str, batch_size: int):
-        self.phase, self.array, self.batch_size = phase, images, batch_size
-        self.network = networks.load(run, phase, weights_dir)
-        if phase == "transfer":
-            extractor = keras.Model(self.network.input, self.network.get_layer("pool").output)
-            self.array = extract_features(extractor, images, batch_size)
-            self.network = self.network.get_layer("classifier")
-
-    def predict(self, run) -> np.ndarray:
-        """Probabilities of each image by the weights of a run, float32 [n, classes]."""
-        networks.load_weights(self.network, run_weights(run, self.phase))
-        return predict(self.network, self.array, np.arange(len(self.array)), self.batch_size).astype(np.float32)
+def _load(run, phase: str, images: np.ndarray, weights_dir: str, batch_size: int) -> tuple[keras.Model, np.ndarray]:
+    """The network of a run and its input. For heads that is the features, which all runs of one backbone share."""
+    model = networks.load(run, phase, weights_dir)
+    if phase != "transfer":
+        return model, images
+    extractor = keras.Model(model.input, model.get_layer("pool").output)
+    return model.get_layer("classifier"), extract_features(extractor, images, batch_size)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.folds import parts_of_fold
-from lib.data.predictions import DESCRIPTION, predicted_class
+from lib.data.predictions import DESCRIPTION
 from lib.models.backend import as_dataset, can_repeat_steps, fits_on_gpu, repeat_step, uses_xla
 from lib.models.checkpoints import EpochCheckpoint, FoldCheckpoint
 from lib.models.features import Batches, predict
@@ -134,14 +134,10 @@ class Trainer:
             The history: one row per epoch with the columns of HISTORY.
         """
         schedule, fold = self.schedule, int(rows["fold"].iloc[0])
-        callbacks = {
-            "stopping": keras.callbacks.EarlyStopping(
-                "val_loss", patience=schedule.patience, restore_best_weights=True
-            ),
-            "slower": keras.callbacks.ReduceLROnPlateau(
-                "val_loss", factor=0.3, patience=max(1, schedule.patience // 2)
-            ),
-        }
+        patience = schedule.patience
+        stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
+        slower = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, patience // 2))
+        callbacks = {"stopping": stopping, "slower": slower}
         epochs = EpochCheckpoint(checkpoint or FoldCheckpoint(), self.network, self.model.optimizer, callbacks)
         done, stopped = epochs.restore()
         title = f"{schedule.phase}, fold {fold}, epoch"
@@ -166,15 +162,8 @@ class Trainer:
     def _fit(self, train: Batches, val: Batches, first: int, callbacks: list) -> None:
         """Train from epoch `first`, counted from 0, with the loop of Keras."""
         self.model.steps_per_execution = self.schedule.steps_per_execution
-        self.model.fit(
-            as_dataset(train),
-            validation_data=as_dataset(val),
-            initial_epoch=first,
-            epochs=self.schedule.epochs,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
+        options = {"initial_epoch": first, "epochs": self.schedule.epochs, "verbose": 0, "shuffle": False}
+        self.model.fit(as_dataset(train), validation_data=as_dataset(val), callbacks=callbacks, **options)
         self.model.steps_per_execution = 1  # or predict would trace as many passes into one graph
 
     def _fit_by_calls(self, train: Batches, val: Batches, first: int, callbacks: list) -> None:
@@ -272,9 +261,3 @@ def batches(
     rows = rows[rows["part"] == part]
     labels = rows["label"].map({name: place for place, name in enumerate(classes)}).to_numpy()
     return Batches(array, rows["row"].to_numpy(), labels, batch_size, seed, full=part == "train")
-
-
-def accuracy(predictions: pd.DataFrame, part: str = "test") -> float:
-    """The share of a part's views whose class has the highest probability, for a look at one training."""
-    rows = predictions[predictions["part"] == part]
-    return float((predicted_class(rows) == rows["true_class"]).mean())

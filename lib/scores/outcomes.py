@@ -56,7 +56,7 @@ def collect_outcomes(
 
 
 def external_outcomes(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The outcomes of external images, whose labels are taken as they are, from lib.models.external.predict_external."""
+    """The outcomes of external images, with their labels as they are, from lib.models.external.predict_external."""
     tables = [
         _with_outcomes(rows.drop(columns=MODEL), dict(zip(MODEL, key)), rows["true_class"], rows["true_class"])
         for key, rows in (predictions.groupby(MODEL, sort=False) if len(predictions) else [])

@@ -1,10 +1,10 @@
 """The frozen part of a study whole: four scenarios, three protocols, ten folds, 20 epochs, against 120 fits.
 
 Ours is audited, prepared, extracted and trained by the study's own notebooks in kernels of their own, one after the
-other. The baseline is the notebook people write: a frozen keras.applications network under augmentation layers and a
-head, fed by `image_dataset_from_directory`, in one `fit` of 20 epochs for each scenario, protocol and fold. Two such
-fits are measured, of different scenarios; every other one is counted by its images at their seconds an image. An epoch
-has as many images as ours has views, as the paper augments them; the note tells the ratio for the files alone.
+other. The baseline is the common notebook: a frozen keras.applications network under augmentation layers and a head,
+fed by `image_dataset_from_directory`, in one `fit` of 20 epochs for each scenario, protocol and fold. Two such fits are
+measured, of different scenarios; the others are estimated by their images at the same seconds per image. An epoch has
+as many images as ours has views, as the paper augments them; the note gives the ratio for the files alone.
 
 Seconds are those of all processors, so that other work on the machine counts for neither. In the reduced form one cell
 with two folds stands for the twelve with ten, the largest for all; the fits have two epochs on some of the images.
@@ -16,11 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import common
 import keras
 import pandas as pd
 import tensorflow as tf
 from keras import layers
+from timing import AT_LEAST, row
 
 from lib.config.paper import scenarios
 from lib.config.params import load_study
@@ -51,51 +51,42 @@ demo_size: 256
 """
 
 
-def measure() -> list[dict]:
+def study() -> list[dict]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         given = {name: os.environ.get(f"SKINCAS_{name}", "") for name in ("DATA", "METADATA", "WEIGHTS")}
         real = bool(given["DATA"])
-        path = folder / "study.yaml"
+        path, root = folder / "study.yaml", folder / "results"
         path.write_text(STUDY + ("" if real else "synthetic: true\n") + ("" if given["WEIGHTS"] else "weights: none\n"))
-        study, root = load_study(str(path)), folder / "results"
+        settings = load_study(str(path))
         if real:
             data, metadata = find_folder(given["DATA"]), Path(given["METADATA"]) if given["METADATA"] else None
         else:
-            drawn = demo.ensure(StudyPaths(root).demo_data, study.demo_images, study.demo_size, study.demo_seed)
-            data, metadata = drawn.folder, drawn.metadata
+            made = demo.ensure(StudyPaths(root).demo_data, settings.demo_images, settings.demo_size, settings.demo_seed)
+            data, metadata = made.folder, made.metadata
         weights = Path(given["WEIGHTS"]) if given["WEIGHTS"] else None
-        took = ours(study, root, Inputs(data=data, metadata=metadata, weights_dir=weights))
-        images = images_of_epochs(study, StudyPaths(root))
+        took = seconds_of_steps(settings, root, Inputs(data=data, metadata=metadata, weights_dir=weights))
+        images = images_of_epochs(settings, StudyPaths(root))
         fits = {name: fit(data, name, folder / name) for name in FITS}
     whole = sum(took.values())
-    an_image = sum(seconds for seconds, _ in fits.values()) / sum(count for _, count in fits.values())
-    files = len(check_folder(data).files) if real else 9 * study.demo_images
+    per_image = sum(seconds for seconds, _ in fits.values()) / sum(count for _, count in fits.values())
+    files = len(check_folder(data).files) if real else 9 * settings.demo_images
     views = images[("by_view", "nine_classes")] / 0.9
-    baseline = an_image * EPOCHS * FOLDS * sum(images.values())
+    baseline = per_image * EPOCHS * FOLDS * sum(images.values())
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
     measured = ", ".join(f"{name} {seconds:.0f} s for {count} images" for name, (seconds, count) in fits.items())
-    pictures = "the data set given" if real else "the demo's drawing"
-    form = "reduced form: one cell with two folds stands for twelve with ten; " if REDUCED else ""
-    return [
-        common.ratio(
-            "study",
-            f"frozen MobileNet, {SIZE} px, 4 scenarios, 3 protocols, {FOLDS} folds, {EPOCHS} epochs: 120 fits / ours",
-            whole,
-            baseline,
-            "s",
-            baseline / whole,
-            100,
-            "at least",
-            f"{form}{pictures}; ours: {parts}; measured fits: {measured}; "
-            f"were an epoch only the {files} files: {baseline / whole * files / views:.0f}; "
-            f"seconds of all processors, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
-        )
-    ]
+    note = "reduced form: one cell with two folds stands for twelve with ten; " if REDUCED else ""
+    note += (
+        f"{'the data set given' if real else 'synthetic images'}; ours: {parts}; measured fits: {measured}; were an "
+    )
+    note += f"an epoch only the {files} files: {baseline / whole * files / views:.0f}; "
+    note += f"seconds of all processors, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    what = f"frozen MobileNet, {SIZE} px, 4 scenarios, 3 protocols, {FOLDS} folds, {EPOCHS} epochs: 120 fits / ours"
+    return [row("study", what, whole, baseline, 100, AT_LEAST, note)]
 
 
-def ours(study, root: Path, inputs: Inputs) -> dict[str, float]:
-    """Seconds of all processors a step."""
+def seconds_of_steps(study, root: Path, inputs: Inputs) -> dict[str, float]:
+    """Seconds of all processors per step."""
     took: dict[str, float] = {}
     runs = plan(study, "study", inputs, NOTEBOOKS)
     trainings = [run for run in runs if run.step == "train"]
@@ -124,7 +115,7 @@ def images_of_epochs(study, paths: StudyPaths) -> dict[tuple[str, str], int]:
 
 
 def fit(data: Path, name: str, folder: Path) -> tuple[float, int]:
-    """Seconds of all processors that one fit takes, and the images that it passes through the network in them."""
+    """Seconds of all processors of one fit, and the images that passed through the network in it."""
     scenario, folder = scenarios()[name], folder / "images"
     for _, label, path in check_folder(data).files:
         if label in scenario.label_of():
