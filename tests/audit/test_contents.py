@@ -81,7 +81,7 @@ NO_FLAW = {
 
 
 def flaws(audit: dict) -> dict:
-    """What the audit found, without what it found nothing of."""
+    """The flaws that the audit reports, without those that it has none of."""
     return {key: audit[key] for key, nothing in NO_FLAW.items() if audit[key] != nothing}
 
 

@@ -1,4 +1,4 @@
-"""Saved models are asked about images that they never saw, and their answers become scores and a rung of the ladder."""
+"""Saved models predict external images, and the predictions become scores and a rung of the ladder."""
 
 import json
 import os
@@ -66,14 +66,14 @@ def study(tmp_path_factory):
     return paths, images
 
 
-def asked(paths, images, described, protocols=("by_view", "clean"), seeds=(0, 1)):
+def predict_images(paths, images, described, protocols=("by_view", "clean"), seeds=(0, 1)):
     described = described.rename(columns={"label": "true_class"})[["source", "image_id", "group", "true_class"]]
     return predict_external(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds, images, described)
 
 
 @pytest.fixture(scope="module")
-def told(study):
-    return asked(study[0], *pictures(30, 2))
+def predicted(study):
+    return predict_images(study[0], *pictures(30, 2))
 
 
 def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_first_fold(study):
@@ -82,21 +82,21 @@ def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_firs
         for phase in phases:
             saved = pd.read_parquet(run_predictions(paths.run(protocol, **_order(CELL), seed=seed), phase))
             saved = saved[saved["fold"] == 2].reset_index(drop=True)
-            found = asked(paths, images[saved["row"].to_numpy()], saved, [protocol], [seed])
+            found = predict_images(paths, images[saved["row"].to_numpy()], saved, [protocol], [seed])
             found = found[found["phase"] == phase].reset_index(drop=True)
             np.testing.assert_allclose(found[CLASSES], saved[CLASSES], atol=2e-3)
             assert (found["fold"] == 2).all() and found["source"].equals(saved["source"])
 
 
-def test_models_are_those_whose_weights_are_kept(told):
-    models = told.groupby(["protocol", "phase", "backbone", "seed"]).size()
+def test_models_are_those_whose_weights_are_kept(predicted):
+    models = predicted.groupby(["protocol", "phase", "backbone", "seed"]).size()
     assert models.to_dict() == {
         ("by_view", "transfer", BACKBONE, 0): 30,
         ("clean", "transfer", BACKBONE, 0): 30,
         ("clean", "transfer", BACKBONE, 1): 30,
         ("clean", "finetune", BACKBONE, 1): 30,
     }
-    assert set(told["part"]) == {"external"} and set(told["view"]) == {0}
+    assert set(predicted["part"]) == {"external"} and set(predicted["view"]) == {0}
 
 
 PROTOCOLS = ["by_view", "clean"]
@@ -107,11 +107,11 @@ def outcomes(study):
     return collect_outcomes(study[0], "native", SCENARIO, PROTOCOLS, [BACKBONE], [0, 1])
 
 
-def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(outcomes, told):
-    own, here = model_scores(outcomes, PROTOCOLS), external_outcomes(told)
+def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(outcomes, predicted):
+    own, here = model_scores(outcomes, PROTOCOLS), external_outcomes(predicted)
     table = external_scores(here, own, PROTOCOLS)
     row = table.set_index(["protocol", "phase"]).loc[("clean", "transfer")]
-    of_model = told[(told["protocol"] == "clean") & (told["phase"] == "transfer")]
+    of_model = predicted[(predicted["protocol"] == "clean") & (predicted["phase"] == "transfer")]
     right = of_model[CLASSES].idxmax(axis=1) == of_model["true_class"]
     assert row["accuracy"] == pytest.approx(right.mean())
     assert (row["seeds"], row["images"], row["groups"]) == (2, 30, 15)
@@ -124,9 +124,9 @@ def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_pa
     assert row["difference_low"] == pytest.approx(row["difference"] - lower)
 
 
-def test_the_rung_stands_below_clean_and_its_step_starts_there(outcomes, told):
+def test_the_rung_stands_below_clean_and_its_step_starts_there(outcomes, predicted):
     cell = {"preprocessing": "native", "scenario": SCENARIO, "variant": "default"}
-    steps, table = (ladder(outcomes, cell, {}, external) for external in (None, external_outcomes(told)))
+    steps, table = (ladder(outcomes, cell, {}, external) for external in (None, external_outcomes(predicted)))
     pd.testing.assert_frame_equal(table[table["rung"] != "external"].reset_index(drop=True), steps, check_dtype=False)
     for phase, rungs in table.groupby("phase"):
         assert rungs["rung"].tolist()[-2:] == ["clean", "external"], phase
