@@ -3,7 +3,6 @@
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -133,19 +132,3 @@ def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_pa
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
     assert demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0) == planted
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
-
-
-def test_the_demo_replaces_nothing_that_is_not_its_own(demo_data, tmp_path):
-    save(tmp_path / "mine" / "a.png", picture(1))
-    with pytest.raises(FileExistsError, match="mine"):
-        demo.ensure_external(tmp_path / "mine", demo_data.folder, 64, 0)
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a.png"]
-
-
-def test_what_was_read_is_the_same_whatever_the_number_of_threads(elsewhere, folder):
-    index, _ = read(folder)
-    tables = [
-        read_external(elsewhere, scenarios(), None, index, folder, **BITS_AND_DIFFERENCE, workers=workers)
-        for workers in (1, 4)
-    ]
-    pd.testing.assert_frame_equal(*tables)

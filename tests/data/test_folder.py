@@ -45,16 +45,6 @@ def test_without_a_folder_the_public_set_is_downloaded_or_the_user_told_what_to_
         find_folder("")
 
 
-def test_given_paths_that_are_no_folder_are_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("SKINCAS_DATA", "unused")
-    with pytest.raises(DataError, match=r"--data .*absent.* does not exist.*DIR/Train/<class>/"):
-        find_folder(str(tmp_path / "absent"))
-    archive = tmp_path / "set.zip"
-    archive.write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"set\.zip.* is a file, not a folder"):
-        find_folder(str(archive))
-
-
 def test_a_folder_of_something_else_is_refused_with_its_path_and_the_expected_layout(tmp_path):
     other = tmp_path / "holiday"
     (other / "beach").mkdir(parents=True)
@@ -132,13 +122,6 @@ def test_every_pixel_format_becomes_the_same_8_bit_rgb(tmp_path):
         pixels = decode(path)
         assert pixels.dtype == np.uint8 and pixels.shape == rgb.shape, path
         np.testing.assert_array_equal(pixels, expected, err_msg=path.name)
-
-
-def test_cmyk_photographs_keep_their_colours(tmp_path):
-    rgb = picture(2, side=64)
-    path = tmp_path / "cmyk.jpg"
-    Image.fromarray(rgb).convert("CMYK").save(path, quality=100, subsampling=0)
-    assert np.abs(decode(path).astype(int) - rgb).mean() < 3
 
 
 def test_transparent_pixels_are_white_and_pictures_stand_upright(tmp_path):

@@ -57,11 +57,6 @@ def test_the_pool_has_every_file_once_as_it_is_and_each_class_at_its_size(index)
     assert per_file.groupby(views.drop_duplicates("source").set_index("source")["class"]).agg(np.ptp).max() <= 1
 
 
-def test_a_class_with_more_files_than_its_pool_keeps_them_all(index):
-    views = pool_views(index, dict.fromkeys(params.CLASSES, 10), 10, 0)
-    assert len(views) == len(index) and (views["view"] == 0).all()
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("scenario", list(params.scenarios()))
 def test_every_view_is_tested_once_and_validated_once_and_folds_are_8_1_1(index, protocol, scenario):
@@ -74,7 +69,7 @@ def test_every_view_is_tested_once_and_validated_once_and_folds_are_8_1_1(index,
 
 
 @pytest.mark.parametrize("protocol", ["by_lesion", "clean"])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_no_group_and_no_content_crosses(index, protocol, seed):
     for scenario in ("nine_classes", "benign_malignant"):
         rows = chosen(index, protocol, scenario, seed=seed)
@@ -84,8 +79,8 @@ def test_no_group_and_no_content_crosses(index, protocol, seed):
         assert share_in_training(rows, "group") == share_in_training(rows, "source") == 0
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_grouped_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allow(index, seed):
+@pytest.mark.parametrize("seed", range(2))
+def test_by_lesion_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allow(index, seed):
     rows = chosen(index, "by_lesion", seed=seed)
     originals = rows[rows["view"] == 0]
     counts = pd.crosstab(originals["label"], originals["tenth"])
@@ -93,7 +88,7 @@ def test_grouped_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allo
     assert (abs(counts - even) <= 2).all(axis=None), counts  # the largest group of a class has four files of 40
 
 
-def test_published_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
+def test_by_view_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
     """A test view is unseen only if all other views of its file lie in its own tenth or the next."""
     rows = chosen(index, "by_view")
     sisters = rows["source"].map(rows["source"].value_counts()) - 1
