@@ -33,7 +33,6 @@ from lib.engine.planning import Inputs, Run, plan, select, skipped_cells
 from lib.engine.progress import discard_output, duration, log, start_log
 from lib.engine.workers import ClusterError, Options, at_once
 
-SAID = {"cancelled": "cancelled"}
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 
 
@@ -55,11 +54,11 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
         return 2
-    except BrokenPipeError:  # whoever read it has read enough
+    except BrokenPipeError:  # the reader has gone, as with `| head`
         discard_output()
         return 0
     except KeyboardInterrupt:
-        print("interrupted while no notebook ran; what has finished is kept", file=sys.stderr)
+        print("interrupted before any notebook started; finished runs are kept", file=sys.stderr)
         return 130
 
 
@@ -83,7 +82,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         same_numbers=study.deterministic,
     )
 
-    def look(inputs: Inputs) -> Look:
+    def check(inputs: Inputs) -> Overview:
         planned = plan(study, name, inputs, notebooks)
         runs = select(planned, steps, only)
         if not options.dry_run:
@@ -92,26 +91,26 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         standing = standings(runs, freshness, force)
         todo = [run for run in runs if standing[run.id].status != "fresh"]
         forecast = Forecast(todo, study, _count_files(study, inputs), load_rates(), at_once(how), planned, paths)
-        return Look(planned, runs, standing, freshness, Prospect(todo, forecast, how))
+        return Overview(planned, runs, standing, freshness, Prospect(todo, forecast, how))
 
     if options.dry_run:
         check_format(paths)
-        seen = look(_inputs(options, study, paths, weights_dir, only_look=True))
-        show_plan(seen.runs, seen.standing, name)
-        print("\n".join(seen.lines(paths.root)))
+        overview = check(_inputs(options, study, paths, weights_dir, names_only=True))
+        show_plan(overview.runs, overview.standing, name)
+        print("\n".join(overview.lines(paths.root)))
         return 0
     with locked(paths.root):
         start_log(paths.log)
         log.info("python run_all.py %s", shlex.join(arguments))
         if study.synthetic:
             print("making the synthetic images", flush=True)
-        inputs = _inputs(options, study, paths, weights_dir, only_look=not study.synthetic)
-        seen = look(inputs)
-        for line in seen.lines(paths.root):
+        inputs = _inputs(options, study, paths, weights_dir, names_only=not study.synthetic)
+        overview = check(inputs)
+        for line in overview.lines(paths.root):
             print(line, flush=True)
             log.info("%s", line)
         confirmed, asked = confirm(
-            seen.prospect, options.yes, lambda: _smaller_studies(seen.prospect.forecast, study, inputs)
+            overview.prospect, options.yes, lambda: _smaller_studies(overview.prospect.forecast, study, inputs)
         )
         if not confirmed:
             print("nothing was started")
@@ -119,21 +118,23 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         if not inputs.data.is_dir():
             inputs = _inputs(options, study, paths, weights_dir)  # now the images are downloaded
             asked = True
-        if asked:  # while somebody thought, files may have changed
-            seen = look(inputs)
-        seen.freshness.save_external()
+        if asked:  # files may have changed since
+            overview = check(inputs)
+        overview.freshness.save_external()
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
         started = time.monotonic()
-        execution = Execution(seen.runs, seen.standing, seen.planned, skipped_cells(study), paths.root, how, facts)
-        results = execution.carry_out(interruption, seen.prospect.forecast)
+        execution = Execution(
+            overview.runs, overview.standing, overview.planned, skipped_cells(study), paths.root, how, facts
+        )
+        results = execution.carry_out(interruption, overview.prospect.forecast)
         if not interruption.noted and any(result.status == "done" for result in results.values()):
-            provenance.write_crate(seen.planned, paths.root, study.title, facts)
-        return _summarise(seen.runs, results, paths, options, time.monotonic() - started, interruption)
+            provenance.write_crate(overview.planned, paths.root, study.title, facts)
+        return _summarise(overview.runs, results, paths, options, time.monotonic() - started, interruption)
 
 
 @dataclass(frozen=True)
-class Look:
-    """The plan of a study, how its runs stand, and what they will take."""
+class Overview:
+    """The plan of a study, the status of its runs, and how long they take."""
 
     planned: list[Run]
     runs: list[Run]
@@ -149,11 +150,11 @@ class Look:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    """Write the page that sets two results against each other."""
+    """Write the page that compares two results."""
     from lib.report import compare
 
     if options.study != "paper":
-        raise ParameterError(f"--compare takes two results and runs no study; leave {options.study!r} out")
+        raise ParameterError(f"--compare takes two results and runs no study; omit {options.study!r}")
     try:
         target, result = compare.write_page(*map(compare.load_results, options.compare))
     except compare.ResultsError as error:
@@ -169,57 +170,55 @@ def _check_backend() -> None:
         known = " or ".join(BACKENDS)
         raise ParameterError(f"KERAS_BACKEND={name!r}: expected {known}{nearest(name, BACKENDS)}")
     if not find_spec(name):
-        raise ParameterError(f"KERAS_BACKEND={name!r}: {name} is not installed here; install it, or set another")
+        raise ParameterError(f"KERAS_BACKEND={name!r}: {name} is not installed; install it, or set another")
 
 
 def _weights(options: argparse.Namespace, study: Study, only: dict[str, list[str]]) -> Path | None:
-    """The folder of weights, checked for the backbones that are asked for; None: Keras downloads, or random."""
+    """The folder of weights, checked for the selected backbones; None: Keras downloads them, or they are random."""
     given = options.weights or os.environ.get("SKINCAS_WEIGHTS", "")
     if given == "none" or not given or study.weights == "none":
         return None
     source = "--weights" if options.weights else "$SKINCAS_WEIGHTS"
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        raise ParameterError(f"{source} {given!r} is no folder; give one with <name>_notop.weights.h5 files, or `none`")
+        raise ParameterError(f"{source} {given!r} is not a folder; give one with *_notop.weights.h5 files, or `none`")
     wanted = [name for name in study.backbones if name in only.get("backbone", study.backbones)]
     missing = [
         f"{backbones()[name].weights} ({name})" for name in wanted if not (folder / backbones()[name].weights).is_file()
     ]
     if missing:
         raise ParameterError(
-            f"{source} {given!r} lacks {', '.join(missing)}; put the files there, leave the backbones out with "
-            "--only backbone=..., or leave --weights out so that Keras downloads them"
+            f"{source} {given!r} lacks {', '.join(missing)}; put the files there, select other backbones with "
+            "--only backbone=..., or omit --weights so that Keras downloads them"
         )
     return folder.resolve()
 
 
 def _inputs(
-    options: argparse.Namespace, study: Study, paths: StudyPaths, weights_dir: Path | None, only_look: bool = False
+    options: argparse.Namespace, study: Study, paths: StudyPaths, weights_dir: Path | None, names_only: bool = False
 ) -> Inputs:
-    """What the study reads from outside, checked before anything starts; a demo's images are drawn now.
+    """What the study reads from outside, checked before anything starts; a demo's images are made now.
 
     Args:
-        only_look: draw nothing and ask no host: what is not there yet is named by where it will lie.
+        names_only: make and download nothing; what is not there yet is named by where it will lie.
     """
     if study.synthetic and not options.data:
         folder, external = paths.demo_data, _external(options, study)
-        if not only_look:
+        if not names_only:
             from lib.data import demo
 
-            drawn = (study.demo_images, study.demo_size, study.demo_seed)
-            demo.ensure(folder, *drawn)
+            demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
             if not external:
                 demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
-        # before the first run there is nothing to look at
         return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir, external or paths.demo_external)
-    # here: Dask's workers import this file too, and need no image library
+    # imported here: Dask's workers import this file too, and need no image library
     from lib.data.folder import DataError, check_folder, downloaded, find_folder, given_folder
     from lib.data.index import read_metadata
 
     metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
     try:
-        earlier = downloaded() if only_look and not given_folder(options.data) else None
-        if not only_look or earlier or given_folder(options.data):
+        earlier = downloaded() if names_only and not given_folder(options.data) else None
+        if not names_only or earlier or given_folder(options.data):
             data = find_folder(str(earlier or options.data))
             check_folder(data)
         else:
@@ -229,7 +228,7 @@ def _inputs(
     except DataError as error:
         raise ParameterError(str(error)) from error
     if options.masks and not Path(options.masks).expanduser().is_dir():
-        raise ParameterError(f"--masks {options.masks!r} is no folder; give one with <isic_id>*.png files")
+        raise ParameterError(f"--masks {options.masks!r} is not a folder; give one with <isic_id>*.png files")
     return Inputs(
         data=data,
         metadata=metadata if metadata != Path() else None,
@@ -277,9 +276,7 @@ def _count_files(study: Study, inputs: Inputs) -> int:
 
 def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interruption) -> int:
     counts = Counter(result.status for result in results.values())
-    lines = [
-        f"{', '.join(f'{count} {SAID.get(status, status)}' for status, count in counts.items())} in {duration(seconds)}"
-    ]
+    lines = [f"{', '.join(f'{number} {status}' for status, number in counts.items())} in {duration(seconds)}"]
     ended = [(run, results[run.id]) for run in runs if run.id in results]
     for run, result in ended:
         if result.status != "failed":
@@ -287,9 +284,9 @@ def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interr
         given = {
             flag: getattr(options, flag) for flag in ("data", "metadata", "masks", "external", "weights", "results")
         }
-        where_things_are = [f"--{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
+        folders = [f"--{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
         only = [f"--only {axis}={value}" for axis, value in run.axes.items()]
-        again = ["python run_all.py", shlex.quote(options.study), *where_things_are, f"--step {run.step}", *only]
+        again = ["python run_all.py", shlex.quote(options.study), *folders, f"--step {run.step}", *only]
         where = f" in code cell {result.cell}" if result.cell else ""
         lines += [
             f"{run.id} failed{where}: {result.error}",
@@ -298,7 +295,7 @@ def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interr
         ]
     lines += [f"{run.id} not run: {result.cause}" for run, result in ended if result.status == "not run"]
     if interruption.noted:
-        lines.append("interrupted; what has finished is kept, the same command goes on from there")
+        lines.append("interrupted; finished runs are kept, and the same command resumes")
     elif any(run.declared.last and result.well for run, result in ended):
         lines.append(f"report: {paths.report}")
     for line in lines:

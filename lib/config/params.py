@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from lib.config.paper import CLASSES, backbones, scenarios
+from lib.config.paper import CLASSES
+from lib.config.paper import backbones as paper_backbones
+from lib.config.paper import scenarios as paper_scenarios
 from lib.config.paths import DEFAULT_VARIANT, PARAMS
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
 
@@ -38,11 +40,11 @@ class Study(Strict):
     """Every parameter of a study with its default: the paper's value where it gives one, ours where it is silent."""
 
     title: str = "Reproduction of EfficientSkinCaSV2B3"
-    synthetic: bool = False  # the images are drawn by lib.data.demo; marked so wherever they are shown
+    synthetic: bool = False  # the images are made by lib.data.demo and marked so wherever they are shown
 
     # the matrix
-    scenarios: list[str] = ["nine_classes", "benign_malignant", "six_benign", "three_malignant"]
-    backbones: list[str] = ["EfficientNetV2B3", "ResNet50V2", "MobileNetV2", "EfficientNetB3", "ResNet50", "MobileNet"]
+    scenarios: list[str] = Field(default_factory=lambda: list(paper_scenarios()))
+    backbones: list[str] = Field(default_factory=lambda: list(paper_backbones()))
     protocols: list[str] = list(PROTOCOLS)
     preprocessings: list[str] = ["native"]
     seeds: list[NonNegativeInt] = [0]
@@ -120,8 +122,10 @@ class Study(Strict):
     @classmethod
     def known_and_once(cls, values: list, info) -> list:
         if info.field_name in AXES_OF_NAMES:
-            valid = (scenarios(), backbones(), PROTOCOLS, PREPROCESSING)[AXES_OF_NAMES.index(info.field_name)]
-            _refuse_unknown(values, valid, f"{info.field_name} value")
+            valid = (paper_scenarios(), paper_backbones(), PROTOCOLS, PREPROCESSING)[
+                AXES_OF_NAMES.index(info.field_name)
+            ]
+            _refuse_unknown(values, valid[info.field_name], f"{info.field_name} value")
         if not values or len(set(values)) < len(values):
             raise ValueError("must list at least one value, each once")
         return values if info.field_name in AXES_OF_NAMES else sorted(values)
@@ -174,9 +178,9 @@ class Study(Strict):
 
     def count_images(self, scenario: str) -> int:
         """The views of a scenario over all tenths."""
-        if scenarios()[scenario].pool == "two_classes":
+        if paper_scenarios()[scenario].pool == "two_classes":
             return 2 * self.pool_size_benign_malignant
-        return sum(self.pool_sizes[name] for name in scenarios()[scenario].label_of())
+        return sum(self.pool_sizes[name] for name in paper_scenarios()[scenario].label_of())
 
     def settings(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Every parameter as it holds in a cell (axis -> value): its variant's, then overrides, the later ones last."""

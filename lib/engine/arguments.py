@@ -1,4 +1,4 @@
-"""What is asked for on the command line of run_all.py: its flags, and their values checked against the study."""
+"""The command line of run_all.py: its flags, and their values checked against the study."""
 
 import argparse
 
@@ -7,20 +7,20 @@ from lib.config.schema import ParameterError, nearest
 from lib.config.steps import STEPS
 
 EXAMPLES = """examples:
-  python run_all.py demo                         the whole study on synthetic images, about ten minutes
-  python run_all.py paper --dry-run              what would be made, how long it takes, how much disk; starts nothing
+  python run_all.py demo                         the whole study on synthetic images, 6 minutes on two cores
+  python run_all.py paper --dry-run              what would be made, how long that takes, how much disk it needs
   python run_all.py paper --data DIR             the full reproduction
   python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
-                                                 a part of it, with all that this part needs
+                                                 a part of it and what that part needs
   python run_all.py paper --scheduler tcp://HOST:8786
                                                  on the workers of a Dask cluster; under Slurm: sbatch slurm.sh paper
   python run_all.py --compare demo mobilenet_cpu
-                                                 what moved from one result to the other
+                                                 what changed from one result to the other
 """
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The flags; `description` is what the help says first."""
+    """The flags; `description` opens the help."""
     made = _Parser(
         prog="run_all.py",
         description=description,
@@ -32,18 +32,18 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
     add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
     add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
-    add("--masks", default="", metavar="DIR", help="ground-truth lesion masks <isic_id>*.png for 07_kmeans")
+    add("--masks", default="", metavar="DIR", help="true lesion masks <isic_id>*.png for 06_gradcam and 07_kmeans")
     add("--external", default="", metavar="DIR", help="class folders of external images, to score the models on")
     add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
     add("--results", default="", metavar="DIR", help="default: results/<study>")
     add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")
     add("--step", default="", metavar="NAME[,NAME]", help=f"only these steps and what they need: {', '.join(STEPS)}")
-    add("--jobs", type=_positive, default=0, metavar="N", help="notebooks at once; default: one a GPU, else by cores")
+    add("--jobs", type=_positive, default=0, metavar="N", help="notebooks at once; default: one per GPU, else by cores")
     add("--per-gpu", type=_positive, default=1, metavar="N", help="training notebooks that share a GPU")
     add("--scheduler", default="", metavar="ADDR", help="an existing Dask cluster, instead of a local one")
     add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
-    add("--dry-run", action="store_true", help="show the plan: fresh, stale (what changed) or missing; start nothing")
-    add("--yes", action="store_true", help="start what takes long without a GPU, and do not ask")
+    add("--dry-run", action="store_true", help="print the plan: fresh, stale (what changed) or missing; start nothing")
+    add("--yes", action="store_true", help="skip the confirmation of long CPU runs")
     add(
         "--force",
         nargs="?",
@@ -58,7 +58,7 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="run nothing: write results/compare/A-B.html, what moved from A to B; names under results/, or folders",
+        help="run nothing: write results/compare/A-B.html, what changed from A to B; names under results/, or folders",
     )
     return made
 
