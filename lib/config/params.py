@@ -122,9 +122,7 @@ class Study(Strict):
     @classmethod
     def known_and_once(cls, values: list, info) -> list:
         if info.field_name in AXES_OF_NAMES:
-            valid = (paper_scenarios(), paper_backbones(), PROTOCOLS, PREPROCESSING)[
-                AXES_OF_NAMES.index(info.field_name)
-            ]
+            valid = dict(zip(AXES_OF_NAMES, (paper_scenarios(), paper_backbones(), PROTOCOLS, PREPROCESSING)))
             _refuse_unknown(values, valid[info.field_name], f"{info.field_name} value")
         if not values or len(set(values)) < len(values):
             raise ValueError("must list at least one value, each once")
