@@ -1,28 +1,28 @@
-"""The tables in results/reference are what its own predictions give."""
+"""The tables in results/reference are what the outcomes beside them give."""
 
 import pandas as pd
 import pytest
 
-from lib.config.paper import backbones, scenarios
+from lib.config.paper import scenarios
 from lib.config.paths import RESULTS, StudyPaths
-from lib.scores import metrics
+from lib.scores.estimates import estimate
+from lib.scores.outcomes import read_outcomes, select_models
 
-STUDIES = sorted(path.parent for path in (RESULTS / "reference").glob("*/runs"))
+STUDIES = sorted(path.parent for path in (RESULTS / "reference").glob("*/outcomes"))
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda path: path.name)
-def test_every_accuracy_of_the_reference_tables_follows_from_the_predictions_beside_them(folder):
+def test_every_accuracy_of_the_reference_tables_follows_from_the_outcomes_beside_them(folder):
     paths, compared = StudyPaths(folder), 0
     for name, scenario in scenarios().items():
         table = pd.read_csv(paths.table(scenario.table)).query("seeds > 0")
         for (preprocessing, variant), rows in table.groupby(["preprocessing", "variant"]):
-            cell = (preprocessing, name, list(rows["protocol"].unique()), list(backbones()), [0])
-            found = metrics.tested(paths.of_variant(variant), *cell)
+            outcomes = read_outcomes(paths.of_variant(variant), preprocessing, name)
+            models = select_models(outcomes, rows["protocol"].unique())
             for row in rows.itertuples():
-                _, test = found[row.protocol, row.phase, row.backbone]
-                assert len(test["row"].unique()) == row.n_test
-                right = metrics.correctness(test)["correct"].mean()
-                assert right == pytest.approx(row.test_accuracy, abs=1e-6), (name, row.protocol, row.backbone)
+                score = estimate(models[row.protocol, row.phase, row.backbone], resamples=1)
+                assert score.images == row.n_test
+                assert score.value == pytest.approx(row.test_accuracy, abs=1e-6), (name, row.protocol, row.backbone)
                 compared += 1
     assert compared >= 12
 

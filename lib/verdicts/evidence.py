@@ -101,7 +101,7 @@ class Evidence:
         if run.get("status") in ("failed", "not run", "skipped"):
             why = run.get("cause") or run.get("error")
             return f"{cell}: {run['status']}" + (f" ({why})" if why else "")
-        if self.paths.run(protocol, self.preprocessing, scenario, backbone, seed).is_dir():
+        if any(trained == backbone for trained, _ in self.rows(question, scenario, "test")):
             return f"{cell}: this phase was not run"
         return f"{cell}: not run"
 

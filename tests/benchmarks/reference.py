@@ -1,9 +1,8 @@
-"""Keep what a study found in results/reference/: tables, claims, audits and the test predictions, no picture.
+"""Keep what a study found in results/reference/: tables, claims, audits and the outcomes of its tests, no picture.
 
     python tests/benchmarks/reference.py results/mobilenet_cpu
 
-Predictions keep the study's layout and columns, so lib.data.out_of_fold and lib.scores.metrics read them there. The
-probabilities have DIGITS digits; the predicted class stays what it was.
+Probabilities have DIGITS digits; the predicted class stays what it was.
 """
 
 import argparse
@@ -17,50 +16,48 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lib.config.paths import RESULTS, StudyPaths
-from lib.data.predictions import class_columns, predicted_class
+from lib.scores.outcomes import MODEL, class_columns
 
 DIGITS = 3
-LEFT_OUT = {"label_errors.csv"}  # names pictures of people one by one, and is long
+SKIPPED = {"label_errors.csv"}  # names pictures of people one by one, and is long
 # columns that are in the order of the rows: each value is kept as its difference from the one above
-ORDERED = {"row": "DELTA_BINARY_PACKED", "group": "DELTA_BINARY_PACKED"}
-ORDERED |= {"source": "DELTA_BYTE_ARRAY", "image_id": "DELTA_BYTE_ARRAY"}
+ORDERED = {"row": "DELTA_BINARY_PACKED", "group": "DELTA_BINARY_PACKED", "source": "DELTA_BYTE_ARRAY"}
 
 
 def keep(source: StudyPaths, target: StudyPaths) -> None:
     """Copy what is small and shows no picture from one results folder to another, which is made anew."""
     shutil.rmtree(target.root, ignore_errors=True)
     files = [source.claims, source.printed_audit, source.dataset_audit, source.gradcam_table, source.not_evaluable]
-    files += [path for path in source.tables.iterdir() if path.name not in LEFT_OUT]
+    files += [path for path in source.tables.iterdir() if path.name not in SKIPPED]
     for path in filter(Path.is_file, files):
         copy = target.root / path.relative_to(source.root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    for path in source.root.glob("**/predictions_*.parquet"):
-        if ".attempts" not in path.parts:
-            copy = target.root / path.relative_to(source.root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            write(small(pd.read_parquet(path)), copy)
+    for path in [*source.root.glob("outcomes/*/*.parquet"), *source.root.glob("variants/*/outcomes/*/*.parquet")]:
+        copy = target.root / path.relative_to(source.root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write(small(pd.read_parquet(path)), copy)
 
 
-def small(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The test rows in order with rounded probabilities; where two classes become equal, the one that was highest stays
-    so."""
-    test = predictions[predictions["part"] == "test"].sort_values("row", kind="stable").reset_index(drop=True)
-    classes = class_columns(test)
-    rounded = test[classes].round(DIGITS).to_numpy(np.float32, copy=True)
-    highest = test[classes].to_numpy().argmax(axis=1)
+def small(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The tested rows, those of each model in order, with rounded probabilities; where two classes become equal, the
+    one that was highest stays so."""
+    tested = outcomes[outcomes["part"] != "val"]
+    models = [rows.sort_values(["seed", "row"]) for _, rows in tested.groupby(MODEL, sort=False)]
+    tested = pd.concat(models, ignore_index=True)
+    classes = class_columns(tested)
+    rounded = tested[classes].round(DIGITS).to_numpy(np.float32, copy=True)
+    highest = tested[classes].to_numpy().argmax(axis=1)
     changed = rounded.argmax(axis=1) != highest
     rounded[changed, highest[changed]] += np.float32(10**-DIGITS)
-    found = test.assign(**dict(zip(classes, rounded.T)))
-    assert (predicted_class(found) == predicted_class(test)).all()
-    return found
+    return tested.assign(**dict(zip(classes, rounded.T)))
 
 
-def write(predictions: pd.DataFrame, path: Path) -> None:
+def write(outcomes: pd.DataFrame, path: Path) -> None:
     """Write what `small` gives in as few bytes as Parquet takes."""
-    others = [column for column in predictions.columns if column not in ORDERED]
+    others = [column for column in outcomes.columns if column not in ORDERED]
     packed = {"compression": "zstd", "compression_level": 22, "use_dictionary": others, "column_encoding": ORDERED}
-    predictions.to_parquet(path, index=False, **packed)
+    outcomes.to_parquet(path, index=False, **packed)
 
 
 if __name__ == "__main__":
