@@ -1,10 +1,10 @@
 #!/bin/bash
-# A study on a Slurm cluster: a Dask scheduler, one worker a GPU, and run_all.py, which gives them the notebooks.
+# A study on a Slurm cluster: a Dask scheduler, one worker per GPU, and run_all.py, which sends them the notebooks.
 #   sbatch slurm.sh paper --data DIR --metadata FILE --weights DIR
 #   sbatch --nodes=4 --gpus-per-node=2 --ntasks-per-node=2 slurm.sh paper ...   as many tasks as GPUs
 # Submit it in the repository, on a file system that all nodes see. The same line continues a job that ran out of time.
 # While it runs, more workers may join: srun ... .venv/bin/dask worker --scheduler-file results/slurm-JOB/scheduler.json
-# (with the variables of results/slurm-JOB/tls.env), and any may leave: what they were doing is done again elsewhere.
+# (with the variables of results/slurm-JOB/tls.env), and any may leave: their notebooks are then executed elsewhere.
 #SBATCH --job-name=skincas
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=4
@@ -20,7 +20,7 @@ job=$PWD/results/slurm-${SLURM_JOB_ID:?start this with sbatch}
 mkdir -p "$job"
 chmod 700 "$job"
 
-# Whoever reaches a Dask scheduler can run code on its workers, so only who can read this folder is let in.
+# A Dask scheduler runs the code of every client, so it accepts only those that can read this folder.
 openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=skincas -keyout "$job/key.pem" -out "$job/cert.pem" 2>/dev/null
 {
   echo "export DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION=True"

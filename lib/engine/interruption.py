@@ -12,8 +12,8 @@ EXIT_STATUS = 130
 class Interruption:
     """Whether a signal has interrupted this process.
 
-    A signal raises KeyboardInterrupt. Inside `in_order` it is only `noted`, and whoever runs notebooks there ends them.
-    A second signal ends the process at once.
+    A signal raises KeyboardInterrupt. Inside `in_order` it is only `noted`, for the code there to end its notebooks. A
+    second signal ends the process at once.
     """
 
     def __init__(self) -> None:

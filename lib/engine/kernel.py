@@ -72,7 +72,7 @@ def execute(
                 on_cell_execute=kernel.start_cell,
                 iopub_timeout=60,
                 coalesce_streams=True,  # of a progress bar only its last state is kept
-                shutdown_kernel="immediate",  # its outputs are on the disk; TensorFlow takes seconds to leave in order
+                shutdown_kernel="immediate",  # its outputs are on the disk; TensorFlow takes seconds to shut down
             )
         # papermill may take a notebook whose kernel was killed for one that ended well
         whole = all(cell.execution_count for cell in node.cells if cell.cell_type == "code" and cell.source.strip())

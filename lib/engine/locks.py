@@ -15,7 +15,7 @@ from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine.freshness import FORMAT
 from lib.engine.results import Cancelled
 
-# in an attempt's folder while its outputs are put in place: the stamps of those that go and of those that come
+# in an attempt's folder while its outputs are moved: the stamp of the files that they replace, and their own
 UNFINISHED = REPLACED, STAMP = "replaced.json", "stamp.json"
 
 

@@ -34,7 +34,7 @@ def start_log(path: Path) -> None:
 
 
 class LastingConsole(Console):
-    """A console that falls silent once nobody reads it (`| head`), instead of ending the study."""
+    """A console that falls silent once its reader has gone (`| head`), instead of ending the study."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

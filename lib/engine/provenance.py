@@ -116,7 +116,7 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
 
     Every run that ended well is a CreateAction with its notebook, its parameters, what it read and what it wrote.
     Files are listed with format, size and SHA-256 as the stamps have them; nothing is copied. Who ran the study is
-    not recorded: agent, author and publisher are for whoever publishes the folder to add.
+    not recorded: add agent, author and publisher when you publish the folder.
     """
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate

@@ -86,7 +86,7 @@ def cluster(options: Options) -> Iterator[Pool]:
         with client:
             yield Pool(client)
         return
-    # nobody else may reach them: whoever can send a worker a task can run code as this user
+    # reached by this machine alone: who can send a worker a task can run code as this user
     common = {"host": LOOPBACK, "nthreads": 1, "memory_limit": 0, "silence_logs": 50}
     workers = {i: {"cls": Nanny, "options": common | worker} for i, worker in enumerate(local_workers(options))}
     dashboard = {"dashboard": options.dashboard, "dashboard_address": f"{LOOPBACK}:{8787 * options.dashboard}"}

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, and the same command again: nothing is lost, nothing is done twice, nobody survives."""
+"""SIGKILL at random moments, then the same command again: nothing is lost or done twice, and no process stays."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def finished(root: Path) -> dict[str, tuple[int, dict]]:
 def outputs(root: Path) -> dict[str, str]:
     """Digest of every output; of run.json without what a clock, a path or a machine's load decides.
 
-    The pages of executed notebooks are left out, as these are: they show the folder that they were executed in.
+    Executed notebooks and their pages are not compared: they show the folder in which they were executed.
     """
     pages = StudyPaths(root).notebook_page("any").parent
     found = {}

@@ -1,4 +1,4 @@
-"""Studies on workers that are started elsewhere: the recipe for Slurm, and workers that join and leave. On loopback."""
+"""Studies on workers that are started elsewhere, on loopback: the Slurm script, and workers that join and leave."""
 
 import json
 import os
@@ -47,7 +47,9 @@ def test_shellcheck_finds_nothing_in_the_recipe_for_slurm():
 
 
 @pytest.mark.slow
-def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody_in_without_its_key(command, tmp_path):
+def test_the_recipe_for_slurm_makes_a_study_with_one_worker_per_task_and_refuses_clients_without_its_key(
+    command, tmp_path
+):
     """The script as it is, in a repository of stand-in notebooks, with an `srun` that starts its tasks here."""
     here = tmp_path / "repository"
     (here / "results").mkdir(parents=True)
@@ -86,10 +88,10 @@ def test_the_recipe_for_slurm_makes_a_study_with_a_worker_a_task_and_lets_nobody
         below = psutil.Process(job.pid).children(recursive=True)
         kernels = [p for p in below if "ipykernel_launcher" in command_of(p)]
         assert {p.environ()["CUDA_VISIBLE_DEVICES"] for p in kernels} <= {"0", "1"} and kernels
-        psutil.Process(int(read(root / "waits"))).kill()  # its kernel is tried once more
-        said, _ = job.communicate()
-        assert job.returncode == 0, said
-        assert said.splitlines()[-1].startswith("7 done in"), said
+        psutil.Process(int(read(root / "waits"))).kill()  # it gets a second attempt
+        printed, _ = job.communicate()
+        assert job.returncode == 0, printed
+        assert printed.splitlines()[-1].startswith("7 done in"), printed
         psutil.wait_procs(below, timeout=60)
         assert not [p for p in below if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
         assert not list(folder.glob("*.pem"))
@@ -118,7 +120,7 @@ def read(path: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_what_one_that_leaves_was_doing(
+def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_repeats_the_run_of_one_that_leaves(
     command, tmp_path
 ):
     root, address = tmp_path / "r", tmp_path / "scheduler.json"
@@ -138,10 +140,10 @@ def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_w
         flags = ("--step", "train", "--scheduler", where)
         process = subprocess.Popen(command(root, *flags), stdout=subprocess.PIPE, text=True)
         started.append(process)
-        said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(process.stdout))
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(process.stdout))
         reader.start()
-        wait_for(lambda: any("waiting for one: dask worker" in line for line in said), process)
+        wait_for(lambda: any("waiting for one: dask worker" in line for line in lines), process)
         first = join(FIXTURE_BREAK="features-native-MobileNet once", FIXTURE_HOW="wait")
         wait_for((root / "waits").exists, process)
         assert (root / "stamps/audit.json").exists()
@@ -150,9 +152,11 @@ def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_does_again_w
         first.terminate()  # as a job does whose time is over
         first.wait()
         reader.join()
-        assert process.wait() == 0, "".join(said)
-        assert said[-1].startswith("7 done in"), "".join(said)
-        assert not any("FAILED" in line for line in said)
-        assert sum("the cluster has no worker" in line for line in said) == 1  # before the first came, and then no more
+        assert process.wait() == 0, "".join(lines)
+        assert lines[-1].startswith("7 done in"), "".join(lines)
+        assert not any("FAILED" in line for line in lines)
+        assert (
+            sum("the cluster has no worker" in line for line in lines) == 1
+        )  # before the first came, and then no more
     finally:
         end(started)
