@@ -303,8 +303,8 @@ def _write_external(folder: Path, data: Path, size: int, seed: int) -> dict[str,
         (folder / label).mkdir()
         for image in range(EXTERNAL_IMAGES):
             lesion = FIRST_EXTERNAL_LESION + 1000 * number + image
-            drawn = draw_image(label, size, seed, lesion, 0)
-            pixels = _other_camera(*drawn, np.random.default_rng([seed, 3, lesion]))
+            image_and_mask = draw_image(label, size, seed, lesion, 0)
+            pixels = _other_camera(*image_and_mask, np.random.default_rng([seed, 3, lesion]))
             (folder / label / f"EXTERNAL_{number}{image:03d}.jpg").write_bytes(_jpeg(pixels, 90))
     copies = {
         "copies": ("nevus", lambda content: content),

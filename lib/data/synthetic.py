@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 RGB = tuple[int, int, int]
-Range = tuple[float, float]  # a value is drawn uniformly from it for each lesion
+Range = tuple[float, float]  # each lesion has a uniformly random value of it
 
 DARKER = 45  # grey levels: a lesion is at least so much darker than its skin, before its opacity
 ATYPICAL = 0.3  # share of the lesions that look like another class of their family

@@ -30,12 +30,12 @@ def test_the_folder_is_found_where_it_was_unpacked(folder, tmp_path, monkeypatch
     assert set(check_folder(nested / "Train").counts().columns) == {""}
 
 
-def test_without_a_folder_the_public_set_is_downloaded_or_the_user_told_what_to_do(folder, monkeypatch):
+def test_without_a_folder_the_public_set_is_downloaded_or_the_error_says_what_to_do(folder, monkeypatch):
     monkeypatch.delenv("SKINCAS_DATA", raising=False)
-    asked = []
-    hub = types.SimpleNamespace(dataset_download=lambda handle: asked.append(handle) or str(folder.parent))
+    handles = []
+    hub = types.SimpleNamespace(dataset_download=lambda handle: handles.append(handle) or str(folder.parent))
     monkeypatch.setitem(sys.modules, "kagglehub", hub)
-    assert find_folder("") == folder and asked == ["nodoubttome/skin-cancer9-classesisic"]
+    assert find_folder("") == folder and handles == ["nodoubttome/skin-cancer9-classesisic"]
 
     def offline(handle):
         raise ConnectionError("no route to host")

@@ -1,4 +1,4 @@
-"""Which views lie near an image: on a drawn data set, with features in which files and groups are planted."""
+"""Which views lie near an image: on a synthetic data set, with features in which files and groups are planted."""
 
 import numpy as np
 import pandas as pd
