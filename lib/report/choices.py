@@ -12,17 +12,17 @@ from lib.figures.accuracy import draw_choices
 from lib.report import html
 from lib.report.data import rows_where, to_records
 from lib.report.tables import stacked_variants, table_files
-from lib.scores.choices import choice_name, choices_against_print, reached_rows, reaching_choices
+from lib.scores.choices import choice_name, compare_choices, reached_rows, reaching_choices
 
 REACHED_FILE, CHOICES_FILE = "multiverse_rows", "multiverse_choices"
 
 
 def tried(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """What lib.verdicts.choices_against_print gives, variants named by their settings; empty where nothing is compared:
+    """What lib.verdicts.compare_choices gives, variants named by their settings; empty where nothing is compared:
     one set of choices, or synthetic images."""
     one = len(study.preprocessings) * (1 + len(study.variants)) < 2
     tables = stacked_variants(paths, study)
-    found = choices_against_print(tables.iloc[:0] if one or study.synthetic else tables)
+    found = compare_choices(tables.iloc[:0] if one or study.synthetic else tables)
     return found.assign(variant=[_with_setting(study, variant) for variant in found["variant"]])
 
 

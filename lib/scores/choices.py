@@ -9,7 +9,7 @@ CHOICE = ["preprocessing", "variant"]  # a choice: an input range and a variant 
 MODEL = ["phase", "backbone"]
 
 
-def choices_against_print(tables: pd.DataFrame, protocol: str = "by_view") -> pd.DataFrame:
+def compare_choices(tables: pd.DataFrame, protocol: str = "by_view") -> pd.DataFrame:
     """Each choice's repetition interval beside the printed accuracy.
 
     Args:
@@ -17,7 +17,7 @@ def choices_against_print(tables: pd.DataFrame, protocol: str = "by_view") -> pd
         protocol: the one that the printed numbers are of.
 
     Returns:
-        A row a (phase, backbone, scenario, choice) that was measured and is printed: test_accuracy, repetition_low and
+        One row per (phase, backbone, scenario, choice) that was measured and is printed: test_accuracy, repetition_low and
         repetition_high, printed, and `reaches`: the printed number lies in the repetition interval.
     """
     columns = [*MODEL, "scenario", *CHOICE, "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]
@@ -35,7 +35,7 @@ def reached_rows(choices: pd.DataFrame) -> pd.DataFrame:
     `any_by_chance` is how likely at least one does: the length of the intervals' union over it.
 
     Args:
-        choices: what `choices_against_print` gives.
+        choices: what `compare_choices` gives.
     """
     rows = []
     for (phase, backbone, scenario), own in choices.groupby([*MODEL, "scenario"], sort=False):

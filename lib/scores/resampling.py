@@ -49,26 +49,6 @@ def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
     return draw_groups(len(names), resamples, seed), codes
 
 
-def resampled_means(values: np.ndarray, groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Means of each column over resampled groups; all columns see the same resamples, so differences are paired.
-
-    Args:
-        values: float [n] or [n, k]; NaN where an image is not in that column's test set.
-        groups: [n].
-
-    Returns:
-        float [resamples, k]; NaN where a resample has no image of a column.
-    """
-    values = np.asarray(values, float).reshape(len(groups), -1)
-    weights, codes = group_weights(groups, resamples, seed)
-    known = ~np.isnan(values)
-    sums, counts = np.zeros((2, weights.shape[1], values.shape[1]))
-    np.add.at(sums, codes, np.where(known, values, 0))
-    np.add.at(counts, codes, known)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (weights @ sums) / (weights @ counts)
-
-
 def mean_estimate(
     value: float, resampled: np.ndarray, sides: Sequence[tuple[np.ndarray, np.ndarray]], level: float = LEVEL
 ) -> Estimate:

@@ -11,7 +11,7 @@ import pandas as pd
 from lib.config.paper import MALIGNANT
 from lib.config.paths import StudyPaths
 from lib.data.index import DIAGNOSIS_CLASSES
-from lib.scores.resampling import Estimate, mean_estimate, resampled_means
+from lib.scores.resampling import Estimate, group_weights, mean_estimate
 from lib.verdicts.answers import (
     NO,
     NOT_TESTED,
@@ -93,7 +93,8 @@ def _focus(test: Check, evidence: Evidence) -> Answer:
 
 
 def _mean_over_groups(values: np.ndarray, groups: np.ndarray, rules: Rules) -> Estimate:
-    resampled = resampled_means(values, groups, rules.resamples, rules.seed)[:, 0]
+    weights, codes = group_weights(groups, rules.resamples, rules.seed)
+    resampled = (weights @ np.bincount(codes, values)) / (weights @ np.bincount(codes))
     return mean_estimate(float(values.mean()), resampled, [], rules.level)
 
 

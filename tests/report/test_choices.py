@@ -7,7 +7,7 @@ import pytest
 from lib.config.paths import StudyPaths
 from lib.config.printed import printed_rows
 from lib.report import choices, tables
-from lib.scores.choices import choices_against_print, reached_rows
+from lib.scores.choices import compare_choices, reached_rows
 from lib.scores.metrics import model_scores
 from lib.scores.outcomes import read_outcomes
 from tests.fixtures.predictions import made_up_index, study, write_prepared, write_run
@@ -48,7 +48,7 @@ def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(mu
     paths, tried = multiverse
     rows = printed_rows().query("table == 4 and phase == 'transfer' and backbone == 'MobileNet'")
     printed = rows["test_accuracy"].iloc[0] / 100
-    found = choices_against_print(tables.stacked_variants(paths, tried))
+    found = compare_choices(tables.stacked_variants(paths, tried))
     reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}
     assert len(found) == 2 and reached == set(found.loc[found["reaches"], "variant"])
     named = choices.tried(paths, tried)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from lib.config.paper import scenarios
-from lib.scores.choices import choices_against_print, reached_rows, reaching_choices
+from lib.scores.choices import compare_choices, reached_rows, reaching_choices
 
 CELL = {"protocol": "by_view", "phase": "transfer", "backbone": "MobileNet", "preprocessing": "native"}
 
@@ -24,7 +24,7 @@ def test_a_print_is_reached_where_it_lies_in_the_repetition_interval_of_a_choice
             row("six_benign", "c", np.nan, np.nan, 0.58),
         ]
     )
-    choices = choices_against_print(table)
+    choices = compare_choices(table)
     assert choices["reaches"].tolist() == [True, False, False, True]
     rows = reached_rows(choices).set_index("scenario")
     assert rows["reached_by"].to_dict() == {"nine_classes": "native, a", "six_benign": "native, b"}
@@ -38,7 +38,7 @@ def test_a_print_is_reached_where_it_lies_in_the_repetition_interval_of_a_choice
 def test_what_chance_reaches_is_what_numbers_drawn_evenly_reach():
     intervals = [(0.30, 0.55), (0.50, 0.70), (0.05, 0.20), (0.90, 0.93)]
     table = pd.DataFrame([row("nine_classes", str(i), *ends, 0.5) for i, ends in enumerate(intervals)])
-    (found,) = reached_rows(choices_against_print(table)).to_dict("records")
+    (found,) = reached_rows(compare_choices(table)).to_dict("records")
     drawn = np.random.default_rng(0).uniform(1 / 9, 1, 200_000)
     inside = np.array([(low <= drawn) & (drawn <= high) for low, high in intervals])
     assert found["expected_by_chance"] == pytest.approx(inside.sum(axis=0).mean(), abs=0.01)
