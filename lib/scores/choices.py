@@ -17,7 +17,7 @@ def compare_choices(tables: pd.DataFrame, protocol: str = "by_view") -> pd.DataF
         protocol: the one that the printed numbers are of.
 
     Returns:
-        One row per (phase, backbone, scenario, choice) that was measured and is printed: test_accuracy, repetition_low and
+        One row per (phase, backbone, scenario, choice) that was measured and is printed: test_accuracy, repetition_low,
         repetition_high, printed, and `reaches`: the printed number lies in the repetition interval.
     """
     columns = [*MODEL, "scenario", *CHOICE, "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]

@@ -15,7 +15,7 @@ def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
             protocol, preprocessing, phase, backbone, test_accuracy, printed_test_accuracy.
 
     Returns:
-        A row a (protocol, phase, table, preprocessing), and one with table "all" for the tables together: rows (how
+        One row per (protocol, phase, table, preprocessing), and one with table "all" for the tables together: rows (how
         many pairs of accuracies), mean_absolute_error and mean_error (ours - printed, points), spearman and kendall
         with their p-values (missing below 3 rows, where an order says nothing), `nearest` (the preprocessing has
         the smallest mean absolute error of those that cover the same rows), `note`.

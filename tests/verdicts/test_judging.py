@@ -108,7 +108,7 @@ def test_a_difference_that_is_neither_beyond_chance_nor_within_the_margin_is_und
 
 
 def test_what_is_lost_without_the_leak_must_be_lost_under_by_view_too(tmp_path: Path):
-    # the print lies high in the repetition interval: clean is below the print, but not below by_view
+    # the printed number lies high in the repetition interval: clean is below it, but not below by_view
     paths = study_of(tmp_path, 0.93, 0.93, files=300, views=300)
     found = one(paths, **NUMBER, equals=96.74)
     assert (found["procedure"]["outcome"], found["unseen"]["outcome"]) == ("yes", "lower")
