@@ -18,7 +18,7 @@ PARTS = {"train": "training", "val": "validation", "test": "test", UNUSED: "no p
 RELATIONS = {"source": "same picture", "content": "same content", "lesion_id": "same lesion"}  # column -> its meaning
 LISTS = {  # name -> (label, what the list holds)
     "all": ("All images", "Every test image."),
-    "leaked": ("Leaked", "Other views, copies or images of the lesion were in training; none under by_lesion or clean."),
+    "leaked": ("Leaked", "Another view or image of the lesion was in training; never under by_lesion and clean."),
     "two_classes": ("Two classes", "The same pixels under two classes, side by side: at most one label is right."),
     "lesion": ("This lesion", "All views of the lesion that is shown, in any fold."),
     "errors": ("Worst errors", "Wrong answers, the lowest probability of the true class first."),
