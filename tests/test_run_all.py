@@ -101,11 +101,11 @@ def _outputs_changed_by_hand_are_counted_in_one_line_and_made_again(data: Path, 
     for path in changed:
         path.write_bytes(b"another number")
     line = f"{len(changed)} outputs changed by hand"
-    told = run(data, root, "--dry-run").stdout
-    assert told.splitlines().count(line) == 1
-    assert all(sum(path.name in one for path in changed) <= 1 for one in told.splitlines())
-    assert f" and {len(changed) - 2} more changed by hand)" in told
-    assert "kmeans: stale (output kmeans/segmentation.csv changed by hand)" in told
+    printed = run(data, root, "--dry-run").stdout
+    assert printed.splitlines().count(line) == 1
+    assert all(sum(path.name in one for path in changed) <= 1 for one in printed.splitlines())
+    assert f" and {len(changed) - 2} more changed by hand)" in printed
+    assert "kmeans: stale (output kmeans/segmentation.csv changed by hand)" in printed
     again = run(data, root)
     assert again.returncode == 0 and again.stdout.splitlines().count(line) == 1, again.stdout + again.stderr
     assert outputs(root) == before
@@ -157,7 +157,7 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_goes_on(data, tmp_path, number):
+def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_resumes(data, tmp_path, number):
     root = tmp_path / "results"
     waiting = os.environ | {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "wait"}
     flags = ("--step", "train", "--jobs", "2")
@@ -279,7 +279,7 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
     assert message in refused(capsys, *arguments)
 
 
-def test_images_from_elsewhere_under_a_name_of_no_class_are_refused_with_the_nearest(data, tmp_path, capsys):
+def test_external_images_under_a_name_of_no_class_are_refused_with_the_nearest(data, tmp_path, capsys):
     (tmp_path / "elsewhere" / "melanomas").mkdir(parents=True)
     arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r")]
     said = refused(capsys, *arguments, "--external", str(tmp_path / "elsewhere"))
@@ -306,7 +306,7 @@ def test_a_signal_ends_a_wait_before_anything_has_started(tmp_path, monkeypatch,
     assert signal.getsignal(number) is before
 
 
-def test_a_reader_that_has_seen_enough_of_the_plan_ends_it_without_a_traceback(data, tmp_path):
+def test_a_reader_that_closes_the_pipe_ends_the_plan_without_a_traceback(data, tmp_path):
     plan = subprocess.Popen(
         command(data, tmp_path / "r", "--dry-run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -344,7 +344,7 @@ def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_pa
     assert int(audits[0]) > int(audits[1])  # 2,357 files are expected, then nine are there
 
 
-def test_on_a_terminal_a_long_study_without_a_gpu_is_asked_about_and_smaller_ones_are_named(data, tmp_path):
+def test_on_a_terminal_a_long_study_without_a_gpu_is_confirmed_and_smaller_ones_are_named(data, tmp_path):
     """A real terminal; the answer is no."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "run_all.py", "paper", "--weights", "none", "--data", str(data)]

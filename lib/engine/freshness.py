@@ -39,7 +39,7 @@ PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_d
 
 
 class Freshness:
-    """Compares runs with their stamps; holds what it has read, so one is made a look at the results folder."""
+    """Compares runs with their stamps. It keeps what it has read: make a new one for every look at the results folder."""
 
     def __init__(self, root: Path, lib: Path = LIB):
         self.paths = StudyPaths(root)
@@ -74,7 +74,7 @@ class Freshness:
         return {name: self._digest_of(self.root / name) for name in expand(self.root, run.inputs)}
 
     def changes(self, run: Run, described: dict[str, Any] | None = None) -> list[str] | None:
-        """What differs from the run's stamp: [] fresh, a list of reasons stale, None where it never ended well."""
+        """What differs from the run's stamp: [] fresh, a list of reasons: stale, None: it never ended well."""
         stamp = self.stamp(run.id)
         if stamp is None:
             return None

@@ -92,7 +92,7 @@ def own_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, d
         injected: step -> the parameters that its notebook declares.
 
     Raises:
-        NotebookError: a variant has a setting that no step reads which runs once a variant.
+        NotebookError: no step that runs once per variant reads a setting of a variant.
     """
     found = {DEFAULT_VARIANT: {}}
     for variant, settings in study.variants.items():
@@ -101,7 +101,7 @@ def own_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, d
             if own.keys() & {*step.needs, *step.some_of} or settings.keys() & set(injected[step.name]):
                 own[step.name] = variant
         if unread := settings.keys() - {name for step in own for name in injected[step]}:
-            raise NotebookError(f"variant {variant!r}: no step that runs once a variant reads {min(unread)!r}")
+            raise NotebookError(f"variant {variant!r}: no step that runs once per variant reads {min(unread)!r}")
         found[variant] = own
     return found
 

@@ -48,14 +48,14 @@ def test_lines_say_what_is_made_how_long_on_what_and_how_much_disk(machine, tmp_
     assert line.startswith("nothing to do")
 
 
-def test_a_machine_with_gpus_is_told_of_them_and_that_the_rates_are_of_one_without(machine, tmp_path):
+def test_a_machine_with_gpus_is_described_and_the_rates_are_of_one_without(machine, tmp_path):
     machine(2)
     lines = prospect().lines(tmp_path)
     assert any("on 2 GPUs (NVIDIA H100 80GB HBM3), 4 notebooks at once" in line for line in lines)
     assert any("tests/benchmarks/gpu.py" in line for line in lines)
 
 
-def test_only_what_takes_more_than_an_hour_and_has_no_gpu_is_asked_about(machine):
+def test_only_what_takes_more_than_an_hour_and_has_no_gpu_is_confirmed(machine):
     short, long = (STUDY.model_copy(update={"finetune_epochs": 0, "transfer_epochs": n}) for n in (40, 4000))
     machine(0)
     assert prospect(long).forecast.left() > 3600 > prospect(short).forecast.left() > 0

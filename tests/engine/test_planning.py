@@ -48,7 +48,7 @@ def notebook(folder: Path, *cells: str, tags=(None, "parameters")) -> Path:
     return path
 
 
-def test_every_cell_of_the_matrix_is_one_training_run_but_for_those_left_out():
+def test_every_cell_of_the_matrix_is_one_training_run_except_skipped_ones():
     runs = planned()
     train = [run for run in runs if run.step == "train"]
     assert len(train) == 2 * 2 * 2 * 2 - 2 * 2  # protocols x scenarios x backbones x seeds, less six_benign of ResNet50
@@ -87,7 +87,7 @@ def test_an_override_holds_in_its_cells_and_nowhere_else():
         assert value == (32 if name.startswith("train-clean") and "MobileNet" in name else Study().units), name
 
 
-VARIANTS = {"turned_less": {"rotation": 15.0}, "narrow": {"units": 64}}
+VARIANTS = {"rotated_less": {"rotation": 15.0}, "narrow": {"units": 64}}
 
 
 def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
@@ -97,28 +97,28 @@ def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
     assert plain <= set(by_id)
     new = {step: {name for name in set(by_id) - plain if by_id[name].step == step} for step in STEPS}
     cell = "native-nine_classes-MobileNet-seed0"
-    assert new["prepare"] == {"prepare-turned_less"}
-    assert new["features"] == {"features-native-MobileNet-turned_less", "features-native-ResNet50-turned_less"}
+    assert new["prepare"] == {"prepare-rotated_less"}
+    assert new["features"] == {"features-native-MobileNet-rotated_less", "features-native-ResNet50-rotated_less"}
     assert {f"train-by_view-{cell}-{name}" for name in VARIANTS} <= new["train"]
     assert {f"evaluate-native-six_benign-{name}" for name in VARIANTS} <= new["evaluate"]
     assert not any(new[step] for step in ("audit", "gradcam", "kmeans", "report"))
-    narrow, turned = (by_id[f"train-by_view-{cell}-{name}"] for name in ("narrow", "turned_less"))
+    narrow, turned = (by_id[f"train-by_view-{cell}-{name}"] for name in ("narrow", "rotated_less"))
     assert narrow.needs == ("prepare", "features-native-MobileNet") and narrow.parameters["units"] == 64
-    assert turned.needs == ("prepare-turned_less", "features-native-MobileNet-turned_less")
-    assert "prepared/images.npy" in narrow.inputs and "variants/turned_less/prepared/images.npy" in turned.inputs
+    assert turned.needs == ("prepare-rotated_less", "features-native-MobileNet-rotated_less")
+    assert "prepared/images.npy" in narrow.inputs and "variants/rotated_less/prepared/images.npy" in turned.inputs
     assert all(output.startswith("variants/narrow/") for output in narrow.outputs)
-    assert by_id["prepare-turned_less"].parameters["rotation"] == 15 and by_id["prepare"].parameters["rotation"] == 180
+    assert by_id["prepare-rotated_less"].parameters["rotation"] == 15 and by_id["prepare"].parameters["rotation"] == 180
     assert set(by_id["evaluate-native-nine_classes-narrow"].some_of) < new["train"]
     assert not any("narrow" in name for name in by_id["gradcam-nine_classes-MobileNet"].needs)
 
 
-def test_a_variant_of_a_setting_that_no_step_reads_which_runs_once_a_variant_is_refused():
+def test_a_variant_of_a_setting_that_no_step_reads_that_runs_once_per_variant_is_refused():
     study = TWO.model_copy(update={"variants": {"other": {"audit_max_n": 900}}})
     with pytest.raises(NotebookError, match="variant 'other': no step .* reads 'audit_max_n'"):
         planned(study, notebooks=NOTEBOOKS)
 
 
-def test_evaluation_goes_on_with_some_of_its_models_and_gradcam_needs_its_own():
+def test_evaluation_runs_with_some_of_its_models_and_gradcam_needs_its_own():
     by_id = {run.id: run for run in planned()}
     evaluate = by_id["evaluate-native-nine_classes"]
     assert evaluate.needs == ("prepare",)
@@ -128,7 +128,7 @@ def test_evaluation_goes_on_with_some_of_its_models_and_gradcam_needs_its_own():
     assert set(by_id["report"].after) == set(by_id) - {"report"} and not by_id["report"].needs
 
 
-def test_only_and_step_keep_what_was_asked_for_and_what_it_needs():
+def test_only_and_step_keep_the_selected_runs_and_what_they_need():
     names = {run.id for run in select(planned(), [], {"backbone": ["MobileNet"], "protocol": ["clean"]})}
     assert "report" in names and "audit" in names
     assert not any("ResNet50" in name or "by_view" in name for name in names)
@@ -153,7 +153,7 @@ def test_the_weights_of_a_backbone_are_an_input_only_where_they_are_loaded(tmp_p
     assert not any(run.external for run in planned(random, Inputs(weights_dir=tmp_path)))
 
 
-def test_images_from_elsewhere_are_an_input_of_the_scores_alone_and_only_where_they_are_given():
+def test_external_images_are_an_input_of_the_scores_alone_and_only_where_they_are_given():
     runs = planned(inputs=Inputs(data=Path("/data"), external=Path("/elsewhere")), notebooks=NOTEBOOKS)
     reads = {run.step for run in runs if "external" in run.external}
     assert reads == {"evaluate"} and all(run.parameters["external"] for run in runs if run.step == "evaluate")
@@ -235,8 +235,8 @@ def test_the_studies_of_this_repository_can_be_planned(name):
     assert all(set(run.parameters) | {"results", "attempt"} >= set(run.injected) for run in runs)
 
 
-def test_the_paper_study_passes_over_its_images_once_a_backbone(tmp_path, capsys, monkeypatch):
-    """Six runs of features for all protocols, folds and scenarios, in the plan and as --dry-run tells it."""
+def test_the_paper_study_passes_over_its_images_once_per_backbone(tmp_path, capsys, monkeypatch):
+    """Six runs of features for all protocols, folds and scenarios, in the plan and as --dry-run prints it."""
     paper = load_study("paper")
     expected = {f"features-{paper.preprocessings[0]}-{backbone}" for backbone in paper.backbones}
     runs = plan(paper, "paper", DATA, NOTEBOOKS)
@@ -250,8 +250,8 @@ def test_the_paper_study_passes_over_its_images_once_a_backbone(tmp_path, capsys
     monkeypatch.delenv("SKINCAS_METADATA", raising=False)
     flags = ["--dry-run", "--data", str(tmp_path / "data"), "--results", str(tmp_path / "results")]
     assert run_all.main(["paper", *flags]) == 0
-    told = re.findall(r"(features-\S+): missing", capsys.readouterr().out)
-    assert sorted(told) == sorted(expected)
+    listed = re.findall(r"(features-\S+): missing", capsys.readouterr().out)
+    assert sorted(listed) == sorted(expected)
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_name():
