@@ -39,7 +39,7 @@ PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_d
 
 
 class Freshness:
-    """Compares runs with their stamps. It keeps what it has read: make a new one for every look at the results folder."""
+    """Compares runs with their stamps. It keeps what it has read: a new look at the folder needs a new one."""
 
     def __init__(self, root: Path, lib: Path = LIB):
         self.paths = StudyPaths(root)
