@@ -54,8 +54,7 @@ def predict_external(
                 continue
             model = read_json(run_record(run))["model"]
             if (needed := json.dumps(model | {"seed": 0})) != built:
-                network, array = _load(run, phase, images, weights_dir, batch_size)
-                built = needed
+                network, array, built = *_load(run, phase, images, weights_dir, batch_size), needed
             networks.load_weights(network, run_weights(run, phase))
             probabilities = predict(network, array, np.arange(len(array)), batch_size).astype(np.float32)
             fold = read_predictions(run, phase)["fold"].iloc[0]
