@@ -43,5 +43,5 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     for rung in ladder.RUNGS[1:]:  # bounded on unseen lesions, as some look like another class
         assert 0.2 < rungs.at[rung.name, "accuracy"] < planted.allowed(paths, images, "nine_classes", rung)
     index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes)
-    for row in planted.flaws(read_json(demo_planted(paths.demo_data)), index, changes):
+    for row in planted.find_flaws(read_json(demo_planted(paths.demo_data)), index, changes).to_dict("records"):
         assert (row["found"], row["invented"]) == (row["planted"], 0), row["what"]

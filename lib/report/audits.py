@@ -1,28 +1,27 @@
 """What the report says of the printed tables, of the data set and its labels, and of the protocols."""
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib.audit.near_duplicates import SHARE
 from lib.config.files import read_json
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.data.folds import UNUSED
 from lib.data.pool import POOLS
+from lib.data.protocols import UNUSED
 from lib.figures.dataset import draw_sample_images
 from lib.figures.printed import draw_fitting_sizes, draw_sizes_against_split
 from lib.figures.style import roman
 from lib.report import html, wording
-from lib.report.data import read_csv, read_parquet, read_pool, to_records
+from lib.report.columns import COLUMNS
+from lib.report.data import read_csv, read_parquet, read_pool
+from lib.report.show import facts, show
 
-MOST_CONTRADICTORY, MOST_SUSPECTS = 5, 25  # pictures and labels that are shown; the files have all
-MOST_PAIRS, MOST_PAIR_PICTURES = 25, 6  # pairs that the hash misses, in the table and as pictures
+MOST_PICTURES, MOST_ROWS = 6, 25  # shown on the page; the files have all
+PRINTED, DATA_SET = "audit/printed.json", "audit/dataset.json"
 DATA_SET_CAPTIONS = {
     "contradictory_pairs": "Identical pictures filed under two classes.",
     "label_disagreements": "Folder (rows) against an official diagnosis that contradicts it (columns), in files.",
@@ -35,122 +34,86 @@ DATA_SET_CAPTIONS = {
 
 
 def printed_audit(paths: StudyPaths) -> HTML:
-    """What 01_audit finds in the printed tables (audit/printed.json)."""
-    audit = read_json(paths.printed_audit)
+    """What 01_audit finds in the printed tables."""
+    audit, runs = read_json(paths.printed_audit), {"01_audit": html.notebook(paths, "audit")}
     if audit is None:
-        return html.missing("audit/printed.json is not there: the printed tables were not audited.")
-    source, link = "audit/printed.json", html.notebook(paths, "audit")
-    behind = {"01_audit": link}
-    sizes = []
-    for number, table in audit.get("tables", {}).items():
-        groups = [
-            f"{group['test_n']}: {len(group['rows'])} of {len(table['rows'])}" for group in table.get("groups", [])
-        ]
-        sizes.append(
-            {
-                "table": f"Table {roman(number)}",
-                "val_n": wording.shortened(table.get("val_n"), "none"),
-                "test_n": wording.shortened(table.get("test_n"), "none"),
-                "groups": "; ".join(groups) or "none",
-                "impossible": sum(row.get("confusion_matrices") == 0 for row in table.get("rows", [])),
-            }
-        )
-    columns = [
-        *(html.column("table", "Table", "head"), html.column("val_n", "Validation images, all rows")),
-        *(html.column("test_n", "Test images, all rows"), html.column("groups", "Test images of groups: rows")),
-        html.column("impossible", "Rows that no 2x2 confusion matrix gives", "count"),
-    ]
-    caption = (
-        "Sizes of the validation and test sets of which every printed accuracy is a whole fraction; where no size fits "
-        "all rows of a table, the sizes that groups of its rows share."
+        return html.missing(f"{PRINTED} is not there: the printed tables were not audited.")
+    sizes = pd.DataFrame(
+        {
+            "table": roman(number),
+            "val_n": wording.shortened(table["val_n"], "none"),
+            "test_n": wording.shortened(table["test_n"], "none"),
+            "groups_of_rows": "; ".join(
+                f"{g['test_n']}: {len(g['rows'])} of {len(table['rows'])}" for g in table["groups"]
+            ),
+            "impossible_rows": sum(row.get("confusion_matrices") == 0 for row in table["rows"]),
+        }
+        for number, table in audit["tables"].items()
     )
-    parts = [html.table("printed-sizes", caption, columns, sizes, source=source, behind=behind)]
-    if all("rows" in table and "groups" in table for table in audit.get("tables", {}).values()):
-        alt = "; ".join(f"{row['table']}: {row['groups']}" for row in sizes)
-        caption = (
-            "Each dot is a test-set size that fits a printed row; a full column of dots is a size that rows share."
-        )
-        wide = draw_fitting_sizes(audit["tables"])
-        about = {"source": source, "runs": behind}
-        parts.append(html.figure("fitting-sizes", wide, "Which sizes fit", caption, alt, **about))
-    pool = audit.get("pool") or {}
-    if {"tables", "test_n_expected", "images"} <= set(pool):
-        alt = f"Test sets that the tables imply against the {pool['test_n_expected']} of an 8-1-1 split."
-        caption = (
-            "Test sets implied by the tables, and a tenth of the images: what was split was larger than the data set."
-        )
-        wide = draw_sizes_against_split(pool)
-        about = {"source": source, "runs": behind}
-        parts.append(html.figure("implied-pool", wide, "Too large a test set", caption, alt, **about))
-    for key, name, caption in (
-        ("row_errors", "row-errors", "Printed rows that contradict themselves or another row."),
-        ("text_errors", "text-errors", "Numbers in the text that differ from the tables."),
-    ):
-        errors = [
-            {name: _plain(value, name) for name, value in error.items() if name != "scores"}
-            for error in audit.get(key, [])
-        ]
-        if errors:
-            parts.append(html.records_table(name, caption, errors, source))
-        else:
-            parts.append(html.part("note", text=f"{caption} None was found."))
-    if pool.get("sums"):
-        caption = "Do the sizes add up across scenarios? Six benign and three malignant classes make up the nine."
-        of_paper = ("tables", "of")  # numbers of tables
-        sums = [
-            {key: _roman(value) if key in of_paper else value for key, value in row.items()} for row in pool["sums"]
-        ]
-        parts.append(html.records_table("pool-sums", caption, sums, source))
-    if "share" in audit.get("detection", {}):
-        rates = audit["detection"]
-        text = f"Of all {rates['changes']:,} changes of one digit in the printed tables"
-        text += f" this audit would catch {wording.percent(rates['share'])}."
-        parts.append(html.part("note", text=text))
-    return html.joined(parts)
+    errors = [_in_words(pd.DataFrame(audit[key])) for key in ("row_errors", "text_errors")]
+    text = f"{len(errors[0])} errors of printed rows and {len(errors[1])} of numbers in the text were found; of all "
+    text += f"{audit['detection']['changes']:,} changes of one digit the audit would catch "
+    text += f"{wording.percent(audit['detection']['share'])}."
+    fitting, pool = draw_fitting_sizes(audit["tables"]), audit["pool"]
+    parts = [
+        html.result(text),
+        show(sizes, "printed-sizes", "Sizes of the test sets that give every printed accuracy.", PRINTED, runs=runs),
+        html.figure(
+            "fitting-sizes", fitting, "Which sizes fit", "A full column of dots is a size that all rows share.",
+            "; ".join(f"Table {row.table}: {row.groups_of_rows}" for row in sizes.itertuples()), PRINTED, runs,
+        ),
+        html.figure(
+            "implied-pool", draw_sizes_against_split(pool), "Too large a test set",
+            "Bars above the dashed line: what was split was larger than the data set.",
+            f"Test sets that the tables imply against the {pool['test_n_expected']} of an 8-1-1 split.", PRINTED, runs,
+        ),
+    ]  # fmt: skip
+    tables = {
+        "row-errors": (errors[0], "Printed rows that contradict themselves or another row."),
+        "text-errors": (errors[1], "Numbers in the text that differ from the tables."),
+        "pool-sums": (
+            _in_words(pd.DataFrame(pool.get("sums", []))),
+            "Six benign and three malignant classes make up the nine: do the sizes?",
+        ),
+    }
+    return html.joined(
+        [*parts, *(_show_if_any(table, name, caption, PRINTED) for name, (table, caption) in tables.items())]
+    )
 
 
 def dataset_audit(paths: StudyPaths) -> HTML:
-    """What 01_audit finds in the data set (audit/dataset.json)."""
+    """What 01_audit finds in the data set."""
     audit = read_json(paths.dataset_audit)
     if audit is None:
-        return html.missing("audit/dataset.json is not there: the data set was not audited.")
-    source = "audit/dataset.json"
-    single = {k: v for k, v in audit.items() if not isinstance(v, (dict, list))}
-    parts = [html.facts("dataset-counts", "The data set in numbers.", single, source)]
+        return html.missing(f"{DATA_SET} is not there: the data set was not audited.")
+    single = {key: value for key, value in audit.items() if not isinstance(value, (dict, list))}
+    parts = [show(facts(single), "dataset-counts", "The data set in numbers.", DATA_SET)]
     for key, value in audit.items():
-        name, caption = f"dataset-{key.replace('_', '-')}", DATA_SET_CAPTIONS.get(key, f"{wording.sentence(key)}.")
-        if isinstance(value, dict) and value:
-            parts.append(html.dict_table(name, caption, value, source, own_words=key in ("paper", "accuracy_ceiling")))
-        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            parts.append(html.records_table(name, caption, value, source))
+        if isinstance(value, (dict, list)) and value:
+            caption = DATA_SET_CAPTIONS.get(key, f"{key.replace('_', ' ').capitalize()}.")
+            parts.append(show(_as_table(value), f"dataset-{key.replace('_', '-')}", caption, DATA_SET))
     return html.joined(parts, "side-by-side")
 
 
 def worst_cases(paths: StudyPaths, study: Study) -> HTML:
-    """Pictures filed under more than one class, side by side with the classes they are filed under."""
+    """Pictures filed under more than one class, with these classes."""
     views, images = read_pool(paths)
     files = read_parquet(paths.image_index)
     if views is None or files is None:
         return html.missing("No index of the data set's images: contradictory pictures cannot be shown.")
-    classes = files.groupby("content")["class"].agg(lambda names: sorted(set(names)))
-    contradictory = classes[classes.map(len) > 1]
-    if contradictory.empty:
-        return html.part("note", text="No content is filed under more than one class.")
-    shown = []
-    for content, names in contradictory.head(MOST_CONTRADICTORY).items():
-        sources = set(files.loc[files["content"] == content, "source"])
-        rows = views[views["source"].isin(sources) & (views["view"] == 0)]
-        if len(rows):
-            shown.append((" = ".join(names), images[rows.index[0]]))
-    if not shown:
-        return html.missing("The contradictory pictures are not among the prepared images.")
-    caption = f"{len(shown)} of {len(contradictory)} contents that the data set files under more than one class."
-    alt = "Pictures filed under several classes: " + "; ".join(title for title, _ in shown)
-    wide = draw_sample_images(shown)
-    title = "One picture, two labels" + html.if_synthetic(study)
-    behind = {"01_audit": html.notebook(paths, "audit")}
-    about = {"source": "audit/images.parquet", "runs": behind}
-    return html.figure("worst-cases", wide, title, caption, alt, **about)
+    classes = files.groupby("content")["class"].agg(lambda names: " = ".join(sorted(set(names))))
+    rows = views[(views["view"] == 0)].drop_duplicates("source").reset_index().set_index("source")["index"]
+    contradictory = files[files["content"].map(classes) != files["class"]].drop_duplicates("content")
+    shown = contradictory[contradictory["source"].isin(rows.index)].head(MOST_PICTURES)
+    if shown.empty:
+        return html.part("note", text="No prepared picture is filed under more than one class.")
+    pictures = [(classes[row.content], images[rows[row.source]]) for row in shown.itertuples()]
+    return html.figure(
+        "worst-cases", draw_sample_images(pictures), f"One picture, two labels{html.if_synthetic(study)}",
+        f"{len(shown)} of {len(contradictory)} pictures that the data set files under more than one class.",
+        "Pictures filed under several classes: " + "; ".join(title for title, _ in pictures),
+        "audit/images.parquet", {"01_audit": html.notebook(paths, "audit")},
+    )  # fmt: skip
 
 
 def label_errors(suspects: Mapping[str, Any]) -> HTML:
@@ -159,226 +122,143 @@ def label_errors(suspects: Mapping[str, Any]) -> HTML:
     Args:
         suspects: what lib.audit.labels.label_errors gives.
     """
-    if suspects["reason"] or suspects["ranked"].empty:
+    ranked, precision = suspects["ranked"], suspects["precision"]
+    if suspects["reason"] or ranked.empty:
         return html.missing(f"Label errors were not looked for: {suspects['reason'] or 'no image to rank'}.")
     columns = ["rank", "image_id", "class", "suggested", "p_given", "p_suggested", "diagnosis", "kind"]
-    ranked = suspects["ranked"].sort_values("rank")
-    caption = f"The {min(MOST_SUSPECTS, len(ranked))} likeliest label errors of {len(ranked)} images, out of fold."
-    parts = [
-        html.records_table(
-            "label-errors", caption, to_records(ranked[columns].head(MOST_SUSPECTS)), "tables/label_errors.csv"
-        )
-    ]
-    if len(suspects["precision"]):
-        caption = "How many of the k likeliest label errors the official diagnosis confirms, against drawing at random."
-        records = to_records(suspects["precision"][suspects["precision"]["class"] == "all"])
-        parts.append(html.records_table("label-error-precision", caption, records, "tables/label_errors_precision.csv"))
-    else:
-        parts.append(html.part("note", text="No image has an official diagnosis, so none of them can be confirmed."))
+    ranked = ranked.sort_values("rank").head(MOST_ROWS)
+    caption = f"The {len(ranked)} likeliest label errors of {len(suspects['ranked'])} images, out of fold."
+    parts = [show(ranked[columns], "label-errors", caption, "tables/label_errors.csv")]
+    if len(precision):
+        precision = precision[precision["class"] == "all"].drop(columns="class")
+        caption = "How many of the first k the official diagnosis confirms, against a random order."
+        parts.append(show(precision, "label-error-precision", caption, "tables/label_errors_precision.csv"))
     return html.joined(parts)
 
 
 def missed_pairs(paths: StudyPaths, study: Study, found: Mapping[str, Any]) -> HTML:
-    """How many pairs of known lesions the hash and the features find, and the pairs that only features do.
+    """How many pairs of known lesions the hash and the features find, and the pairs that only features find.
 
     Args:
-        found: what lib.audit.near_duplicate_recall gives.
+        found: what lib.audit.near_duplicates.near_duplicate_recall gives.
     """
     if found["reason"]:
         return html.missing(f"Near-duplicates by features were not looked for: {found['reason']}.")
-    pairs = found["pairs"]
-    columns = [
-        *(html.column("found_by", "Found by", "head"), html.column("pairs", "Pairs", "count")),
-        *(
-            html.column("both_lesions_known", "Lesions of both known", "count"),
-            html.column("one_lesion", "One lesion", "count"),
-        ),
-        html.column("recall", "Share of all pairs of one lesion", "percent"),
-    ]
-    known = int(found["recall"]["pairs_of_known_lesions"].iloc[0])
+    pairs, apart = found["pairs"], (~found["pairs"]["same_group"].astype(bool)).sum()
+    text = f"Features find {len(pairs)} pairs that the hash misses; {apart} of them lie in two groups, which by_lesion "
+    text += "may deal to both sides of a split."
     caption = (
-        f"Pairs of different pictures. The metadata know {known:,} pairs that show one lesion. The hash looks for "
-        f"copies; a second photograph is none. Features find a pair where their cosine, the mean over "
-        f"{', '.join(found['backbones'])}, is at least {found['threshold']:.3f}: {100 * SHARE:.0f} % of the hash's own "
-        f"{found['hash_pairs']} pairs reach that, and no label or lesion was looked at to choose it."
+        f"Pairs of different pictures. Features find a pair where the mean cosine over {', '.join(found['backbones'])} "
+        f"is at least {found['threshold']:.3f}, which the hash's own {found['hash_pairs']} pairs set."
     )
-    parts = [
-        html.table(
-            "near-duplicate-recall", caption, columns, to_records(found["recall"]), "tables/near_duplicate_recall.csv"
-        )
-    ]
-    if pairs.empty:
-        return html.joined([*parts, html.part("note", text="Features find no pair that the hash misses.")])
-    parts.append(html.part("note", text=_pairs_in_words(pairs, study)))
-    parts.append(_pair_pictures(paths, study, pairs))
-    shown = pairs.head(MOST_PAIRS).assign(
-        similarity=pairs["similarity"].round(3), difference=pairs["difference"].round(1)
-    )
-    columns = [
-        *(html.column("first", "First", "small"), html.column("second", "Second", "small")),
-        *(
-            html.column("similarity", "Similarity", "value"),
-            html.column("difference", "Pixels differ by, grey levels", "decimal"),
-        ),
-        *(html.column("same_class", "One class", "value"), html.column("same_lesion", "One lesion", "value")),
-        html.column("same_group", "One group", "value"),
-    ]
-    caption = (
-        f"The {len(shown)} most similar of the {len(pairs)} pairs that features find and the hash misses. Pixels are "
-        "compared as grey squares of 64 px, the second turned and mirrored as it fits best. –: a lesion is not known."
-    )
-    source = "tables/near_duplicates.csv"
-    parts.append(
-        html.table("near-duplicates", caption, columns, to_records(shown), source, data=pairs, folded=len(shown) > 12)
-    )
+    titles, source = {"recall": "Share of all pairs of one lesion"}, "tables/near_duplicate_recall.csv"
+    parts = [html.result(text), show(found["recall"], "near-duplicate-recall", caption, source, titles=titles)]
+    if len(pairs):
+        columns = ["first", "second", "similarity", "difference", "same_class", "same_lesion", "same_group"]
+        shown = pairs[columns].head(MOST_ROWS).rename(columns={"difference": "grey_levels"})
+        caption = f"The {len(shown)} most similar pairs that the hash misses. –: a lesion is not known."
+        parts.append(_pair_pictures(paths, study, pairs.head(MOST_PICTURES)))
+        parts.append(show(shown, "near-duplicates", caption, "tables/near_duplicates.csv", data=pairs, folded=True))
     return html.joined(parts)
 
 
 def protocol_sizes(paths: StudyPaths, study: Study) -> HTML:
-    """What takes part under each protocol, what of the test was seen in training, and the best accuracy possible."""
-    views, rows = read_parquet(paths.views), []
-    for protocol in study.protocols:
-        table = read_parquet(paths.protocol(protocol))
-        if table is None or views is None:
-            continue
-        for pool in POOLS:
-            used = table[table[f"tenth_{pool}"] != UNUSED]
-            tested = used.groupby(f"tenth_{pool}").size()
-            whole = used.groupby("group")[f"tenth_{pool}"].nunique()
-            row = {"protocol": protocol, "pool": pool.replace("_", " "), "views": len(used)}
-            row |= {"originals": int((views.loc[used["row"], "view"] == 0).sum()), "groups": len(whole)}
-            row |= {"least": int(tested.min()), "most": int(tested.max()), "crossing": int((whole > 1).sum())}
-            rows.append(row)
+    """What takes part under each protocol, what of the test is in training, too, and the best accuracy possible."""
+    views = read_parquet(paths.views)
+    tables = {name: read_parquet(paths.protocol(name)) for name in study.protocols}
+    rows = [
+        _pool_sizes(table[table[f"tenth_{pool}"] != UNUSED], f"tenth_{pool}", views) | {"protocol": name, "pool": pool}
+        for name, table in tables.items()
+        for pool in POOLS
+        if table is not None and views is not None
+    ]
     if not rows:
         return html.missing("No prepared images: nothing to count.")
-    columns = [
-        *(html.column("protocol", "Protocol", "head"), html.column("pool", "Pool")),
-        *(html.column("views", "Views", "count"), html.column("originals", "Of them originals", "count")),
-        *(
-            html.column("least", "smallest", "count", "Tenth, views"),
-            html.column("most", "largest", "count", "Tenth, views"),
-        ),
-        *(html.column("groups", "Groups", "count"), html.column("crossing", "Groups in several tenths", "count")),
-    ]
-    caption = (
-        "Views that take part. Each tenth is the test set of one fold. A group is a lesion with all its images, their "
-        "duplicates and near-duplicates; a group in several tenths is a leak."
-    )
-    parts = [html.table("protocol-sizes", caption, columns, rows, source="prepared/*.parquet")]
-    seen = _of_protocols(paths.seen_in_training, study)
-    if len(seen):
-        seen = seen.assign(scenario_title=seen["scenario"].map(wording.named))
-        columns = [
-            *(html.column("protocol", "Protocol", "head"), html.column("scenario_title", "Scenario")),
-            html.column("test_views", "Test views, all folds", "count"),
-            html.column("file", "same file", "percent", "Also in training, per cent of them"),
-            html.column("group", "same group", "percent", "Also in training, per cent of them"),
-        ]
-        caption = "Test views that were seen in training: another view of the same file, or of the same group."
-        parts.append(
-            html.table("seen-in-training", caption, columns, to_records(seen), "prepared/seen_in_training.csv",
-                       filters=["protocol"])
-        )  # fmt: skip
-    best = _of_protocols(paths.ceilings, study)
-    if len(best):
-        best = best.pivot(index="scenario", columns="protocol", values="ceiling")[_known(study, best)].reset_index()
-        best = best.assign(scenario=best["scenario"].map(wording.named))
-        columns = [html.column("scenario", "Scenario", "head")]
-        columns += [html.column(protocol, protocol, "percent") for protocol in best.columns[1:]]
-        caption = "The best accuracy that any classifier can reach, per cent: one picture has one answer, whatever its "
-        caption += "labels say."
-        parts.append(html.table("ceilings", caption, columns, to_records(best), "prepared/ceilings.csv"))
+    caption = "Views that take part. A group (a lesion with its images and their copies) in several tenths is a leak."
+    columns = ["protocol", "pool", "views", "originals", "least", "most", "lesions", "crossing"]
+    parts = [show(pd.DataFrame(rows), "protocol-sizes", caption, "prepared/*.parquet", columns)]
+    seen, best = (read_csv(path) for path in (paths.seen_in_training, paths.ceilings))
+    if seen is not None:
+        titles = {"file": "file_in_training", "group": "group_in_training"}
+        seen = seen[seen["protocol"].isin(study.protocols)].rename(columns=titles)
+        caption = "Test views with another view of the same file, or of the same group, in training, per cent."
+        parts.append(show(seen, "seen-in-training", caption, "prepared/seen_in_training.csv"))
+    if best is not None:
+        best = best.pivot(index="scenario", columns="protocol", values="ceiling").rename_axis(columns=None)
+        caption = "The best accuracy that any classifier can reach, per cent: one picture has one answer."
+        columns = ["scenario", *(name for name in study.protocols if name in best)]
+        parts.append(show(best.reset_index(), "ceilings", caption, "prepared/ceilings.csv", columns))
     return html.joined(parts)
 
 
 def protocol_changes(paths: StudyPaths, study: Study) -> HTML:
     """What `clean` changed: labels corrected or dropped; and the classes with too few images to test."""
-    changes, parts = read_csv(paths.label_changes), []
-    if changes is None and not paths.label_changes.is_file():
+    changes, few = read_csv(paths.label_changes), read_csv(paths.not_evaluable)
+    if changes is None:
         return html.missing("No prepared/label_changes.csv: what clean changed is not known.")
-    if changes is not None and len(changes):
-        changes["class"] = changes["class"].fillna("dropped")
-        kinds = changes.groupby(["folder_class", "class", "reason"]).size().rename("images").reset_index()
-        columns = [
-            *(html.column("folder_class", "Label of the folder"), html.column("class", "Label used")),
-            *(html.column("reason", "Reason"), html.column("images", "Files", "count")),
+    changes = changes.assign(label_used=changes["class"].fillna("dropped"))
+    dropped = (changes["label_used"] == "dropped").sum()
+    kinds = changes.groupby(["folder_class", "label_used", "reason"]).size().rename("files").reset_index()
+    caption = "What clean does with labels, by kind."
+    parts = [
+        html.result(f"`clean` corrects {len(changes) - dropped} labels and drops {dropped} files."),
+        show(kinds, "label-changes", caption, "prepared/label_changes.csv", data=changes, folded=len(kinds) > 12),
+    ]
+    few = pd.DataFrame() if few is None else few[few["protocol"].isin(study.protocols)]
+    caption = "Classes with too few original images over all folds: not evaluable, and not among the scores."
+    return html.joined([*parts, _show_if_any(few, "not-evaluable", caption, "prepared/not_evaluable.csv")])
+
+
+def _show_if_any(table: pd.DataFrame, name: str, caption: str, source: str) -> HTML:
+    return show(table, name, caption, source) if len(table) else html.part("note", text=f"{caption} None was found.")
+
+
+def _as_table(value: Mapping[str, Any] | list[dict]) -> pd.DataFrame:
+    """A value of audit/dataset.json: a list of records, a cross table, or names and values."""
+    if isinstance(value, list):
+        return pd.DataFrame(value)
+    if all(isinstance(row, dict) for row in value.values()):
+        table = pd.DataFrame.from_dict(value, orient="index").rename_axis("name").reset_index()
+        return table.assign(name=[COLUMNS[name].title if name in COLUMNS else name for name in table["name"]])
+    return facts(value)
+
+
+def _in_words(errors: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of tables as the paper writes them, and keys in text as words."""
+
+    def say(value: Any) -> Any:
+        return wording.plain(value) if isinstance(value, str) else value
+
+    errors = errors.map(say).drop(columns="scores", errors="ignore")
+    for key in {"table", "tables", "of"} & set(errors):
+        errors[key] = [
+            ", ".join(roman(number) for number in ([value] if isinstance(value, str) else value))
+            for value in errors[key]
         ]
-        dropped = int((changes["class"] == "dropped").sum())
-        caption = f"What clean does with labels: {len(changes) - dropped} files corrected, {dropped} dropped, by kind."
-        parts.append(
-            html.table("label-changes", caption, columns, to_records(kinds), "prepared/label_changes.csv",
-                       filters=["folder_class", "class"], data=changes, folded=len(kinds) > 12)
-        )  # fmt: skip
-    else:
-        parts.append(html.part("note", text="clean changed no label and dropped no file."))
-    few = _of_protocols(paths.not_evaluable, study)
-    if len(few):
-        caption = "Classes with too few original images over all folds: not evaluable, and left out of the scores."
-        parts.append(html.records_table("not-evaluable", caption, to_records(few), "prepared/not_evaluable.csv"))
-    else:
-        parts.append(html.part("note", text="Every class has enough images to be scored."))
-    return html.joined(parts)
+    return errors
 
 
-def _of_protocols(path: Path, study: Study) -> pd.DataFrame:
-    """The rows of a table of 02_prepare_data on the study's protocols; empty where it is not there."""
-    table = read_csv(path)
-    return pd.DataFrame() if table is None else table[table["protocol"].isin(study.protocols)]
+def _pool_sizes(used: pd.DataFrame, tenth: str, views: pd.DataFrame) -> dict[str, int]:
+    """Of the rows of a protocol that take part: views, originals, the smallest and largest tenth, groups, and groups
+    that lie in several tenths."""
+    sizes, spread = used.groupby(tenth).size(), used.groupby("group")[tenth].nunique()
+    counts = {"views": len(used), "originals": (views.loc[used["row"], "view"] == 0).sum(), "least": sizes.min()}
+    return counts | {"most": sizes.max(), "lesions": len(spread), "crossing": (spread > 1).sum()}
 
 
-def _known(study: Study, table: pd.DataFrame) -> list[str]:
-    return [protocol for protocol in study.protocols if protocol in set(table["protocol"])]
-
-
-def _pairs_in_words(pairs, study: Study) -> str:
-    known = pairs["same_lesion"].notna()
-    apart = int((~pairs["same_group"]).sum())
-    text = (
-        f"Of {len(pairs)} pairs that the hash misses, {int(pairs['looks_alike'].sum())} also look alike pixel by pixel "
-    )
-    text += f"(at most {study.near_duplicate_difference:g} grey levels). "
-    if known.any():
-        text += (
-            f"Of {int(known.sum())} whose lesions are both known, {int(pairs['same_lesion'].sum())} show one lesion. "
-        )
-    return text + (
-        f"{apart} lie in two groups, so the honest protocols may deal them to both sides of a split."
-        if apart
-        else "All lie in one group each, so the honest protocols keep them together."
-    )
-
-
-def _pair_pictures(paths: StudyPaths, study: Study, pairs) -> HTML:
+def _pair_pictures(paths: StudyPaths, study: Study, pairs: pd.DataFrame) -> HTML:
     views, images = read_pool(paths)
     if views is None:
         return html.missing("The prepared images are not there: the pairs cannot be shown.")
     rows = dict(zip(views["source"][views["view"] == 0], np.flatnonzero(views["view"] == 0)))
     shown = []
-    for pair in to_records(pairs.head(MOST_PAIR_PICTURES)):
-        lesion = {True: "one lesion", False: "two lesions", None: "lesion not known"}[pair["same_lesion"]]
-        titles = [
-            f"{pair['class_first']}, {lesion}",
-            f"similarity {pair['similarity']:.2f}, differ by {pair['difference']:.1f}",
-        ]
-        shown += [(title, images[rows[pair[side]]]) for title, side in zip(titles, ("first", "second"))]
-    caption = f"The first {len(shown) // 2} pairs, each two pictures side by side."
+    for pair in pairs.itertuples():
+        shown.append((f"{pair.class_first}, similarity {pair.similarity:.2f}", images[rows[pair.first]]))
+        shown.append((f"{pair.class_second}, differ by {pair.difference:.1f}", images[rows[pair.second]]))
     alt = "Pairs of pictures that are nearly the same: " + "; ".join(title for title, _ in shown)
-    title = "Nearly one picture, missed by the hash" + html.if_synthetic(study)
-    return html.figure(
-        "near-duplicate-pictures", draw_sample_images(shown, columns=6), title, caption, alt,
-        source="tables/near_duplicates.csv",
-    )  # fmt: skip
-
-
-def _plain(value: Any, key: str) -> Any:
-    """A value of audit/printed.json with the keys in its text as words, and the numbers of tables as the paper's."""
-    if not isinstance(value, str):
-        return value
-    if key == "table" and value.isdigit():
-        return roman(value)
-    return re.sub(r"\bTable (\d)\b", lambda match: f"Table {roman(match[1])}", wording.plain(value))
-
-
-def _roman(numbers: str | list[str]) -> str:
-    """The numbers of tables as the paper writes them: `III, IV` for ["3", "4"]."""
-    return ", ".join(roman(number) for number in ([numbers] if isinstance(numbers, str) else numbers))
+    title, caption = (
+        f"Nearly one picture, missed by the hash{html.if_synthetic(study)}",
+        f"{len(pairs)} pairs, side by side.",
+    )
+    figure = draw_sample_images(shown, columns=6)
+    return html.figure("near-duplicate-pictures", figure, title, caption, alt, source="tables/near_duplicates.csv")

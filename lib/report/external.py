@@ -1,4 +1,4 @@
-"""The models on external images, and what of those files was left out."""
+"""The models on external images, and which of those files are excluded."""
 
 import pandas as pd
 from IPython.display import HTML
@@ -6,118 +6,68 @@ from IPython.display import HTML
 from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.data.external import REASONS
 from lib.data.folder import lacking
 from lib.report import html
-from lib.report.data import read_csv, to_records
+from lib.report.data import read_csv
+from lib.report.show import show
 from lib.report.tables import measured_scores
 from lib.scores import external
 from lib.scores.outcomes import read_external_outcomes
 
+AXES = ["variant", "preprocessing", "scenario"]
+FILES = "outcomes/*/*_external_files.csv"
 HOW = (
-    "No external images were given. `python run_all.py STUDY --external DIR` scores the models on class folders "
+    "`python run_all.py STUDY --external DIR` scores the models on class folders "
     "of such images (the classes of a scenario, or benign and malignant); no model is trained again for it."
 )
 
 
 def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """The scores of every model on external images, with variant, preprocessing and scenario in front; empty where
-    there are none."""
-    tables, axes = [], ("variant", "preprocessing", "scenario")
-    for cell in study.cells(*axes):
-        at = paths.of_variant(cell["variant"])
-        own = measured_scores(at, study, cell["preprocessing"], cell["scenario"])
-        outcomes = read_external_outcomes(at, cell["preprocessing"], cell["scenario"])
-        table = external.external_scores(outcomes, own, study.protocols)
-        if len(table):
-            tables.append(pd.concat([pd.DataFrame(cell, index=table.index), table], axis=1))
-    columns = [*axes, *external.SCORES]
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    """The scores of every model on external images, with AXES in front; empty where there are none."""
+    tables = []
+    for cell in study.cells(*AXES):
+        at, where = paths.of_variant(cell["variant"]), (cell["preprocessing"], cell["scenario"])
+        own, outcomes = measured_scores(at, study, *where), read_external_outcomes(at, *where)
+        tables.append(external.external_scores(outcomes, own, study.protocols).assign(**cell))
+    return pd.concat(tables, ignore_index=True).reindex(columns=[*AXES, *external.SCORES])
 
 
 def external_images_section(paths: StudyPaths, study: Study) -> HTML:
-    """How many files there are and what is excluded, then each model on them and on the data set."""
-    places = {cell["scenario"]: paths.external_files(**cell) for cell in study.cells("preprocessing", "scenario")}
-    found = {scenario: read_csv(place) for scenario, place in places.items()}
-    files = next((table for table in found.values() if table is not None), None)
+    """Each model on external images and on the data set, and which files are excluded."""
+    places = [paths.external_files(**cell) for cell in study.cells("preprocessing", "scenario")]
+    files = next((table for place in places if (table := read_csv(place)) is not None), None)
     if files is None:
-        return html.part("note", text=HOW)
-    parts = [_counts(files, study), _excluded(files), *_not_scored(files, study)]
-    return html.joined([*parts, *_scores(external_table(paths, study), study)])
-
-
-def _counts(files: pd.DataFrame, study: Study) -> HTML:
-    why = files["excluded"].fillna("")
-    rows = [
-        {"class": name, "files": len(of), "kept": int((of == "").sum())}
-        | {key: int((of == key).sum()) for key in REASONS}
-        for name, of in [*why.groupby(files["class"]), ("all", why)]
+        return html.joined([html.result("No external images were given."), html.part("note", text=HOW)])
+    excluded, kept = files[files["excluded"].notna()], files[files["excluded"].isna()]
+    counts = pd.crosstab(files["class"], files["excluded"].fillna("kept"), margins=True, margins_name="all")
+    caption = f"External images of each class, and how many are excluded for which reason{html.if_synthetic(study)}."
+    parts = [
+        html.result(f"{len(kept)} of {len(files)} external images are neither images of the data set nor near to one."),
+        show(counts.rename_axis(columns=None).reset_index(), "external-files", caption, FILES),
     ]
-    shown = [key for key in REASONS if (why == key).any()]
-    columns = [html.column("class", "Folder", "head"), html.column("files", "Files", "count")]
-    columns += [html.column("kept", "Kept", "count"), *(html.column(key, key, "count", "Excluded") for key in shown)]
-    caption = (
-        "External images, and how many were excluded, each by the first reason that holds. Rotated and mirrored "
-        f"copies count as near; a crop, or another photograph of a lesion, is not found.{html.if_synthetic(study)}"
-    )
-    return html.table("external-files", caption, columns, rows, source="outcomes/*/*_external_files.csv")
+    if len(excluded):
+        shown = excluded[["source", "excluded", "because_of"]]
+        caption = "The excluded files, with their reasons."
+        parts.append(show(shown, "external-excluded", caption, FILES, folded=len(shown) > 12))
+    missing = {scenarios()[name].title: lacking(scenarios()[name], set(kept["class"])) for name in study.scenarios}
+    for title, classes in missing.items():
+        if classes:
+            parts.append(html.part("note", text=f"{title}: not scored, as there is no image of {', '.join(classes)}."))
+    return html.joined([*parts, _scores(external_table(paths, study))])
 
 
-def _excluded(files: pd.DataFrame) -> HTML:
-    rows = to_records(files[files["excluded"].notna()])
-    if not rows:
-        return html.part("note", text="No file is excluded: none is, or is near, an image of the data set.")
-    columns = [
-        *(html.column("source", "File", "head"), html.column("excluded", "Excluded: it")),
-        html.column("because_of", "Because of", "small"),
-    ]
-    caption = "The excluded files, with their reasons."
-    source = "outcomes/*/*_external_files.csv"
-    return html.table("external-excluded", caption, columns, rows, source, ["excluded"], folded=len(rows) > 12)
-
-
-def _not_scored(files: pd.DataFrame, study: Study) -> list[HTML]:
-    """A line for each scenario of which a class has no image."""
-    kept = set(files.loc[files["excluded"].isna(), "class"])
-    missing = {scenarios()[name].title: lacking(scenarios()[name], kept) for name in study.scenarios}
-    return [
-        html.part("note", text=f"{title}: not scored, as there is no image of {', '.join(classes)}.")
-        for title, classes in missing.items()
-        if classes
-    ]
-
-
-def _scores(table: pd.DataFrame, study: Study) -> list[HTML]:
+def _scores(table: pd.DataFrame) -> HTML:
     if table.empty:
-        return [html.missing("No model was scored on external images.")]
-    rows = to_records(table)
-    for row in rows:
-        row |= {"scenario_title": scenarios()[row["scenario"]].title, "phase_name": html.PHASE_NAMES[row["phase"]]}
-        row["_interval"] = {
-            "accuracy": (row["low"], row["high"]),
-            "own_accuracy": (row["own_low"], row["own_high"]),
-            "difference": (row["difference_low"], row["difference_high"]),
-        }
-    columns = [
-        *(html.column("scenario_title", "Scenario"), html.column("backbone", "Model")),
-        *(html.column("phase_name", "Phase", extra=True), html.column("protocol", "Protocol")),
-        *(html.column("images", "Images", "count", extra=True), html.column("groups", "Groups", "count", extra=True)),
-        html.column("own_accuracy", "data set", "interval", "Accuracy"),
-        html.column("accuracy", "elsewhere", "interval", "Accuracy"),
-        html.column("difference", "Difference, points", "difference"),
-        html.column("own_balanced_accuracy", "data set", "percent", "Balanced accuracy", extra=True),
-        html.column("balanced_accuracy", "elsewhere", "percent", "Balanced accuracy", extra=True),
-    ]
-    if len(study.preprocessings) > 1:
-        columns.insert(3, html.column("preprocessing", "Input"))
-    if study.variants:
-        columns.insert(3, html.column("variant", "Variant"))
+        return html.missing("No model was scored on external images.")
+    axes = [axis for axis in ("preprocessing", "variant") if table[axis].nunique() > 1]
+    groups = {"Accuracy": ["own_accuracy", "accuracy"], "Balanced": ["own_balanced_accuracy", "balanced_accuracy"]}
+    columns = ["scenario", "backbone", "phase", *axes, "protocol", "images", "groups"]
+    columns += ["own_accuracy", "accuracy", "difference", "own_balanced_accuracy", "balanced_accuracy"]
+    titles = {"own_accuracy": "data set", "accuracy": "external", "own_balanced_accuracy": "data set"}
     caption = (
-        "Each model on the data set (all folds, as its protocol scores them) and on external images, per cent. "
-        "There it is one model a seed, that of the first fold, whose weights are kept: its interval is that of the "
-        "images and holds nothing of what differs from training to training. The images are others, so the difference "
-        "is not paired (Newcombe). Plain accuracies depend on how many images each class has; balanced ones do not."
+        "Accuracy on the data set and on external images, per cent. The external images are scored by the model of the "
+        "first fold; the difference is not paired (Newcombe)."
     )
-    filters = ["scenario_title", "backbone", "phase_name", "protocol"]
-    source = "tables/external.csv"
-    return [html.table("external-scores", caption, columns, rows, source, filters, data=table, folded=len(rows) > 24)]
+    shown = table.rename(columns={"own_low": "own_accuracy_low", "own_high": "own_accuracy_high"})
+    about = {"titles": titles | {"balanced_accuracy": "external"}, "groups": groups, "data": table}
+    return show(shown, "external-scores", caption, "tables/external.csv", columns, folded=len(table) > 24, **about)

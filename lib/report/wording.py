@@ -10,82 +10,6 @@ import numpy as np
 from lib.config.paper import scenarios
 
 MINUS = "\N{MINUS SIGN}"
-HEADS = {  # key of a file -> its words, where its own do not read as such
-    "accuracy": "Right, %",
-    "auc": "Area under the ROC curve, %",
-    "base_rate": "Wrong among all, %",
-    "backbone": "Model",
-    "class_counts_described": "Files of each class that the text gives",
-    "confidence": "Stated probability, %",
-    "contradicted": "Contradict the diagnosis",
-    "contradictory_contents": "Pictures filed under more than one class",
-    "critical_difference": "Nemenyi's critical difference",
-    "difference": "Difference, points",
-    "distinct_contents": "Different pictures",
-    "ece": "Calibration error, %",
-    "ece_if_calibrated": "Of a calibrated model, %",
-    "fold_sd": "Spread over folds, points",
-    "found_without_marked_copies": "Files found, without those marked as copies",
-    "hits": "Confirmed",
-    "highest": "Highest, %",
-    "image_id": "Image",
-    "images_described": "Images that the paper describes",
-    "images_found": "Files found",
-    "images_of_those_lesions": "Images of those lesions",
-    "isic_ids": "ISIC numbers",
-    "k": "First",
-    "kendall": "Kendall's tau",
-    "kendall_p": "p of tau",
-    "label_disagreement_files": "Files whose label contradicts the diagnosis",
-    "lift": "Times as often as at random",
-    "low": "from",
-    "high": "to",
-    "lowest": "Lowest, %",
-    "malignant": "Malignant images",
-    "marked_copies": "Files marked as copies",
-    "mean": "Mean accuracy, %",
-    "mean_absolute_error": "Mean distance, points",
-    "mean_error": "Mean difference, points",
-    "near_duplicate_contents": "Pictures in them",
-    "near_duplicate_groups": "Groups of near-duplicates",
-    "nearest": "Tables where it is nearest",
-    "of": "Should make up table",
-    "official_test_in_train": "Official test images that lie in Train, too",
-    "official_test_related_to_train": "Official test images with a relative in Train",
-    "only_first": "Only the first is right",
-    "only_second": "Only the second is right",
-    "p_given": "Probability of the label, %",
-    "p_groups": "p, groups swapped",
-    "p_groups_holm": "p, groups swapped, corrected",
-    "p_mcnemar": "p, McNemar",
-    "p_mcnemar_holm": "p, McNemar, corrected",
-    "p_suggested": "Of the suggested one, %",
-    "p_value": "p",
-    "precision": "Confirmed, %",
-    "printed_test_n": "Test set that the table implies",
-    "raw": "Labels as filed",
-    "same_label_duplicates": "Copies under one class",
-    "run_sd": "Spread over seeds within a fold, points",
-    "sampling_sd": "Spread by choice of images, points",
-    "seed_sd": "Spread over seeds, points",
-    "sensitivity_at_90": "Sensitivity at 90 % specificity, %",
-    "sensitivity_at_95": "Sensitivity at 95 % specificity, %",
-    "spearman": "Spearman's rho",
-    "spearman_p": "p of rho",
-    "test_n": "Test images",
-    "test_n_all_groups": "Test images, if each group of rows counts",
-    "test_n_of": "Test images of that table",
-    "test_of_8_1_1": "Test set of an 8-1-1 split",
-    "times": "Times as large",
-    "val_n": "Validation images",
-    "val_n_all_groups": "Validation images, if each group of rows counts",
-    "val_n_of": "Validation images of that table",
-}
-SHARES = {  # fractions of 1 in the files, per cent on the page; spreads in points
-    *("accuracy", "auc", "base_rate", "confidence", "ece", "ece_if_calibrated", "fold_sd", "highest", "lowest"),
-    *("mean", "p_given", "p_suggested", "precision", "run_sd", "sampling_sd", "seed_sd", "sensitivity_at_90"),
-    *("sensitivity_at_95", *scenarios()),
-}
 PLAIN = {  # keys inside sentences of audit/ and claims.json
     "finetune phase": "fine-tuned",
     "transfer phase": "transfer",
@@ -95,13 +19,6 @@ PLAIN = {  # keys inside sentences of audit/ and claims.json
     "val_loss": "validation loss",
     "f1": "F1",
 }
-
-
-def sentence(key: str) -> str:
-    """A key as the words of a heading: `Validation images` for `val_n`."""
-    words = HEADS.get(str(key), str(key).replace("_", " "))
-    # p and k are letters of mathematics
-    return words if words[1:2] in ("", ",", " ") else words[:1].upper() + words[1:]
 
 
 def plain(text: str) -> str:
@@ -124,11 +41,6 @@ def in_words(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(in_words(item) for item in value) or "none"
     return str(value)
-
-
-def named(key: str) -> str:
-    """A scenario's title for its name, any other name as it is."""
-    return scenarios()[key].title if key in scenarios() else key
 
 
 def shortened(values: Sequence[Any] | None, none: str) -> str:
@@ -176,12 +88,6 @@ def percent(value: float) -> str:
 def signed(points: float) -> str:
     rounded = round(points, 1)
     return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", MINUS)
-
-
-def fine(points: float) -> str:
-    """Points to the second digit after the point, or to the first that is not 0."""
-    text = f"{points:+.2f}"
-    return (text if float(text) else f"{points:+.1g}").replace("-", MINUS)
 
 
 @cache

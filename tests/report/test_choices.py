@@ -51,11 +51,10 @@ def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(mu
     found = compare_choices(tables.stacked_variants(paths, tried))
     reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}
     assert len(found) == 2 and reached == set(found.loc[found["reaches"], "variant"])
-    named = choices.tried(paths, tried)
-    page = choices.multiverse(tried, named).data
-    assert "2 choices were tried on 1 printed rows" in page
-    assert ("None reaches all rows at once" in page) == (not reached)
-    files = choices.multiverse_tables(named)
+    named = choices.compare_variants(paths, tried)
+    page = choices.show_choices(tried, named).data
+    assert f"Of 1 printed rows {int(not reached)} are reached by none of the choices" in page
+    files = choices.choice_tables(named)
     pd.testing.assert_frame_equal(files["multiverse_rows"], reached_rows(named))
     assert "rotation 180" in page and "turned" in page
 
@@ -64,6 +63,6 @@ def test_a_study_of_one_choice_and_one_of_drawn_images_say_so(multiverse):
     paths, tried = multiverse
     for other in ({"variants": {}}, {"synthetic": True}):
         study_of_one = tried.model_copy(update=other)
-        found = choices.tried(paths, study_of_one)
-        assert "run_all.py multiverse" in choices.multiverse(study_of_one, found).data
-        assert choices.multiverse_tables(found) == {}
+        found = choices.compare_variants(paths, study_of_one)
+        assert "run_all.py multiverse" in choices.show_choices(study_of_one, found).data
+        assert choices.choice_tables(found) == {}

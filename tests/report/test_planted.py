@@ -48,7 +48,8 @@ def truth(paths) -> dict:
 
 
 def test_every_planted_flaw_is_found_and_none_invented(paths, truth):
-    rows = planted.flaws(truth, pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes))
+    rows = planted.find_flaws(truth, pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes))
+    rows = rows.to_dict("records")
     assert len(rows) == 6
     for row in rows:
         assert row["planted"] > 0 and (row["found"], row["invented"]) == (row["planted"], 0), row["what"]
@@ -63,7 +64,7 @@ def test_a_flaw_that_is_missed_or_invented_is_counted(paths, truth):
     )
     change = {"source": right["file"], "class": "nevus" if right["class"] != "nevus" else "melanoma"}
     changed = pd.concat([changes.iloc[1:], pd.DataFrame([change])])
-    rows = {row["what"]: row for row in planted.flaws(truth, index, changed)}
+    rows = {row["what"]: row for row in planted.find_flaws(truth, index, changed).to_dict("records")}
     lesions, labels = rows["lesions with several images"], rows["wrong labels"]
     assert (lesions["found"], lesions["invented"]) == (lesions["planted"] - 1, 0)
     missed = changes["source"].iat[0] in {e["file"] for e in truth["images"] if f"/{e['class']}/" not in e["file"]}
@@ -75,12 +76,12 @@ def test_no_observer_of_looks_does_better_than_what_the_drawing_allows(paths, tr
     looks = {entry["file"]: entry["looks_like"] for entry in truth["images"]}
     counts = Counter((entry["looks_like"], entry["file"].split("/")[1]) for entry in truth["images"])
     best = sum(max(counts[look, label] for label in CLASSES) for look in CLASSES) / len(drawn)
-    assert planted.allowed(paths, drawn, "nine_classes", RUNGS["originals"]) == pytest.approx(best)
+    assert planted.best_accuracy(paths, drawn, "nine_classes", RUNGS["originals"]) == pytest.approx(best)
     views = pd.read_parquet(paths.views)
     views = views[views["in_nine_classes"]]
     naming = (views["source"].map(looks) == views["class"]).mean()  # an observer who says what he sees
-    assert naming <= planted.allowed(paths, drawn, "nine_classes", RUNGS["by lesion"]) < 1
-    assert np.isnan(planted.allowed(StudyPaths(paths.root / "nowhere"), drawn, "nine_classes", RUNGS["clean"]))
+    assert naming <= planted.best_accuracy(paths, drawn, "nine_classes", RUNGS["by lesion"]) < 1
+    assert np.isnan(planted.best_accuracy(StudyPaths(paths.root / "nowhere"), drawn, "nine_classes", RUNGS["clean"]))
 
 
 @pytest.mark.parametrize(("worst_first", "said"), [(True, "100 %"), (False, "0 %")])
@@ -90,7 +91,7 @@ def test_the_ranking_of_wrong_labels_is_held_to_what_was_planted(truth, worst_fi
     wrong = ranked["class"].to_numpy() != drawn["class"].to_numpy()
     ranked["rank"] = np.argsort(np.argsort(~wrong if worst_first else wrong, kind="stable")) + 1
     shuffled = ranked.sample(frac=1, random_state=0)
-    text = planted.ranking(drawn, {"ranked": shuffled})
+    text = planted.rank_wrong_labels(drawn, shuffled)
     first = wrong.sum() if worst_first else 0
     assert f"rank {first} of the {wrong.sum()} planted ones" in text and f"in {said} of all such pairs" in text
 
