@@ -16,7 +16,7 @@ from lib.figures.dataset import draw_sample_images
 from lib.figures.printed import draw_fitting_sizes, draw_sizes_against_split
 from lib.figures.style import roman
 from lib.report import html, wording
-from lib.report.columns import COLUMNS
+from lib.report.columns import columns
 from lib.report.data import read_csv, read_parquet, read_pool
 from lib.report.show import facts, show
 
@@ -219,7 +219,7 @@ def _as_table(value: Mapping[str, Any] | list[dict]) -> pd.DataFrame:
         return pd.DataFrame(value)
     if all(isinstance(row, dict) for row in value.values()):
         table = pd.DataFrame.from_dict(value, orient="index").rename_axis("name").reset_index()
-        return table.assign(name=[COLUMNS[name].title if name in COLUMNS else name for name in table["name"]])
+        return table.assign(name=[columns()[name].title if name in columns() else name for name in table["name"]])
     return facts(value)
 
 
