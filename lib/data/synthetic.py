@@ -151,7 +151,7 @@ def _lesion(look: Look, size: int, random: np.random.Generator) -> tuple[np.ndar
     shape = np.clip((1 + look.soft - distance) / (2 * look.soft), 0, 1)
     shape = shape * shape * (3 - 2 * shape)
 
-    ends = np.float32([look.dark, look.light]) * random.uniform(0.85, 1.15) + random.normal(0, 9, 3)
+    ends = np.float32([look.dark, look.light]) * random.uniform(0.9, 1.1) + random.normal(0, 6, 3)
     tone = 0.3 + 0.35 * distance + look.mottle * _noise(size, 0.22, random)
     colour = _mix(np.float32(ends[0]), np.float32(ends[1]), np.clip(tone, 0, 1)[..., None])
     for spots in look.spots:
