@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lib.config import params
-from lib.config.paper import CLASSES, MALIGNANT
+from lib.config.paper import CLASSES, MALIGNANT, scenarios
 from lib.data.folder import find_folder
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
@@ -13,7 +13,7 @@ from lib.data.pool import pool_views
 from lib.data.protocols import corrected_labels, deal, not_evaluable, share_in_training
 from tests.fixtures.predictions import made_up_index
 
-SIZES = dict.fromkeys(params.CLASSES, 100)
+SIZES = dict.fromkeys(CLASSES, 100)
 PROTOCOLS = ("by_view", "by_lesion", "clean")
 
 
@@ -22,7 +22,7 @@ def index():
     """40 files a class, 12 of them in lesions of 2 to 4 images; two contents filed under two classes each."""
     random = np.random.default_rng(5)
     rows = []
-    for place, name in enumerate(params.CLASSES):
+    for place, name in enumerate(CLASSES):
         groups = [1000 * place + group for group in [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, *range(4, 32)]]
         rows += [{"source": f"{name}/{place}_{i}.jpg", "class": name, "group": group} for i, group in enumerate(groups)]
     table = pd.DataFrame(rows).assign(part="", diagnosis="", lesion_id="", width=10, height=10)
@@ -43,7 +43,7 @@ def dealt(index, protocol, seed=0, sizes=SIZES, two=250):
 
 def chosen(index, protocol, scenario="nine_classes", **options):
     views, table = dealt(index, protocol, **options)
-    return select(views, table, params.scenarios()[scenario])
+    return select(views, table, scenarios()[scenario])
 
 
 def test_the_pool_has_every_file_once_as_it_is_and_each_class_at_its_size(index):
@@ -58,7 +58,7 @@ def test_the_pool_has_every_file_once_as_it_is_and_each_class_at_its_size(index)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("scenario", list(params.scenarios()))
+@pytest.mark.parametrize("scenario", list(scenarios()))
 def test_every_view_is_tested_once_and_validated_once_and_folds_are_8_1_1(index, protocol, scenario):
     rows = chosen(index, protocol, scenario)
     parts = pd.concat([parts_of_fold(rows, fold) for fold in range(FOLDS)])
@@ -148,8 +148,8 @@ def test_a_diagnosis_of_two_classes_does_not_correct_a_third():
 def test_a_class_with_too_few_originals_over_all_folds_is_reported(index):
     small = index[(index["class"] != "dermatofibroma") | index["group"].isin(range(2004, 2009))]
     views, table = dealt(small, "clean")
-    rows = {name: select(views, table, scenario) for name, scenario in params.scenarios().items()}
-    listed = not_evaluable(rows, params.scenarios(), 10)
+    rows = {name: select(views, table, scenario) for name, scenario in scenarios().items()}
+    listed = not_evaluable(rows, scenarios(), 10)
     assert set(zip(listed["scenario"], listed["class"])) == {
         ("nine_classes", "dermatofibroma"),
         ("six_benign", "dermatofibroma"),
