@@ -23,6 +23,7 @@ PROTOCOLS = ("by_view", "by_lesion", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 AXES_OF_NAMES = ("scenarios", "backbones", "protocols", "preprocessings")
 PHASES = ("transfer", "finetune")
+PHASE_TITLES = {"transfer": "Transfer learning", "finetune": "Fine-tuning"}
 NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
 
 

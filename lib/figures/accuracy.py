@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lib.config.params import PHASE_TITLES
 from lib.figures.style import (
     COLOURS,
     INK,
     MARKERS,
     MUTED,
     PALETTE,
-    PHASE_TITLES,
     RULE,
     SERIES_MARKERS,
     legend,

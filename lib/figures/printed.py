@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from lib.figures.style import COLOURS, INK, MUTED, PALETTE, PHASE_TITLES, panels, roman, show_names, styled
+from lib.config.params import PHASE_TITLES
+from lib.figures.style import COLOURS, INK, MUTED, PALETTE, panels, roman, show_names, styled
 
 
 @styled

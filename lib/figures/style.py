@@ -27,7 +27,6 @@ COLOURS = {
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")
 SERIES_MARKERS = {"printed": "D", "by_view": "o", "by_lesion": "s", "clean": "^"}
 MARKERS = ("o", "s", "^", "D", "v", "P")
-PHASE_TITLES = {"transfer": "Transfer learning", "finetune": "Fine-tuning"}
 ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 STYLE = {
     "font.family": "DejaVu Sans",

@@ -7,12 +7,11 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config.paper import scenarios
-from lib.config.params import PHASES, Study
+from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.figures.accuracy import draw_ranks
 from lib.figures.predictions import draw_decision_curve, draw_reliability, draw_roc
 from lib.report import html
-from lib.report.columns import PHASE_NAMES
 from lib.report.show import show
 from lib.report.tables import proposed_first
 from lib.scores import beyond
@@ -57,13 +56,13 @@ def rank_figure(tables: Mapping[str, pd.DataFrame], protocol: str) -> HTML:
     if ranks.empty:
         return html.part("note", text="Models are not ranked: no two scenarios have all of them.")
     nemenyi = ranks.drop_duplicates("phase").dropna(subset="critical_difference")
-    distances = [f"{PHASE_NAMES[row.phase].lower()} {row.critical_difference:.1f}" for row in nemenyi.itertuples()]
+    distances = [f"{PHASE_TITLES[row.phase].lower()} {row.critical_difference:.1f}" for row in nemenyi.itertuples()]
     caption = (
         f"Mean rank over the scenarios, {protocol}; a black bar joins models that no test tells apart in any of them."
     )
     caption += f" Nemenyi's critical difference, in ranks: {', '.join(distances)}." if distances else ""
     alt = "; ".join(
-        f"{row.backbone}, {PHASE_NAMES[row.phase].lower()}: {row.mean_rank:.2f}" for row in ranks.itertuples()
+        f"{row.backbone}, {PHASE_TITLES[row.phase].lower()}: {row.mean_rank:.2f}" for row in ranks.itertuples()
     )
     figure = draw_ranks(ranks, tables["comparisons"])
     return html.figure("ranks", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
@@ -90,7 +89,7 @@ def _model_figures(paths: StudyPaths, study: Study, protocol: str) -> list[HTML]
             continue
         frame, label = (
             models[cell],
-            f"{scenarios()[scenario].title}, {cell[1]}, {PHASE_NAMES[cell[2]].lower()}, {protocol}",
+            f"{scenarios()[scenario].title}, {cell[1]}, {PHASE_TITLES[cell[2]].lower()}, {protocol}",
         )
         if scenario == most:
             table = beyond.reliability(frame)

@@ -4,11 +4,10 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config.paper import scenarios
-from lib.config.params import Study
+from lib.config.params import PHASE_TITLES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.figures.accuracy import draw_choices
 from lib.report import html
-from lib.report.columns import PHASE_NAMES
 from lib.report.show import show
 from lib.report.tables import stacked_variants, table_files
 from lib.scores.choices import choice_name, compare_choices, reached_rows, reaching_choices
@@ -76,7 +75,7 @@ def _figure(study: Study, own: pd.DataFrame, phase: str, backbone: str) -> HTML:
         "; ".join(f"{row.scenario}: {row.choice}" for row in reached.itertuples()) or "none"
     )
     caption = (
-        f"{backbone}, {PHASE_NAMES[phase].lower()}: a choice whose repetition interval (95 %, `by_view`) holds the "
+        f"{backbone}, {PHASE_TITLES[phase].lower()}: a choice whose repetition interval (95 %, `by_view`) holds the "
     )
     caption += "printed accuracy, the vertical line, is thick and blue."
     figure = draw_choices(shown)

@@ -6,11 +6,11 @@ from functools import cache
 import pandas as pd
 
 from lib.config.paper import scenarios
+from lib.config.params import PHASE_TITLES
 from lib.config.paths import LIB
 from lib.figures.rungs import RUNG_NAMES
 
 FILE = LIB / "report" / "template" / "columns.csv"
-PHASE_NAMES = {"transfer": "Transfer", "finetune": "Fine-tuned"}
 NUMBERS = {"percent", "points", "count", "decimal", "p_value"}  # formats whose columns stand right
 
 
@@ -48,7 +48,7 @@ def named(key: str, value: object) -> object:
         case "scenario" if value in scenarios():
             return scenarios()[value].title
         case "phase":
-            return PHASE_NAMES.get(value, value)
+            return PHASE_TITLES.get(value, value)
         case "rung":
             return RUNG_NAMES.get(value, value)
     return value

@@ -4,10 +4,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config.files import read_json
-from lib.config.params import PHASES, Study
+from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import RELATED_WORK, StudyPaths
 from lib.report import html
-from lib.report.columns import PHASE_NAMES
 from lib.report.data import rows_where
 from lib.report.show import show
 from lib.report.tables import in_paper_order, shown_model
@@ -68,7 +67,7 @@ def related_work(paths: StudyPaths, study: Study) -> HTML:
         for name in ours:
             scores_of = own.loc[name, others["metric"].map(METRICS)].to_numpy()
             table[f"ours_{name}"] = pd.Series(scores_of).where(others["question"].isin(ANSWERED))
-        text = _in_words(paths, f"{model}, {PHASE_NAMES[phase].lower()}")
+        text = _in_words(paths, f"{model}, {PHASE_TITLES[phase].lower()}")
     caption = "Numbers of others and ours on the same metric, per cent; they share no test images."
     shown = [f"ours_{name}" for name in ours]
     columns = [*COLUMNS, *shown, "split", "differs", "peer_reviewed", "checked", "note"]

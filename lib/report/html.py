@@ -63,7 +63,7 @@ def missing(text: str, figure: int = 0) -> HTML:
 
 def figure(
     name: str,
-    figure: Figure,
+    figure: Figure | None,
     title: str,
     caption: str,
     alt: str,
@@ -74,8 +74,11 @@ def figure(
     """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it.
 
     Args:
+        figure: None where there is nothing to draw, which is said in its place.
         runs: a notebook behind the figure -> its address, empty where it has none.
     """
+    if figure is None:
+        return missing(f"{title}: {source} has nothing to draw.", paper)
     return part(
         "figure", id=name, picture=_picture(figure),
         title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,

@@ -9,7 +9,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from lib.config.paper import scenarios
-from lib.config.params import PHASES, Study
+from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT
 from lib.figures.rungs import RUNG_NAMES
 from lib.report import html, wording
@@ -17,8 +17,6 @@ from lib.report.data import rows_where
 from lib.report.show import show
 from lib.report.tables import shown_model
 from lib.scores import ladder
-
-FROZEN_OR_NOT = {"transfer": "frozen", "finetune": "fine-tuned"}
 
 
 def select_shown(steps: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -37,7 +35,7 @@ def panel_titles(shown: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
     panels = shown[["scenario", "backbone", "phase", "preprocessing"]].drop_duplicates().itertuples(index=False)
     order = {pair: place for place, pair in enumerate(itertools.product(PHASES, scenarios()))}
     panels = sorted(map(tuple, panels), key=lambda panel: order[panel[2], panel[0]])
-    return {panel: f"{scenarios()[panel[0]].title}\n{panel[1]}, {FROZEN_OR_NOT[panel[2]]}" for panel in panels}
+    return {panel: f"{scenarios()[panel[0]].title}\n{panel[1]}, {PHASE_TITLES[panel[2]].lower()}" for panel in panels}
 
 
 def select_scenario(shown: pd.DataFrame, scenario: str) -> pd.DataFrame:
@@ -111,7 +109,7 @@ def leak_sentence(shown: pd.DataFrame, study: Study, proposed: str) -> str:
         return "What a test set that shares lesions with training is worth was not measured in this study."
     lost = [-100 * row["step"] for row in leaks.values() if row["step_high"] < 0]
     models = sorted({shown_model(study, scenario) for scenario in by_scenario})
-    phases = sorted({FROZEN_OR_NOT[rungs["phase"].iloc[0]] for rungs in by_scenario.values()})
+    phases = sorted({PHASE_TITLES[rungs["phase"].iloc[0]].lower() for rungs in by_scenario.values()})
     if lost:
         text = f"{wording.span(lost)} points of our test accuracy come from pictures that are in training, too"
         text += f", in {len(lost)} of {len(leaks)} scenarios" if len(lost) < len(leaks) else ""

@@ -8,14 +8,13 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config.paper import backbones, scenarios
-from lib.config.params import AXES, PHASES, Study
+from lib.config.params import AXES, PHASE_TITLES, PHASES, Study
 from lib.config.paths import StudyPaths, run_id
 from lib.config.printed import printed_rows
 from lib.explain import kmeans
 from lib.figures.accuracy import draw_scenario_summary
 from lib.figures.dataset import draw_class_counts, draw_sample_images
 from lib.figures.predictions import draw_confusion_matrix
-from lib.figures.style import PHASE_TITLES
 from lib.figures.training import draw_training_curves
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where

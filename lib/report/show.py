@@ -10,7 +10,7 @@ from IPython.display import HTML
 
 from lib.report.columns import NUMBERS, column, named
 from lib.report.data import to_records
-from lib.report.html import part
+from lib.report.html import missing, part
 from lib.report.tables import as_csv
 from lib.report.wording import in_words, is_number, number
 
@@ -18,7 +18,7 @@ FILTER_FROM, TALL_FROM, SKIP_FROM = 5, 31, 21  # rows to filter or scroll; stops
 
 
 def show(
-    table: pd.DataFrame, name: str, caption: str, source: str, columns: Sequence[str] = (), *,
+    table: pd.DataFrame | None, name: str, caption: str, source: str, columns: Sequence[str] = (), *,
     titles: Mapping[str, str] | None = None, groups: Mapping[str, Sequence[str]] | None = None,
     blocks: Sequence[str] = (), data: pd.DataFrame | None = None, runs: Mapping[str, str] | None = None,
     wide: bool = False, folded: bool = False, cards: bool = False,
@@ -27,7 +27,7 @@ def show(
 
     Titles and formats are those of lib.report.columns. What belongs to a column `x` is shown in its cells: the
     interval `x_low`, `x_high` (of `difference` or `accuracy` also `low`, `high`), the address `x_link`, the smaller
-    text `x_note` and the folded lines `x_details`.
+    text `x_note` and the folded lines `x_details`. A table that is None or empty is named instead.
 
     Args:
         name: id on the page, and name of the download.
@@ -41,6 +41,10 @@ def show(
         folded: closed until a reader opens it.
         cards: on a phone the cells of a row lie under each other.
     """
+    if table is None:
+        return missing(f"{source}: {caption}")
+    if table.empty:
+        return part("note", text=f"{caption} None.")
     ends = _intervals(table)
     texts = [f"{key}_{text}" for key in table for text in ("link", "note", "details") if f"{key}_{text}" in table]
     inside = {end for pair in ends.values() for end in pair} | set(texts)

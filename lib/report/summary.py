@@ -8,11 +8,10 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.config.paper import scenarios
-from lib.config.params import PHASES, Study
+from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.figures.style import roman
 from lib.report import html, wording
-from lib.report.columns import PHASE_NAMES
 from lib.report.data import rows_where, to_records
 from lib.report.show import show
 from lib.report.tables import PROPOSED
@@ -144,7 +143,7 @@ def rank_sentence(accuracies: pd.DataFrame, study: Study) -> str:
             scores = scores[["test_accuracy", "printed_test_accuracy"]].dropna()
             if len(scores) < 2:
                 continue
-            where = f"in {scenarios()[scenario].title.lower()} ({PHASE_NAMES[phase].lower()}"
+            where = f"in {scenarios()[scenario].title.lower()} ({PHASE_TITLES[phase].lower()}"
             best.append(f"{scores['test_accuracy'].idxmax()} {where})")
             if PROPOSED in scores.index:
                 ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)

@@ -14,7 +14,7 @@ import yaml
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from lib.config.paper import Scenario, backbones, scenarios
-from lib.config.params import PHASES, Study
+from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths, run_predictions
 from lib.config.printed import literature, printed_rows
 from lib.data.folds import UNUSED, parts_of_fold, select
@@ -33,7 +33,6 @@ from lib.report import (
     tables,
     wording,
 )
-from lib.report.columns import PHASE_NAMES
 from lib.report.data import read_runs
 from lib.report.reforms import load_reforms
 from lib.scores.ladder import without_printed
@@ -209,7 +208,7 @@ def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, p
         rows = parsed.tables[f"table-{number}"][2:]
         by_cell = {tuple(row[:3]): row for row in rows}
         for _, row in table.iterrows():
-            shown = by_cell[row["backbone"], PHASE_NAMES[row["phase"]], row["protocol"]]
+            shown = by_cell[row["backbone"], PHASE_TITLES[row["phase"]], row["protocol"]]
             if row["seeds"]:
                 assert shown[3] == f"{row['n_test']:.0f}"
                 for place, measure in enumerate(("val_accuracy", "test_accuracy", "precision", "recall", "f1")):
@@ -419,7 +418,7 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
             assert list(map(float, numbers)) == pytest.approx(expected, abs=0.051)
     (picture,) = [image for image in parsed.all("img") if "trained on corrected labels" in image["alt"]]
     for scenario in STUDY.scenarios:
-        for phase in ("frozen", "fine-tuned"):
+        for phase in ("transfer learning", "fine-tuning"):
             assert re.search(f"{scenarios()[scenario].title}( [A-Za-z0-9]+,)? {phase}: printed", picture["alt"])
 
 
@@ -505,7 +504,7 @@ def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(re
     # line, legend and caption of a training curve are of one model, and of the phase that its curve ends with
     printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"]
     curves = paper_figures.curves_figures(paths, STUDY, "six_benign").data
-    assert f"the dotted line: {printed['finetune']:.2f} %, printed for MobileNet, fine-tuned" in curves
+    assert f"the dotted line: {printed['finetune']:.2f} %, printed for MobileNet, fine-tuning" in curves
     assert "accuracy of MobileNet, seed 0" in curves and "EfficientNetV2B3" not in curves.replace(
         "EfficientNetV2B3/", ""
     )
@@ -523,7 +522,7 @@ def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_ro
         rows = parsed.tables[f"table-{number}"][2:]
         shown = list(dict.fromkeys((row[1], row[0]) for row in rows))
         printed = printed_rows().query("table == @number")
-        assert shown == [(PHASE_NAMES[row.phase], row.backbone) for row in printed.itertuples()]
+        assert shown == [(PHASE_TITLES[row.phase], row.backbone) for row in printed.itertuples()]
         absent = {row[0]: row[3] for row in rows if row[2] == "none"}
         assert absent == dict.fromkeys(set(backbones()) - set(STUDY.backbones), "not in study")
         assert not re.search("Our Model|Effecient", str(rows))  # one name a model, outside the paper's own sentences
