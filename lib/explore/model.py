@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.config import params
 from lib.config.files import read_json
-from lib.config.paper import CLASSES
+from lib.config.paper import CLASSES, scenarios
 from lib.config.paths import StudyPaths, run_record
 from lib.data import preprocess
 from lib.data.folds import parts_of_fold
@@ -49,7 +48,7 @@ class Model:
     def __init__(self, root: Path, weights_dir: str, **axes: Any):
         self.paths, self.weights_dir, self.axes, self.problem = StudyPaths(root), weights_dir, axes, ""
         self.folder = self.paths.run(*(axes[a] for a in ("protocol", "preprocessing", "scenario", "backbone", "seed")))
-        self.scenario = params.scenarios()[axes["scenario"]]
+        self.scenario = scenarios()[axes["scenario"]]
         self.missing = [name for name in CLASSES if name not in self.scenario.label_of()]
         self.views = _describe_views(self.paths, axes["protocol"], axes["scenario"])
         self.outcomes, self.names = _tested_views(self.paths, axes, self.views)
@@ -172,7 +171,7 @@ def _describe_views(paths: StudyPaths, protocol: str, scenario: str) -> pd.DataF
     pool, table = pd.read_parquet(paths.views), pd.read_parquet(paths.protocol(protocol))
     views = pool[["source", "view", "image_id"]].assign(row=np.arange(len(pool)), folder_class=pool["class"])
     views = views.assign(group=table["group"], **{"class": table["class"]})
-    chosen = select_views(pool, table, params.scenarios()[scenario]).set_index("row")
+    chosen = select_views(pool, table, scenarios()[scenario]).set_index("row")
     views["label"] = chosen["label"].reindex(views["row"]).fillna("").array
     views["tenth"] = chosen["tenth"].reindex(views["row"]).fillna(-1).astype(int).array
     if not paths.image_index.is_file():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.config import params
+from lib.config import paper, params
 from lib.config.files import read_json
 from lib.config.paths import StudyPaths, run_predictions, run_record
 
@@ -22,7 +22,7 @@ def find_models(results: Path) -> pd.DataFrame:
 
     Sorted in the order of params/: protocols from `by_view` to `clean`, `transfer` before `finetune`.
     """
-    order = {"scenario": list(params.scenarios()), "backbone": list(params.backbones())}
+    order = {"scenario": list(paper.scenarios()), "backbone": list(paper.backbones())}
     order |= {"protocol": params.PROTOCOLS, "preprocessing": params.PREPROCESSING, "phase": params.PHASES}
     rows, records = [], run_record(StudyPaths(results).run("*", "*", "*", "*", "*"))
     for record in results.glob(str(records.relative_to(results))):

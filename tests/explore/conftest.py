@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from lib.config import params
+from lib.config import paper
 from lib.config.paths import StudyPaths
 from lib.data import demo, preprocess
 from lib.data.folder import decode
@@ -39,7 +39,7 @@ def study(tmp_path_factory, drawn):
     index.to_parquet(paths.image_index)
     network = networks.build_backbone("MobileNet", SIZE, "none")
     extractor = networks.build_extractor(network, "native", frozen=True)
-    views = pool_views(index, dict.fromkeys(params.CLASSES, 24), 80, 0)
+    views = pool_views(index, dict.fromkeys(paper.CLASSES, 24), 80, 0)
     preprocess.write_images(views, decode, drawn.folder, paths.new(paths.images), SIZE, 0, 180.0, 0.3)
     views.to_parquet(paths.views)
     features = extract_features(extractor, preprocess.open_images(paths.images))
@@ -48,7 +48,7 @@ def study(tmp_path_factory, drawn):
         table, _ = deal(index, views, protocol, 0)
         table.to_parquet(paths.protocol(protocol))
         for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "by_lesion" else 1]:
-            _train(paths, protocol, scenario, select(views, table, params.scenarios()[scenario]), features)
+            _train(paths, protocol, scenario, select(views, table, paper.scenarios()[scenario]), features)
     for scenario in ("nine_classes", "three_malignant"):
         outcomes = collect_outcomes(paths, "native", scenario, ("by_view", "by_lesion"), ["MobileNet"], [0])
         write_outcomes(outcomes, paths.new(paths.outcomes("native", scenario)))
@@ -57,7 +57,7 @@ def study(tmp_path_factory, drawn):
 
 
 def _train(paths, protocol, scenario, chosen, features):
-    task = params.scenarios()[scenario]
+    task = paper.scenarios()[scenario]
     head = dict(units=8, dropout_features=0.15, dropout_hidden=0.2, seed=3)
     run = paths.run(protocol, "native", scenario, "MobileNet", 0)
     run.mkdir(parents=True)
