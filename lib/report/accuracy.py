@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from lib.config.paper import backbones, scenarios
+from lib.config.paper import backbones, proposed_backbone, scenarios
 from lib.config.params import PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_id
 from lib.config.printed import printed_rows
@@ -16,7 +16,7 @@ from lib.figures.style import roman
 from lib.report import html
 from lib.report.data import rows_where
 from lib.report.show import show
-from lib.report.tables import MEASURES, PROPOSED, table_files
+from lib.report.tables import MEASURES, table_files
 
 GROUPS = {title: [f"printed_{key}", key, f"{key}_difference"] for key, title in MEASURES.items()}
 
@@ -130,7 +130,9 @@ def show_literature(table: pd.DataFrame, study: Study) -> HTML:
     shares = rows[["accuracy", "accuracy_low", "accuracy_high"]].astype(float) / 100
     rows = rows.assign(**shares, protocol=rows["protocol"].mask(~ours, "printed"), classes=rows["classes"].astype(int))
     of_paper = rows["ref"] == "Proposed model"  # the paper's words for its own
-    rows = rows.assign(ref=rows["ref"].mask(of_paper, "The paper"), method=rows["method"].mask(of_paper, PROPOSED))
+    rows = rows.assign(
+        ref=rows["ref"].mask(of_paper, "The paper"), method=rows["method"].mask(of_paper, proposed_backbone())
+    )
     columns = ["ref", "method", "year", "classes", "protocol", "phase", "n_test", "accuracy", "note"]
     beside = "" if study.synthetic else ", and ours under each protocol"
     caption = f"Table V. The literature as the paper prints it{beside}, per cent."
@@ -144,11 +146,11 @@ def show_mcnemar(paths: StudyPaths, study: Study, table: pd.DataFrame) -> HTML:
         table: what `lib.report.tables.mcnemar_table` gives.
     """
     if table.empty:
-        return html.missing(f"No baseline was compared with {PROPOSED}.")
+        return html.missing(f"No baseline was compared with {proposed_backbone()}.")
     cells = study.cells("preprocessing", "scenario")
     links = {f"05_evaluate, {cell['scenario']}": html.notebook(paths, run_id("evaluate", cell)) for cell in cells}
     columns = ["scenario", "protocol", "phase", "baseline", "seed", "n", "only_proposed", "only_baseline", "p_value"]
-    caption = f"McNemar's exact test of each baseline against {PROPOSED} on the same test images, two-sided."
+    caption = f"McNemar's exact test of each baseline against {proposed_backbone()} on the same test images, two-sided."
     return show(table, "mcnemar", caption, "outcomes/*/*.parquet", columns, runs=links)
 
 

@@ -13,7 +13,7 @@ from lib.figures.accuracy import draw_ranks
 from lib.figures.predictions import draw_decision_curve, draw_reliability, draw_roc
 from lib.report import html
 from lib.report.show import show
-from lib.report.tables import proposed_first
+from lib.report.tables import in_paper_order
 from lib.scores import beyond
 
 CAPTIONS = {
@@ -82,7 +82,7 @@ def _model_figures(paths: StudyPaths, study: Study, protocol: str) -> list[HTML]
     most = max(classes, key=lambda name: len(classes[name]))
     for scenario in [most, *[name for name, names in classes.items() if "malignant" in names][:1]]:
         cells = [
-            (scenario, backbone, phase) for backbone in proposed_first(study.backbones) for phase in reversed(PHASES)
+            (scenario, backbone, phase) for backbone in in_paper_order(study.backbones) for phase in reversed(PHASES)
         ]
         cell = next((cell for cell in cells if cell in models), None)
         if cell is None:

@@ -5,22 +5,21 @@ from IPython.display import HTML
 
 from lib.config.paper import scenarios
 from lib.config.params import PHASE_TITLES, Study
-from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.config.paths import DEFAULT_VARIANT
 from lib.figures.accuracy import draw_choices
 from lib.report import html
 from lib.report.show import show
-from lib.report.tables import stacked_variants, table_files
+from lib.report.tables import table_files
 from lib.scores.choices import choice_name, compare_choices, reached_rows, reaching_choices
 
 ROWS_FILE, CHOICES_FILE = "multiverse_rows", "multiverse_choices"
 
 
-def compare_variants(paths: StudyPaths, study: Study) -> pd.DataFrame:
+def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """What lib.scores.choices.compare_choices gives, variants named by their settings; empty where nothing is
     compared: one choice, or synthetic images."""
-    tables = stacked_variants(paths, study)
     one = len(study.preprocessings) * (1 + len(study.variants)) < 2
-    found = compare_choices(tables.iloc[:0] if one or study.synthetic else tables)
+    found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores)
     return found.assign(variant=[_variant_name(study, variant) for variant in found["variant"]])
 
 

@@ -8,9 +8,8 @@ from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.data.folder import lacking
 from lib.report import html
-from lib.report.data import read_csv
+from lib.report.data import read_csv, rows_where
 from lib.report.show import show
-from lib.report.tables import measured_scores
 from lib.scores import external
 from lib.scores.outcomes import read_external_outcomes
 
@@ -22,17 +21,17 @@ HOW = (
 )
 
 
-def external_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
+def external_table(paths: StudyPaths, study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     """The scores of every model on external images, with AXES in front; empty where there are none."""
     tables = []
     for cell in study.cells(*AXES):
         at, where = paths.of_variant(cell["variant"]), (cell["preprocessing"], cell["scenario"])
-        own, outcomes = measured_scores(at, study, *where), read_external_outcomes(at, *where)
+        own, outcomes = rows_where(scores[scores["seeds"] > 0], **cell), read_external_outcomes(at, *where)
         tables.append(external.external_scores(outcomes, own, study.protocols).assign(**cell))
     return pd.concat(tables, ignore_index=True).reindex(columns=[*AXES, *external.SCORES])
 
 
-def external_images_section(paths: StudyPaths, study: Study) -> HTML:
+def external_images_section(paths: StudyPaths, study: Study, scores: pd.DataFrame) -> HTML:
     """Each model on external images and on the data set, and which files are excluded."""
     places = [paths.external_files(**cell) for cell in study.cells("preprocessing", "scenario")]
     files = next((table for place in places if (table := read_csv(place)) is not None), None)
@@ -53,7 +52,7 @@ def external_images_section(paths: StudyPaths, study: Study) -> HTML:
     for title, classes in missing.items():
         if classes:
             parts.append(html.part("note", text=f"{title}: not scored, as there is no image of {', '.join(classes)}."))
-    return html.joined([*parts, _scores(external_table(paths, study))])
+    return html.joined([*parts, _scores(external_table(paths, study, scores))])
 
 
 def _scores(table: pd.DataFrame) -> HTML:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config.paper import backbones, scenarios
+from lib.config.paper import backbones, proposed_backbone, scenarios
 from lib.config.params import AXES, PHASE_TITLES, PHASES, Study
 from lib.config.paths import StudyPaths, run_id
 from lib.config.printed import printed_rows
@@ -17,8 +17,8 @@ from lib.figures.dataset import draw_class_counts, draw_sample_images
 from lib.figures.predictions import draw_confusion_matrix
 from lib.figures.training import draw_training_curves
 from lib.report import html, wording
-from lib.report.data import read_csv, read_parquet, read_picture, read_pool, rows_where
-from lib.report.tables import PROPOSED, scenario_table, shown_model, shown_scenarios, table_files
+from lib.report.data import read_csv, read_parquet, read_picture, read_pool
+from lib.report.tables import select_own, shown_model, shown_scenarios, table_files
 from lib.scores.metrics import confusion
 from lib.scores.outcomes import read_outcomes, select_models
 
@@ -104,18 +104,22 @@ def confusion_figure(paths: StudyPaths, study: Study, scenario: str) -> HTML:
     return _figure(scenario, "confusion", figure, "A dark diagonal is a good model", caption, alt, source, runs)
 
 
-def summary_figure(paths: StudyPaths, study: Study) -> HTML:
-    """Fig. 20: `shown_model` after fine-tuning in every scenario, printed and under each protocol."""
+def summary_figure(scores: pd.DataFrame, study: Study) -> HTML:
+    """Fig. 20: `shown_model` after fine-tuning in every scenario, printed and under each protocol.
+
+    Args:
+        scores: what `lib.report.tables.score_table` gives.
+    """
     printed = printed_rows().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
     rows = []
     for scenario in shown_scenarios(study):
         model = shown_model(study, scenario)
         title, key = f"{scenarios()[scenario].title}, {model}", (scenarios()[scenario].table, "finetune", model)
         rows += [] if study.synthetic else [(title, "printed", printed.get(key, np.nan), np.nan, np.nan)]
-        own = {"backbone": model, "phase": "finetune", "preprocessing": study.preprocessings[0]}
+        own = select_own(scores, study, scenario=scenario, backbone=model, phase="finetune")
         rows += [
             (title, row.protocol, row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high)
-            for row in rows_where(scenario_table(paths, study, scenario), **own).itertuples()
+            for row in own.itertuples()
         ]
     results = pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
     caption = "Test accuracy of the model named, fine-tuned, with 95 % intervals; a dash is not measured."
@@ -131,7 +135,7 @@ def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:
     folders = [folder for folder in folders if any(folder.glob("*.png"))]
     if not folders:
         return html.missing("Fig. 3: there are no Grad-CAM maps.", figure=3)
-    folder = min(folders, key=lambda folder: folder.name != PROPOSED)
+    folder = min(folders, key=lambda folder: folder.name != proposed_backbone())
     pictures, table = sorted(folder.glob("*.png"))[:PICTURES], read_csv(folder / "maps.csv")
     scenario, backbone = folder.parent.name, folder.name
     # 06_gradcam numbers the pictures by the rows of maps.csv

@@ -7,14 +7,13 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from lib.config.paper import scenarios
+from lib.config.paper import proposed_backbone, scenarios
 from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.figures.style import roman
 from lib.report import html, wording
 from lib.report.data import rows_where, to_records
 from lib.report.show import show
-from lib.report.tables import PROPOSED
 from lib.verdicts.answers import NOT_TESTED, UNDECIDED
 from lib.verdicts.claims import Rules
 from lib.verdicts.judging import (
@@ -135,7 +134,7 @@ def rank_sentence(accuracies: pd.DataFrame, study: Study) -> str:
     Args:
         accuracies: what `lib.report.tables.stacked_tables` gives.
     """
-    protocol, places, best = study.protocols[-1], [], []
+    proposed, protocol, places, best = proposed_backbone(), study.protocols[-1], [], []
     for scenario in study.scenarios:
         for phase in reversed(PHASES):
             cell = dict(scenario=scenario, phase=phase, protocol=protocol, preprocessing=study.preprocessings[0])
@@ -145,16 +144,16 @@ def rank_sentence(accuracies: pd.DataFrame, study: Study) -> str:
                 continue
             where = f"in {scenarios()[scenario].title.lower()} ({PHASE_TITLES[phase].lower()}"
             best.append(f"{scores['test_accuracy'].idxmax()} {where})")
-            if PROPOSED in scores.index:
-                ours, printed = (int(scores[c].rank(ascending=False, method="min")[PROPOSED]) for c in scores)
+            if proposed in scores.index:
+                ours, printed = (int(scores[c].rank(ascending=False, method="min")[proposed]) for c in scores)
                 of_paper = "" if study.synthetic else f"; printed values rank it {printed}"
                 places.append(f"{ours} of {len(scores)} {where}{of_paper})")
             break
     if places:
-        return f"Under {protocol} {PROPOSED} ranks by test accuracy {', '.join(places)} among the models evaluated."
+        return f"Under {protocol} {proposed} ranks by test accuracy {', '.join(places)} among the models evaluated."
     if best:
-        return f"{PROPOSED} is not among the models evaluated under {protocol}; the best of those is {', '.join(best)}."
-    return f"How {PROPOSED} ranks among the other models under {protocol} was not measured."
+        return f"{proposed} is not among the models evaluated under {protocol}; the best of those is {', '.join(best)}."
+    return f"How {proposed} ranks among the other models under {protocol} was not measured."
 
 
 def printed_sentence(audit: Mapping[str, Any] | None) -> str:

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from lib.config.files import read_json
-from lib.config.paper import backbones, scenarios
+from lib.config.paper import backbones, proposed_backbone, scenarios
 from lib.config.params import AXES, PHASES, Study
-from lib.config.paths import StudyPaths
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.config.printed import literature, printed_rows
-from lib.report.data import read_csv, read_runs, rows_where, to_records
+from lib.report.data import read_csv, read_runs, rows_where
 from lib.scores import ladder
 from lib.scores.metrics import compare_with_proposed, model_scores
-from lib.scores.outcomes import read_external_outcomes, read_outcome_file, read_outcomes
+from lib.scores.outcomes import read_external_outcomes, read_outcomes
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
     "val_accuracy": "Val acc",
@@ -33,7 +32,6 @@ TABLE_COLUMNS = [
     *(f"printed_{measure}" for measure in MEASURES),
 ]
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
-PROPOSED = "EfficientNetV2B3"
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
 
 
@@ -58,44 +56,36 @@ def _in_digits(value: Any) -> Any:
     return f"{value:.{DIGITS}g}" if abs(value) < 1 else f"{value:.{DIGITS}f}".rstrip("0").rstrip(".")
 
 
-def scenario_table(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
-    """One of Tables I-IV: a row for every protocol, preprocessing, phase and backbone of the study, in that order.
+def score_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """Tables I to IV under each other, with their scenario: one row per model, protocol and preprocessing.
 
-    Fractions of 1, as lib.scores.metrics.metrics gives them over the folds and seeds that were evaluated; cells
-    without a result are empty. The columns are TABLE_COLUMNS.
+    Fractions of 1, as `lib.scores.metrics.model_scores` gives them over the folds and seeds that were evaluated. A
+    model of the study's own settings (variant `default`) that was not measured has a row without numbers.
     """
-    printed = printed_rows().query("table == @table", local_dict={"table": scenarios()[scenario].table})
-    printed = printed.set_index(["phase", "backbone"])[list(MEASURES)] / 100
-    measured = {name: measured_scores(paths, study, name, scenario) for name in study.preprocessings}
-    rows = []
-    cells = itertools.product(study.protocols, study.preprocessings, PHASES, in_paper_order(study.backbones))
-    for protocol, preprocessing, phase, backbone in cells:
-        model = {"protocol": protocol, "phase": phase, "backbone": backbone}
-        row = model | {"preprocessing": preprocessing, "variant": paths.variant, "seeds": 0}
-        for record in to_records(rows_where(measured[preprocessing], **model)):
-            row |= record
-        row |= {f"printed_{measure}": printed[measure].get((phase, backbone), np.nan) for measure in MEASURES}
-        rows.append(row)
-    return pd.DataFrame(rows).reindex(columns=TABLE_COLUMNS).astype(dict.fromkeys(NUMBERS, float))
+    cells = study.cells("variant", "preprocessing", "scenario")
+    measured = [
+        model_scores(
+            read_outcomes(paths.of_variant(cell["variant"]), cell["preprocessing"], cell["scenario"]), study.protocols
+        ).assign(**cell)
+        for cell in cells
+    ]
+    axes = {
+        "scenario": shown_scenarios(study), "variant": [DEFAULT_VARIANT, *study.variants], "protocol": study.protocols,
+        "preprocessing": study.preprocessings, "phase": PHASES, "backbone": in_paper_order(study.backbones),
+    }  # fmt: skip
+    rows = pd.DataFrame(itertools.product(*axes.values()), columns=[*axes])
+    rows = rows.merge(pd.concat(measured, ignore_index=True), "left", on=[*axes])
+    rows = rows.assign(seeds=rows["seeds"].fillna(0).astype(int), table=rows["scenario"].map(table_number))
+    rows = rows[(rows["variant"] == DEFAULT_VARIANT) | (rows["seeds"] > 0)]
+    printed = printed_rows()[["table", "phase", "backbone", *MEASURES]]
+    printed = printed.set_index(["table", "phase", "backbone"]).div(100).add_prefix("printed_").reset_index()
+    rows = rows.merge(printed, "left", on=["table", "phase", "backbone"])
+    return rows.reindex(columns=["scenario", *TABLE_COLUMNS]).astype(dict.fromkeys(NUMBERS, float))
 
 
-def measured_scores(paths: StudyPaths, study: Study, preprocessing: str, scenario: str) -> pd.DataFrame:
-    """`lib.scores.metrics.model_scores` of a scenario's outcomes, computed once per table of outcomes."""
-    path = paths.outcomes(preprocessing, scenario)
-    written = path.stat().st_mtime_ns if path.is_file() else 0
-    return _scores_of(path, written, tuple(study.protocols)).copy()
-
-
-@lru_cache(maxsize=256)
-def _scores_of(path: Path, written: int, protocols: tuple[str, ...]) -> pd.DataFrame:
-    return model_scores(read_outcome_file(path), protocols)
-
-
-def table_of_variants(paths: StudyPaths, study: Study, scenario: str) -> pd.DataFrame:
-    """`scenario_table` of the study's own settings, and beneath it the rows of every variant that were evaluated."""
-    own = scenario_table(paths, study, scenario)
-    tables = [scenario_table(paths.of_variant(name), study, scenario) for name in study.variants]
-    return pd.concat([own, *(table[table["seeds"] > 0] for table in tables)], ignore_index=True)
+def select_own(scores: pd.DataFrame, study: Study, **values: Any) -> pd.DataFrame:
+    """The rows of the study's own settings and first preprocessing that have these values."""
+    return rows_where(scores, variant=DEFAULT_VARIANT, preprocessing=study.preprocessings[0], **values)
 
 
 def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
@@ -111,29 +101,29 @@ def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
 def mcnemar_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """`lib.scores.metrics.compare_with_proposed` of every table of outcomes, with its preprocessing and scenario."""
     cells = study.cells("preprocessing", "scenario")
-    tables = [compare_with_proposed(read_outcomes(paths, **cell), study.protocols, PROPOSED) for cell in cells]
+    tables = [
+        compare_with_proposed(read_outcomes(paths, **cell), study.protocols, proposed_backbone()) for cell in cells
+    ]
     return pd.concat([table.assign(**cell) for cell, table in zip(cells, tables)], ignore_index=True)
 
 
-def table_five(paths: StudyPaths, study: Study) -> pd.DataFrame:
+def table_five(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Table V as printed, and a row of ours for each scenario and protocol: `shown_model`, fine-tuned if it was.
 
     Columns of params/literature.csv (accuracy in per cent), then protocol, preprocessing, phase, n_test,
     accuracy_low, accuracy_high; empty accuracy where not measured.
     """
+    names = {f"test_accuracy{end}": f"accuracy{end}" for end in ("", "_low", "_high")}
     ours = []
-    for scenario in study.scenarios:
-        table, model = scenario_table(paths, study, scenario), shown_model(study, scenario)
-        for protocol in study.protocols:
-            cell = rows_where(table, protocol=protocol, preprocessing=study.preprocessings[0], backbone=model)
-            done = cell[cell["seeds"] > 0]
-            row = {"ref": "This study", "method": model, "year": "", "classes": len(scenarios()[scenario].classes)}
-            row |= {"protocol": protocol, "preprocessing": study.preprocessings[0], "note": "not measured"}
-            if len(done):
-                best = done.iloc[-1]
-                row |= {"phase": best["phase"], "n_test": best["n_test"], "note": ""}
-                row |= {c.replace("test_", ""): 100 * best[c] for c in TABLE_COLUMNS if c.startswith("test_accuracy")}
-            ours.append(row)
+    for scenario, protocol in itertools.product(study.scenarios, study.protocols):
+        model = shown_model(study, scenario)
+        row = {"ref": "This study", "method": model, "year": "", "classes": len(scenarios()[scenario].classes)}
+        row |= {"protocol": protocol, "preprocessing": study.preprocessings[0], "note": "not measured"}
+        measured = select_own(scores[scores["seeds"] > 0], study, scenario=scenario, protocol=protocol, backbone=model)
+        for best in measured.tail(1).to_dict("records"):
+            row |= {"phase": best["phase"], "n_test": best["n_test"], "note": ""}
+            row |= {own: 100 * best[name] for name, own in names.items()}
+        ours.append(row)
     extra = ["protocol", "preprocessing", "phase", "n_test", "accuracy_low", "accuracy_high"]
     printed = literature()
     return pd.concat([printed, pd.DataFrame(ours)], ignore_index=True).reindex(columns=[*printed.columns, *extra])
@@ -145,9 +135,10 @@ def gradcam_table(paths: StudyPaths) -> pd.DataFrame:
     for path in sorted(paths.gradcam.glob("*/*/maps.csv")):
         table = read_csv(path)
         if table is not None:
-            names = [c for c in ("scenario", "backbone") if c in table]
-            where = {"scenario": path.parent.parent.name, "backbone": path.parent.name}
-            tables.append(pd.concat([pd.DataFrame(where, index=table.index), table.drop(columns=names)], axis=1))
+            table = table.drop(columns=["scenario", "backbone"], errors="ignore")
+            table.insert(0, "scenario", path.parent.parent.name)
+            table.insert(1, "backbone", path.parent.name)
+            tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["scenario", "backbone"])
 
 
@@ -164,9 +155,13 @@ def shown_scenarios(study: Study) -> list[str]:
     return [name for name, entry in scenarios().items() if name in study.scenarios or entry.table in printed]
 
 
+def table_number(scenario: str) -> int:
+    return scenarios()[scenario].table
+
+
 def table_files(study: Study) -> str:
     """`tables/table_1.csv to table_4.csv`: the files of the scenarios' tables, as a source is named."""
-    numbers = sorted(scenarios()[name].table for name in shown_scenarios(study))
+    numbers = sorted(map(table_number, shown_scenarios(study)))
     return f"tables/table_{numbers[0]}.csv to table_{numbers[-1]}.csv"
 
 
@@ -177,22 +172,8 @@ def shown_model(study: Study, scenario: str) -> str:
     """
     here = [cell for cell in study.cells(*AXES) if cell["scenario"] == scenario]
     tuned = {cell["backbone"] for cell in here if study.settings(cell)["finetune_epochs"] > 0}
-    order = [PROPOSED, *(name for name in backbones() if name in tuned), *backbones()]
-    return next((name for name in order if any(cell["backbone"] == name for cell in here)), PROPOSED)
-
-
-def stacked_tables(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Tables I to IV under each other, with their `scenario`."""
-    return pd.concat([scenario_table(paths, study, name).assign(scenario=name) for name in study.scenarios])
-
-
-def stacked_variants(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """`stacked_tables` with the rows of every variant that were evaluated."""
-    return pd.concat([table_of_variants(paths, study, name).assign(scenario=name) for name in study.scenarios])
-
-
-def proposed_first(names: Iterable[str]) -> list[str]:
-    return sorted(names, key=lambda name: name != PROPOSED)
+    order = [proposed_backbone(), *(name for name in backbones() if name in tuned), *backbones()]
+    return next((name for name in order if any(cell["backbone"] == name for cell in here)), proposed_backbone())
 
 
 def in_paper_order(names: Iterable[str]) -> list[str]:

@@ -35,12 +35,12 @@ def multiverse(tmp_path_factory):
 
 def test_a_table_has_a_row_a_variant_and_the_ladder_and_the_claims_those_of_the_studys_own_settings(multiverse):
     paths, tried = multiverse
-    table = tables.table_of_variants(paths, tried, "three_malignant")
-    table = table.query("phase == 'transfer' and seeds > 0").set_index("variant")
+    scores = tables.score_table(paths, tried).query("seeds > 0")
+    table = scores.query("phase == 'transfer' and scenario == 'three_malignant'").set_index("variant")
     for variant in SKILLS:
         measured = model_scores(read_outcomes(paths.of_variant(variant), "native", "three_malignant"), ["by_view"])
         assert table.at[variant, "test_accuracy"] == pytest.approx(measured["test_accuracy"].iloc[0], abs=1e-6)
-    assert len(tables.scenario_table(paths, tried, "three_malignant").query("seeds > 0")) == 1
+    assert len(tables.select_own(scores, tried)) == 1
     assert set(tables.ladder_table(paths, tried)["variant"]) == set(SKILLS)
 
 
@@ -48,10 +48,11 @@ def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(mu
     paths, tried = multiverse
     rows = printed_rows().query("table == 4 and phase == 'transfer' and backbone == 'MobileNet'")
     printed = rows["test_accuracy"].iloc[0] / 100
-    found = compare_choices(tables.stacked_variants(paths, tried))
+    scores = tables.score_table(paths, tried)
+    found = compare_choices(scores)
     reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}
     assert len(found) == 2 and reached == set(found.loc[found["reaches"], "variant"])
-    named = choices.compare_variants(paths, tried)
+    named = choices.compare_variants(scores, tried)
     page = choices.show_choices(tried, named).data
     assert f"Of 1 printed rows {int(not reached)} are reached by none of the choices" in page
     files = choices.choice_tables(named)
@@ -63,6 +64,6 @@ def test_a_study_of_one_choice_and_one_of_drawn_images_say_so(multiverse):
     paths, tried = multiverse
     for other in ({"variants": {}}, {"synthetic": True}):
         study_of_one = tried.model_copy(update=other)
-        found = choices.compare_variants(paths, study_of_one)
+        found = choices.compare_variants(tables.score_table(paths, study_of_one), study_of_one)
         assert "run_all.py multiverse" in choices.show_choices(study_of_one, found).data
         assert choices.choice_tables(found) == {}

@@ -46,12 +46,12 @@ def asked(results, tmp_path_factory):
     files.to_csv(paths.external_files(**CELL), index=False)
     paths.tables.mkdir(exist_ok=True)
     tables.ladder_table(paths, STUDY).to_csv(paths.ladder, index=False)
-    return paths, external.external_table(paths, STUDY)
+    return paths, external.external_table(paths, STUDY, tables.score_table(paths, STUDY))
 
 
 def test_the_section_counts_what_is_excluded_and_sets_every_model_beside_the_data_set(asked):
     paths, metrics = asked
-    page = Page(external.external_images_section(paths, STUDY).data)
+    page = Page(external.external_images_section(paths, STUDY, tables.score_table(paths, STUDY)).data)
     counts = {row[0].strip(): [text.strip() for text in row[1:]] for row in page.tables["external-files"]}
     assert counts["all"] == ["33", "32", "1"] and counts["melanoma"] == ["5", "4", "1"]
     assert "melanoma/<b>.png" in " ".join(page.tables["external-excluded"][-1])
@@ -74,7 +74,7 @@ def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results)
     assert "external images" in set(ladder.rung_table(steps)["scored_on"])
     before = ladder.rung_table(tables.ladder_table(StudyPaths(results), STUDY))
     assert "external images" not in set(before["scored_on"])
-    table = external.external_table(paths, STUDY)
+    table = external.external_table(paths, STUDY, tables.score_table(paths, STUDY))
     assert table["accuracy"].tolist() == pytest.approx(metrics["accuracy"].tolist())
     assert set(table["scenario"]) == {"three_malignant"} and labels[:2] == ["printed", "our run, leak kept"]
 
