@@ -118,7 +118,7 @@ class StudyPaths:
     gradcam_table = _Name("gradcam/gradcam.csv")  # the rows of every model's `gradcam_shares`
     kmeans = _Name("kmeans")
     segmentation = _Name("kmeans/segmentation.csv")  # one row per image: its clusters, and how they fit a true mask
-    segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: lib.explain.kmeans.safe_name(source).png
+    segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: <source>.png
 
     # 08_report
     tables = _Name("tables")

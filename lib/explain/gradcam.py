@@ -1,8 +1,7 @@
 """Grad-CAM, equations 6 to 8: which places of the image speak for a class.
 
-The backbone runs once over a batch. The class score before softmax is differentiated only through the head, back to
-the feature maps of the last convolution, which are the backbone's output. Keras is imported when maps are made: this
-package also serves 07_kmeans and the report, which need none.
+The class score before softmax is differentiated through the head alone, back to the feature maps of the last
+convolution, which are the backbone's output.
 """
 
 from collections.abc import Callable
@@ -17,9 +16,8 @@ from lib.data.predictions import class_columns, predicted_class
 def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False) -> np.ndarray:
     """Grad-CAM maps L of equation 8 at the size of the images.
 
-    Z of equation 7 is the number of positions (i, j), so the weight of a feature map is the mean of its gradients.
-    (The paper says that Z makes the weights sum to 1; its formula, a mean, does not, and scaling hides the factor.)
-    After ReLU, L is enlarged bilinearly to the size of the images.
+    Z of equation 7 is the number of positions (i, j), so the weight of a feature map is the mean of its gradients. (The
+    paper says that Z makes the weights sum to 1: a mean does not, and scaling hides the factor.)
 
     Args:
         model: a full model of lib.models.networks: uint8 images to probabilities.
@@ -29,20 +27,12 @@ def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, r
 
     Returns:
         float32 [n, s, s]: 0 to 1, the largest value of each map 1; all 0 where nothing speaks for the class.
-
-    Raises:
-        ValueError: images and classes differ in number, or a class is not one of the model's.
     """
-    import keras  # late, with TensorFlow: the report reads masks of this package and no network
+    import keras  # late, with TensorFlow: the explorer lists studies without it
 
     from lib.models.networks import split_at_maps
 
     classes = np.asarray(classes)
-    count = model.output_shape[-1]
-    if classes.shape != (len(images),) or (len(classes) and not (classes.min() >= 0 and classes.max() < count)):
-        raise ValueError(
-            f"{len(images)} images with classes {classes.tolist()[:20]}: give one class per image, 0 to {count - 1}"
-        )
     backbone, head = split_at_maps(model)
     heats = np.zeros(images.shape[:3], np.float32)
     for start in range(0, len(images), batch_size):
@@ -78,10 +68,7 @@ def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.6) -> np.ndarr
 
 
 def share_in_lesion(heat: np.ndarray, lesion: np.ndarray) -> float:
-    """The share of a map's sum that lies inside a lesion mask (bool, same [h, w]); NaN for a map of zeros.
-
-    A map that is the same everywhere has the share of the image that the lesion covers.
-    """
+    """The share of a map's sum that lies inside a lesion mask (bool, same [h, w]); NaN for a map of zeros."""
     total = float(heat.sum(dtype=np.float64))
     return float(heat[lesion].sum(dtype=np.float64)) / total if total > 0 else float("nan")
 
@@ -97,20 +84,18 @@ def measure_focus(
     """How much of each image's map lies inside its lesion.
 
     Args:
-        images: uint8 [views, s, s, 3]; may be memory-mapped. A batch of them, and of the maps, is in memory at a time.
+        images: uint8 [views, s, s, 3]; may be memory-mapped, a batch at a time is read.
         rows: int [n], the images to explain.
         classes: int [n], the class whose score is explained.
         lesion_of: uint8 image [s, s, 3] -> bool mask [s, s].
 
     Returns:
-        One row per image, in the order of `rows`: share_in_lesion, and lesion_area, the share of the image that the
-        lesion covers, which is what a map without preference has.
+        One row per image, in the order of `rows`: share_in_lesion, and lesion_area, what a uniform map would have.
     """
     rows, classes, focus = np.asarray(rows), np.asarray(classes), []
     for start in range(0, len(rows), batch_size):
-        batch = slice(start, start + batch_size)
-        pictures = np.asarray(images[rows[batch]])
-        for picture, heat in zip(pictures, maps(model, pictures, classes[batch], batch_size)):
+        pictures = np.asarray(images[rows[start : start + batch_size]])
+        for picture, heat in zip(pictures, maps(model, pictures, classes[start : start + batch_size], batch_size)):
             lesion = lesion_of(picture)
             focus.append((share_in_lesion(heat, lesion), float(lesion.mean())))
     return pd.DataFrame(focus, columns=["share_in_lesion", "lesion_area"])
@@ -120,8 +105,7 @@ def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> st
     """Which phase's model to explain. Of each phase only the fold counts whose weights were saved, its first.
 
     Args:
-        predictions: phase -> predictions with `fold`, `part` and `true_class`; phases that were not trained are
-            missing.
+        predictions: phase -> predictions, of the phases that were trained.
         wanted: `transfer`, `finetune`, or `best`: finetune where it was trained and its validation accuracy is at
             least that of transfer.
 
@@ -149,11 +133,10 @@ def of_saved_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 def choose_images(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The test images to explain: all originals (view 0) that the fold of the saved weights tests.
 
-    The first few show most: the classes take turns, and so do right and wrong answers within a class. Where a class
-    has too few of a kind the other kind takes its place.
+    The first few show most: the classes take turns, and so do right and wrong answers within a class.
 
     Returns:
-        Rows of the predictions, one class after the other in rounds, with `predicted_class` and its `probability`.
+        Rows of the predictions with `predicted_class` and its `probability`.
     """
     test = of_saved_fold(predictions)
     test = test[(test["part"] == "test") & (test["view"] == 0)].sort_values("source", ignore_index=True)

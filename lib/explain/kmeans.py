@@ -3,10 +3,9 @@
 cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel goes to its nearest centroid.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -75,11 +74,7 @@ def segment(
         attempts: starts, of which the one with the lowest inertia is kept.
         seed: of the starts and of the sample.
         sample: pixels to fit the centroids on, spread evenly over the image; 0: every pixel.
-
-    Raises:
-        ValueError: an image of another shape or type, or an argument outside its range.
     """
-    _check(image, k, features, init)
     values = pixel_features(image, features)
     pixels = _spread(values.reshape(-1, values.shape[-1]), sample, seed)
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, iterations, tolerance)
@@ -88,8 +83,7 @@ def segment(
     labels, inertia = _assign(values, centroids)
     masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
     areas = np.array([cv2.countNonZero(mask) for mask in masks]) / labels.size
-    colours = np.array([cv2.mean(image, mask)[:3] for mask in masks])
-    colours[areas == 0] = np.nan
+    colours = np.array([cv2.mean(image, mask)[:3] if mask.any() else [np.nan] * 3 for mask in masks])
     return Segmentation(labels, centroids, inertia, name_clusters(labels, colours), areas, colours)
 
 
@@ -101,25 +95,24 @@ def segment_files(
     options: dict,
     workers: int = 2,
 ) -> pd.DataFrame:
-    """Segment the files of a data set, write what is named abnormal as `<safe_name(source)>.png`, and tabulate them.
+    """Segment the files of a data set, write what is named abnormal as `<source>.png`, and tabulate them.
 
     Args:
         index: one row per file, with source, image_id and class.
         read: source -> uint8 image [h, w, 3], RGB.
         true_masks: image id -> ground-truth mask, where there is one.
-        folder: for the masks; made if need be.
+        folder: for the masks.
         options: the keyword arguments of `segment`.
         workers: threads; the result is the same for any number.
 
     Returns:
         One row per file, in the order of `index`: source, image_id, class and what `table_row` gives.
     """
-    folder.mkdir(parents=True, exist_ok=True)
 
     def work(file) -> dict:
         image = read(file.source)
         segmentation = segment(image, **options)
-        write_mask(folder / f"{safe_name(file.source)}.png", segmentation.mask)
+        write_mask(folder / f"{file.source}.png", segmentation.mask)
         truth = read_mask(true_masks[file.image_id], image.shape[:2]) if file.image_id in true_masks else None
         return {"source": file.source, "image_id": file.image_id, "class": file.label} | table_row(segmentation, truth)
 
@@ -128,11 +121,7 @@ def segment_files(
 
 
 def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
-    """`count` files, an equal number of each class as far as there are so many; all of them where `count` is 0.
-
-    Returns:
-        Rows of `index` by class, then source; the same for any order of the rows.
-    """
+    """`count` rows of `index`, as many of each class where there are so many; 0: all. By class, then source."""
     ordered = index.sort_values(["class", "source"])
     shuffled = ordered.iloc[np.random.default_rng(seed).permutation(len(ordered))]
     rounds = shuffled.assign(round=shuffled.groupby("class").cumcount()).sort_values(["round", "class"])
@@ -142,9 +131,13 @@ def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame
 def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:
     """The vector x of each pixel in equation 9: float32 [h, w, 3] for `colour`, [h, w, 4] for `colour_texture`.
 
-    Colour is RGB, 0 to 255. Texture is `local_texture` scaled to the mean variance of the three colour channels over
-    the image, so it counts as one more colour and no unit has to be chosen.
+    Texture is `local_texture` scaled to the mean variance of the three colours: it counts as one more colour.
+
+    Raises:
+        ValueError: no such features.
     """
+    if features not in FEATURES:
+        raise ValueError(f"features = {features!r}: expected {' or '.join(FEATURES)}")
     colour = image.astype(np.float32)
     if features == "colour":
         return colour
@@ -167,23 +160,18 @@ def local_texture(image: np.ndarray) -> np.ndarray:
 
 
 def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
-    """Name the clusters of an image by how dark they are and where they lie.
+    """Name the clusters of an image by how dark they are and where they lie; some are `abnormal`, some `normal`.
 
-    Darkness is the difference of a cluster's lightness (mean of R, G, B) from that of the lightest cluster, the clear
-    skin. Centrality, 0 to 1, is the mean over its pixels of a Gaussian round the image's centre (standard deviation a
-    fifth of each side). Every image has `abnormal` and `normal`, by these rules in turn:
-    1. `abnormal`: the largest product of darkness and centrality. Dark corners are dark but not central, skin is
-       central but not dark.
-    2. The clear skin is `normal`.
-    3. `background`: each other cluster that fills at least half of two of the image's corners (squares of 6 % of each
-       side) and has at least half of the darkness of the cluster of rule 1: dark corners, or deep shade along a side.
-    4. Where nothing is background there are no dark corners, and what is left is part of the lesion, its rim or its
-       core: `abnormal`, if it lies more centrally than an even spread over the image would, or is at least as dark
-       as the cluster of rule 1.
-    5. The rest is skin: `normal`.
-
-    The rule takes the lesion to be darker than the skin round it and to lie near the centre: another one is named
-    wrongly. It looks at the image alone, never at a true mask.
+    Darkness is the distance in lightness (mean of R, G, B) from the lightest cluster. Centrality, 0 to 1, is the mean
+    over a cluster's pixels of a Gaussian round the middle of the image.
+    1. `abnormal`: the largest product of darkness and centrality. The rule names a lesion wrongly that is paler than
+       the skin round it or lies at the border.
+    2. `normal`: the lightest of the others.
+    3. `background`: any other that fills at least half of two corner squares and has at least half of the darkness
+       of 1. These are dark corners, or deep shade along a side.
+    4. Without background the others are `abnormal` too, as rim or core of the lesion, where they are more central than
+       the whole image or at least as dark as 1.
+    5. The rest is `normal`.
 
     Args:
         labels: uint8 [h, w].
@@ -210,13 +198,7 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
 
 
 def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Dice and Jaccard of two bool masks [h, w], 0 to 1; both 1 where both masks are empty.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    if mask.shape != truth.shape:
-        raise ValueError(f"a mask of shape {mask.shape} cannot be compared with one of {truth.shape}; resize one")
+    """Dice and Jaccard of two bool masks [h, w], 0 to 1; both 1 where both masks are empty."""
     both, total = int((mask & truth).sum()), int(mask.sum()) + int(truth.sum())
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
 
@@ -226,10 +208,6 @@ def best_clusters(labels: np.ndarray, truth: np.ndarray, k: int) -> tuple[float,
 
     The best union takes the clusters in the order of the share of them that lies inside the mask: Dice is a ratio of
     two sums over the clusters, so the best union takes all whose own ratio is above some bound.
-
-    Args:
-        labels: uint8 [h, w], 0 to k-1.
-        truth: bool [h, w].
     """
     areas, inside = np.bincount(labels.ravel(), minlength=k), np.bincount(labels[truth], minlength=k)
     filled = areas > 0
@@ -244,17 +222,12 @@ def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
     """The ground-truth masks `<image_id>*.png` of a folder: image id -> the first such file, if there is one.
 
     A digit must not follow the id: ISIC_1 does not take the mask of ISIC_12.
-
-    Raises:
-        FileNotFoundError: no such folder.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is not a folder; pass one that holds <image_id>*.png masks, or none")
-    names, masks = sorted(path.name for path in folder.iterdir() if path.suffix.lower() == ".png"), {}
+    masks, files = {}, sorted(path for path in folder.iterdir() if path.suffix == ".png")
     for image_id in set(image_ids):
-        fitting = (n for n in names if n.startswith(image_id) and not n[len(image_id)].isdigit())
-        if name := next(fitting, None):
-            masks[image_id] = folder / name
+        fits = (path for path in files if path.name.startswith(image_id) and not path.name[len(image_id)].isdigit())
+        if path := next(fits, None):
+            masks[image_id] = path
     return masks
 
 
@@ -264,49 +237,33 @@ def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
     Raises:
         ValueError: the file is not a picture.
     """
-    mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if mask is None:
         raise ValueError(f"{path}: cannot be read as a mask; give a PNG that is white on the lesion, or remove it")
     return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST) > 127
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a bool mask [h, w] as a PNG of 0 and 255."""
+    """Write a bool mask [h, w] as a PNG of 0 and 255; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
-
-
-def safe_name(source: str) -> str:
-    """A file name without suffix that no other source has and that stays in its folder, for any relative path.
-
-    The stem's letters, digits, `_` and `-` (at most 60), then 8 hex digits of the whole path's SHA-256: two folders
-    may hold files of the same name.
-    """
-    stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in PurePosixPath(source).stem)[:60]
-    return f"{stem}-{hashlib.sha256(source.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def table_row(segmentation: Segmentation, truth: np.ndarray | None = None) -> dict[str, float]:
     """The numbers of an image in segmentation.csv.
 
-    For each of abnormal, normal and background: `<name>_clusters` (how many bear the name), `<name>_area` (share of
-    the image) and `<name>_r`, `_g`, `_b` (mean colour, 0 to 255; NaN where nothing has the name); `inertia`. `dice` and
-    `jaccard` of what is named abnormal; `_best` and `_union` of the best cluster and of the best union of clusters,
-    chosen with the true mask: no naming could exceed them. NaN without a true mask (bool [h, w]).
+    For each of abnormal, normal and background: `<name>_clusters` (how many bear the name) and `<name>_area` (share of
+    the image); `inertia`; `dice` and `jaccard` of what is named abnormal; `dice_best` and `dice_union` of the best
+    cluster and of the best union of clusters, chosen with the true mask (bool [h, w]). Scores are NaN without one.
     """
     row: dict[str, float] = {}
-    names = np.array(segmentation.names)
     for name in (ABNORMAL, NORMAL, BACKGROUND):
-        areas = np.where(names == name, segmentation.areas, 0.0)
-        colour = areas @ np.nan_to_num(segmentation.colours) / areas.sum() if areas.any() else np.full(3, np.nan)
-        row |= {f"{name}_clusters": int(np.count_nonzero(names == name)), f"{name}_area": float(areas.sum())}
-        row |= {f"{name}_{channel}": float(value) for channel, value in zip("rgb", colour)}
-    row["inertia"] = segmentation.inertia
-    (dice, jaccard), best, union = (np.nan, np.nan), np.nan, np.nan
+        bears = np.array(segmentation.names) == name
+        row |= {f"{name}_clusters": int(bears.sum()), f"{name}_area": float(segmentation.areas[bears].sum())}
+    scores = [np.nan] * 4
     if truth is not None:
-        dice, jaccard = overlap(segmentation.mask, truth)
-        best, union = best_clusters(segmentation.labels, truth, len(names))
-    row |= {"dice": dice, "jaccard": jaccard, "dice_best": best, "jaccard_best": best / (2 - best)}
-    return row | {"dice_union": union, "jaccard_union": union / (2 - union)}
+        scores = overlap(segmentation.mask, truth) + best_clusters(segmentation.labels, truth, len(segmentation.names))
+    return row | {"inertia": segmentation.inertia} | dict(zip(("dice", "jaccard", "dice_best", "dice_union"), scores))
 
 
 def paint(segmentation: Segmentation) -> np.ndarray:
@@ -356,13 +313,3 @@ def _corner_shares(labels: np.ndarray, k: int) -> np.ndarray:
     sides = labels[:height], labels[-height:]
     squares = [corner for side in sides for corner in (side[:, :width], side[:, -width:])]
     return np.array([np.bincount(square.ravel(), minlength=k) / square.size for square in squares])
-
-
-def _check(image: np.ndarray, k: int, features: str, init: str) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.shape[0] * image.shape[1] < k:
-        raise ValueError(
-            f"an image of {image.dtype} {image.shape} cannot be segmented; give uint8 [h, w, 3] with at least k pixels"
-        )
-    for name, value, allowed in (("k", k, range(2, 17)), ("features", features, FEATURES), ("init", init, STARTS)):
-        if value not in allowed:
-            raise ValueError(f"{name} = {value!r} is not possible; give one of {', '.join(map(str, allowed))}")

@@ -161,7 +161,7 @@ def kmeans_figure(paths: StudyPaths, study: Study) -> HTML:
     originals = views[views["view"] == 0].reset_index().set_index("source")
     shown = []
     for source in table["source"].iloc[:: max(1, len(table) // PICTURES)]:
-        mask = paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png"
+        mask = paths.kmeans / "masks" / f"{source}.png"
         if source in originals.index and mask.is_file() and len(shown) < PICTURES:
             image = images[originals.at[source, "index"]]
             outlined = kmeans.outline(image, kmeans.read_mask(mask, image.shape[:2]))

@@ -1,9 +1,7 @@
 """k-means against scikit-learn, against discs whose truth is known, and on the synthetic set."""
 
 import itertools
-import subprocess
-import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -13,7 +11,6 @@ from scipy.ndimage import generic_filter
 from sklearn.cluster import KMeans
 from sklearn.metrics import f1_score, jaccard_score
 
-from lib.config.paths import REPOSITORY
 from lib.data import demo
 from lib.data.folder import decode
 from lib.explain import kmeans
@@ -48,9 +45,7 @@ def blotches():
     """An image without clear clusters, where starts and samples matter most."""
     rng = np.random.default_rng(3)
     coarse = rng.integers(60, 230, (9, 12, 3), dtype=np.uint8)
-    image = cv2.resize(coarse, (240, 180), interpolation=cv2.INTER_CUBIC).astype(float) + rng.normal(
-        0, 6, (180, 240, 3)
-    )
+    image = cv2.resize(coarse, (240, 180), interpolation=cv2.INTER_CUBIC) + rng.normal(0, 6, (180, 240, 3))
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
@@ -80,17 +75,8 @@ def test_each_pixel_has_its_nearest_centroid_and_inertia_is_equation_9(blotches,
 def test_result_does_not_depend_on_what_ran_before_or_on_threads(blotches, disc):
     alone = kmeans.segment(blotches, init="random", attempts=1)
     kmeans.segment(disc()[0], seed=5)
-    results = [kmeans.segment(blotches, init="random", attempts=1)]
-
-    def work():
-        results.append(kmeans.segment(blotches, init="random", attempts=1))
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 7
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: kmeans.segment(blotches, init="random", attempts=1), range(7)))
     for result in results:
         np.testing.assert_array_equal(result.labels, alone.labels)
         np.testing.assert_array_equal(result.centroids, alone.centroids)
@@ -141,16 +127,6 @@ def test_a_background_lighter_than_the_lesion_but_at_the_border_is_not_taken_for
     assert result.labels[60, 5] == result.names.index("background")
 
 
-def test_every_cluster_has_a_name_for_any_k(blotches, disc):
-    assert sorted(kmeans.segment(disc()[0], k=2).names) == ["abnormal", "normal"]
-    names = kmeans.segment(blotches, k=5).names
-    assert len(names) == 5 and {"abnormal", "normal"} <= set(names) <= {"abnormal", "normal", "background"}
-    flat = np.full((20, 30, 3), 128, np.uint8)
-    result = kmeans.segment(flat, k=3, features="colour_texture")  # one colour: clusters without pixels
-    assert sorted(result.names) == ["abnormal", "normal", "normal"]
-    assert result.inertia == pytest.approx(0, abs=1)
-
-
 @pytest.mark.parametrize("k", [2, 3, 5])
 def test_the_best_cluster_and_the_best_union_are_those_of_all_that_there_are(blotches, k):
     result = kmeans.segment(blotches, k=k)
@@ -164,7 +140,6 @@ def test_the_best_cluster_and_the_best_union_are_those_of_all_that_there_are(blo
     assert row["dice_best"] == pytest.approx(max(dice for chosen, dice in unions.items() if len(chosen) == 1))
     assert row["dice_union"] == pytest.approx(max(unions.values()))
     assert row["dice"] <= row["dice_union"] and row["dice_best"] <= row["dice_union"]
-    assert row["jaccard_union"] == pytest.approx(row["dice_union"] / (2 - row["dice_union"]))
 
 
 def test_texture_is_the_local_standard_deviation_and_counts_as_one_more_colour(blotches):
@@ -185,8 +160,6 @@ def test_dice_and_jaccard_equal_those_of_scikit_learn():
         assert kmeans.overlap(mask, truth) == pytest.approx(expected)
     empty = np.zeros((4, 4), bool)
     assert kmeans.overlap(empty, empty) == (1.0, 1.0)
-    with pytest.raises(ValueError, match=r"\(4, 4\)"):
-        kmeans.overlap(empty, np.zeros((5, 5), bool))
 
 
 def test_masks_are_found_by_image_id_and_read_at_the_size_of_the_image(tmp_path, disc):
@@ -196,59 +169,34 @@ def test_masks_are_found_by_image_id_and_read_at_the_size_of_the_image(tmp_path,
     masks = kmeans.find_masks(tmp_path, ["ISIC_0012", "ISIC_001", "ISIC_00", "JSIC_1"])
     found = tmp_path / "ISIC_0012_segmentation.png"
     assert masks == {"ISIC_0012": found, "ISIC_001": tmp_path / "ISIC_001_segmentation.png"}
-    with pytest.raises(FileNotFoundError, match="elsewhere"):
-        kmeans.find_masks(tmp_path / "elsewhere", ["ISIC_0012"])
     np.testing.assert_array_equal(kmeans.read_mask(found, (120, 150)), truth)
     assert kmeans.overlap(kmeans.read_mask(found, (240, 300))[::2, ::2], truth)[0] > 0.98
-    (tmp_path / "bad.png").write_text("no picture")
-    with pytest.raises(ValueError, match="bad.png"):
-        kmeans.read_mask(tmp_path / "bad.png", (10, 10))
+    found.write_text("not a picture")
+    with pytest.raises(ValueError, match="ISIC_0012"):
+        kmeans.read_mask(found, (10, 10))
 
 
-def test_a_mask_file_stays_in_its_folder_and_no_two_sources_share_one(tmp_path):
-    sources = [
-        "Train/nevus/a.jpg",
-        "Test/nevus/a.jpg",
-        "../../etc/a.jpg",
-        "x/<script>\n'\"\u202e.jpg",
-        "n/" + "ä" * 300,
-    ]
-    names = [kmeans.safe_name(source) for source in sources]
-    assert len(set(names)) == len(names)
-    for name in names:
-        kmeans.write_mask(tmp_path / f"{name}.png", np.eye(4, dtype=bool))
-    assert len(list(tmp_path.glob("*.png"))) == len(names)
-
-
-def test_a_row_of_the_table_holds_the_named_clusters_and_leaves_scores_empty_without_a_mask(disc):
+def test_a_row_of_the_table_holds_the_named_clusters_and_no_scores_without_a_mask(disc):
     image, truth = disc(corners=True)
-    result = kmeans.segment(image)
-    row = kmeans.table_row(result, truth)
+    row = kmeans.table_row(kmeans.segment(image), truth)
     assert row["abnormal_area"] == pytest.approx(truth.mean(), rel=0.1)
-    assert [row[f"abnormal_{channel}"] for channel in "rgb"] == pytest.approx(LESION, abs=3)
-    assert [row[f"background_{channel}"] for channel in "rgb"] == pytest.approx(CORNER, abs=5)
-    assert row["jaccard"] == pytest.approx(row["dice"] / (2 - row["dice"]))
     assert [row[f"{name}_clusters"] for name in ("abnormal", "normal", "background")] == [1, 1, 1]
-    without = kmeans.table_row(result)
-    assert list(without) == list(row) and np.isnan(without["dice"]) and np.isnan(without["jaccard_union"])
-    bare = kmeans.table_row(kmeans.segment(disc()[0]))
-    assert list(bare) == list(row) and bare["background_area"] == 0 and np.isnan(bare["background_r"])
-    assert bare["normal_clusters"] == 2 and bare["normal_area"] + bare["abnormal_area"] == pytest.approx(1)
+    without = kmeans.table_row(kmeans.segment(disc()[0]))
+    assert list(without) == list(row) and np.isnan(without["dice"]) and np.isnan(without["dice_union"])
+    assert without["background_area"] == 0 and without["normal_clusters"] == 2
+    assert without["normal_area"] + without["abnormal_area"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"k": 1}, "k = 1"),
-        ({"features": "color"}, "'color'"),
-        ({"init": "best"}, "'best'"),
-        ({"image": np.zeros((4, 4), np.uint8)}, r"uint8 \(4, 4\)"),
-        ({"image": np.zeros((4, 4, 3))}, "float64"),
-    ],
-)
-def test_impossible_arguments_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        kmeans.segment(**{"image": np.zeros((8, 8, 3), np.uint8)} | arguments)
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_an_image_of_one_colour_has_a_lesion_and_skin(k):
+    result = kmeans.segment(np.full((20, 30, 3), 128, np.uint8), k=k, features="colour_texture")
+    assert sorted(result.names) == ["abnormal", *["normal"] * (k - 1)]  # clusters without pixels
+    assert result.inertia == pytest.approx(0, abs=1)
+
+
+def test_features_that_do_not_exist_are_refused(blotches):
+    with pytest.raises(ValueError, match="'color'"):
+        kmeans.segment(blotches, features="color")
 
 
 def test_most_of_the_synthetic_lesions_are_found(tmp_path):
@@ -266,7 +214,7 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order, no thread matters
     for row in tables[0].itertuples():
-        mask = kmeans.read_mask(tmp_path / "masks" / f"{kmeans.safe_name(row.source)}.png", (128, 128))
+        mask = kmeans.read_mask(tmp_path / "masks" / f"{row.source}.png", (128, 128))
         assert mask.mean() == pytest.approx(row.abnormal_area)
         assert kmeans.overlap(mask, kmeans.read_mask(masks[row.image_id], (128, 128)))[1] == pytest.approx(row.jaccard)
 
@@ -280,8 +228,3 @@ def test_an_equal_number_of_files_of_each_class_is_chosen_whatever_their_order()
     assert again["source"].tolist() == chosen["source"].tolist()
     assert kmeans.choose_files(index, 9, seed=1)["source"].tolist() != chosen["source"].tolist()
     assert len(kmeans.choose_files(index, 0)) == len(kmeans.choose_files(index, 100)) == 20
-
-
-def test_segmentation_and_the_report_that_reads_it_load_no_keras():
-    code = "import sys; from lib.explain import kmeans; assert not {'keras', 'tensorflow', 'jax'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

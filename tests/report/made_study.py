@@ -223,9 +223,9 @@ def _pictures(paths, study):
     for place, source in enumerate(rows["source"]):
         mask = np.zeros((side, side), bool)
         mask[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3] = True
-        kmeans.write_mask(paths.kmeans / "masks" / f"{kmeans.safe_name(source)}.png", mask)
+        kmeans.write_mask(paths.kmeans / "masks" / f"{source}.png", mask)
         picture = np.clip(images[rows.index[place]] + np.array([40, 0, -40]), 0, 255).astype(np.uint8)  # warmer
-        Image.fromarray(picture).save(maps / f"{place:02d}-{kmeans.safe_name(source)}.png")
+        Image.fromarray(picture).save(maps / f"{place:02d}.png")
 
 
 def make_report(results: Path, study: Study = STUDY, source: Path = NOTEBOOKS) -> Path:
