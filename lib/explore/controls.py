@@ -1,4 +1,4 @@
-"""The controls: what every one of them looks like, and how the model and the image are chosen."""
+"""The controls by which the model and the image are chosen."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -34,15 +34,10 @@ class Chooser:
 
 
 class ModelChooser(Chooser):
-    """A dropdown per axis of the matrix; each offers what was trained for the values of those before it.
-
-    Attributes:
-        axes: the dropdowns by axis.
-        chosen: the value on each axis.
-    """
+    """A dropdown per axis of the matrix; each offers what was trained for the values of those before it."""
 
     def __init__(self, changed: Callable[[], None]):
-        self.axes = {axis: dropdown(axis.capitalize()) for axis in AXES}
+        self.axes = {axis: labelled(widgets.Dropdown, axis.capitalize()) for axis in AXES}
         self._changed = changed
         self.watch(self._act, *self.axes.values())
         self.view = grid(*self.axes.values())
@@ -67,21 +62,19 @@ class ModelChooser(Chooser):
 
 
 class ImageChooser(Chooser):
-    """A list of images, of one fold and class, and the image chosen in it.
+    """A list of images of one fold and class, and the image chosen in it.
 
     Args:
-        changed: called when another list is wanted.
+        changed: called when another list is chosen.
         moved: called when another image is chosen.
-
-    Attributes:
-        listed: the images that can be chosen, with lib.explore.lists.COLUMNS.
     """
 
     def __init__(self, changed: Callable[[], None], moved: Callable[[], None]):
         options = [(label, name) for name, (label, _) in LISTS.items()]
         tooltips = [text for _, text in LISTS.values()]
         self.lists = widgets.ToggleButtons(options=options, tooltips=tooltips, style={"button_width": "auto"})
-        self.fold, self.label = dropdown("Fold"), dropdown("Class", [("every class", EVERY_CLASS)])
+        self.fold = labelled(widgets.Dropdown, "Fold")
+        self.label = labelled(widgets.Dropdown, "Class", options=[("every class", EVERY_CLASS)])
         self.image = widgets.Select(description="Image", rows=9, layout=auto())
         self.count = widgets.HTML()
         self.watch(changed, self.lists, self.fold, self.label)
@@ -125,14 +118,9 @@ def fill(control: widgets.Widget, options: list, value: Any = None) -> None:
     control.value = wanted if wanted in values else values[0]
 
 
-def dropdown(text: str, options: list = ()) -> widgets.Dropdown:
-    style = {"description_width": "7em"}
-    return widgets.Dropdown(description=text, options=options, style=style, layout=auto())
-
-
-def slider(kind: type, text: str, value: float, low: float, high: float, **more: Any) -> widgets.Widget:
-    style = {"description_width": "7em"}
-    return kind(description=text, value=value, min=low, max=high, style=style, layout=auto(), **more)
+def labelled(kind: type, text: str, **more: Any) -> widgets.Widget:
+    """A control with its description on the left."""
+    return kind(description=text, style={"description_width": "7em"}, layout=auto(), **more)
 
 
 def auto() -> widgets.Layout:

@@ -1,7 +1,4 @@
-"""A window on a study's results for JupyterLab: one image at a time, and what one model, or two, make of it.
-
-Names of files and classes are data: they reach the page as plain text.
-"""
+"""A study's results in JupyterLab: one image at a time, and what one model or two predict for it."""
 
 import tempfile
 from functools import lru_cache, partial
@@ -14,7 +11,7 @@ from lib.config.paths import StudyPaths
 from lib.data import preprocess
 from lib.data.folder import UnreadableImage, decode
 from lib.explore import lists, panels, sentences
-from lib.explore.controls import ImageChooser, ModelChooser, auto, display, dropdown, fill, grid
+from lib.explore.controls import ImageChooser, ModelChooser, auto, display, fill, grid, labelled
 from lib.explore.html import paragraph, plain, style
 from lib.explore.model import Answer, Model
 from lib.explore.results import find_models, find_studies, is_synthetic
@@ -32,7 +29,7 @@ NO_STUDY = (
 
 
 class Explorer:
-    """The widgets on the results of one study at a time, and what they show.
+    """The widgets, and what they show of one study at a time.
 
     Args:
         results: a study's results folder; the studies beside it can be chosen too.
@@ -40,9 +37,9 @@ class Explorer:
 
     Attributes:
         view: the whole as one widget; display it.
-        scene: the image that is shown, and the answers to it (lib.explore.panels.Scene); None where there is none.
-        key: source and view of the image; own: name and pixels of a picture of one's own, shown instead.
-        maps, segments, probabilities, relatives, threshold: the panels.
+        scene: the image that is shown, and the answers to it; None where there is none.
+        key: source and view of the image; own: name and pixels of an uploaded picture, shown instead.
+        maps, segments, probabilities, relatives: the panels.
     """
 
     def __init__(self, results: str, weights_dir: str = ""):
@@ -62,23 +59,19 @@ class Explorer:
 
     def _build(self) -> None:
         self.banner, self.message, self.title = (widgets.HTML() for _ in range(3))
-        self.study = dropdown("Study")
+        self.study = labelled(widgets.Dropdown, "Study")
         self.first, self.second = ModelChooser(self.open_model), ModelChooser(self.show)
-        self.beside = widgets.Checkbox(
-            description="Beside it, another model on the same image", indent=False, layout=auto()
-        )
+        self.beside = widgets.Checkbox(description="Compare with another model", indent=False, layout=auto())
         self.beside.observe(self.open_second, "value")
         self.chooser = ImageChooser(self.list_images, self._choose)
-        self.upload = widgets.FileUpload(
-            description="Your own picture", accept="image/*", layout=widgets.Layout(width="max-content")
-        )
+        self.upload = widgets.FileUpload(description="Your own picture", accept="image/*", layout=auto())
         self.upload.observe(self._take_upload, "value")
         self.relatives, self.probabilities = panels.RelativesPanel(), panels.ProbabilitiesPanel()
-        self.segments, self.threshold = panels.SegmentsPanel(), panels.ThresholdPanel()
+        self.segments = panels.SegmentsPanel()
         self.maps = panels.MapsPanel(self.segments)
-        self.panels = [self.segments, self.maps, self.probabilities, self.relatives, self.threshold]
+        self.panels = [self.segments, self.maps, self.probabilities, self.relatives]
         choosers = [self.study, self.first.view, self.beside, self.second.view, self.chooser.view, self.upload]
-        shown = (self.maps, self.relatives, self.segments, self.probabilities, self.threshold)
+        shown = (self.maps, self.relatives, self.segments, self.probabilities)
         self.shown = widgets.VBox([self.title, grid(*(panel.view for panel in shown), least="460px")])
         self.body = widgets.VBox([*choosers, self.shown])
         head = widgets.HTML(style() + paragraph(NOTICE, "notice"))
@@ -86,7 +79,7 @@ class Explorer:
         self.view.add_class("explore")
 
     def open_study(self, _=None) -> None:
-        """Open the study that is chosen, with a list of leaked images where it has one."""
+        """Open the chosen study, with its list of leaked images where it has one."""
         self.paths = StudyPaths(self.studies[self.study.value])
         self.models = find_models(self.paths.root)
         self.synthetic = is_synthetic(self.paths)
@@ -99,19 +92,19 @@ class Explorer:
         self.open_model()
 
     def open_model(self) -> None:
-        """Open the model that is chosen; the image stays."""
+        """Open the chosen model; the image stays."""
         if model := self._read(self.first):
             self.chooser.offer(model)
         self.list_images(keep=True)
 
     def open_second(self, _=None) -> None:
-        """Set a second model beside the first: the same one under the last protocol that there is."""
+        """Choose a second model: the same one under the last protocol that there is."""
         if self.beside.value:
             self.second.offer(self.models, **self.first.chosen | {"protocol": self.models["protocol"].iloc[-1]})
         self.show()
 
     def list_images(self, keep: bool = False) -> None:
-        """List the images that are wanted, and show the first of them; or `keep` the one that is shown."""
+        """List the chosen images, and show the first of them, or `keep` the one that is shown."""
         if model := self._read(self.first):
             subject = self.key and model.describe(*self.key)
             listed = lists.select_images(model, self.chooser.lists.value, self.chooser.fold.value, subject)
@@ -123,7 +116,7 @@ class Explorer:
         self.show()
 
     def show(self) -> None:
-        """Show everything about the image that is chosen, or about the picture that was uploaded."""
+        """Show all panels of the chosen image or the uploaded picture."""
         self.message.value, self.problem = paragraph("Working…"), ""
         models = [self._read(chooser) for chooser in (self.first, self.second)[: 1 + self.beside.value]]
         display(self.second.view, self.beside.value)
@@ -146,19 +139,18 @@ class Explorer:
         return panels.Scene(image, answers, self.synthetic)
 
     def _describe(self) -> str:
-        """The answers as HTML, what must be known of them, and where they are from."""
+        """The answers as HTML, with their limits and origin."""
         first, *others = self.scene.answers
         name = self.own[0] if self.own else first.subject["image_id"]
         html = paragraph(sentences.headline(first, name), "title") + paragraph(sentences.list_limits(first), "warn")
         html += paragraph(f"{sentences.describe_image(first)} {sentences.describe_model(first)}")
         for second in others:
-            text = f"Beside it, {second.model.title}. {sentences.headline(second, name)}."
-            html += paragraph(f"{text} {sentences.describe_model(second)}", "second")
-            html += paragraph(sentences.list_limits(second), "warn")
+            text = f"{second.model.title}. {sentences.headline(second, name)}. {sentences.describe_model(second)}"
+            html += paragraph(text) + paragraph(sentences.list_limits(second), "warn")
         return html
 
     def _read(self, chooser: ModelChooser) -> Model | None:
-        """The model that is chosen; None, and `problem` says why, where its files cannot be read."""
+        """The chosen model; None where its files cannot be read, and `problem` says why."""
         try:
             return self._open(self.paths.root, **chooser.chosen)
         except (OSError, ValueError, KeyError) as error:  # files that were deleted, or are of another version

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-BARS = ("#0072b266", "#b8860b66")  # of the first model and of the second
 # JupyterLab takes arrow keys and letters for its cells; what has the focus in here keeps its keys
 KEEP_KEYS = (
     "const box = this.closest('.explore'); if (box) box.addEventListener('focusin', "
@@ -43,20 +42,15 @@ def bars(probabilities: pd.DataFrame, true: str | None) -> str:
     """Probabilities as a table with bars, the first model's likeliest class first; the true class is marked in words.
 
     Args:
-        probabilities: one row per class, one column per model, one or two; NaN where a model does not have the class.
-            With two models a last column shows the first minus the second, in points.
+        probabilities: one row per class, one column per model; NaN where a model does not have the class.
     """
     models = list(probabilities.columns)
     table = probabilities.sort_values(models[0], ascending=False, kind="stable")
     table = table.rename(lambda name: f"{name} (true)" if name == true else name).rename_axis(columns="class")
-    if len(models) == 2:
-        table["difference, points"] = 100 * (table[models[0]] - table[models[1]])
-    shown = table.style.format("{:.1%}", models, na_rep="–", escape="html")
-    shown = shown.format("{:+.1f}", list(table.columns[len(models) :]), na_rep="")
-    shown = shown.format_index(escape, axis=0).format_index(escape, axis=1).set_table_attributes("class='bars'")
-    for model, colour in zip(models, BARS):
-        shown = shown.bar(model, color=colour, vmin=0, vmax=1)
-    return shown.to_html()
+    shown = table.style.format("{:.1%}", na_rep="–").bar(color="#0072b266", vmin=0, vmax=1)
+    return (
+        shown.format_index(escape, axis=0).format_index(escape, axis=1).set_table_attributes("class='bars'").to_html()
+    )
 
 
 def paragraph(text: str, kind: str = "") -> str:

@@ -1,6 +1,6 @@
-"""Which images show what the study is about: leaks, contents in two classes, a lesion, errors, suspect labels?
+"""Which images show what the study is about: leaks, contents in two classes, a lesion, errors?
 
-Every list is a table with COLUMNS, one row per image; what was saved of its test is missing where no fold tested it.
+Every list is a table with COLUMNS, one row per image; SAVED is missing where no fold tested it.
 """
 
 from typing import Any
@@ -22,7 +22,6 @@ LISTS = {  # name -> (label, what the list holds)
     "two_classes": ("Two classes", "The same pixels under two classes, side by side: at most one label is right."),
     "lesion": ("This lesion", "All views of the lesion that is shown, in any fold."),
     "errors": ("Worst errors", "Wrong answers, the lowest probability of the true class first."),
-    "suspects": ("Suspect labels", "Labels that confident learning doubts, likeliest error first, if 08_report ran."),
 }
 
 
@@ -31,27 +30,20 @@ def select_images(model: Model, name: str, fold: int, subject: dict[str, Any] | 
 
     Args:
         fold: whose test images are listed, or EVERY_FOLD; only for all, leaked and errors.
-        subject: the image whose lesion is listed (Model.describe).
+        subject: the image whose lesion is listed (Model.describe); None: no image.
     """
     tested = model.outcomes if fold == EVERY_FOLD else model.outcomes[model.outcomes["fold"] == fold]
-    if name == "leaked":
-        return leaked(model, tested)
     if name == "two_classes":
         return in_two_classes(model)
     if name == "lesion":
-        return of_lesion(model, subject)
-    if name == "errors":
-        return worst_errors(tested)
-    if name == "suspects":
-        return suspect_labels(model)
-    return _tabulate(tested.sort_values(["true_class", "source", "view"]))
+        return of_lesion(model, subject) if subject else _tabulate(tested[:0])
+    if name == "all":
+        return _tabulate(tested.sort_values(["true_class", "source", "view"]))
+    return leaked(model, tested) if name == "leaked" else worst_errors(tested)
 
 
 def leaked(model: Model, tested: pd.DataFrame) -> pd.DataFrame:
-    """The tested views whose group has training views in their fold: the leak.
-
-    Those with most training views of the same picture come first, of these the ones that the model is surest about.
-    """
+    """The tested views whose group has training views in their fold: the leak; most views of the picture first."""
     counts = pd.DataFrame(0, tested.index, ["source", "group"])
     for fold, views in tested.groupby("fold"):
         train = model.pool(int(fold)).query("part == 'train'")
@@ -63,10 +55,7 @@ def leaked(model: Model, tested: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_two_classes(model: Model) -> pd.DataFrame:
-    """The files whose content (all pixels) is also filed under another class; files of one content beside each other.
-
-    Empty where the audit has no index of contents.
-    """
+    """The files whose content (all pixels) is also filed under another class; those of one content side by side."""
     files = model.views[(model.views["view"] == 0) & (model.views["content"] != "")]
     classes = files.groupby("content")["folder_class"].transform(lambda names: " and ".join(sorted(set(names))))
     several = files.groupby("content")["folder_class"].transform("nunique") > 1
@@ -74,10 +63,8 @@ def in_two_classes(model: Model) -> pd.DataFrame:
     return _with_outcomes(model, files.sort_values(["content", "folder_class", "source"]))
 
 
-def of_lesion(model: Model, subject: dict[str, Any] | None) -> pd.DataFrame:
+def of_lesion(model: Model, subject: dict[str, Any]) -> pd.DataFrame:
     """Every view of the lesion of an image; where its lesion is not known, of its group of duplicates."""
-    if subject is None:
-        return _tabulate(model.outcomes[:0])
     by = "lesion_id" if subject["lesion_id"] else "group"
     note = f"lesion {subject['lesion_id']}" if subject["lesion_id"] else "lesion not known, same group"
     views = model.views[model.views[by] == subject[by]].sort_values(["source", "view"])
@@ -89,17 +76,6 @@ def worst_errors(tested: pd.DataFrame) -> pd.DataFrame:
     wrong = tested.query("predicted_class != true_class")
     wrong = wrong.assign(note=wrong["true_probability"].map("true class {:.1%}".format))
     return _tabulate(wrong.sort_values(["true_probability", "source", "view"]))
-
-
-def suspect_labels(model: Model) -> pd.DataFrame:
-    """The originals whose label looks wrong to classifiers that did not see them, as the report lists them."""
-    path = model.paths.tables / "label_errors.csv"
-    if not path.is_file():
-        return _tabulate(model.outcomes[:0])
-    suspects = pd.read_csv(path).query("issue").set_index("source")
-    notes = suspects["suggested"] + suspects["p_suggested"].map(" {:.0%}".format)
-    originals = model.views[model.views["view"] == 0].set_index("source", drop=False)
-    return _with_outcomes(model, originals.loc[suspects.index].assign(note=notes))
 
 
 def relatives(model: Model, subject: dict[str, Any]) -> pd.DataFrame:

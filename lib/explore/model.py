@@ -1,4 +1,4 @@
-"""What did one trained model save, what is known of the images, and what do its weights make of a picture?"""
+"""One trained model of a study: what it saved, what is known of the images, and what it predicts for a picture."""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -31,7 +31,7 @@ class Model:
 
     Attributes:
         names: the classes that it tells apart, in the order of its outputs.
-        missing: the data set's classes that are none of its answers, and not part of one.
+        missing: the data set's classes that the scenario does not have.
         views: one row per view of the pool, in the order of images.npy: row, source, view, image_id, folder_class,
             class (under the protocol), label (of the scenario; "" where it has none), tenth, group and INDEXED.
         outcomes: its tested views (lib.scores.outcomes), with image_id, probability (of the predicted class) and
@@ -90,9 +90,9 @@ class Model:
     @cached_property
     def network(self):
         """The full keras.Model of the saved fold, uint8 images to probabilities; None where it cannot be loaded."""
-        from lib.models import networks  # late, with TensorFlow: the study is listed without it
-
         _configure()
+        from lib.models import networks  # after `backend`, which keeps TensorFlow's log out of the notebook
+
         try:
             return networks.load(self.folder, self.axes["phase"], self.weights_dir)
         except Exception as error:  # Keras raises a bare Exception where a download fails
@@ -121,11 +121,9 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a model makes of an image.
+    """What a model predicts for an image, of which `subject` (Model.describe) is known; None: an uploaded picture.
 
-    Attributes:
-        subject: what is known of the image (Model.describe); None for a picture of one's own.
-        probabilities: class -> probability; empty where the network cannot be loaded.
+    `probabilities` is class -> probability; empty where the network cannot be loaded.
     """
 
     model: Model
@@ -144,11 +142,7 @@ class Answer:
 
 
 def _tested_views(paths: StudyPaths, axes: dict[str, Any], views: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """`Model.outcomes` and `Model.names`.
-
-    Raises:
-        ValueError: the model has no outcomes.
-    """
+    """`Model.outcomes` and `Model.names`."""
     table = read_outcomes(paths, axes["preprocessing"], axes["scenario"])
     model = {axis: axes[axis] for axis in ("backbone", "phase", "seed")}
     tested, names = select(table, axes["protocol"], originals=False, **model), class_columns(table)
@@ -162,7 +156,7 @@ def _tested_views(paths: StudyPaths, axes: dict[str, Any], views: pd.DataFrame) 
 
 @cache
 def _configure() -> None:
-    from lib.models import backend
+    from lib.models import backend  # late, with TensorFlow: the study is listed without it
 
     backend.configure(0, deterministic=True, mixed_precision=False)
 

@@ -1,33 +1,24 @@
-"""What is shown of an image, one panel each: the image, its relatives, probabilities, segments, maps, a threshold."""
+"""What is shown of an image, one panel each: its Grad-CAM maps, relatives, k-means segments, probabilities."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 
-from lib.config.paper import MALIGNANT
 from lib.explain import gradcam, kmeans
-from lib.explore.controls import dropdown, fill, slider
+from lib.explore.controls import fill, labelled
 from lib.explore.html import bars, figure, gallery, paragraph
 from lib.explore.lists import PARTS, relatives
-from lib.explore.model import Answer, Model
+from lib.explore.model import Answer
 
 MOST_RELATIVES = 12
-ORANGE, BLUE = (213, 94, 0), (0, 114, 178)  # RGB, Okabe-Ito
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """An image, and what one model or two make of it.
-
-    Attributes:
-        image: uint8 [s, s, 3], as the network sees it.
-        answers: of the first model, and of the second where there is one.
-        synthetic: whether the image is one of the demo's.
-    """
+    """An image, uint8 [s, s, 3] as the network sees it, and the answers of one model or two to it."""
 
     image: np.ndarray
     answers: list[Answer]
@@ -40,18 +31,13 @@ class Scene:
         titles = [answer.model.title for answer in self.answers]
         return table.set_axis(titles if len(set(titles)) == len(titles) else [titles[0], "the same model"], axis=1)
 
-    def figure(self, pixels: np.ndarray, what: str, caption: str) -> str:
-        """A picture made from the image; its alternative text says where that is synthetic."""
-        return figure(pixels, f"{what}, synthetic" if self.synthetic else what, caption)
+    def figure(self, pixels: np.ndarray, alternative: str, caption: str, *badge: str) -> str:
+        """A figure of the study; its alternative text says so where that is synthetic."""
+        return figure(pixels, f"{alternative}, synthetic" if self.synthetic else alternative, caption, *badge)
 
 
 class Panel:
-    """A heading, controls, and HTML that follows them.
-
-    Attributes:
-        view: the widget to show.
-        body: the HTML of the scene that is shown.
-    """
+    """A heading, controls, and the HTML of the scene that is shown; `view` is the whole."""
 
     heading = ""
 
@@ -76,11 +62,7 @@ class Panel:
 
 
 class RelativesPanel(Panel):
-    """The other views of the image's picture, content, lesion or group, those in training first.
-
-    Attributes:
-        kin: what lib.explore.lists.relatives gives; None for a picture of one's own.
-    """
+    """The other views of the image's picture, content, lesion or group (`kin`), those in training first."""
 
     heading = "The same picture, content or lesion elsewhere"
 
@@ -97,9 +79,8 @@ class RelativesPanel(Panel):
         for view in self.kin.head(MOST_RELATIVES).to_dict("records"):
             caption = f"{view['image_id']} view {view['view']}, {PARTS[view['part']]}"
             caption += f", filed under {view['folder_class']}" * (view["folder_class"] != subject["folder_class"])
-            kind = "train" if view["part"] == "train" else ""
-            alternative = f"{caption}, synthetic" if scene.synthetic else caption
-            figures.append(figure(model.images[view["row"]], alternative, caption, view["relation"], kind))
+            badge = view["relation"], "train" if view["part"] == "train" else ""
+            figures.append(scene.figure(model.images[view["row"]], caption, caption, *badge))
         first = f", of which {MOST_RELATIVES} are shown" * (len(self.kin) > MOST_RELATIVES)
         return paragraph(f"{len(self.kin)} views{first}: {text}.") + gallery(figures, "small")
 
@@ -118,9 +99,9 @@ class SegmentsPanel(Panel):
     heading = "k-means"
 
     def __init__(self):
-        self.k = slider(widgets.IntSlider, "k", 3, 2, 8)
-        self.start = slider(widgets.IntSlider, "Start", 0, 0, 20)
-        self.features = dropdown("Features", [("colour", "colour"), ("colour and texture", "colour_texture")])
+        self.k = labelled(widgets.IntSlider, "k", value=3, min=2, max=8)
+        self.start = labelled(widgets.IntSlider, "Start", min=0, max=20)
+        self.features = labelled(widgets.Dropdown, "Features", options=kmeans.FEATURES)
         super().__init__(self.k, self.start, self.features)
 
     def make(self, scene: Scene) -> str:
@@ -134,12 +115,13 @@ class SegmentsPanel(Panel):
 
 
 class MapsPanel(Panel):
-    """The Grad-CAM map of each model, and their difference; `heats` holds the maps of the class `explained`."""
+    """The Grad-CAM map of each model; `heats` holds the maps."""
 
     heading = "The image, and Grad-CAM"
 
     def __init__(self, segments: SegmentsPanel):
-        self.explain, self.opacity = dropdown("Explain"), slider(widgets.FloatSlider, "Opacity", 0.6, 0, 1, step=0.05)
+        self.explain = labelled(widgets.Dropdown, "Explain")
+        self.opacity = labelled(widgets.FloatSlider, "Opacity", value=0.6, min=0, max=1, step=0.05)
         self.segments, self.heats = segments, []
         self._heat = lru_cache(8)(lambda scene, place, label: scene.answers[place].model.heat(scene.image, label))
         super().__init__(self.explain, self.opacity)
@@ -162,10 +144,6 @@ class MapsPanel(Panel):
                 caption = f"For {label}. {self._describe(heat)}"
                 picture = gradcam.overlay(scene.image, heat, self.opacity.value)
                 figures.append(scene.figure(picture, f"Grad-CAM map of {answer.model.title}", caption))
-        if len(figures) == 3 and labels[0] == labels[1]:
-            change = float(np.abs(self.heats[0] - self.heats[1]).mean())
-            caption = f"Orange: more in the first map; blue: more in the second. Mean difference {change:.2f}."
-            figures.append(scene.figure(draw_difference(scene.image, *self.heats), "difference of the maps", caption))
         return gallery(figures)
 
     def _describe(self, heat: np.ndarray) -> str:
@@ -174,57 +152,3 @@ class MapsPanel(Panel):
         lesion = self.segments.segmentation.mask
         share = gradcam.share_in_lesion(heat, lesion)
         return f"{share:.0%} of the map lies in the abnormal segment, which covers {lesion.mean():.0%} of the image."
-
-
-class ThresholdPanel(Panel):
-    """What a threshold of malignant does on the test images, and to the image that is shown."""
-
-    heading = "Called malignant"
-
-    def __init__(self):
-        self.threshold = slider(widgets.FloatSlider, "Threshold", 0.5, 0, 1, step=0.01)
-        super().__init__(self.threshold)
-
-    def make(self, scene: Scene) -> str:
-        model, probabilities = scene.answers[0].model, scene.answers[0].probabilities
-        malignant = [name for name, members in model.scenario.classes.items() if set(members) <= set(MALIGNANT)]
-        if not 0 < len(malignant) < len(model.names):
-            kind = "malignant" if malignant else "benign"
-            return paragraph(f"There is no threshold here: all answers of this model are {kind}.")
-        self.counts = count_at_threshold(model, malignant, self.threshold.value)
-        counts = self.counts.style.format({"share": "{:.1%}"}).set_table_attributes("class='bars'").to_html()
-        if not probabilities:
-            return counts
-        here = sum(probabilities[name] for name in malignant)
-        verb = "is" if here >= self.threshold.value else "is not"
-        return paragraph(f"This image has {here:.0%} and {verb} called malignant.") + counts
-
-
-def count_at_threshold(model: Model, malignant: list[str], threshold: float) -> pd.DataFrame:
-    """Sensitivity and specificity of a threshold on the test images of all folds, by the protocol's labels.
-
-    Args:
-        malignant: the malignant classes. An image is called malignant where their probabilities sum to at least the
-            threshold.
-
-    Returns:
-        Rows by views (`all views`, `originals`) and score; columns share, right and images: of the images that are
-        malignant (sensitivity) or benign (specificity), those that are called so.
-    """
-    tested = model.outcomes
-    true = tested["true_class"].isin(malignant)
-    right = (tested[malignant].to_numpy(np.float64).sum(axis=1) >= threshold) == true
-    score = true.map({True: "sensitivity", False: "specificity"}).rename(None)
-    tables = {"all views": right, "originals": right[tested["view"] == 0]}
-    return pd.concat(
-        {name: rows.groupby(score).agg(["mean", "sum", "size"]) for name, rows in tables.items()}
-    ).set_axis(["share", "right", "images"], axis=1)
-
-
-def draw_difference(image: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The image in grey, orange where the first map [s, s] (0 to 1) is larger, blue where the second is: uint8."""
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32)
-    change = (first - second)[..., None]
-    colour = np.where(change > 0, np.float32(ORANGE), np.float32(BLUE))
-    opacity = np.minimum(np.abs(change), 1) * 0.85
-    return np.round(grey * (1 - opacity) + colour * opacity).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What is said of an image in words: what the model answers, what it cannot answer, and which model it is."""
+"""What the explorer says of an image: the model's answer and its limits, and which file and model they are of."""
 
 from lib.explore.model import UNUSED, Answer
 
@@ -6,7 +6,7 @@ ROLES = {"train": "trained on this image", "val": "validated on it", "test": "te
 
 
 def headline(answer: Answer, name: str) -> str:
-    """What the model says of the image `name`, and whether that is right."""
+    """The model's answer to the image `name`, and whether it is right."""
     model, subject, best = answer.model, answer.subject, answer.best
     if not best:
         return f"{name}: no answer without the model"
@@ -17,21 +17,19 @@ def headline(answer: Answer, name: str) -> str:
     if not subject["class"]:
         return f"{text}; {model.axes['protocol']} dropped this image, whose label is in doubt"
     if not subject["label"]:
-        return f"{text}; the right answer, {subject['true_class']}, is not among them"
+        return f"{text}; the true class, {subject['true_class']}, is not among them"
     return f"{text}, right" if best == subject["label"] else f"{text}, wrong: it is {subject['label']}"
 
 
 def list_limits(answer: Answer) -> str:
-    """What the model cannot answer, and that its weights are random; "" where neither needs to be said."""
+    """Which diagnoses the model cannot give, and whether its weights are random; "" where neither needs to be said."""
     model, texts = answer.model, []
     if model.missing:
         texts.append(f"Not among its answers: {', '.join(model.missing)}.")
     elif not answer.subject:
         texts.append("Not among its answers: any other diagnosis, and healthy skin.")
-    if model.random and model.axes["phase"] == "finetune":
-        texts.append("The backbone started from random weights: it knows nothing but the images of this study.")
-    elif model.random:
-        texts.append("The backbone has random weights and was never trained: its answer says nothing about lesions.")
+    if model.random:
+        texts.append("The backbone started from random weights: the answer says nothing about lesions.")
     return " ".join(texts) if answer.best else ""
 
 
@@ -48,7 +46,7 @@ def describe_image(answer: Answer) -> str:
 
 
 def describe_model(answer: Answer) -> str:
-    """Which fold's model answers, which one made the map, and what the image was to each."""
+    """Which fold's model answers, which one made the map, and which part the image had in each."""
     subject, saved = answer.subject, answer.model.saved_fold
     if not subject:
         return ""

@@ -77,7 +77,6 @@ def test_every_control_answers_over_the_finished_demo_and_no_file_changes(demo):
     act(segments.features, "colour_texture")
     act(maps.explain, "melanoma")
     act(maps.opacity, 0.3)
-    act(explorer.threshold.threshold, 0.2)
     act(chooser.label, "melanoma")
     act(explorer.beside, True, loads=True)
     for axis, value in (("protocol", "by_lesion"), ("phase", "finetune"), ("scenario", "six_benign")):

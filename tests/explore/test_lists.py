@@ -5,20 +5,15 @@ import re
 from itertools import groupby
 
 import nbformat
-import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import recall_score
 
-from lib.audit.labels import label_errors
 from lib.config.files import write_json
-from lib.config.paper import CLASSES, MALIGNANT
-from lib.config.params import Study
+from lib.config.paper import MALIGNANT
 from lib.config.paths import NOTEBOOKS, StudyPaths
 from lib.data.folder import decode
 from lib.explore import lists
 from lib.explore.model import UNUSED, Model
-from lib.explore.panels import count_at_threshold
 from lib.explore.results import find_models, find_studies, list_studies
 
 
@@ -34,12 +29,6 @@ def model_of(study):
 @pytest.fixture(scope="module")
 def by_view(model_of):
     return model_of["by_view", "nine_classes"]
-
-
-def predictions(study) -> pd.DataFrame:
-    """The saved test predictions of by_lesion, nine classes."""
-    run = study.run("by_lesion", "native", "nine_classes", "MobileNet", 0)
-    return pd.read_parquet(run / "predictions_transfer.parquet").query("part == 'test'")
 
 
 def test_only_folders_with_a_trained_model_are_studies(study):
@@ -96,20 +85,6 @@ def test_the_pictures_of_a_lesion_are_its_planted_files_with_all_views(by_view, 
     assert len(found) == pd.read_parquet(study.views)["source"].isin(lesion["files"]).sum()
 
 
-def test_suspect_labels_are_originals_whose_class_fits_less_than_another(by_view, study):
-    assert lists.suspect_labels(by_view).empty, "the report has not listed them yet"
-    path = study.new(study.tables / "label_errors.csv")
-    label_errors(study, Study(backbones=["MobileNet"]))["ranked"].to_csv(path, index=False)
-    found = lists.suspect_labels(by_view)
-    path.unlink()
-    assert len(found) and (found["view"] == 0).all()
-    table = predictions(study).query("view == 0").set_index("source").loc[found["source"]]
-    given = np.array([row[row["true_class"]] for row in table.to_dict("records")])
-    others = table[list(CLASSES)].to_numpy()
-    margin = given - np.where(others == given[:, None], -1, others).max(axis=1)
-    assert (margin < 0).all() and (np.diff(margin) > -1e-6).all(), "the likeliest error first"
-
-
 def test_a_view_that_no_fold_tested_has_no_saved_probabilities(model_of):
     three = model_of["by_lesion", "three_malignant"]
     tested = three.outcomes.iloc[0]
@@ -134,16 +109,6 @@ def test_relatives_are_all_views_of_the_group_those_in_training_first(by_view, s
         assert parts == sorted(parts, key=["train", "val", "test", UNUSED].index)
         held = {subject["fold"]: "test", (subject["fold"] + 1) % 10: "val", -1: UNUSED}
         assert parts == [held.get(table["tenth_nine_classes"][row], "train") for row in kin["row"]]
-
-
-@pytest.mark.parametrize("limit", [0.0, 0.3, 0.5, 1.0])
-def test_sensitivity_and_specificity_are_those_of_scikit_learn(model_of, study, limit):
-    counts = count_at_threshold(model_of["by_lesion", "nine_classes"], list(MALIGNANT), limit)
-    for name, some in (("all views", predictions(study)), ("originals", predictions(study).query("view == 0"))):
-        true = some["true_class"].isin(MALIGNANT)
-        called = some[list(MALIGNANT)].to_numpy(float).sum(axis=1) >= limit
-        assert counts.loc[(name, "sensitivity"), "share"] == pytest.approx(recall_score(true, called))
-        assert counts.loc[(name, "specificity"), "share"] == pytest.approx(recall_score(~true, ~called))
 
 
 def test_the_first_notebook_leads_to_every_other():

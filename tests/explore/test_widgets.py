@@ -16,7 +16,6 @@ from PIL import Image
 from lib.config.paper import CLASSES, MALIGNANT
 from lib.config.paths import LIB, NOTEBOOKS
 from lib.data import preprocess
-from lib.data.folder import decode
 from lib.explain import gradcam, kmeans
 from lib.explore import html as look
 from lib.explore import lists
@@ -49,7 +48,7 @@ def explorer(opened):
     explorer.first.axes["scenario"].value, explorer.first.axes["protocol"].value = "nine_classes", "by_lesion"
     chooser, maps, segments = explorer.chooser, explorer.maps, explorer.segments
     chooser.lists.value, chooser.label.value, chooser.fold.value = "all", lists.EVERY_CLASS, 0
-    maps.explain.value, maps.opacity.value, explorer.threshold.threshold.value = "", 0.6, 0.5
+    maps.explain.value, maps.opacity.value = "", 0.6
     segments.k.value, segments.start.value, segments.features.value = 3, 0, "colour"
     chooser.image.index = 1
     chooser.image.index = 0
@@ -179,15 +178,13 @@ def test_map_is_that_of_the_class_to_explain_and_opacity_lays_it_over(explorer, 
 
 @pytest.mark.parametrize("fold, role", [(4, "trained on this image"), (1, "validated on it")])
 def test_a_map_of_another_fold_than_the_one_that_tested_the_image_says_so(explorer, full, study, fold, role):
-    assert "weights are not saved" not in text(explorer.title) and "of fold 0 answers" in text(explorer.title)
+    assert "weights are not saved" not in text(explorer.title)
     explorer.chooser.fold.value = fold
     values = saved(explorer, study)[list(CLASSES)].astype(float)
     assert saved(explorer, study)["fold"] == fold and probabilities(explorer) == pytest.approx(dict(values))
     expected = gradcam.maps(full, explorer.scene.image[None], [int(np.argmax(values))])[0]
     assert np.allclose(explorer.maps.heats[0], expected, atol=1e-4)
-    assert f"of fold {fold} answers" in text(explorer.title) and f"of the model of fold 0, {role}" in text(
-        explorer.title
-    )
+    assert f"the model of fold 0, {role}" in text(explorer.title)
 
 
 def test_segments_follow_k_start_and_features(explorer):
@@ -208,12 +205,11 @@ def test_a_second_model_answers_beside_the_first_on_the_same_image(explorer, stu
     assert explorer.second.axes["protocol"].value == "by_lesion" and explorer.second.view.layout.display is None
     first, second = (saved(explorer, study, name)[list(CLASSES)].astype(float) for name in ("by_view", "by_lesion"))
     assert probabilities(explorer, 1) == pytest.approx(dict(second))
-    points = {name.removesuffix(" (true)"): float(cells[2]) for name, cells in rows(explorer).items()}
-    assert points == pytest.approx(dict(100 * (first - second)), abs=0.051)
+    shown = {name.removesuffix(" (true)"): cells for name, cells in rows(explorer).items()}
+    assert shown == {name: [f"{first[name]:.1%}", f"{second[name]:.1%}"] for name in CLASSES}
     expected = gradcam.maps(full, explorer.scene.image[None], [CLASSES.index("nevus")])[0]
     assert np.allclose(explorer.maps.heats[1], expected, atol=1e-4)
-    change = np.abs(explorer.maps.heats[0] - expected).mean()
-    assert f"Mean difference {change:.2f}" in text(explorer.maps.body) and len(pictures(explorer.maps)) == 4
+    assert len(pictures(explorer.maps)) == 3
     explorer.beside.value = False
     assert len(explorer.scene.answers) == 1 and len(pictures(explorer.maps)) == 2
 
@@ -222,7 +218,7 @@ def test_a_second_model_of_another_scenario_says_what_it_cannot_answer(explorer)
     explorer.chooser.label.value, explorer.beside.value = "nevus", True
     explorer.second.axes["scenario"].value = "three_malignant"
     assert set(probabilities(explorer, 1)) == set(MALIGNANT)
-    assert "the right answer, nevus, is not among them" in text(explorer.title)
+    assert "the true class, nevus, is not among them" in text(explorer.title)
     assert "No fold tested this image" in text(explorer.title)
     assert set(explorer.scene.probabilities.dropna().index) == set(MALIGNANT)
     assert explorer.probabilities.body.value.count("–") == 6
@@ -234,14 +230,6 @@ def test_what_a_model_cannot_answer_is_said_in_the_place(explorer):
     assert "Not among its answers: any other diagnosis, and healthy skin" in text(explorer.title)
     explorer.first.axes["scenario"].value = "three_malignant"
     assert "Not among its answers: actinic keratosis, dermatofibroma, nevus" in text(explorer.title)
-    assert "no threshold here: all answers of this model are malignant" in text(explorer.threshold.body)
-
-
-def test_the_threshold_is_applied_to_the_image(explorer):
-    here = sum(probabilities(explorer)[name] for name in MALIGNANT)
-    for threshold, verb in ((0.0, "is called"), (1.0, "is not called")):
-        explorer.threshold.threshold.value = threshold
-        assert f"{here:.0%} and {verb} malignant" in text(explorer.threshold.body)
 
 
 def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
@@ -258,13 +246,6 @@ def test_a_picture_of_ones_own_gets_all_of_it(explorer, study, full):
     assert explorer.own and set(probabilities(explorer)) == set(MALIGNANT)
     explorer.chooser.image.index = 0
     assert explorer.own is None and explorer.key[0] in text(explorer.title)
-
-
-def test_a_transparent_picture_is_read_as_the_study_reads_one(explorer, tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (90, 130, 4), dtype=np.uint8)
-    (tmp_path / "one.png").write_bytes(png(pixels))
-    upload(explorer, "one.png", png(pixels))
-    assert np.array_equal(explorer.scene.image, preprocess.resize(decode(tmp_path / "one.png"), SIZE))
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", png(np.zeros((40, 40, 3), np.uint8))[:60], b"GIF89a" * 9])
