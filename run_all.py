@@ -17,10 +17,10 @@ from pathlib import Path
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.paper import CLASSES, backbones, scenarios
 from lib.config.params import Study, load_study, study_names, study_path
-from lib.config.paths import NOTEBOOKS, RESULTS, StudyPaths, demo_masks, demo_metadata
+from lib.config.paths import DEMO_MASKS, DEMO_METADATA, NOTEBOOKS, RESULTS, StudyPaths
 from lib.config.schema import ParameterError, nearest
 from lib.engine import provenance
-from lib.engine.announcement import Prospect, confirm, count, show_plan
+from lib.engine.announcement import confirm, describe, is_long, show_plan
 from lib.engine.arguments import chosen_steps, chosen_values, parser
 from lib.engine.code import CodeError
 from lib.engine.estimate import Forecast, load_rates
@@ -79,7 +79,6 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         force=force,
         fail_fast=options.fail_fast,
         dashboard=options.dashboard,
-        same_numbers=study.deterministic,
     )
 
     def check(inputs: Inputs) -> Overview:
@@ -91,13 +90,15 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         standing = standings(runs, freshness, force)
         todo = [run for run in runs if standing[run.id].status != "fresh"]
         forecast = Forecast(todo, study, _count_files(study, inputs), load_rates(), at_once(how), planned, paths)
-        return Overview(planned, runs, standing, freshness, Prospect(todo, forecast, how))
+        edited = freshness.changed_by_hand(runs)
+        lines = [f"outputs changed by hand: {len(edited)}"] if edited else []
+        return Overview(planned, runs, standing, freshness, forecast, lines + describe(todo, forecast, how, paths.root))
 
     if options.dry_run:
         check_format(paths)
         overview = check(_inputs(options, study, paths, weights_dir, names_only=True))
         show_plan(overview.runs, overview.standing, name)
-        print("\n".join(overview.lines(paths.root)))
+        print("\n".join(overview.lines))
         return 0
     with locked(paths.root):
         start_log(paths.log)
@@ -106,19 +107,16 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
             print("making the synthetic images", flush=True)
         inputs = _inputs(options, study, paths, weights_dir, names_only=not study.synthetic)
         overview = check(inputs)
-        for line in overview.lines(paths.root):
+        for line in overview.lines:
             print(line, flush=True)
             log.info("%s", line)
-        confirmed, asked = confirm(
-            overview.prospect, options.yes, lambda: _smaller_studies(overview.prospect.forecast, study, inputs)
-        )
-        if not confirmed:
+        if is_long(overview.forecast, how) and not confirm(
+            options.yes, _smaller_studies(overview.forecast, study, inputs)
+        ):
             print("nothing was started")
             return 2
         if not inputs.data.is_dir():
             inputs = _inputs(options, study, paths, weights_dir)  # now the images are downloaded
-            asked = True
-        if asked:  # files may have changed since
             overview = check(inputs)
         overview.freshness.save_external()
         facts = provenance.of_study(name, ["python", "run_all.py", *arguments])
@@ -126,7 +124,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         execution = Execution(
             overview.runs, overview.standing, overview.planned, skipped_cells(study), paths.root, how, facts
         )
-        results = execution.carry_out(interruption, overview.prospect.forecast)
+        results = execution.carry_out(interruption, overview.forecast)
         if not interruption.noted and any(result.status == "done" for result in results.values()):
             provenance.write_crate(overview.planned, paths.root, study.title, facts)
         return _summarise(overview.runs, results, paths, options, time.monotonic() - started, interruption)
@@ -140,13 +138,8 @@ class Overview:
     runs: list[Run]
     standing: dict[str, Standing]
     freshness: Freshness
-    prospect: Prospect
-
-    def lines(self, root: Path) -> list[str]:
-        """What was changed by hand, what will be made, and how long that takes."""
-        edited = self.freshness.changed_by_hand(self.runs)
-        lines = [f"{count(len(edited), 'output')} changed by hand"] if edited else []
-        return [*lines, *self.prospect.lines(root)]
+    forecast: Forecast
+    lines: list[str]  # what is said of it
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -210,7 +203,7 @@ def _inputs(
             demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
             if not external:
                 demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
-        return Inputs(folder, demo_metadata(folder), demo_masks(folder), weights_dir, external or paths.demo_external)
+        return Inputs(folder, folder / DEMO_METADATA, folder / DEMO_MASKS, weights_dir, external or paths.demo_external)
     # imported here: Dask's workers import this file too, and need no image library
     from lib.data.folder import DataError, check_folder, downloaded, find_folder, given_folder
     from lib.data.index import read_metadata

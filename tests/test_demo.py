@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lib.config.files import read_json
-from lib.config.paths import NOTEBOOKS, PARAMS, StudyPaths, demo_planted
+from lib.config.paths import DEMO_PLANTED, NOTEBOOKS, PARAMS, StudyPaths
 from lib.report import planted
 from lib.scores import ladder
 from lib.scores.outcomes import read_outcomes
@@ -39,9 +39,9 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     rungs = table[table["phase"] == "transfer"].set_index("rung")
     assert rungs.at["by lesion", "step"] < -0.15 and rungs.at["by lesion", "step_high"] < 0
     assert (rungs.loc[["corrected labels", "clean"], "step"] >= 0).all()  # eleven wrong labels of some 200
-    images = pd.DataFrame(read_json(demo_planted(paths.demo_data))["images"])
+    images = pd.DataFrame(read_json(paths.demo_data / DEMO_PLANTED)["images"])
     for rung in ladder.RUNGS[1:]:  # bounded on unseen lesions, as some look like another class
         assert 0.2 < rungs.at[rung.name, "accuracy"] < planted.allowed(paths, images, "nine_classes", rung)
     index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes)
-    for row in planted.find_flaws(read_json(demo_planted(paths.demo_data)), index, changes).to_dict("records"):
+    for row in planted.find_flaws(read_json(paths.demo_data / DEMO_PLANTED), index, changes).to_dict("records"):
         assert (row["found"], row["invented"]) == (row["planted"], 0), row["what"]

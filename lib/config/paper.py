@@ -6,17 +6,18 @@ from typing import Literal
 from lib.config.paths import BACKBONES, SCENARIOS
 from lib.config.schema import Strict, read_yaml, validated
 
-CLASSES = (
-    "actinic keratosis",
-    "basal cell carcinoma",
-    "dermatofibroma",
-    "melanoma",
-    "nevus",
-    "pigmented benign keratosis",
-    "seborrheic keratosis",
-    "squamous cell carcinoma",
-    "vascular lesion",
-)
+POOL_SIZES = {  # class -> images after augmentation: their tenths add up to the printed test sets
+    "actinic keratosis": 990,
+    "basal cell carcinoma": 1020,
+    "dermatofibroma": 990,
+    "melanoma": 1030,
+    "nevus": 990,
+    "pigmented benign keratosis": 990,
+    "seborrheic keratosis": 990,
+    "squamous cell carcinoma": 1020,
+    "vascular lesion": 990,
+}
+CLASSES = tuple(POOL_SIZES)
 MALIGNANT = ("basal cell carcinoma", "melanoma", "squamous cell carcinoma")
 IMAGES = 2357  # abstract, sections III and IV.A
 SPLIT = (8, 1, 1)  # training, validation and test; section III.A, step 3

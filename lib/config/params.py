@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
-from lib.config.paper import CLASSES
+from lib.config.paper import CLASSES, POOL_SIZES
 from lib.config.paper import backbones as paper_backbones
 from lib.config.paper import scenarios as paper_scenarios
 from lib.config.paths import DEFAULT_VARIANT, PARAMS
@@ -55,19 +55,7 @@ class Study(Strict):
 
     # images and pools (02_prepare_data)
     image_size: int = Field(224, ge=32, le=1024)  # px, side of the square input
-    pool_sizes: dict[
-        str, Annotated[int, Field(ge=10)]
-    ] = {  # images per class after augmentation; their tenths add up to the printed test sets:
-        "actinic keratosis": 990,
-        "basal cell carcinoma": 1020,
-        "dermatofibroma": 990,
-        "melanoma": 1030,
-        "nevus": 990,
-        "pigmented benign keratosis": 990,
-        "seborrheic keratosis": 990,
-        "squamous cell carcinoma": 1020,
-        "vascular lesion": 990,
-    }
+    pool_sizes: dict[str, Annotated[int, Field(ge=10)]] = POOL_SIZES  # images per class after augmentation
     pool_size_benign_malignant: int = Field(2500, ge=10)  # images for each of the two classes: a test set of 500
     split_seed: int = Field(0, ge=0)
     min_test_images: int = Field(10, ge=1)  # a class with fewer originals, over all folds, is not evaluable
@@ -146,8 +134,6 @@ class Study(Strict):
         for name, changed in self.variants.items():
             if name == DEFAULT_VARIANT or not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,31}", name):
                 raise ValueError(f"a variant cannot be named {name!r}: small letters, digits and _, and not `default`")
-            if not changed:
-                raise ValueError(f"variant {name!r} changes nothing; give it at least one setting")
             self._check_settings(changed, NOT_VARIABLE, "cannot be set by a variant")
         if missing := set(self.finetune_folds) - set(self.transfer_folds):
             raise ValueError(f"finetune_folds has fold {min(missing)}, which transfer_folds lacks; its head is needed")
@@ -157,13 +143,10 @@ class Study(Strict):
 
     def cells(self, *axes: str) -> list[dict[str, Any]]:
         """The cells of the matrix over `axes` that at least one trained cell belongs to, in the order of the files."""
-        cells: dict[tuple, dict[str, Any]] = {}
-        for values in product(*self.values_of_axes().values()):
-            cell = dict(zip(AXES, values))
-            if not any(matches(cell, when) for when in self.skip):
-                key = tuple(cell[axis] for axis in axes)
-                cells.setdefault(key, {axis: cell[axis] for axis in axes})
-        return list(cells.values())
+        matrix = [dict(zip(AXES, values)) for values in product(*self.values_of_axes().values())]
+        trained = [cell for cell in matrix if not any(matches(cell, when) for when in self.skip)]
+        rows = [{axis: cell[axis] for axis in axes} for cell in trained]
+        return list({tuple(row.values()): row for row in rows}.values())
 
     def values_of_axes(self) -> dict[str, list]:
         """The values of each axis of the matrix, in the order of the study file; variants after `default`."""
@@ -235,10 +218,7 @@ def load_study(name_or_path: str) -> Study:
 
 def study_path(name_or_path: str) -> Path:
     """The file of a study given by name or path; ParameterError if there is none."""
-    by_name = PARAMS / f"{name_or_path}.yaml"
-    if by_name.is_file() and by_name.parent == PARAMS and by_name.stem in study_names():
-        return by_name
-    path = Path(name_or_path)
+    path = PARAMS / f"{name_or_path}.yaml" if name_or_path in study_names() else Path(name_or_path)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
     raise ParameterError(

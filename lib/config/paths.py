@@ -22,6 +22,8 @@ RATES = RESULTS / "rates.json"  # how fast this machine is, for lib.engine.estim
 REFERENCE_RATES = RESULTS / "reference" / "rates.json"
 SCRATCH = "scratch"  # the `attempt` of a notebook that is run by hand
 CHECKPOINTS = ".checkpoints"  # in an attempt's folder
+# in the folder of a demo set: official diagnoses, true lesion masks `<image id>_segmentation.png`, planted flaws
+DEMO_METADATA, DEMO_MASKS, DEMO_PLANTED = "metadata.csv", "masks", "planted.json"
 DEFAULT_VARIANT = "default"  # the study's own settings
 
 
@@ -37,28 +39,9 @@ def comparison(a: str, b: str) -> Path:
     return RESULTS / "compare" / f"{names[0]}-{names[1]}.html"
 
 
-def demo_metadata(folder: Path) -> Path:
-    """The official diagnoses of the demo set in `folder`."""
-    return folder / "metadata.csv"
-
-
-def demo_masks(folder: Path) -> Path:
-    """The true lesion masks of the demo set in `folder`, `<image id>_segmentation.png`."""
-    return folder / "masks"
-
-
-def demo_planted(folder: Path) -> Path:
-    """The flaws planted in the demo set in `folder`."""
-    return folder / "planted.json"
-
-
 def run_record(run: Path) -> Path:
     """How the model of a training run was built and trained; `run` is what StudyPaths.run gives."""
     return run / "run.json"
-
-
-def run_history(run: Path) -> Path:
-    return run / "history.csv"
 
 
 def run_predictions(run: Path, phase: str) -> Path:
@@ -70,13 +53,21 @@ def run_weights(run: Path, phase: str) -> Path:
 
 
 class _Name:
-    """A file or folder of a study, by its name in the results folder, or in that of the variant that `step` runs in."""
+    """A file or folder by its name in the results folder of a study, or in that of the variant that `step` runs in.
+
+    Where the name has {axes}, it is a function of their values, in this order or by name; other axes are ignored.
+    """
 
     def __init__(self, name: str, step: str = ""):
-        self.name, self.step = name, step
+        self.name, self.step, self.axes = name, step, re.findall(r"{(\w+)}", name)
 
-    def __get__(self, paths: "StudyPaths | None", owner: type) -> Path:
-        return self if paths is None else paths.folder_of(self.step) / self.name
+    def __get__(self, paths: Any, owner: type) -> Any:
+        if paths is None:
+            return self
+        folder = paths.folder_of(self.step)
+        if not self.axes:
+            return folder / self.name
+        return lambda *values, **axes: folder / self.name.format(**dict(zip(self.axes, values)) | axes)
 
 
 @dataclass(frozen=True)
@@ -107,14 +98,28 @@ class StudyPaths:
     prepared = _Name("prepared", "prepare")
     images = _Name("prepared/images.npy", "prepare")  # the pool: uint8 [views, size, size, 3]
     views = _Name("prepared/views.parquet", "prepare")  # one row per view, in the order of images.npy
+    protocol = _Name("prepared/{protocol}.parquet", "prepare")  # over the rows of the pool: class, group and tenths
     label_changes = _Name("prepared/label_changes.csv", "prepare")  # by `clean`: corrected or dropped, with the reason
     not_evaluable = _Name("prepared/not_evaluable.csv", "prepare")  # classes with too few images under a protocol
     # per protocol and scenario: the share of test views whose file, or group, is also in training
     seen_in_training = _Name("prepared/seen_in_training.csv", "prepare")
     ceilings = _Name("prepared/ceilings.csv", "prepare")  # the best accuracy that contradictory labels leave
 
+    # 03_extract_features, 04_train and 05_evaluate
+    feature_folder = _Name("features/{preprocessing}/{backbone}", "features")
+    features = _Name("features/{preprocessing}/{backbone}/features.npy", "features")
+    run = _Name("runs/{protocol}/{preprocessing}/{scenario}/{backbone}/seed{seed}", "train")  # a folder
+    # one row per tested view of every model: lib.scores.outcomes; the same of external images; and their files, with
+    # the reason why some are not scored
+    outcomes = _Name("outcomes/{preprocessing}/{scenario}.parquet", "evaluate")
+    external_outcomes = _Name("outcomes/{preprocessing}/{scenario}_external.parquet", "evaluate")
+    external_files = _Name("outcomes/{preprocessing}/{scenario}_external_files.csv", "evaluate")
+
     # 06_gradcam and 07_kmeans
     gradcam = _Name("gradcam")
+    gradcam_maps = _Name("gradcam/{scenario}/{backbone}")  # some explained images, their maps laid over them
+    # one row per original of the explained test fold: what is predicted, how much of its map is in the lesion
+    gradcam_shares = _Name("gradcam/{scenario}/{backbone}/maps.csv")
     gradcam_table = _Name("gradcam/gradcam.csv")  # the rows of every model's `gradcam_shares`
     kmeans = _Name("kmeans")
     segmentation = _Name("kmeans/segmentation.csv")  # one row per image: its clusters, and how they fit a true mask
@@ -122,16 +127,20 @@ class StudyPaths:
 
     # 08_report
     tables = _Name("tables")
+    table = _Name("tables/table_{number}.csv")
     ladder = _Name("tables/ladder.csv")  # one row per rung: lib.scores.ladder
     ladder_picture = _Name("tables/ladder.svg")
     claims = _Name("claims.json")
     report = _Name("report/index.html")
     report_style = _Name("report/style.css")  # shared by the pages of the notebooks
+    notebook_page = _Name("report/notebooks/{run_id}.html")  # an executed notebook as a page
 
     # the engine
+    executed = _Name("notebooks/{run_id}.ipynb")  # a run's executed notebook
     state = _Name("state.json")  # how each run of the study ended, for the report
     attempts = _Name(".attempts")  # what runs write until they have ended well
     stamps = _Name("stamps")
+    stamp = _Name("stamps/{run_id}.json")
     external_digests = _Name("stamps/.external.json")  # of files outside the results folder
     format = _Name("stamps/.format.json")  # which format the stamps have
     lock = _Name(".lock")  # held while a run_all works in this results folder
@@ -182,51 +191,3 @@ class StudyPaths:
         target = self.attempt / path.relative_to(self.root) if self.attempt else path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
-
-    def protocol(self, protocol: str) -> Path:
-        """A protocol over the rows of the pool: class, group and tenths."""
-        return self.prepared / f"{protocol}.parquet"
-
-    def feature_folder(self, preprocessing: str, backbone: str) -> Path:
-        return self.folder_of("features") / "features" / preprocessing / backbone
-
-    def features(self, preprocessing: str, backbone: str) -> Path:
-        return self.feature_folder(preprocessing, backbone) / "features.npy"
-
-    def run(self, protocol: str, preprocessing: str, scenario: str, backbone: str, seed: int) -> Path:
-        """The folder of a training run."""
-        return self.folder_of("train") / "runs" / protocol / preprocessing / scenario / backbone / f"seed{seed}"
-
-    def outcomes(self, preprocessing: str, scenario: str) -> Path:
-        """One row per tested view of every model: lib.scores.outcomes."""
-        return self.folder_of("evaluate") / "outcomes" / preprocessing / f"{scenario}.parquet"
-
-    def external_outcomes(self, preprocessing: str, scenario: str) -> Path:
-        """The same of external images."""
-        return self.outcomes(preprocessing, scenario).with_name(f"{scenario}_external.parquet")
-
-    def external_files(self, preprocessing: str, scenario: str) -> Path:
-        """The files of the external images, with the reason why some are not scored."""
-        return self.outcomes(preprocessing, scenario).with_name(f"{scenario}_external_files.csv")
-
-    def gradcam_maps(self, scenario: str, backbone: str) -> Path:
-        """Some explained images of a model, their maps laid over them, and `gradcam_shares`."""
-        return self.gradcam / scenario / backbone
-
-    def gradcam_shares(self, scenario: str, backbone: str) -> Path:
-        """One row per original of the explained test fold: what is predicted, how much of its map is in the lesion."""
-        return self.gradcam_maps(scenario, backbone) / "maps.csv"
-
-    def table(self, number: int) -> Path:
-        return self.tables / f"table_{number}.csv"
-
-    def executed(self, run_id: str) -> Path:
-        """A run's executed notebook."""
-        return self.root / "notebooks" / f"{run_id}.ipynb"
-
-    def notebook_page(self, run_id: str) -> Path:
-        """A run's executed notebook as a page beside the report."""
-        return self.root / "report" / "notebooks" / f"{run_id}.html"
-
-    def stamp(self, run_id: str) -> Path:
-        return self.stamps / f"{run_id}.json"

@@ -19,7 +19,7 @@ from PIL import Image
 
 from lib.config.files import read_json, write_json
 from lib.config.paper import CLASSES
-from lib.config.paths import demo_masks, demo_metadata, demo_planted
+from lib.config.paths import DEMO_MASKS, DEMO_METADATA, DEMO_PLANTED
 from lib.data.folder import check_folder
 from lib.data.index import DIAGNOSIS_CLASSES
 from lib.data.synthetic import FAMILIES, choose_look, draw_image
@@ -57,11 +57,11 @@ class DemoSet:
 
     @property
     def metadata(self) -> Path:
-        return demo_metadata(self.folder)
+        return self.folder / DEMO_METADATA
 
     @property
     def masks(self) -> Path:
-        return demo_masks(self.folder)
+        return self.folder / DEMO_MASKS
 
 
 def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> DemoSet:
@@ -115,7 +115,7 @@ def _ensure(folder: Path, marker: str, arguments: dict, write: Callable[[Path], 
     then replaces `folder` as a whole."""
     arguments = arguments | {"version": VERSION}
     if read_json(folder / marker) == arguments:
-        return read_json(demo_planted(folder))
+        return read_json(folder / DEMO_PLANTED)
     if folder.exists() and not (folder / marker).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{str(folder)!r} exists and is not of the demo; remove it, or choose other results")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -126,14 +126,14 @@ def _ensure(folder: Path, marker: str, arguments: dict, write: Callable[[Path], 
             "The ids ISIC_9... are made up; the ISIC Archive has no such images. Not for any medical use.\n",
             encoding="utf-8",
         )
-        write_json(demo_planted(attempt), write(attempt))
+        write_json(attempt / DEMO_PLANTED, write(attempt))
         write_json(attempt / marker, arguments)
         attempt.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         attempt.replace(folder)
     finally:
         shutil.rmtree(attempt, ignore_errors=True)
-    return read_json(demo_planted(folder))
+    return read_json(folder / DEMO_PLANTED)
 
 
 # ---- the plan: files, ids, lesions, diagnoses and planted flaws
@@ -277,7 +277,7 @@ def _planted(plan: list[_File]) -> dict[str, list[dict]]:
 
 
 def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
-    demo_masks(folder).mkdir()
+    (folder / DEMO_MASKS).mkdir()
     written: dict[int, tuple[bytes, np.ndarray]] = {}
     for file in sorted(plan, key=lambda one: one.copy_of is not None):  # originals first
         if file.copy_of is None:
@@ -291,10 +291,10 @@ def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
         path = folder / file.source
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        Image.fromarray(mask).save(demo_masks(folder) / f"{file.isic_id}_segmentation.png")
+        Image.fromarray(mask).save(folder / DEMO_MASKS / f"{file.isic_id}_segmentation.png")
     rows = {(file.isic_id, file.diagnosis, file.lesion_id) for file in plan}
     table = pd.DataFrame(sorted(rows), columns=["isic_id", "isic2019_diagnosis", "lesion_id"])
-    table.to_csv(demo_metadata(folder), index=False)
+    table.to_csv(folder / DEMO_METADATA, index=False)
 
 
 def _write_external(folder: Path, data: Path, size: int, seed: int) -> dict[str, list[dict[str, str]]]:

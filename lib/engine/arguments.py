@@ -1,6 +1,7 @@
 """The command line of run_all.py: its flags, and their values checked against the study."""
 
 import argparse
+from collections.abc import Collection, Iterable
 
 from lib.config.params import AXES, Study
 from lib.config.schema import ParameterError, nearest
@@ -10,7 +11,7 @@ EXAMPLES = """examples:
   python run_all.py demo                         the whole study on synthetic images, 6 minutes on two cores
   python run_all.py paper --dry-run              what would be made, how long that takes, how much disk it needs
   python run_all.py paper --data DIR             the full reproduction
-  python run_all.py paper --only backbone=MobileNet --only scenario=nine_classes --step evaluate
+  python run_all.py paper --only backbone=MobileNet --step evaluate
                                                  a part of it and what that part needs
   python run_all.py paper --scheduler tcp://HOST:8786
                                                  on the workers of a Dask cluster; under Slurm: sbatch slurm.sh paper
@@ -21,13 +22,8 @@ EXAMPLES = """examples:
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The flags; `description` opens the help."""
-    made = _Parser(
-        prog="run_all.py",
-        description=description,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    made = argparse.ArgumentParser("run_all.py", description=description, epilog=EXAMPLES, allow_abbrev=False)
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
     add = made.add_argument
     add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
     add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
@@ -44,35 +40,12 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
     add("--dry-run", action="store_true", help="print the plan: fresh, stale (what changed) or missing; start nothing")
     add("--yes", action="store_true", help="skip the confirmation of long CPU runs")
-    add(
-        "--force",
-        nargs="?",
-        const="all",
-        default="",
-        choices=("all", *STEPS),
-        metavar="STEP",
-        help="run again though fresh",
-    )
+    steps = ("all", *STEPS)
+    add("--force", nargs="?", const="all", default="", choices=steps, metavar="STEP", help="run again though fresh")
     add("--fail-fast", action="store_true", help="stop at the first failure")
-    add(
-        "--compare",
-        nargs=2,
-        metavar=("A", "B"),
-        help="run nothing: write results/compare/A-B.html, what changed from A to B; names under results/, or folders",
-    )
+    compared = "run nothing: write results/compare/A-B.html, what changed between two results (names or folders)"
+    add("--compare", nargs=2, metavar=("A", "B"), help=compared)
     return made
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses what it does not know with the nearest flag."""
-
-    def parse_args(self, arguments: list[str]) -> argparse.Namespace:
-        options, unknown = self.parse_known_args(arguments)
-        if unknown:
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            flag = next((given for given in unknown if given.startswith("-")), unknown[0]).partition("=")[0]
-            self.error(f"unknown argument {flag!r}{nearest(flag, flags)}")
-        return options
 
 
 def _positive(text: str) -> int:
@@ -86,25 +59,21 @@ def chosen_values(texts: list[str], study: Study) -> dict[str, list[str]]:
     valid = {axis: [str(value) for value in values] for axis, values in study.values_of_axes().items()}
     only: dict[str, list[str]] = {}
     for text in texts:
-        axis, equals, values = text.partition("=")
-        if not equals or axis not in AXES:
-            raise ParameterError(
-                f"--only {text!r}: expected AXIS=V[,V] with an axis of {', '.join(AXES)}{nearest(axis, AXES)}"
-            )
-        for value in values.split(","):
-            if value not in valid[axis]:
-                raise ParameterError(
-                    f"--only {text!r}: the study has no {axis} {value!r}{nearest(value, valid[axis])}; "
-                    f"it has {', '.join(valid[axis])}"
-                )
-            only.setdefault(axis, []).append(value)
+        axis, _, values = text.partition("=")
+        _refuse_unknown(f"--only {text!r}", "no axis", [axis], AXES)
+        _refuse_unknown(f"--only {text!r}", f"the study has no {axis}", values.split(","), valid[axis])
+        only.setdefault(axis, []).extend(values.split(","))
     return only
 
 
 def chosen_steps(text: str) -> list[str]:
     """`--step NAME[,NAME]` as names, checked."""
     names = [name for name in text.split(",") if name]
-    for name in names:
-        if name not in STEPS:
-            raise ParameterError(f"--step {name!r}: no such step{nearest(name, STEPS)}; there are {', '.join(STEPS)}")
+    _refuse_unknown(f"--step {text!r}", "no step", names, STEPS)
     return names
+
+
+def _refuse_unknown(flag: str, problem: str, names: Iterable[str], valid: Collection[str]) -> None:
+    for name in names:
+        if name not in valid:
+            raise ParameterError(f"{flag}: {problem} {name!r}{nearest(name, valid)}; there are {', '.join(valid)}")

@@ -52,9 +52,8 @@ def perform(
             for attempt in (1, 2):
                 report_progress(attempt=attempt)
                 result = _attempt(run, paths, described, environment or {}, facts or {}, report_progress, is_cancelled)
-                if not result.killed:
-                    break
-            return replace(result, attempts=attempt)
+                if not result.killed or attempt == 2:
+                    return result
     except Cancelled:
         return Result("cancelled")
     except OSError as error:
@@ -73,17 +72,13 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
     result = execute(run.notebook, executed, parameters, environment, report_progress, is_cancelled)
     if result.status == "done":
         shutil.rmtree(folder / CHECKPOINTS)
-        try:
-            _check_outputs(run, folder)
-        except OSError:
-            raise
-        except Exception as error:  # the report cannot be made, or outputs are not as planned
-            result = replace(result, status="failed", error=f"{type(error).__name__}: {error}")
+        if problem := _wrong_outputs(run, folder):
+            result = replace(result, status="failed", error=problem)
     if is_cancelled():
         raise Cancelled
     _keep_notebook(executed, paths.executed(run.id), with_log=result.status == "failed")
     if result.status == "done":
-        stamp |= {"seconds": result.seconds, "peak_memory": result.peak_memory}
+        stamp |= {"seconds": result.seconds, "peak_memory_bytes": result.peak_memory}
         provenance.complete(run, folder, stamp, facts, environment)
         # written before anything is moved: a full disk ends the run here
         write_json(folder / STAMP, stamp | {"outputs": outputs_of(folder, run)})
@@ -99,15 +94,14 @@ def _prepare(folder: Path, made_from: dict[str, Any]) -> None:
     write_json(mark, digest)
 
 
-def _check_outputs(run: Run, folder: Path) -> None:
-    for name in run.outputs:
-        if not (folder / name).exists():
-            raise RuntimeError(f"the notebook ended without writing {name}; see its last cells")
+def _wrong_outputs(run: Run, folder: Path) -> str:
+    """What a notebook has not written, or has though it is not an output of its step; "" where all is as planned."""
+    if missing := [name for name in run.outputs if not (folder / name).exists()]:
+        return f"the notebook ended without writing {missing[0]}; see its last cells"
     allowed = (*run.outputs, *run.may_write, "notebooks")
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(name.is_relative_to(place) for place in allowed):
-            raise RuntimeError(f"the notebook wrote {name}, not an output of step {run.step}; see lib.config.steps")
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    others = [name for name in files if not any(name.is_relative_to(place) for place in allowed)]
+    return f"the notebook wrote {others[0]}, not an output of step {run.step}; see lib.config.steps" if others else ""
 
 
 def _keep_notebook(executed: Path, final: Path, with_log: bool) -> None:

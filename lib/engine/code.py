@@ -1,7 +1,7 @@
 """Which modules of lib, files of params/ and packages a notebook imports, directly or through others.
 
 Modules are parsed, never imported. Comments, docstrings and layout do not count. An import that cannot be followed is
-refused; what only runs through a string (getattr) is not seen.
+refused; one that is made by a call (importlib) is not seen.
 """
 
 import ast
@@ -17,7 +17,6 @@ from lib.engine.notebooks import code_cells, python_of
 
 FIGURES = "lib.figures."
 PATHS = "lib.config.paths"  # says where files lie; of the files in params/ those count whose names are imported from it
-DYNAMIC_IMPORTS = {"import_module", "__import__", "spec_from_file_location", "run_module", "run_path"}
 # Modules that decide no number; what they import counts.
 NO_NUMBERS = {
     "lib.config.params",  # its values reach a run as parameters
@@ -90,7 +89,7 @@ def _read_module(name: str, lib: Path) -> tuple[set[str], dict[str, str]]:
 
 
 def _imports(tree: ast.AST, where: str, lib: Path) -> set[str]:
-    """What code needs: `lib.models.training` or `scipy` that it imports, `params/claims.yaml` that it names."""
+    """What code imports: `lib.models.training`, `scipy`, or `params/claims.yaml` by the name of its path."""
     names: set[str] = set()
     for node in ast.walk(tree):
         targets: list[str] = []
@@ -99,10 +98,6 @@ def _imports(tree: ast.AST, where: str, lib: Path) -> set[str]:
                 targets = [alias.name for alias in node.names]
             case ast.ImportFrom():
                 targets = ["." * node.level + f"{node.module}.{alias.name}" for alias in node.names]
-            case ast.Name(id=name) | ast.Attribute(attr=name) if name in DYNAMIC_IMPORTS:
-                targets = [name]
-            case ast.Constant(value=str(text)) if text in _parameter_files():
-                names.add(f"params/{text}")
         for target in targets:
             if not (name := _resolve(target, lib)):
                 raise CodeError(
@@ -115,7 +110,7 @@ def _imports(tree: ast.AST, where: str, lib: Path) -> set[str]:
 def _resolve(target: str, lib: Path) -> str:
     """The module of lib, file of params/ or package behind a dotted name; "" where there is none."""
     module, _, name = target.rpartition(".")
-    if target.startswith(".") or name in ("*", *DYNAMIC_IMPORTS):
+    if target.startswith(".") or name == "*":
         return ""
     if target.split(".")[0] != "lib":
         return target.split(".")[0]
@@ -127,11 +122,6 @@ def _resolve(target: str, lib: Path) -> str:
 
 def _file(module: str, lib: Path) -> Path:
     return lib.joinpath(*module.split(".")[1:]).with_suffix(".py")
-
-
-@cache
-def _parameter_files() -> frozenset[str]:
-    return frozenset(path.name for path in paths.PARAMS.iterdir())
 
 
 def _cell_digest(cell: str) -> str:

@@ -6,12 +6,12 @@ or those of the reference machine.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any
 
 from lib.config.files import read_json
 from lib.config.params import Study
 from lib.config.paths import RATES, REFERENCE_RATES, StudyPaths
+from lib.config.steps import work_of
 from lib.engine.freshness import recorded_parameters
 from lib.engine.planning import Run
 
@@ -35,14 +35,7 @@ class Forecast:
     """
 
     def __init__(
-        self,
-        runs: list[Run],
-        study: Study,
-        files: int,
-        rates: dict[str, Any],
-        at_once: int,
-        planned: Iterable[Run] = (),
-        paths: StudyPaths | None = None,
+        self, runs, study: Study, files: int, rates, at_once: int, planned=(), paths: StudyPaths | None = None
     ):
         self.machine, self.has_gpu, self.at_once = rates["machine"], rates["gpu"], at_once
         self.disk = 0.0  # bytes
@@ -51,14 +44,12 @@ class Forecast:
         self._before: dict[str, float] = {}  # seconds of runs that were made before
         self._paces: dict[tuple, list[float]] = defaultdict(list)  # seconds taken, by seconds by the rates
         for run in {run.id: run for run in (*planned, *runs)}.values():
-            work = run.declared.work(study, run.axes, files)
-            self._by_rates[run.id] = rates["start"] + sum(
-                amount * _rate(rates, kind, run) for kind, amount in work.items() if kind != "bytes"
-            )
-            if run.id in self._left:
-                self.disk += NOTEBOOK_BYTES + work.get("bytes", 0)
+            work = work_of(run.step, study, run.axes, files)
+            size = NOTEBOOK_BYTES + work.pop("bytes", 0)
+            self.disk += size if run.id in self._left else 0
+            self._by_rates[run.id] = rates["start"] + sum(n * _rate(rates[kind], run) for kind, n in work.items())
             stamp = read_json(paths.stamp(run.id)) if paths else None
-            if stamp and stamp.get("parameters") == recorded_parameters(run):
+            if stamp and stamp["parameters"] == recorded_parameters(run):
                 self._before[run.id] = stamp["seconds"]
                 self._learn(run, stamp["seconds"])
 
@@ -79,16 +70,13 @@ class Forecast:
         Args:
             running: id -> seconds since it started, of those that run.
         """
-        running = running or {}
-        rest = [max(self.seconds(run) - running.get(name, 0.0), 0.0) for name, run in self._left.items()]
+        since = running or {}
+        rest = [max(self.seconds(run) - since.get(name, 0.0), 0.0) for name, run in self._left.items()]
         return max(sum(rest) / self.at_once, max(rest, default=0.0))
 
-    def of_steps(self) -> dict[str, float]:
-        """Seconds of all runs of each step, one after the other."""
-        steps: dict[str, float] = defaultdict(float)
-        for run in self._left.values():
-            steps[run.step] += self.seconds(run)
-        return dict(steps)
+    def of_step(self, step: str) -> float:
+        """Seconds of the runs of a step, one after the other."""
+        return sum(self.seconds(run) for run in self._left.values() if run.step == step)
 
     def _learn(self, run: Run, seconds: float) -> None:
         self._paces[_kind(run)].append(seconds / self._by_rates[run.id])
@@ -98,7 +86,6 @@ def _kind(run: Run) -> tuple[str, str]:
     return run.step, run.axes.get("backbone", "")
 
 
-def _rate(rates: dict[str, Any], kind: str, run: Run) -> float:
+def _rate(rate: float | dict[str, float], run: Run) -> float:
     """Seconds of one unit of work; a backbone that was not measured counts as the slowest."""
-    rate = rates[kind]
     return rate.get(run.axes.get("backbone"), max(rate.values())) if isinstance(rate, dict) else rate

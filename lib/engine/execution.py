@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from lib.config.backends import chosen_backend
 from lib.config.paths import REPOSITORY, StudyPaths
-from lib.engine.code import FIGURES
 from lib.engine.estimate import Forecast
 from lib.engine.freshness import Freshness
 from lib.engine.interruption import Interruption
@@ -25,7 +24,7 @@ from lib.engine.locks import remove_leftovers
 from lib.engine.planning import Run
 from lib.engine.progress import View
 from lib.engine.results import Result, blocked, write_state
-from lib.engine.workers import Options, Pool, cluster, default_threads, kernel_environment, kernel_threads
+from lib.engine.workers import Options, Pool, cluster, kernel_environment, kernel_threads
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
         if changes is None:
             standing[run.id] = Standing("missing", described=described)
             continue
-        only_figures = not changes or _only_figures_differ(run, freshness, described)
+        drawn = {"figures": (freshness.stamp(run.id) or {}).get("figures")}
+        only_figures = not changes or freshness.changes(run, described | drawn) == []
         if force & {"all", run.step}:
             changes, only_figures = ["--force", *changes], False
         before = [name for name in run.waits_for if name in standing and standing[name].remakes_numbers]
@@ -62,14 +62,6 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
             changes, only_figures = [*changes, f"{before[0]}{more} will be made again first"], False
         standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described, not only_figures)
     return standing
-
-
-def _only_figures_differ(run: Run, freshness: Freshness, described: dict[str, Any]) -> bool:
-    """Whether a stale run differs from its stamp in modules that draw alone."""
-    before, now = (freshness.stamp(run.id) or {}).get("code", {}), described["code"]
-    figures = {name: digest for name, digest in before.items() if name.startswith(FIGURES)}
-    numbers = {name: digest for name, digest in now.items() if not name.startswith(FIGURES)}
-    return freshness.changes(run, described | {"code": numbers | figures}) == []
 
 
 @dataclass
@@ -111,9 +103,9 @@ class Execution:
         self.ended: queue.Queue = queue.Queue()
         self.topic = f"skincas-{os.getpid()}-{time.time_ns()}"
         total = sum(one.status != "fresh" for one in self.standing.values())
-        with interruption.in_order(), View(total, forecast) as self.view, ExitStack() as self.stack:
+        interruption.raises = False
+        with View(total, forecast) as self.view, ExitStack() as self.stack:
             self._carry_out(interruption)
-            self.view.activity = "ending the workers"
         return self.results
 
     def _carry_out(self, interruption: Interruption) -> None:
@@ -124,7 +116,7 @@ class Execution:
                 name, future = self.ended.get(timeout=0.5)
             except queue.Empty:
                 before, problem = problem, self.pool.replace_lost_workers()
-                if problem and problem != before:
+                if problem not in ("", before):
                     self.view.announce(problem)
                 continue
             del self.sent[name]
@@ -133,16 +125,15 @@ class Execution:
                 break
             self._send_ready()
         if names := [*self.sent, *self.waiting]:
-            running = self.view.running
             self.view.cancel()
-            self.results |= {name: Result("cancelled" if name in running else "not started") for name in names}
+            self.results |= {name: Result("cancelled" if name in self.sent else "not started") for name in names}
             self.pool.client.cancel(list(self.sent.values()), force=True)
         self._write_state()
 
     @cached_property
     def pool(self) -> Pool:
         """The workers, started once something has to be run."""
-        self.view.activity = "starting the workers"
+        self.view.announce("starting the workers")
         remove_leftovers(StudyPaths(self.root), frozenset(run.id for run in self.planned))
         pool = self.stack.enter_context(cluster(self.options))
         if self.options.dashboard:
@@ -159,9 +150,7 @@ class Execution:
             described = self.standing[run.id].described
             if run.declared.last:  # what it reads has just been written
                 self._write_state()
-                freshness = Freshness(self.root)
-                described = freshness.describe(run)
-                if not self.options.forces(run.step) and freshness.changes(run, described) == []:
+                if not self.options.force & {"all", run.step} and Freshness(self.root).changes(run, described) == []:
                     self.results[run.id] = Result("fresh")
                     continue
                 self.view.total += self.standing[run.id].status == "fresh"  # until its inputs were made again
@@ -172,7 +161,7 @@ class Execution:
 
     def _send(self, run: Run, described: dict[str, Any]) -> None:
         kind = "heavy" if run.declared.heavy else "light"
-        force = self.options.forces(run.step)
+        force = bool(self.options.force & {"all", run.step})
         arguments = dict(run=run, root=self.root, described=described, force=force, facts=self.facts)
         # a worker started elsewhere may have another backend in its environment
         job = (self.topic, kernel_threads(self.options, run.declared.heavy), chosen_backend(), arguments)
@@ -197,23 +186,18 @@ class Execution:
 
 def _result(future: Any) -> Result:
     """How the run of a future that is done ended."""
-    from distributed.scheduler import KilledWorker
-
     if future.status == "finished":
         return Result(**future.result())
     if future.status != "error":
         return Result("cancelled")
     error = future.exception()
-    if isinstance(error, KilledWorker):
-        text = "its worker died again and again, probably out of memory; try fewer --jobs"
-    else:
-        text = f"its worker could not start it: {type(error).__name__}: {error}; install this machine's packages there"
-    return Result("failed", error=text, killed=True)
+    hint = "its worker died again and again, probably out of memory, or lacks this machine's packages"
+    return Result("failed", error=f"{type(error).__name__}: {error}; {hint}", killed=True)
 
 
 def _task() -> Callable[[str, bytes], dict[str, Any]]:
-    """The function that workers are sent. It travels by value and takes and gives plain data, so that a worker that was
-    started elsewhere needs to know of nothing but where the repository is."""
+    """The function that workers are sent. It travels by value and takes and gives plain data, for a worker that was
+    started elsewhere and does not know the repository."""
 
     def task(repository: str, job: bytes) -> dict:
         import sys
@@ -247,7 +231,5 @@ def on_worker(job: bytes) -> dict[str, Any]:
         return task is None or task.state not in ("executing", "long-running")
 
     report_progress()
-    environment = kernel_environment(threads or default_threads(), backend)
-    return asdict(
-        perform(**arguments, environment=environment, report_progress=report_progress, is_cancelled=is_cancelled)
-    )
+    arguments["environment"] = kernel_environment(threads, backend)
+    return asdict(perform(**arguments, report_progress=report_progress, is_cancelled=is_cancelled))

@@ -7,7 +7,7 @@ runs that wrote them, as long as size and modification time still match.
 import json
 import platform
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
@@ -17,24 +17,14 @@ from typing import Any
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.files import file_digest, files_below, read_json, text_digest, write_json
 from lib.config.paths import LIB, StudyPaths
-from lib.engine.code import cell_digests, reached
+from lib.engine.code import FIGURES, cell_digests, reached
 from lib.engine.planning import Run
 
-FORMAT = 1  # of the stamps; a results folder of another format is refused
+FORMAT = 2  # of the stamps; a results folder of another format is refused
 
-# import name -> the packages whose version decides numbers
-DECIDING = {
-    "numpy": ["numpy"],
-    "pandas": ["pandas"],
-    "scipy": ["scipy"],
-    "sklearn": ["scikit-learn"],
-    "statsmodels": ["statsmodels"],
-    "cleanlab": ["cleanlab"],
-    "cv2": ["opencv-python-headless"],
-    "PIL": ["pillow"],
-    "imagehash": ["ImageHash"],
-    "keras": ["keras"],
-}
+# the packages whose version decides numbers, by import name, and those that are installed under another name
+DECIDING = ("numpy", "pandas", "scipy", "sklearn", "statsmodels", "cleanlab", "cv2", "PIL", "imagehash", "keras")
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow"}
 PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir", "external")
 
 
@@ -46,10 +36,8 @@ class Freshness:
         self.root = root
         self.lib = lib
         self._stamps: dict[str, dict | None] = {}
-        self._known: dict[str, dict] | None = None
-        self._external = read_json(self.paths.external_digests) or {}
-        self._external_changed = False
-        self._trees: dict[str, str] = {}
+        self._external: dict[str, list] = read_json(self.paths.external_digests) or {}
+        self._trees: dict[Path, str] = {}
 
     def stamp(self, run_id: str) -> dict[str, Any] | None:
         """A run's stamp, None if there is none that can be read."""
@@ -60,95 +48,77 @@ class Freshness:
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
         code, imported = reached(run.notebook, run.declared.pictures, self.lib)
+        figures = {name: digest for name, digest in code.items() if name.startswith(FIGURES)}
         return {
-            "format": FORMAT,
             "cells": cell_digests(run.notebook),
             "parameters": recorded_parameters(run),
-            "code": code,
+            "code": {name: digest for name, digest in code.items() if name not in figures},
+            "figures": figures,
             "packages": deciding_packages(imported),
             "external": {name: self.external(Path(path)) for name, path in run.external.items()},
         }
 
     def inputs(self, run: Run) -> dict[str, str]:
         """Digest of every file that a run reads from the results folder, by its relative path."""
-        return {name: self._digest_of(self.root / name) for name in expand(self.root, run.inputs)}
+        return {name: _digest(self.root / name, name, self._written) for name in expand(self.root, run.inputs)}
 
     def changes(self, run: Run, described: dict[str, Any] | None = None) -> list[str] | None:
         """What differs from the run's stamp: [] fresh, a list of reasons: stale, None: it never ended well."""
         stamp = self.stamp(run.id)
         if stamp is None:
             return None
-        if stamp.get("format") != FORMAT:
-            return [f"its stamp has format {stamp.get('format')}, not {FORMAT}"]
         now = (described or self.describe(run)) | {"inputs": self.inputs(run)}
         missing, edited = self._outputs(stamp)
-        outputs = [f"output {name}" for name in (*_short(missing, "missing"), *_short(edited, "changed by hand"))]
+        outputs = [*_short(missing, "output {} missing"), *_short(edited, "output {} changed by hand")]
         return [*_differences(stamp, now), *outputs]
 
     def external(self, path: Path) -> str:
         """Digest of a file, or of a folder's files and their names, outside the results folder."""
-        key = str(path)
-        if key not in self._trees:
-            if path.is_dir():
-                parts = [f"{f.relative_to(path).as_posix()} {self._cached(f)}" for f in files_below(path)]
-                self._trees[key] = text_digest("\n".join(parts))
-            else:
-                self._trees[key] = self._cached(path) if path.is_file() else "missing"
-        return self._trees[key]
+        if path not in self._trees:
+            digests = {f: _digest(f, str(f), self._external) for f in _files(path)}
+            parts = [f"{file.relative_to(path).as_posix()} {digest}" for file, digest in digests.items()]
+            self._trees[path] = text_digest("\n".join(parts))
+        return self._trees[path]
 
     def save_external(self) -> None:
         """Keep the digests of files outside for the next look."""
-        if self._external_changed:
+        if self._external != (read_json(self.paths.external_digests) or {}):
             write_json(self.paths.external_digests, self._external)
-            self._external_changed = False
 
-    def _cached(self, path: Path) -> str:
-        status = path.stat()
-        entry = self._external.get(str(path))
-        if not entry or entry[:2] != [status.st_size, status.st_mtime_ns]:
-            entry = self._external[str(path)] = [status.st_size, status.st_mtime_ns, file_digest(path)]
-            self._external_changed = True
-        return entry[2]
-
-    def _digest_of(self, path: Path) -> str:
-        name = path.relative_to(self.root).as_posix()
-        if self._known is None:  # every output of every stamp: path -> size, time, digest
-            self._known = {}
-            for stamp in self.paths.stamps.glob("*.json"):
-                self._known |= (self.stamp(stamp.stem) or {}).get("outputs", {})
-        known = self._known.get(name)
-        status = path.stat()
-        if known and known[:2] == [status.st_size, status.st_mtime_ns]:
-            return known[2]
-        digest = file_digest(path)
-        self._known[name] = [status.st_size, status.st_mtime_ns, digest]
-        return digest
+    @cached_property
+    def _written(self) -> dict[str, list]:
+        """Every output of every stamp: path -> size, time, digest."""
+        stamps = [self.stamp(path.stem) or {} for path in self.paths.stamps.glob("*.json")]
+        return {name: entry for stamp in stamps for name, entry in stamp.get("outputs", {}).items()}
 
     def changed_by_hand(self, runs: Iterable[Run]) -> list[str]:
         """The outputs of runs that are there and not as they were written."""
-        stamps = [stamp for run in runs if (stamp := self.stamp(run.id)) and stamp.get("format") == FORMAT]
-        return [name for stamp in stamps for name in self._outputs(stamp)[1]]
+        return [name for run in runs if (stamp := self.stamp(run.id)) for name in self._outputs(stamp)[1]]
 
     def _outputs(self, stamp: dict[str, Any]) -> tuple[list[str], list[str]]:
         """Which outputs are missing, and which are others than were written."""
         missing, others = [], []
-        for name, (size, mtime, digest) in stamp["outputs"].items():
-            try:
-                status = (self.root / name).stat()
-            except OSError:
+        for name, (*_, digest) in stamp["outputs"].items():
+            if not (self.root / name).exists():
                 missing.append(name)
-                continue
-            if [status.st_size, status.st_mtime_ns] != [size, mtime] and self._digest_of(self.root / name) != digest:
+            elif _digest(self.root / name, name, self._written) != digest:
                 others.append(name)
         return missing, others
 
 
+def _digest(path: Path, name: str, known: dict[str, list]) -> str:
+    """Digest of a file, read again unless its size and modification time are those of its entry in `known`."""
+    status = path.stat()
+    if known.get(name, [])[:2] != [status.st_size, status.st_mtime_ns]:
+        known[name] = [status.st_size, status.st_mtime_ns, file_digest(path)]
+    return known[name][2]
+
+
 def outputs_of(root: Path, run: Run) -> dict[str, list]:
     """Size, modification time and digest of every file that a run has written, by its path relative to `root`."""
-    outputs = {}
+    outputs: dict[str, list] = {}
     for name in expand(root, (*run.outputs, *run.may_write)):
-        status = (root / name).stat()
-        outputs[name] = [status.st_size, status.st_mtime_ns, file_digest(root / name)]
+        _digest(root / name, name, outputs)
     return outputs
 
 
@@ -157,35 +127,34 @@ def expand(root: Path, patterns: Iterable[str]) -> list[str]:
     names: set[str] = set()
     for pattern in patterns:
         for path in root.glob(pattern) if "*" in pattern else [root / pattern]:
-            files = files_below(path) if path.is_dir() else [path] if path.is_file() else []
-            names |= {file.relative_to(root).as_posix() for file in files}
+            names |= {file.relative_to(root).as_posix() for file in _files(path)}
     return sorted(names)
+
+
+def _files(path: Path) -> list[Path]:
+    return files_below(path) if path.is_dir() else [path] if path.is_file() else []
 
 
 def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two descriptions of a run, in words."""
     cells = enumerate(zip_longest(stamp["cells"], now["cells"]), 1)
-    different = [f"code cell {number}" for number, (before, after) in cells if before != after]
-    inputs, external = (_changed(stamp[key], now[key]) for key in ("inputs", "external"))
+
+    def names(key: str) -> list[str]:
+        before, after = stamp[key], now[key]
+        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+    def values(key: str) -> list[str]:
+        return [f"{name}: {_value(stamp[key], name)} -> {_value(now[key], name)}" for name in names(key)]
+
     return [
-        *(f"notebook: {name}" for name in _short(different)),
-        *(f"parameter {text}" for text in _moved(stamp["parameters"], now["parameters"])),
-        *_short(_changed(stamp["code"], now["code"])),
-        *(f"input {name}" for name in (*_short(inputs), *external)),
-        *(f"package {text}" for text in _moved(stamp["packages"], now["packages"])),
+        *_short([str(number) for number, (before, after) in cells if before != after], "notebook: code cell {}"),
+        *(f"parameter {text}" for text in values("parameters")),
+        *_short(names("code"), "{}"),
+        *_short(names("figures"), "{}"),
+        *_short(names("inputs"), "input {}"),
+        *(f"input {name}" for name in names("external")),
+        *(f"package {text}" for text in values("packages")),
     ]
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """The names whose value differs, and whether they are new or gone."""
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    return [name + (" (new)" if name not in before else " (gone)" if name not in after else "") for name in names]
-
-
-def _moved(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """`units: 8 -> 16` for every value that differs."""
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    return [f"{name}: {_value(before, name)} -> {_value(after, name)}" for name in names]
 
 
 def _value(values: dict[str, Any], name: str) -> str:
@@ -193,10 +162,10 @@ def _value(values: dict[str, Any], name: str) -> str:
     return shorten(value if isinstance(value, str) else json.dumps(value), 40, placeholder="...")
 
 
-def _short(names: list[str], state: str = "") -> list[str]:
-    """The first of some names with their state, and how many more there are."""
+def _short(names: list[str], text: str) -> list[str]:
+    """A text on the first of some names, and how many more there are."""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return [f"{names[0]}{more}{f' {state}' if state else ''}"] if names else []
+    return [text.format(f"{names[0]}{more}")] if names else []
 
 
 def recorded_parameters(run: Run) -> dict[str, Any]:
@@ -208,13 +177,12 @@ def recorded_parameters(run: Run) -> dict[str, Any]:
 
 def deciding_packages(imported: set[str]) -> dict[str, str]:
     """Versions that decide what imported packages give; of Keras's backends the chosen one counts, not the others."""
-    names = [name for package in sorted(imported) for name in DECIDING.get(package, [])]
-    backend = {}
+    names = [DISTRIBUTIONS.get(name, name) for name in DECIDING if name in imported]
+    others = {"python": ".".join(platform.python_version_tuple()[:2])}
     if imported & {"keras", *BACKENDS}:
-        backend["backend"] = chosen_backend()
+        others["backend"] = chosen_backend()
         names += BACKENDS.get(chosen_backend(), ())
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {name: _version(name) for name in names} | backend | {"python": python}
+    return {name: _version(name) for name in names} | others
 
 
 @cache

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,20 +11,17 @@ EXIT_STATUS = 130
 class Interruption:
     """Whether a signal has interrupted this process.
 
-    A signal raises KeyboardInterrupt. Inside `in_order` it is only `noted`, for the code there to end its notebooks. A
+    A signal raises KeyboardInterrupt, or is only `noted` once `raises` is false, for notebooks to be ended in order. A
     second signal ends the process at once.
     """
 
     def __init__(self) -> None:
         self.noted = False
-        self._in_order = False
+        self.raises = True
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Handle signals inside this context; only the main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """Handle signals inside this context."""
         before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -33,18 +29,9 @@ class Interruption:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    @contextmanager
-    def in_order(self) -> Iterator[None]:
-        """Note signals inside this context, and raise nothing."""
-        self._in_order = True
-        try:
-            yield
-        finally:
-            self._in_order = False
-
     def _handle(self, _number: int, _frame: object) -> None:
         if self.noted:
             os._exit(EXIT_STATUS)  # workers and kernels are leashed and end with this process
         self.noted = True
-        if not self._in_order:
+        if self.raises:
             raise KeyboardInterrupt

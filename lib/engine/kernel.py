@@ -122,13 +122,9 @@ class _Kernel:
     def begin(self, process: subprocess.Popen) -> None:
         """Leash a kernel that has just been started as the leader of its session."""
         self.process = process
-        self._leash = subprocess.Popen(
-            ["/bin/sh", "-c", LEASH, str(process.pid), self.sockets],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        leash = ["/bin/sh", "-c", LEASH, str(process.pid), self.sockets]
+        streams = dict(stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._leash = subprocess.Popen(leash, start_new_session=True, **streams)
         self._thread.start()
 
     def end(self) -> None:
@@ -158,12 +154,9 @@ class _Kernel:
     def describe_death(self) -> str:
         """How the kernel died, in words."""
         code = self.process.returncode
-        how = f"ended with exit status {code}"
-        if code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-            how += " (out of memory?)" if code == -signal.SIGKILL else ""
-        where = "" if self.cell else " before the first cell"
-        return f"the kernel {how}{where}; its peak memory was {self.peak / 2**20:.0f} MiB"
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return f"the kernel {how}{hint}; its peak memory was {self.peak / 2**20:.0f} MiB"
 
     def _watch(self) -> None:
         while True:

@@ -1,9 +1,7 @@
 """Who may write where: one run_all per results folder, one worker per run. A lock ends with its process."""
 
 import fcntl
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +32,7 @@ def locked(root: Path) -> Iterator[None]:
     check_format(paths)
     try:
         write_json(paths.format, {"format": FORMAT})
-        lock = paths.lock.open("a+")
+        lock = paths.lock.open("w")
     except OSError as error:
         raise FolderError(
             f"results folder {root} cannot be written ({error.strerror}); nothing was started: "
@@ -42,14 +40,7 @@ def locked(root: Path) -> Iterator[None]:
         ) from error
     with lock:
         if not _hold(lock):
-            lock.seek(0)
-            raise FolderError(
-                f"another run_all ({lock.read().strip() or 'unknown process'}) works in {root}; "
-                "wait for it, end it, or give another --results"
-            )
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-        lock.flush()
+            raise FolderError(f"another run_all works in {root}; wait for it, end it, or give another --results")
         yield
 
 

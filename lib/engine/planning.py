@@ -11,7 +11,7 @@ from typing import Any
 
 from lib.config.params import AXES, Study, matches
 from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_id
-from lib.config.steps import STEPS, Step
+from lib.config.steps import STEPS, Step, outside_files
 from lib.engine.notebooks import NotebookError, declared_parameters
 
 
@@ -123,29 +123,18 @@ def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> lis
         NotebookError: no run is left.
     """
     by_id = {run.id: run for run in runs}
-    chosen = {
-        run.id
-        for run in runs
-        if (not steps or run.step in steps)
-        and all(axis not in run.axes or str(run.axes[axis]) in values for axis, values in only.items())
-    }
-    kept, waiting = set(), list(chosen)
+
+    def matches_only(run: Run) -> bool:
+        return all(axis not in run.axes or str(run.axes[axis]) in values for axis, values in only.items())
+
+    kept, waiting = set(), [run.id for run in runs if (not steps or run.step in steps) and matches_only(run)]
     while waiting:
         run = by_id[waiting.pop()]
-        if run.id in kept:
-            continue
-        kept.add(run.id)
-        waiting.extend(run.needs)
-        # of the runs that one sums up, only the selected ones are needed
-        waiting.extend(
-            other
-            for other in run.some_of
-            if all(str(by_id[other].axes.get(axis)) in values for axis, values in only.items())
-        )
-    if only and not steps and not any(only.keys() & run.axes for run in runs if run.id in kept):
-        wanted = " and ".join(f"{axis}={','.join(values)}" for axis, values in only.items())
-        raise NotebookError(f"no run of the study matches {wanted}; see --dry-run for the plan")
-    if not kept:
+        if run.id not in kept:
+            kept.add(run.id)
+            # of the runs that one sums up, only the selected ones are needed
+            waiting += [*run.needs, *(name for name in run.some_of if matches_only(by_id[name]))]
+    if not any(steps or not only or only.keys() & by_id[name].axes for name in kept):
         raise NotebookError("no run of the study is left by --step and --only; see --dry-run for the plan")
     return [run for run in runs if run.id in kept]
 
@@ -167,11 +156,10 @@ def _as_run(step: str, cell: dict[str, Any], own: dict[str, dict[str, str]]) -> 
 
 def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, own, before: list[Run]) -> Run:
     cell = axes | step.fixed(study)
-    variant_of = own[cell.get("variant", DEFAULT_VARIANT)]
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
+    variant_of = own[cell.get("variant", DEFAULT_VARIANT)]
     outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
-    values = study.model_dump() | study.settings(cell) | cell | outside | {"settings": study.model_dump()}
-    values["variant_of"] = variant_of
+    values = study.settings(cell) | cell | outside | {"settings": study.model_dump(), "variant_of": variant_of}
     unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:
         raise NotebookError(
@@ -179,14 +167,15 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
             f"fields of lib.config.params.Study, {', '.join(cell) or 'no axis'}, settings, results, attempt, "
             f"{', '.join(outside)}"
         )
-    external = step.reads_outside(study, cell, {name: outside[name] for name in injected if outside.get(name)})
+    external = outside_files(study, cell, {name: outside[name] for name in injected if outside.get(name)})
     at = StudyPaths(Path(), variant_of=variant_of)
     named = {axis: value for axis, value in cell.items() if axis != "variant"}
 
     def of_steps(names: tuple[str, ...]) -> tuple[str, ...]:
         """The runs of these steps that agree with this cell on every axis they share."""
-        as_runs = {name: _as_run(name, cell, own) for name in names}
-        return tuple(run.id for run in before if run.step in names and _agree(run.axes, as_runs[run.step]))
+        shared = {name: _as_run(name, cell, own).items() for name in names}
+        runs = [run for run in before if run.step in names]
+        return tuple(run.id for run in runs if {(a, v) for a, v in run.axes.items() if a in cell} <= shared[run.step])
 
     def relative(files: Iterable[Path | str]) -> tuple[str, ...]:
         return tuple(Path(path).as_posix() for path in files)
@@ -208,7 +197,3 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
         some_of=of_steps(step.some_of),
         after=tuple(run.id for run in before) if step.last else (),
     )
-
-
-def _agree(axes: dict[str, Any], cell: dict[str, Any]) -> bool:
-    return all(cell[axis] == value for axis, value in axes.items() if axis in cell)

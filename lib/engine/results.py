@@ -1,6 +1,6 @@
 """How runs end, what follows for those that need them, and state.json, which the report reads."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lib.config.files import read_json, write_json
@@ -32,7 +32,6 @@ class Result:
     error: str = ""
     cell: int = 0
     killed: bool = False
-    attempts: int = 0
     cause: str = ""
 
     @property
@@ -69,20 +68,18 @@ def write_state(
         if run.declared.last:
             continue
         stamp, result, old = read_json(paths.stamp(run.id)), results.get(run.id), before.get(run.id, {})
-        status = result.status if result else "not selected"
-        entry = {"step": run.step, "axes": run.axes} | ENTRY
-        if status in ("failed", "not run"):
-            entry |= dict(status=status, cause=result.cause, error=result.error, seconds=result.seconds)
-        elif stamp and status not in ("cancelled", "not started"):
-            entry |= dict(status="done", seconds=stamp["seconds"])
-        elif result is None and old.get("status") == "failed":
-            entry |= {key: old[key] for key in ("status", "cause", "error", "seconds")}
+        if result and result.status in ("failed", "not run"):
+            ended = asdict(result)
+        elif stamp and (not result or result.well):
+            ended = {"status": "done", "seconds": stamp["seconds"]}
+        elif not result and old.get("status") == "failed":
+            ended = old
         else:
-            entry |= dict(status="not run", cause=status)
+            ended = {"status": "not run", "cause": result.status if result else "not selected"}
         executed = paths.executed(run.id)
-        if executed.is_file():
-            entry["notebook"] = executed.relative_to(paths.root).as_posix()
-        state[run.id] = entry
+        ended["notebook"] = executed.relative_to(paths.root).as_posix() if executed.is_file() else ""
+        entry = ENTRY | {key: ended[key] for key in ENTRY if key in ended}
+        state[run.id] = {"step": run.step, "axes": run.axes} | entry
     for cell in skipped:
         reason = {"status": "skipped", "cause": "skipped by the study file"}
         state[cell["id"]] = {"step": cell["step"], "axes": cell["axes"]} | ENTRY | reason

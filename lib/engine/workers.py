@@ -8,7 +8,6 @@ from typing import Any
 
 from lib.engine.provenance import gpus
 
-GIB = 2**30
 LOOPBACK = "127.0.0.1"
 
 
@@ -22,7 +21,6 @@ class Options:
 
     Attributes:
         force: steps to run again, all of them where it has "all".
-        same_numbers: threads do not depend on `jobs`; TensorFlow splits sums by threads, which changes last digits.
     """
 
     jobs: int = 0
@@ -31,11 +29,6 @@ class Options:
     force: frozenset[str] = frozenset()
     fail_fast: bool = False
     dashboard: bool = False
-    same_numbers: bool = True
-
-    def forces(self, step: str) -> bool:
-        """Whether runs of a step are made again though fresh."""
-        return bool(self.force & {"all", step})
 
 
 @dataclass(frozen=True)
@@ -135,23 +128,20 @@ def default_jobs() -> int:
     """Notebooks at once without GPUs: one per core, as long as each has 4 GiB."""
     from distributed.system import MEMORY_LIMIT
 
-    return max(1, min(cores(), MEMORY_LIMIT // (4 * GIB)))
+    return max(1, min(cores(), MEMORY_LIMIT // (4 * 2**30)))
 
 
 def kernel_threads(options: Options, heavy: bool) -> int:
-    """Threads of a run's kernel; 0: the worker's own `default_threads`."""
-    if options.scheduler or (options.same_numbers and not (heavy and visible_gpus())):
-        return 0
-    return max(1, cores() // heavy_jobs(options))
+    """Threads of a run's kernel; 0: as many as its worker has for each, whatever `jobs` is.
 
-
-def default_threads() -> int:
-    """Threads of a kernel, where as many notebooks run at once as `default_jobs` says."""
-    return max(1, cores() // default_jobs())
+    TensorFlow splits sums by threads, so that another number of them changes last digits.
+    """
+    return max(1, cores() // heavy_jobs(options)) if heavy and visible_gpus() and not options.scheduler else 0
 
 
 def kernel_environment(threads: int, backend: str) -> dict[str, str]:
-    """Variables of a kernel: Keras's backend, and threads, so that notebooks do not compete for cores."""
+    """Variables of a kernel: Keras's backend, and threads, so that notebooks do not compete for cores (0: by cores)."""
+    threads = threads or max(1, cores() // default_jobs())
     blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     others = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC", "OPENCV_FOR_THREADS_NUM")  # NPROC: JAX
     fixed = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from lib.audit import contents
 from lib.config.files import read_json
 from lib.config.paper import scenarios
-from lib.config.paths import StudyPaths, demo_planted
+from lib.config.paths import DEMO_PLANTED, StudyPaths
 from lib.data.folds import select
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, rows_where
@@ -36,7 +36,7 @@ def section(paths: StudyPaths, suspects: Mapping[str, Any], shown: pd.DataFrame)
         suspects: what lib.audit.labels.label_errors gives.
         shown: what lib.report.ladder.select_shown gives.
     """
-    planted, index = read_json(demo_planted(paths.demo_data)), read_parquet(paths.image_index)
+    planted, index = read_json(paths.demo_data / DEMO_PLANTED), read_parquet(paths.image_index)
     if planted is None or index is None:
         return html.missing("No data/planted.json, or no audit: what was planted cannot be compared.")
     truth, table = pd.DataFrame(planted["images"]), find_flaws(planted, index, read_csv(paths.label_changes))

@@ -174,7 +174,7 @@ def _paper_hours(name: str, rates: dict) -> float:
     study = load_study("paper").model_copy(update={"backbones": [name]})
     runs = plan(study, "paper", Inputs(data=Path()))
     own = [run for run in runs if run.step in ("features", "train", "gradcam")]
-    return sum(Forecast(own, study, IMAGES, rates, 1).of_steps().values()) / 3600
+    return Forecast(own, study, IMAGES, rates, 1).left() / 3600
 
 
 if __name__ == "__main__":

@@ -98,7 +98,6 @@ skip: [{variant: narrow, scenario: [six_benign]}]
     [
         ("{default: {rotation: 15}}", "cannot be named 'default'"),
         ("{../up: {rotation: 15}}", "cannot be named '../up'"),
-        ("{a: {}}", "changes nothing"),
         ("{a: {rotatoin: 15}}", "did you mean 'rotation'"),
         ("{a: {rotation: 999}}", "less than or equal to 180"),
         ("{a: {seeds: [1]}}", "cannot be set by a variant"),

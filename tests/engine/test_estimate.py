@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import run_all
 from lib.config.files import read_json, write_json
 from lib.config.paper import backbones, scenarios
 from lib.config.params import Study
 from lib.config.paths import REFERENCE_RATES, StudyPaths
+from lib.config.steps import STEPS
 from lib.data.folds import select
 from lib.data.pool import pool_views
 from lib.data.protocols import deal
@@ -52,7 +52,7 @@ def test_the_views_of_a_pool_and_of_its_scenarios_are_as_many_as_estimated():
 def test_seconds_of_each_step_are_those_counted_by_hand():
     study = STUDY.model_copy(update={"image_size": 448})  # four times the pixels
     views = round(1.1 * 9010)
-    assert forecast(study).of_steps() == pytest.approx(
+    assert {step: forecast(study).of_step(step) for step in STEPS} == pytest.approx(
         {
             "audit": 10 + 100 * 0.1,
             "prepare": 10 + views * 4 * 0.2,
@@ -99,19 +99,10 @@ def test_what_is_left_falls_as_runs_go_on_and_end_and_is_shared_by_those_at_once
 def test_a_backbone_without_rates_counts_as_the_slowest():
     study = STUDY.model_copy(update={"backbones": ["EfficientNetB3"]})
     slowest = STUDY.model_copy(update={"backbones": ["ResNet50"]})
-    assert forecast(study).of_steps() == forecast(slowest).of_steps()
+    assert forecast(study).left() == forecast(slowest).left()
 
 
 def test_the_rates_of_the_reference_have_every_kind_of_work_and_every_backbone():
     rates = read_json(REFERENCE_RATES)
     assert rates.keys() == RATES.keys()
     assert all(rates[kind].keys() == backbones().keys() for kind in ("predict", "train", "head", "trace"))
-
-
-def test_a_dry_run_says_how_long_and_by_whose_rates_and_starts_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    results = tmp_path / "results"
-    assert run_all.main(["demo", "--dry-run", "--results", str(results)]) == 0
-    said = capsys.readouterr().out
-    assert "rates measured on" in said and "one after the other: audit" in said
-    assert not results.exists()

@@ -159,7 +159,7 @@ def test_a_killed_kernel_gets_a_second_attempt_and_a_notebook_that_raises_is_not
     monkeypatch.setenv("FIXTURE_BREAK", "kmeans")
     monkeypatch.setenv("FIXTURE_HOW", "raise")
     result = perform(runs["kmeans"], root)
-    assert (result.status, result.attempts, result.cell) == ("failed", 1, 4)
+    assert (result.status, result.cell, result.killed) == ("failed", 4, False)
     assert result.error == "ValueError: planted in kmeans"
     assert not (root / "kmeans").exists() and not StudyPaths(root).stamp("kmeans").exists()
     assert "planted in kmeans" in (root / "notebooks/kmeans.ipynb").read_text()
@@ -336,7 +336,7 @@ def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(sma
         )
     path = StudyPaths(root).stamp("audit")
     stamp = json.loads(path.read_text())
-    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.figures.plots": "old"}}))
+    path.write_text(json.dumps(stamp | {"figures": {"lib.figures.plots": "old"}}))
     standing = standings(list(runs.values()), Freshness(root))
     assert {name for name, one in standing.items() if one.status == "stale"} == {"audit"}
     path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.index": "old"}}))
@@ -351,7 +351,7 @@ def test_a_second_engine_in_one_results_folder_is_refused(tmp_path):
         second = subprocess.run(
             [sys.executable, "-c", code], cwd=FIXTURES.parents[1], capture_output=True, text=True, check=False
         )
-    assert second.returncode == 1 and f"another run_all (process {os.getpid()}" in second.stderr
+    assert second.returncode == 1 and "another run_all works" in second.stderr
     with locked(tmp_path):  # and it is free again
         pass
 

@@ -18,12 +18,11 @@ from lib.engine.planning import Inputs, plan
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 CONTEXT = FIXTURES / "ro-crate-1.1-context.jsonld"  # as published at w3id.org/ro/crate/1.1/context (CC0)
-PICTURES = provenance.PARTS + 1
 
 
 @pytest.fixture(scope="module")
 def crate(tmp_path_factory):
-    """A finished results folder, described: every run has its outputs and k-means many pictures; entities by id."""
+    """A finished results folder, described: every run has its outputs."""
     root = tmp_path_factory.mktemp("crate") / "results"
     data = root.parent / "data"
     data.mkdir()
@@ -36,14 +35,6 @@ def crate(tmp_path_factory):
             for file in files:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(run.id)
-        if run.id == "kmeans":
-            for number in range(PICTURES):
-                (root / "kmeans" / f"{number}.png").write_bytes(b"")
-        if run.id == "report":
-            for number in range(PICTURES):
-                page = paths.notebook_page(f"run-{number}")
-                page.parent.mkdir(exist_ok=True)
-                page.write_text("a page")
         freshness = Freshness(root)
         stamp = freshness.describe(run) | {"inputs": freshness.inputs(run), "seconds": 1.5}
         write_json(paths.stamp(run.id), stamp | {"outputs": outputs_of(root, run)})
@@ -88,27 +79,10 @@ def test_files_are_named_with_their_digest_size_and_format(crate):
             assert int(entity["contentSize"]) == len(content)
             checked += 1
     assert checked > 20
-    formats = {entity["encodingFormat"] for entity in crate[1]["@graph"] if entity["@type"] == "File"}
-    assert {"application/vnd.apache.parquet", "application/x-ipynb+json"} <= formats
+    assert all(entity["encodingFormat"] for entity in crate[1]["@graph"] if entity["@type"] == "File")
 
 
-def test_a_folder_of_many_pictures_is_one_part_for_the_run_that_wrote_it_and_for_those_that_read_it(crate):
-    known = entities(crate)
-    assert known["kmeans/"]["@type"] == "Dataset"
-    assert targets(known["#kmeans"]["result"]) == ["kmeans/", "notebooks/kmeans.ipynb"]
-    assert targets(known["#report"]["object"]).count("kmeans/") == 1
-    assert not [name for name in known if name.startswith("kmeans/") and name != "kmeans/"]
-
-
-def test_many_pages_of_notebooks_hide_neither_the_report_nor_its_tables(crate):
-    known, written = entities(crate), crate[0]
-    made = targets(known["#report"]["result"])
-    assert "report/notebooks/" in made and not [name for name in made if name.startswith("report/notebooks/run-")]
-    assert {f"tables/{path.name}" for path in (written / "tables").iterdir()} | {"claims.json"} <= set(made)
-    assert known["claims.json"]["sha256"]
-
-
-def test_a_run_names_its_cell_its_notebook_its_parameters_and_what_it_read(crate):
+def test_a_run_names_its_cell_its_notebook_and_what_it_read(crate):
     known = entities(crate)
     action = known["#train-clean-native-nine_classes-MobileNet-seed0"]
     assert action["description"].endswith(
@@ -117,8 +91,6 @@ def test_a_run_names_its_cell_its_notebook_its_parameters_and_what_it_read(crate
     assert known[action["instrument"]["@id"]]["name"] == "04_train.ipynb"
     read = targets(action["object"])
     assert {"features/native/MobileNet/features.npy", "prepared/clean.parquet"} <= set(read)
-    values = {known[name]["name"]: known[name]["value"] for name in read if known[name]["@type"] == "PropertyValue"}
-    assert values["units"] == "8" and values["backbone"] == "MobileNet"
 
 
 VALIDATE = """

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from lib.config.params import AXES, PHASES, Study
-from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_history, run_id, run_record
+from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_id, run_record
 from lib.config.printed import printed_rows
 from lib.explain import kmeans
 from lib.report import pages
@@ -136,7 +136,7 @@ def _train(paths, study, cell, generator):
         )  # fmt: skip
     histories = [_history(study, fold, fold in study.finetune_folds) for fold in study.transfer_folds]
     folder = paths.run(**cell)
-    pd.concat(histories).to_csv(run_history(folder), index=False)
+    pd.concat(histories).to_csv(folder / "history.csv", index=False)
     git, packages = {"commit": "0123abc" * 5, "clean": False}, {"keras": "3.15"}
     run_record(folder).write_text(json.dumps({"provenance": {"git": git, "packages": packages}}))
 
