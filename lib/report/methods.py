@@ -9,7 +9,7 @@ from IPython.display import HTML
 
 from lib.config.files import read_json
 from lib.config.params import Study
-from lib.config.paths import PARAMS, StudyPaths
+from lib.config.paths import OPEN_CHOICES, StudyPaths
 from lib.report import html
 from lib.report.columns import named
 from lib.report.show import facts, show
@@ -19,7 +19,7 @@ from lib.report.wording import in_words
 def open_choices(study: Study) -> pd.DataFrame:
     """What the paper leaves open, the value used in this study, and why (params/open_choices.yaml)."""
     rows = []
-    for key, entry in yaml.safe_load((PARAMS / "open_choices.yaml").read_text(encoding="utf-8")).items():
+    for key, entry in yaml.safe_load(OPEN_CHOICES.read_text(encoding="utf-8")).items():
         value, default = getattr(study, key), Study.model_fields[key].get_default(call_default_factory=True)
         own = "" if value == default else f"Set by this study; {in_words(default)} is the default. "
         rows.append({"open": entry["open"], "parameter": key, "value": in_words(value), "why": own + entry["why"]})
