@@ -2,7 +2,8 @@
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.1 h`."""
+    """`45 s`, `12 min`, `3.1 h`, `41 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    hours = seconds / 3600
+    return f"{60 * hours:.0f} min" if seconds < 6000 else f"{hours:.{1 if hours < 10 else 0}f} h"

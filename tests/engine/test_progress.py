@@ -41,11 +41,11 @@ def test_fold_and_epoch_of_every_run_are_shown_in_80_columns_below_the_summary(j
         view.update(f"{job}-{RUN}", cell=10, cells=24)
         view.update(f"{job}-{RUN}", line=LINE)
     summary, *rows = shown(view)
-    assert summary == f"0 of 40 runs, {jobs} running, about 2 min left"
+    assert summary == f"0 of 40 runs, {jobs} running, about 90 s left"
     assert sum("fold 9 finetune epoch 28/30 loss 0.399" in row for row in rows) == jobs == len(rows) / 2
     assert all(len(row) <= 80 for row in rows)
     view.ended(f"0-{RUN}", Result("failed", error="planted"))
-    assert shown(view)[0] == f"1 of 40 runs, 1 failed, {jobs - 1} running, about 2 min left"
+    assert shown(view)[0] == f"1 of 40 runs, 1 failed, {jobs - 1} running, about 90 s left"
 
 
 def test_a_cancelled_run_is_not_shown_and_neither_is_what_it_prints_late():
@@ -78,4 +78,4 @@ def test_without_a_terminal_every_start_and_end_is_a_line():
     started, *ended = view.console.file.getvalue().splitlines()
     assert started.startswith("audit")
     assert [line.split(":")[0] for line in ended] == ["[1/2] audit", "[2/2] kmeans"]
-    assert all("about 2 min left" in line for line in ended)
+    assert all("about 90 s left" in line for line in ended)
