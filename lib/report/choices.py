@@ -9,7 +9,7 @@ from lib.config.paths import DEFAULT_VARIANT
 from lib.figures.accuracy import draw_choices
 from lib.report import html
 from lib.report.show import show
-from lib.report.tables import table_files
+from lib.report.tables import TABLE_FILES
 from lib.scores.choices import choice_name, compare_choices, reached_rows, reaching_choices
 
 ROWS_FILE, CHOICES_FILE = "multiverse_rows", "multiverse_choices"
@@ -78,9 +78,7 @@ def _figure(study: Study, own: pd.DataFrame, phase: str, backbone: str) -> HTML:
     )
     caption += "printed accuracy, the vertical line, is thick and blue."
     figure = draw_choices(shown)
-    return html.figure(
-        f"multiverse-{phase}-{backbone}", figure, "Open choices", caption, alt, source=table_files(study)
-    )
+    return html.figure(f"multiverse-{phase}-{backbone}", figure, "Open choices", caption, alt, source=TABLE_FILES)
 
 
 def _names(rows: pd.DataFrame) -> list[str]:

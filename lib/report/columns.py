@@ -42,16 +42,11 @@ def column(key: str) -> Column:
     return columns().get(key) or Column(words[:1].upper() + words[1:], "value")
 
 
-def named(key: str, value: object) -> object:
+def named(value: object, key: str) -> object:
     """A scenario, phase or rung by its name on the page; any other value as it is."""
-    match key:
-        case "scenario" if value in scenarios():
-            return scenarios()[value].title
-        case "phase":
-            return PHASE_TITLES.get(value, value)
-        case "rung":
-            return RUNG_NAMES.get(value, value)
-    return value
+    titles = {name: scenario.title for name, scenario in scenarios().items()}
+    names = {"scenario": titles, "phase": PHASE_TITLES, "rung": RUNG_NAMES}
+    return names[key].get(value, value) if key in names else value
 
 
 @cache

@@ -11,6 +11,8 @@ from lib.config.files import read_json
 from lib.config.params import AXES
 from lib.config.paths import StudyPaths
 
+RUN = ["run", "step", *AXES, "status", "cause", "error", "notebook", "seconds"]
+
 
 def read_csv(path: Path) -> pd.DataFrame | None:
     """A CSV file, names kept as text; None where it is not there or empty."""
@@ -39,17 +41,13 @@ def read_pool(paths: StudyPaths) -> tuple[pd.DataFrame | None, np.ndarray | None
 
 def read_runs(paths: StudyPaths) -> pd.DataFrame:
     """state.json as a table: run, step, the axes, status, cause, error, notebook, seconds; without the report's run."""
-    state = read_json(paths.state) or {}
-    rows = [
-        {"run": run, "step": entry.get("step", "")}
-        | {axis: str(entry.get("axes", {}).get(axis, "")) for axis in AXES}
-        | {key: entry.get(key) or "" for key in ("status", "cause", "error", "notebook")}
-        | {"seconds": float(entry.get("seconds") or 0)}
-        for run, entry in state.items()
-        if entry.get("step") != "report"
-    ]
-    columns = ["run", "step", *AXES, "status", "cause", "error", "notebook", "seconds"]
-    return pd.DataFrame(rows, columns=columns)
+    rows = []
+    for run, entry in (read_json(paths.state) or {}).items():
+        if entry.get("step") != "report":
+            known = {key: value for key, value in entry.items() if key in RUN and value is not None}
+            known |= {axis: str(value) for axis, value in entry.get("axes", {}).items()}
+            rows.append(dict.fromkeys(RUN, "") | {"seconds": 0.0} | known | {"run": run})
+    return pd.DataFrame(rows, columns=RUN)
 
 
 def executed_notebooks(paths: StudyPaths) -> dict[str, Path]:

@@ -8,21 +8,20 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-import yaml
 from IPython.display import HTML
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from lib.config.params import Study
 from lib.config.paths import LIB, StudyPaths
-from lib.figures.style import encode
+from lib.config.schema import read_yaml
+from lib.figures.style import encode, roman
+from lib.report.columns import named
 from lib.report.data import executed_notebooks
-from lib.report.wording import percent
+from lib.report.wording import percent, span
 
 TEMPLATE = LIB / "report" / "template"
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
-FILES = {"style": "style.css", "script": "script.js"}
-SKIP_FROM = 20  # stops of the keyboard in a table: with more, a link leads past it
 
 
 @cache
@@ -31,7 +30,7 @@ def templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader([TEMPLATE / "parts", TEMPLATE]), undefined=jinja2.StrictUndefined,
         autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=visible,
     )  # fmt: skip
-    environment.filters |= {"percent": percent, "marked": marked}
+    environment.filters |= {function.__name__: function for function in (marked, named, percent, roman, span)}
     return environment
 
 
@@ -52,8 +51,8 @@ def joined(parts: Iterable[HTML], css_class: str = "") -> HTML:
 
 def page_resources(title: str) -> dict[str, Markup]:
     """What the head and the foot of a self-contained page hold: title, style and script."""
-    files = {name: (TEMPLATE / file).read_text(encoding="utf-8") for name, file in FILES.items()}
-    return {"page_title": Markup(escape(visible(title)))} | {name: Markup(text) for name, text in files.items()}
+    style, script = (Markup((TEMPLATE / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
+    return {"page_title": Markup(escape(visible(title))), "style": style, "script": script}
 
 
 def missing(text: str, figure: int = 0) -> HTML:
@@ -62,15 +61,9 @@ def missing(text: str, figure: int = 0) -> HTML:
 
 
 def figure(
-    name: str,
-    figure: Figure | None,
-    title: str,
-    caption: str,
-    alt: str,
-    source: str = "",
-    runs: Mapping[str, str] | None = None,
-    paper: int = 0,
-) -> HTML:
+    name: str, figure: Figure | None, title: str, caption: str, alt: str, source: str = "",
+    runs: Mapping[str, str] | None = None, paper: int = 0,
+) -> HTML:  # fmt: skip
     """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it.
 
     Args:
@@ -79,8 +72,10 @@ def figure(
     """
     if figure is None:
         return missing(f"{title}: {source} has nothing to draw.", paper)
+    (mime, drawn), (width, height) = encode(figure), (round(96 * side) for side in figure.get_size_inches())
+    picture = {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
     return part(
-        "figure", id=name, picture=_picture(figure),
+        "figure", id=name, picture=picture,
         title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
         drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
     )  # fmt: skip
@@ -113,14 +108,7 @@ def visible(value: Any, mark: str = "<U+{:04X}>") -> Any:
 def paper_figures() -> dict[int, dict[str, str]]:
     """Number of a figure of the paper -> `caption` as printed, what the paper `says` of it, and of those of one
     scenario its `scenario` and what it `shows` (accuracy, loss or confusion)."""
-    return yaml.safe_load((TEMPLATE / "paper_figures.yaml").read_text(encoding="utf-8"))
-
-
-def _picture(figure: Figure) -> dict[str, Any]:
-    """A figure as the page holds it: `src`, and its `width` and `height` in CSS pixels."""
-    mime, drawn = encode(figure)
-    width, height = (round(96 * side) for side in figure.get_size_inches())
-    return {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
+    return read_yaml(TEMPLATE / "paper_figures.yaml")
 
 
 def if_synthetic(study: Study) -> str:

@@ -16,7 +16,7 @@ from lib.data.folds import parts_of_fold, select
 from lib.figures.dataset import draw_test_and_training_views
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_pool, rows_where
-from lib.report.ladder import select_scenario, step_in_words
+from lib.report.ladder import select_phases, step_in_words
 from lib.report.show import show
 
 FOUND, NOT_FOUND, NOT_TESTABLE, NOT_MEASURED = "found", "not found", "not testable", "not measured"
@@ -113,7 +113,8 @@ def evidence(paths: StudyPaths, study: Study, shown: pd.DataFrame) -> dict[str, 
         numbers["seen_group_clean"] = _span(clean["group"])
     if changes is not None:
         numbers["label_changes"] = f"{len(changes):,}"
-    rungs = {scenarios()[name].title.lower(): select_scenario(shown, name) for name in study.scenarios}
+    longest = select_phases(shown).groupby("scenario", sort=False)
+    rungs = {scenarios()[name].title.lower(): rows.set_index("rung") for name, rows in longest}
     for rung in STEPS:
         steps = {title: step_in_words(of_scenario, rung) for title, of_scenario in rungs.items()}
         known = [f"{words} points in {title}" for title, words in steps.items() if words]

@@ -18,7 +18,7 @@ from lib.figures.predictions import draw_confusion_matrix
 from lib.figures.training import draw_training_curves
 from lib.report import html, wording
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool
-from lib.report.tables import select_own, shown_model, shown_scenarios, table_files
+from lib.report.tables import TABLE_FILES, select_own, shown_model, shown_scenarios
 from lib.scores.metrics import confusion
 from lib.scores.outcomes import read_outcomes, select_models
 
@@ -124,9 +124,7 @@ def summary_figure(scores: pd.DataFrame, study: Study) -> HTML:
     results = pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
     caption = "Test accuracy of the model named, fine-tuned, with 95 % intervals; a dash is not measured."
     alt = "; ".join(f"{row.scenario}, {row.series}: {wording.percent(row.accuracy)}" for row in results.itertuples())
-    return html.figure(
-        "fig-20", draw_scenario_summary(results), "All scenarios", caption, alt, table_files(study), paper=20
-    )
+    return html.figure("fig-20", draw_scenario_summary(results), "All scenarios", caption, alt, TABLE_FILES, paper=20)
 
 
 def gradcam_figure(paths: StudyPaths, study: Study) -> HTML:

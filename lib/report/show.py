@@ -1,8 +1,10 @@
 """Any DataFrame as a table of the page."""
 
 import base64
+import itertools
 import re
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -12,7 +14,7 @@ from lib.report.columns import NUMBERS, column, named
 from lib.report.data import to_records
 from lib.report.html import missing, part
 from lib.report.tables import as_csv
-from lib.report.wording import in_words, is_number, number
+from lib.report.wording import in_words, number
 
 FILTER_FROM, TALL_FROM, SKIP_FROM = 5, 31, 21  # rows to filter or scroll; stops of the keyboard to skip
 
@@ -84,28 +86,24 @@ def _head(
     """The fields of Column, the `group` above it, and whether it stands `right`, as numbers do."""
     head = vars(column(key)) | {"group": next((name for name, keys in groups.items() if key in keys), "")}
     head |= {"title": titles[key]} if key in titles else {}
-    numbers = head["format"] == "value" and len(values.dropna()) and all(map(is_number, values.dropna()))
+    numbers = head["format"] == "value" and len(values.dropna()) and all(map(_is_number, values.dropna()))
     return head | {"right": bool(numbers) or head["format"] in NUMBERS}
 
 
 def _groups(heads: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The row of headings over several columns: `name`, `span`, `extra`; empty where no column has one."""
-    groups: list[dict[str, Any]] = []
-    for head in heads:
-        if groups and head["group"] and groups[-1]["name"] == head["group"]:
-            groups[-1]["span"] += 1
-        else:
-            groups.append({"name": head["group"], "span": 1, "extra": head["extra"]})
-    return groups if any(head["group"] for head in heads) else []
+    groups = itertools.groupby(heads, key=itemgetter("group", "extra"))
+    groups = [{"name": name, "span": len(list(same)), "extra": extra} for (name, extra), same in groups]
+    return groups if any(group["name"] for group in groups) else []
 
 
 def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | None) -> dict[str, Any]:
     """What a cell shows: a text, a smaller one, an address, folded lines; what it sorts by; its class and style."""
-    value = named(key, row[key])
+    value = named(row[key], key)
     text = "" if value is None else str(value)
     cell = {"text": text, "small": row.get(f"{key}_note"), "href": row.get(f"{key}_link"), "sort": None, "style": ""}
     cell |= {"class": "", "details": row.get(f"{key}_details") or []}
-    if is_number(value) and form in (*NUMBERS, "value"):
+    if _is_number(value) and form in (*NUMBERS, "value"):
         cell |= {"text": number(value, form), "sort": f"{value:.6g}", "class": "number"}
         low, high = (row[end] for end in ends) if ends else (None, None)
         if low is not None and high is not None:
@@ -120,3 +118,7 @@ def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | N
     elif form == "chip":
         cell["class"] = "is-" + re.sub(r"[^a-z]+", "-", text.lower())
     return cell
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -13,18 +13,14 @@ from lib.config.paper import backbones, proposed_backbone, scenarios
 from lib.config.params import AXES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.config.printed import literature, printed_rows
-from lib.report.data import read_csv, read_runs, rows_where
+from lib.report.data import rows_where
 from lib.scores import ladder
-from lib.scores.metrics import compare_with_proposed, model_scores
+from lib.scores.metrics import model_scores
 from lib.scores.outcomes import read_external_outcomes, read_outcomes
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
-    "val_accuracy": "Val acc",
-    "test_accuracy": "Test acc",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
-}
+    "val_accuracy": "Val acc", "test_accuracy": "Test acc", "precision": "Precision", "recall": "Recall", "f1": "F1",
+}  # fmt: skip
 TABLE_COLUMNS = [
     *("protocol", "preprocessing", "variant", "phase", "backbone", "seeds", "folds", "n_test"),
     *("val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "repetition_low", "repetition_high"),
@@ -32,6 +28,7 @@ TABLE_COLUMNS = [
     *(f"printed_{measure}" for measure in MEASURES),
 ]
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
+TABLE_FILES = "tables/table_*.csv"
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
 
 
@@ -98,15 +95,6 @@ def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ladder.COLUMNS)
 
 
-def mcnemar_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """`lib.scores.metrics.compare_with_proposed` of every table of outcomes, with its preprocessing and scenario."""
-    cells = study.cells("preprocessing", "scenario")
-    tables = [
-        compare_with_proposed(read_outcomes(paths, **cell), study.protocols, proposed_backbone()) for cell in cells
-    ]
-    return pd.concat([table.assign(**cell) for cell, table in zip(cells, tables)], ignore_index=True)
-
-
 def table_five(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Table V as printed, and a row of ours for each scenario and protocol: `shown_model`, fine-tuned if it was.
 
@@ -129,26 +117,6 @@ def table_five(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     return pd.concat([printed, pd.DataFrame(ours)], ignore_index=True).reindex(columns=[*printed.columns, *extra])
 
 
-def gradcam_table(paths: StudyPaths) -> pd.DataFrame:
-    """Every maps.csv that 06_gradcam left, with its scenario and backbone in front."""
-    tables = []
-    for path in sorted(paths.gradcam.glob("*/*/maps.csv")):
-        table = read_csv(path)
-        if table is not None:
-            table = table.drop(columns=["scenario", "backbone"], errors="ignore")
-            table.insert(0, "scenario", path.parent.parent.name)
-            table.insert(1, "backbone", path.parent.name)
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["scenario", "backbone"])
-
-
-def missing_table(paths: StudyPaths) -> pd.DataFrame:
-    """The runs that are not done, from state.json: run, step, the axes, status, cause, error (its last line)."""
-    runs = read_runs(paths)
-    table = runs[runs["status"] != "done"].drop(columns=["notebook", "seconds"])
-    return table.assign(error=[str(text).strip().rpartition("\n")[2] for text in table["error"]])
-
-
 def shown_scenarios(study: Study) -> list[str]:
     """The scenarios that the report has: those of the study, and those of which the paper prints a table."""
     printed = set(printed_rows()["table"])
@@ -157,12 +125,6 @@ def shown_scenarios(study: Study) -> list[str]:
 
 def table_number(scenario: str) -> int:
     return scenarios()[scenario].table
-
-
-def table_files(study: Study) -> str:
-    """`tables/table_1.csv to table_4.csv`: the files of the scenarios' tables, as a source is named."""
-    numbers = sorted(map(table_number, shown_scenarios(study)))
-    return f"tables/table_{numbers[0]}.csv to table_{numbers[-1]}.csv"
 
 
 def shown_model(study: Study, scenario: str) -> str:
