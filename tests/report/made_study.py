@@ -34,7 +34,7 @@ STUDY = Study(
     finetune_epochs=3,
     transfer_epochs=5,
 )
-DRAWN = STUDY.model_copy(update={"synthetic": True})
+SYNTHETIC = STUDY.model_copy(update={"synthetic": True})
 PAPER = Study(title="The paper's whole matrix, made up")  # six models, both phases, four scenarios, three protocols
 FAILED = "train-by_view-native-benign_malignant-MobileNet-seed0"
 NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"

@@ -9,7 +9,7 @@ from lib.data.predictions import load_predictions, predicted_class
 from lib.report import field
 from lib.scores.metrics import model_scores
 from lib.scores.outcomes import read_outcomes
-from tests.report.made_study import DRAWN, STUDY, Page
+from tests.report.made_study import STUDY, SYNTHETIC, Page
 
 MODEL = {"backbone": "EfficientNetV2B3", "phase": "finetune"}  # the paper's own model, as it is tuned
 
@@ -62,7 +62,7 @@ def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
 
 
 def test_synthetic_images_are_compared_to_nothing(results, tmp_path):
-    page = Page(field.related_work(StudyPaths(results), DRAWN).data)
+    page = Page(field.related_work(StudyPaths(results), SYNTHETIC).data)
     assert "compared to nothing" in "".join(page.text)
     assert not any("Ours" in cell for row in page.tables["field"] for cell in row)
     nothing = field.related_work(StudyPaths(tmp_path), STUDY).data
