@@ -6,7 +6,6 @@ have nothing else to do. Writes results/benchmarks.json; with --reference, resul
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 
@@ -33,12 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--reference", action="store_true", help="write results/reference/benchmarks.json")
-    parser.add_argument("--reduced", action="store_true", help="study and head in minutes: parts stand for the whole")
     options = parser.parse_args()
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
-    if options.reduced:
-        os.environ["SKINCAS_REDUCED"] = "1"
     target = timing.results(options.reference) / "benchmarks.json"
     before = json.loads(target.read_text()) if target.exists() else []
     machine, measured, failed = timing.machine(), [], []

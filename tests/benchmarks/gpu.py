@@ -1,11 +1,9 @@
 """The rates of this machine, backbone by backbone: `python tests/benchmarks/gpu.py`, on a GPU or without one.
 
 Fine-tunes every backbone for a few epochs on images of $SKINCAS_DATA (else synthetic ones), as 04_train does with
-mixed precision and XLA where there is a GPU, and prints images per second and how long the backbone's part of the full
-paper study would take at most. Writes results/rates.json, from which `run_all.py --dry-run` estimates; --reference
-writes results/reference/rates.json. Each backbone has a process of its own; `KERAS_BACKEND=jax` measures JAX. Without a
-GPU a network has one thread, as in a deterministic study, and seconds are those of the processor, so that other work of
-the machine does not matter. --heads measures the heads alone, and keeps the rest.
+mixed precision and XLA where there is a GPU, and prints images per second. Writes results/rates.json, from which
+`run_all.py --dry-run` estimates; --reference writes results/reference/rates.json. Each backbone has a process of its
+own; `KERAS_BACKEND=jax` measures JAX. Without a GPU a network has one thread, and seconds are those of the processor.
 """
 
 import argparse
@@ -20,8 +18,7 @@ from pathlib import Path
 import timing
 
 from lib.config import paths
-from lib.config.files import read_json
-from lib.config.paper import CLASSES, IMAGES, backbones
+from lib.config.paper import CLASSES, backbones
 
 NAMES = list(backbones())
 SIZE, REPORT = 224, 30.0  # px; seconds of 08_report
@@ -35,26 +32,19 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--float32", action="store_true", help="no mixed precision")
     parser.add_argument("--reference", action="store_true", help="write results/reference/rates.json")
-    parser.add_argument("--heads", action="store_true", help="measure again the steps of heads alone")
     options = parser.parse_args()
     target = paths.REFERENCE_RATES if options.reference else paths.RATES
-    if options.heads:
-        rates = read_json(target)
-        for name in options.backbones:
-            rates["head"][name] = timing.in_own_process("gpu", "head_rate", name, options.batch_size, options.float32)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            rates = image_rates(Path(folder), options.images)
-            arguments = (f"{folder}/images.npy", options.batch_size, options.epochs, options.float32)
-            measured = {name: timing.in_own_process("gpu", "rates_of", name, *arguments) for name in options.backbones}
-        gpu = any(entry["device"] != "CPU" for entry in measured.values())
-        rates = {"machine": timing.machine(), "gpu": gpu, "start": _start_of_a_kernel(), **rates, "report": REPORT}
-        for kind in ("predict", "train", "head", "trace"):
-            rates[kind] = {name: entry[kind] for name, entry in measured.items()}
-        print(f"{rates['machine']}; {measured[options.backbones[0]]['precision']}, {SIZE} px")
-        for name, entry in measured.items():
-            speed = f"{1 / entry['train']:.1f} images/s in training, {1 / entry['predict']:.1f} in prediction"
-            print(f"{name}: {speed}, paper study {_paper_hours(name, rates):.1f} h")
+    with tempfile.TemporaryDirectory() as folder:
+        rates = image_rates(Path(folder), options.images)
+        arguments = (f"{folder}/images.npy", options.batch_size, options.epochs, options.float32)
+        measured = {name: timing.in_own_process("gpu", "rates_of", name, *arguments) for name in options.backbones}
+    gpu = any(entry["device"] != "CPU" for entry in measured.values())
+    rates = {"machine": timing.machine(), "gpu": gpu, "start": _start_of_a_kernel(), **rates, "report": REPORT}
+    for kind in ("predict", "train", "head", "trace"):
+        rates[kind] = {name: entry[kind] for name, entry in measured.items()}
+    print(f"{rates['machine']}; {measured[options.backbones[0]]['precision']}, {SIZE} px")
+    for name, entry in measured.items():
+        print(f"{name}: {1 / entry['train']:.1f} images/s in training, {1 / entry['predict']:.1f} in prediction")
     target.write_text(json.dumps(rates, indent=1) + "\n")
 
 
@@ -119,14 +109,6 @@ def rates_of(name: str, array: str, batch_size: int, epochs: int, float32: bool)
     return machine | {kind: round(rate, 5) for kind, rate in rates.items()} | {"trace": round(trace, 1), "head": head}
 
 
-def head_rate(name: str, batch_size: int, float32: bool) -> float:
-    """Seconds per view of the head alone."""
-    from lib.models import networks
-
-    _, clock = _configured(float32)
-    return _head_seconds(networks.build_backbone(name, 64, "none").output_shape[-1], batch_size, clock)
-
-
 def _configured(float32: bool) -> tuple[dict[str, str], object]:
     from lib.engine import workers
     from lib.models import backend
@@ -163,18 +145,6 @@ def _start_of_a_kernel() -> float:
     command = [sys.executable, "-c", code]
     took = timing.seconds(lambda: subprocess.run(command, check=True, stderr=subprocess.DEVNULL))
     return round(took + 1.0, 1)  # and the kernel itself
-
-
-def _paper_hours(name: str, rates: dict) -> float:
-    """Hours of the backbone's runs of the paper study: features, training and Grad-CAM."""
-    from lib.config.params import load_study
-    from lib.engine.estimate import Forecast
-    from lib.engine.planning import Inputs, plan
-
-    study = load_study("paper").model_copy(update={"backbones": [name]})
-    runs = plan(study, "paper", Inputs(data=Path()))
-    own = [run for run in runs if run.step in ("features", "train", "gradcam")]
-    return Forecast(own, study, IMAGES, rates, 1).left() / 3600
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ fed by `image_dataset_from_directory`, in one `fit` of 20 epochs for each scenar
 measured, of different scenarios; the others are estimated by their images at the same seconds per image. An epoch has
 as many images as ours has views, as the paper augments them; the note gives the ratio for the files alone.
 
-Seconds are those of all processors, so that other work on the machine counts for neither. In the reduced form one cell
-with two folds stands for the twelve with ten, the largest for all; the fits have two epochs on some of the images.
+Seconds are those of all processors, so that other work on the machine counts for neither.
 """
 
 import os
@@ -33,15 +32,13 @@ from lib.engine.freshness import Freshness
 from lib.engine.planning import Inputs, plan
 from lib.engine.workers import cores, kernel_environment
 
-REDUCED = bool(os.environ.get("SKINCAS_REDUCED"))
 EPOCHS, FOLDS, BATCH, SIZE = 20, 10, 32, 160
 FITS = ("nine_classes", "three_malignant")  # of the baseline that are measured
-FIT_EPOCHS, FIT_IMAGES = (2, 320) if REDUCED else (EPOCHS, None)
 STUDY = f"""
 title: "Frozen, one backbone"
 backbones: [MobileNet]
 image_size: {SIZE}
-transfer_folds: {[0, 1] if REDUCED else list(range(FOLDS))}
+transfer_folds: {list(range(FOLDS))}
 transfer_epochs: {EPOCHS}
 patience: {EPOCHS}
 finetune_epochs: 0
@@ -75,11 +72,8 @@ def study() -> list[dict]:
     baseline = per_image * EPOCHS * FOLDS * sum(images.values())
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
     measured = ", ".join(f"{name} {seconds:.0f} s for {count} images" for name, (seconds, count) in fits.items())
-    note = "reduced form: one cell with two folds stands for twelve with ten; " if REDUCED else ""
-    note += (
-        f"{'the data set given' if real else 'synthetic images'}; ours: {parts}; measured fits: {measured}; were an "
-    )
-    note += f"an epoch only the {files} files: {baseline / whole * files / views:.0f}; "
+    note = f"{'the data set given' if real else 'synthetic images'}; ours: {parts}; measured fits: {measured}; "
+    note += f"were an epoch only the {files} files: {baseline / whole * files / views:.0f}; "
     note += f"seconds of all processors, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     what = f"frozen MobileNet, {SIZE} px, 4 scenarios, 3 protocols, {FOLDS} folds, {EPOCHS} epochs: 120 fits / ours"
     return [row("study", what, whole, baseline, 100, AT_LEAST, note)]
@@ -89,18 +83,13 @@ def seconds_of_steps(study, root: Path, inputs: Inputs) -> dict[str, float]:
     """Seconds of all processors per step."""
     took: dict[str, float] = {}
     runs = plan(study, "study", inputs, NOTEBOOKS)
-    trainings = [run for run in runs if run.step == "train"]
-    if REDUCED:
-        trainings = [run for run in trainings if (run.axes["scenario"], run.axes["protocol"]) == (FITS[0], "by_view")]
     environment = kernel_environment(cores(), keras.backend.backend())
-    for run in [*(run for run in runs if run.step in ("audit", "prepare", "features")), *trainings]:
+    for run in [run for run in runs if run.step in ("audit", "prepare", "features", "train")]:
         before = _children()
         result = attempts.perform(run, root, Freshness(root).describe(run), environment=environment)
         if result.status != "done":
             raise RuntimeError(f"{run.id}: {result.error}")
         took[run.step] = took.get(run.step, 0.0) + _children() - before
-    if REDUCED:
-        took["train"] *= 12 * FOLDS / 2
     return took
 
 
@@ -122,18 +111,9 @@ def fit(data: Path, name: str, folder: Path) -> tuple[float, int]:
             target = folder / scenario.label_of()[label] / f"{path.parent.parent.name}-{path.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path.resolve())
-    parts = keras.utils.image_dataset_from_directory(
-        folder,
-        image_size=(SIZE, SIZE),
-        batch_size=BATCH,
-        validation_split=0.1,
-        subset="both",
-        seed=0,
-        verbose=False,
-    )
+    split = {"validation_split": 0.1, "subset": "both", "seed": 0, "verbose": False}
+    parts = keras.utils.image_dataset_from_directory(folder, image_size=(SIZE, SIZE), batch_size=BATCH, **split)
     train, val = (part.prefetch(tf.data.AUTOTUNE) for part in parts)
-    if FIT_IMAGES:
-        train, val = train.take(FIT_IMAGES // BATCH), val.take(1)
     backbone = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
     backbone.trainable = False
     images = keras.Input((SIZE, SIZE, 3))
@@ -146,10 +126,10 @@ def fit(data: Path, name: str, folder: Path) -> tuple[float, int]:
     network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
     network.fit(train.take(1), validation_data=val.take(1), verbose=0)  # traced, which is not counted
     started = time.process_time()
-    network.fit(train, validation_data=val, epochs=FIT_EPOCHS, verbose=0)
+    network.fit(train, validation_data=val, epochs=EPOCHS, verbose=0)
     took = time.process_time() - started
     count = sum(int(labels.shape[0]) for part in (train, val) for _, labels in part)
-    return took, count * FIT_EPOCHS
+    return took, count * EPOCHS
 
 
 def _children() -> float:

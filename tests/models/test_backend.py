@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from lib.config.backends import chosen_backend
+from lib.config.paper import CLASSES
 from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
 from lib.engine.code import reached
 from lib.engine.freshness import deciding_packages
@@ -41,16 +41,7 @@ scenarios: [three_malignant]
 image_size: 64
 demo_size: 64
 demo_images: 12
-pool_sizes:
-  actinic keratosis: 10
-  basal cell carcinoma: 10
-  dermatofibroma: 10
-  melanoma: 10
-  nevus: 10
-  pigmented benign keratosis: 10
-  seborrheic keratosis: 10
-  squamous cell carcinoma: 10
-  vascular lesion: 10
+pool_sizes: {CLASSES}
 weights: none
 units: 8
 batch_size: 8
@@ -148,7 +139,7 @@ def test_a_head_is_not_loaded_onto_the_random_backbone_of_another_backend(traine
 def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(jax, tmp_path):
     """03_extract_features, 04_train and 06_gradcam, and what they need, as run_all.py runs them."""
     study, root = tmp_path / "one.yaml", tmp_path / "results"
-    study.write_text(STUDY)
+    study.write_text(STUDY.replace("CLASSES", ", ".join(f"{name}: 10" for name in CLASSES)))
     command = ["run_all.py", study, "--results", root, "--step", "gradcam"]
     python(*command, env=jax)
     paths = StudyPaths(root)
@@ -164,9 +155,7 @@ def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(
     assert set(maps["source"]) == set(explained["source"])
 
     backends = {"backend": "jax", "jax": version("jax"), "jaxlib": version("jaxlib")}
-    heavy = [
-        path for path in paths.stamps.glob("*.json") if path.stem.split("-")[0] in ("features", "train", "gradcam")
-    ]
+    heavy = [path for step in ("features", "train", "gradcam") for path in paths.stamps.glob(f"{step}-*.json")]
     assert len(heavy) == 3
     for path in heavy:
         packages = json.loads(path.read_text())["packages"]
@@ -186,15 +175,6 @@ def test_a_stamp_holds_the_versions_of_the_chosen_backend_and_not_of_the_other(n
     assert packages["backend"] == name and packages[name] == version(name)
     assert {"tensorflow", "jax"} & set(packages) == {name}
     assert "backend" not in deciding_packages(reached(NOTEBOOKS / "01_audit.ipynb", True)[1])
-
-
-def test_without_a_choice_the_backend_is_tensorflow_as_for_keras(monkeypatch):
-    for unset in (
-        lambda: monkeypatch.delenv("KERAS_BACKEND", raising=False),
-        lambda: monkeypatch.setenv("KERAS_BACKEND", ""),
-    ):
-        unset()
-        assert chosen_backend() == "tensorflow"
 
 
 @pytest.mark.parametrize("chosen", ["jx", "torch", "tensorflow"])

@@ -167,21 +167,3 @@ def test_a_kept_epoch_opens_in_safe_mode_and_predicts_the_same(images, name, pre
     fold.write_epoch(trainer.network, 1, 1, {})
     opened = keras.saving.load_model(fold.epoch(1), safe_mode=True)
     assert np.array_equal(opened.predict(images, verbose=0), whole.predict(images, verbose=0))
-
-
-def test_of_heads_alone_folds_are_kept_and_no_epoch(rows, tmp_path, monkeypatch, capsys):
-    features = np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
-    head = networks.build_classifier(4, 3, 8, 0.15, 0.2, seed=2)
-    trainer = training.Trainer(head, features, training.Schedule("transfer", 2, 1e-3, 16, 9))
-    monkeypatch.setattr(checkpoints.FoldCheckpoint, "write_epoch", lambda *_: pytest.fail("an epoch was kept"))
-    first = training.train_folds(trainer, rows, CLASSES, FOLDS, checkpoints=tmp_path, machine=MACHINE)
-    capsys.readouterr()
-    again = training.train_folds(trainer, rows, CLASSES, FOLDS, checkpoints=tmp_path, machine=MACHINE)
-    assert capsys.readouterr().out.count("restored") == len(FOLDS)
-    pd.testing.assert_frame_equal(first.predictions, again.predictions)
-
-
-def test_without_a_folder_nothing_is_kept(images, rows, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    train(trainer_of(images, 1), rows)
-    assert not list(tmp_path.iterdir())

@@ -126,21 +126,11 @@ def test_a_fold_trained_after_others_equals_the_fold_trained_alone_bit_for_bit(t
     assert not np.array_equal(heads[0][4], heads[9][4])  # folds differ, so that equality says something
 
 
-def test_the_network_is_left_as_the_first_fold_left_it(three_classes, noise):
-    _, rows, classes = three_classes
-    trainer = training.Trainer(head(), noise, schedule())
-    _, predictions, heads = training.train_folds(trainer, rows, classes, [7, 2])
-    assert all(np.array_equal(one, other) for one, other in zip(trainer.network.get_weights(), heads[7]))
-    first = predictions[predictions["fold"] == 7]
-    assert np.array_equal(predict(trainer.network, noise, first["row"], 16), first[classes])
-
-
 def test_every_row_held_back_by_a_fold_is_predicted_once_and_no_other(three_classes, noise):
     _, rows, classes = three_classes
     rows = rows.sample(frac=1, random_state=0)  # in no order
-    _, predictions, _ = training.train_folds(
-        training.Trainer(head(), noise, schedule(epochs=1)), rows, classes, list(range(10))
-    )
+    trainer = training.Trainer(head(), noise, schedule(epochs=1))
+    _, predictions, _ = training.train_folds(trainer, rows, classes, list(range(10)))
     tenth = predictions["row"] % 10  # as the rows were dealt
     distance = (tenth - predictions["fold"]) % 10
     assert distance.map({0: "test", 1: "val"}).tolist() == predictions["part"].tolist()
@@ -209,25 +199,6 @@ def test_a_dataset_gives_the_same_batches_in_a_new_order_each_epoch_without_auto
     assert dataset.options().autotune.enabled is False
 
 
-@pytest.mark.slow
-def test_an_array_in_the_memory_of_the_device_trains_to_the_same_numbers(three_classes, monkeypatch):
-    images, rows, classes = three_classes
-    histories, predictions, weights = [], [], []
-    for on_device in (False, True):
-        monkeypatch.setattr(training, "fits_on_gpu", lambda *_, fits=on_device: fits)
-        backbone = networks.build_backbone("MobileNet", SIZE, "none")
-        full = networks.assemble(networks.build_extractor(backbone, "native", frozen=False), head(1024))
-        trainer = training.Trainer(full, images, schedule("finetune", epochs=2, rate=1e-4))
-        assert isinstance(trainer.model, training.OnDevice) is on_device
-        history, predicted, _ = training.train_folds(trainer, rows, classes, [0, 1])
-        histories.append(history)
-        predictions.append(predicted)
-        weights.append([values.shape for values in full.get_weights()])
-    assert np.ptp(histories[0]["loss"]) > 0 and weights[0] == weights[1]
-    pd.testing.assert_frame_equal(*histories)
-    pd.testing.assert_frame_equal(*predictions)
-
-
 def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, monkeypatch):
     tool = tmp_path / "nvidia-smi"
     tool.write_text('#!/bin/sh\ncase "$*" in *"-i 3") echo 4000;; *"-i 4") exit 9;; *) echo 400; echo 8000;; esac\n')
@@ -235,20 +206,11 @@ def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(backend, "has_gpu", lambda: True)
     monkeypatch.setattr(backend, "uses_xla", lambda wanted: wanted)
-
-    def largest(devices):
+    for devices, largest in (("3,0", 1000), ("0", 100), ("4", 0)):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
-        return [size for size in (100, 101, 1000, 1001) if backend.fits_on_gpu(size * 2**20, True)]
-
-    assert largest("3,0") == [100, 101, 1000] and largest("0") == [100]
-    assert largest("4") == []
+        assert [backend.fits_on_gpu(size * 2**20, True) for size in (largest, largest + 1)] == [largest > 0, False]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert backend.fits_on_gpu(1, True) and not backend.fits_on_gpu(1, False)
-    monkeypatch.setattr(backend, "has_gpu", lambda: False)  # the machine has one that the backend does not use
-    assert not backend.fits_on_gpu(1, True)
-    monkeypatch.setattr(backend, "has_gpu", lambda: True)
-    tool.unlink()
-    assert not backend.fits_on_gpu(1, True)
 
 
 def test_steps_that_run_as_one_call_train_alike(three_classes, noise):
