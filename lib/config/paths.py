@@ -5,7 +5,7 @@ place when the run has ended well, so outputs appear whole or not at all.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,7 @@ class StudyPaths:
     ladder = _Name("tables/ladder.csv")  # one row per rung: lib.scores.ladder
     ladder_picture = _Name("tables/ladder.svg")
     claims = _Name("claims.json")
+    report_folder = _Name("report")
     report = _Name("report/index.html")
     report_style = _Name("report/style.css")  # shared by the pages of the notebooks
     notebook_page = _Name("report/notebooks/{run_id}.html")  # an executed notebook as a page
@@ -185,6 +186,11 @@ class StudyPaths:
     def folder_of(self, step: str) -> Path:
         """The folder below which a step writes for this variant."""
         return self.root / "variants" / self.variant_of[step] if step in self.variant_of else self.root
+
+    def named(self, names: Iterable[str], axes: Mapping[str, Any]) -> list[Path]:
+        """The files and folders of these names, of the cell that `axes` gives."""
+        found = [getattr(self, name) for name in names]
+        return [path if isinstance(path, Path) else path(**axes) for path in found]
 
     def new(self, path: Path) -> Path:
         """Where to write `path` in this attempt; its parent folder is made."""

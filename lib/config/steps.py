@@ -7,7 +7,7 @@ from typing import Any
 
 from lib.config.paper import backbones
 from lib.config.params import AXES, Study
-from lib.config.paths import DEFAULT_VARIANT, StudyPaths, run_predictions, run_record, run_weights
+from lib.config.paths import DEFAULT_VARIANT
 
 MAX_CHANNELS = 2048  # of the features of a backbone
 WEIGHTS_BYTES = 1e8  # the largest backbone with its head
@@ -20,10 +20,10 @@ class Step:
     """A step of the paper: one notebook, executed once for each cell of its axes.
 
     Attributes:
-        axes: those of the matrix over which it runs; `fixed` gives others one value for the whole study. Both reach
-            the functions below by name, but for the variant: the paths that they are given are those of it.
-        inputs: the files of the results folder that a run reads; a `*` in a name stands for any.
-        outputs: files or folders that a run must write; `may_write` those that it may.
+        axes: those of the matrix over which it runs; `fixed` gives others one value for the whole study.
+        reads: what a run reads of the results folder, by the names of StudyPaths: files and folders of its cell, and
+            of every value of axes that its cell lacks.
+        writes: what it must write; `may_write`: what it may.
         needs: steps of whose runs for this cell every one must have ended well; `some_of`: at least one must.
         last: comes after all other steps, whatever failed, and reads all that they wrote and `StudyPaths.state`.
         heavy: trains or predicts, on a GPU where there is one.
@@ -35,9 +35,9 @@ class Step:
     notebook: str
     axes: tuple[str, ...] = ()
     fixed: Callable[[Study], dict[str, Any]] = lambda study: {}
-    inputs: Callable[..., list[Path]] = lambda at, **cell: []
-    outputs: Callable[..., list[Path]] = lambda at, **cell: []
-    may_write: Callable[..., list[Path]] = lambda at, **cell: []
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    may_write: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     some_of: tuple[str, ...] = ()
     last: bool = False
@@ -51,31 +51,15 @@ def _explained_models(study: Study) -> dict[str, Any]:
     return {"protocol": protocol, "preprocessing": preprocessing, "seed": seed, "variant": DEFAULT_VARIANT}
 
 
-def _pool(at: StudyPaths, protocol: str) -> list[Path]:
-    return [at.images, at.views, at.protocol(protocol)]
-
-
-def _trained(run: Path) -> list[Path]:
-    """What is read of training runs."""
-    return [run_predictions(run, "*"), run_weights(run, "*"), run_record(run)]
-
-
 _ALL = (
-    Step("audit", "01_audit", outputs=lambda at: [at.audit], pictures=True),
-    Step(
-        "prepare",
-        "02_prepare_data",
-        axes=("variant",),
-        inputs=lambda at: [at.image_index],
-        outputs=lambda at: [at.prepared],
-        needs=("audit",),
-    ),
+    Step("audit", "01_audit", writes=("audit",), pictures=True),
+    Step("prepare", "02_prepare_data", ("variant",), reads=("image_index",), writes=("prepared",), needs=("audit",)),
     Step(
         "features",
         "03_extract_features",
         axes=("preprocessing", "backbone", "variant"),
-        inputs=lambda at, **cell: [at.images, at.views],
-        outputs=lambda at, **cell: [at.feature_folder(**cell)],
+        reads=("images", "views"),
+        writes=("feature_folder",),
         needs=("prepare",),
         heavy=True,
     ),
@@ -83,8 +67,8 @@ _ALL = (
         "train",
         "04_train",
         axes=AXES,
-        inputs=lambda at, **cell: [*_pool(at, cell["protocol"]), at.features(**cell)],
-        outputs=lambda at, **cell: [at.run(**cell)],
+        reads=("images", "views", "protocol", "features"),
+        writes=("run",),
         needs=("prepare", "features"),
         heavy=True,
     ),
@@ -92,12 +76,9 @@ _ALL = (
         "evaluate",
         "05_evaluate",
         axes=("preprocessing", "scenario", "variant"),
-        inputs=lambda at, **cell: [
-            *_trained(at.run(protocol="*", backbone="*", seed="*", **cell)),
-            *(at.image_index, at.views, at.protocol("clean"), at.not_evaluable, at.printed_audit),
-        ],
-        outputs=lambda at, **cell: [at.outcomes(**cell)],
-        may_write=lambda at, **cell: [at.external_outcomes(**cell), at.external_files(**cell)],
+        reads=("run", "image_index", "views", "protocol", "not_evaluable", "printed_audit"),
+        writes=("outcomes",),
+        may_write=("external_outcomes", "external_files"),
         needs=("prepare",),
         some_of=("train",),
     ),
@@ -106,25 +87,18 @@ _ALL = (
         "06_gradcam",
         axes=("scenario", "backbone"),
         fixed=_explained_models,
-        inputs=lambda at, **cell: [*_pool(at, cell["protocol"]), *_trained(at.run(**cell))],
-        outputs=lambda at, **cell: [at.gradcam_maps(**cell)],
+        reads=("images", "views", "protocol", "run"),
+        writes=("gradcam_maps",),
         needs=("train",),
         heavy=True,
         pictures=True,
     ),
-    Step(
-        "kmeans",
-        "07_kmeans",
-        inputs=lambda at: [at.image_index],
-        outputs=lambda at: [at.kmeans],
-        needs=("audit",),
-        pictures=True,
-    ),
+    Step("kmeans", "07_kmeans", reads=("image_index",), writes=("kmeans",), needs=("audit",), pictures=True),
     Step(
         "report",
         "08_report",
-        outputs=lambda at: [at.report.parent, at.tables, at.claims],
-        may_write=lambda at: [at.gradcam_table],
+        writes=("report_folder", "tables", "claims"),
+        may_write=("gradcam_table",),
         last=True,
         pictures=True,
     ),

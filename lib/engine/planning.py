@@ -4,7 +4,6 @@ A run is one notebook over one cell. Nothing starts before every notebook has be
 cannot be filled, or that the code never reads, is refused by name.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,7 +168,7 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
         )
     external = outside_files(study, cell, {name: outside[name] for name in injected if outside.get(name)})
     at = StudyPaths(Path(), variant_of=variant_of)
-    named = {axis: value for axis, value in cell.items() if axis != "variant"}
+    any_value = dict.fromkeys(AXES, "*")
 
     def of_steps(names: tuple[str, ...]) -> tuple[str, ...]:
         """The runs of these steps that agree with this cell on every axis they share."""
@@ -177,9 +176,10 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
         runs = [run for run in before if run.step in names]
         return tuple(run.id for run in runs if {(a, v) for a, v in run.axes.items() if a in cell} <= shared[run.step])
 
-    def relative(files: Iterable[Path | str]) -> tuple[str, ...]:
-        return tuple(Path(path).as_posix() for path in files)
+    def files(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(path.as_posix() for path in at.named(names, any_value | cell))
 
+    written = [output for run in before for output in run.outputs]
     return Run(
         id=run_id(step.name, axes),
         step=step.name,
@@ -188,11 +188,9 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
         parameters={name: values[name] for name in injected if name in values},
         injected=injected,
         external=external,
-        inputs=relative(
-            [at.state, *(output for run in before for output in run.outputs)] if step.last else step.inputs(at, **named)
-        ),
-        outputs=relative(step.outputs(at, **named)),
-        may_write=relative(step.may_write(at, **named)),
+        inputs=(at.state.as_posix(), *written) if step.last else files(step.reads),
+        outputs=files(step.writes),
+        may_write=files(step.may_write),
         needs=of_steps(step.needs),
         some_of=of_steps(step.some_of),
         after=tuple(run.id for run in before) if step.last else (),

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from lib.config.params import AXES, Study, load_study
-from lib.config.paths import NOTEBOOKS, REPOSITORY
+from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths, _Name
 from lib.config.steps import STEPS, Step
 from lib.engine import planning
 from lib.engine.notebooks import NotebookError, declared_parameters
@@ -201,10 +201,11 @@ def test_a_step_added_in_one_place_is_planned_with_its_files_and_read_by_the_rep
         "09_new",
         axes=("protocol",),
         fixed=lambda study: {"seed": study.seeds[0]},
-        inputs=lambda at, protocol, seed: [at.protocol(protocol)],
-        outputs=lambda at, protocol, seed: [at.root / "new" / f"{protocol}{seed}"],
+        reads=("protocol",),
+        writes=("new_files",),
         needs=("prepare",),
     )
+    monkeypatch.setattr(StudyPaths, "new_files", _Name("new/{protocol}{seed}"), raising=False)
     *first, report = STEPS.values()
     monkeypatch.setattr(planning, "STEPS", {step.name: step for step in (*first, added, report)})
     runs = {run.id: run for run in planned(notebooks=tmp_path)}
