@@ -23,9 +23,11 @@ def compared_rows(table: pd.DataFrame, study: Study, runs: pd.DataFrame) -> pd.D
 
     `n_test` says why a row has no number. Models that the study does not have are added as printed.
     """
-    rows = table.assign(n_test=table["n_test"].astype(object).where(table["seeds"] > 0, reasons(table, runs)))
+    scenario = table["scenario"].iloc[0]
+    why = reasons(table, runs) if scenario in study.scenarios else "not in study"
+    rows = table.assign(n_test=table["n_test"].astype(object).where(table["seeds"] > 0, why))
     if not study.synthetic:
-        printed = rows_where(printed_rows(), table=table_number(table["scenario"].iloc[0]))
+        printed = rows_where(printed_rows(), table=table_number(scenario))
         printed = printed[~printed["backbone"].isin(study.backbones)]
         absent = (printed[list(MEASURES)] / 100).add_prefix("printed_").join(printed[["backbone", "phase"]])
         rows = pd.concat([rows, absent.assign(protocol="none", preprocessing="none", n_test="not in study")])
@@ -35,12 +37,12 @@ def compared_rows(table: pd.DataFrame, study: Study, runs: pd.DataFrame) -> pd.D
 
 
 def reasons(table: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
-    """Why a row of `table` has no number: the worst that happened to its training runs, else that it has none, was
-    not fine-tuned or not evaluated."""
+    """Why a row of `table` has no number: the worst that happened to its training runs, else that it was not fine-tuned
+    or not evaluated."""
     trained = rows_where(runs, step="train", variant=DEFAULT_VARIANT)
     severity = trained.assign(severity=trained["status"].map(["done", "skipped", "not run", "failed"].index))
     worst = severity.sort_values("severity").groupby(CELL)["status"].last()
-    status = table.join(worst, on=CELL)["status"].fillna("not in study")
+    status = table.join(worst, on=CELL)["status"].fillna("skipped")
     transferred = table[(table["phase"] == "transfer") & (table["seeds"] > 0)].set_index(CELL).index
     untuned = (table["phase"] == "finetune") & table.set_index(CELL).index.isin(transferred)
     return status.mask((status == "done") & untuned, "not fine-tuned").replace("done", "not evaluated")

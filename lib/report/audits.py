@@ -219,7 +219,7 @@ def _as_table(value: Mapping[str, Any] | list[dict]) -> pd.DataFrame:
         return pd.DataFrame(value)
     if all(isinstance(row, dict) for row in value.values()):
         table = pd.DataFrame.from_dict(value, orient="index").rename_axis("name").reset_index()
-        return table.assign(name=[columns()[name].title if name in columns() else name for name in table["name"]])
+        return table.assign(name=[columns()[name]["title"] if name in columns() else name for name in table["name"]])
     return facts(value)
 
 

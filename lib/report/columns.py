@@ -1,7 +1,7 @@
 """The columns of all tables of the report: under which title a key stands, in which format, and what it means."""
 
-from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import pandas as pd
 
@@ -14,32 +14,20 @@ FILE = LIB / "report" / "template" / "columns.csv"
 NUMBERS = {"percent", "points", "count", "decimal", "p_value"}  # formats whose columns stand right
 
 
-@dataclass(frozen=True)
-class Column:
-    """How a column is shown.
+def column(key: str) -> dict[str, Any]:
+    """How a column is shown, by template/columns.csv; a key without an entry stands under its own words.
 
-    Attributes:
-        format: of a number `percent` (of a fraction of 1), `points` (the same, signed and coloured), `count`,
-            `decimal` or `p_value`; of text `text`, `quote`, `small`, `code`, `words` (`code` in backticks) or `chip`;
-            `value` for JSON of any kind.
-        tip: what it means, shown when the pointer rests on the title.
-        extra: hidden on a phone until the reader asks for all columns.
-        filter: readers can choose one of its values.
+    Returns:
+        title; format: of a number `percent` (of a fraction of 1), `points` (the same, signed and coloured), `count`,
+        `decimal` or `p_value`, of text `text`, `quote`, `small`, `code`, `words` (`code` in backticks) or `chip`,
+        `value` for JSON of any kind; tip: what it means, shown when the pointer rests on the title; extra: hidden on a
+        phone until the reader asks for all columns; filter: readers can choose one of its values.
     """
-
-    title: str
-    format: str = "text"
-    tip: str = ""
-    extra: bool = False
-    filter: bool = False
-
-
-def column(key: str) -> Column:
-    """The column of a key; a key without an entry stands under its own words."""
     if key in scenarios():
-        return Column(scenarios()[key].title, "percent")
-    words = key.replace("_", " ")
-    return columns().get(key) or Column(words[:1].upper() + words[1:], "value")
+        title, form = scenarios()[key].title, "percent"
+    else:
+        title, form = key[:1].upper() + key[1:].replace("_", " "), "value"
+    return columns().get(key) or {"title": title, "format": form, "tip": "", "extra": False, "filter": False}
 
 
 def named(value: object, key: str) -> object:
@@ -50,8 +38,7 @@ def named(value: object, key: str) -> object:
 
 
 @cache
-def columns() -> dict[str, Column]:
-    """Key -> column, from template/columns.csv."""
+def columns() -> dict[str, dict[str, Any]]:
     table = pd.read_csv(FILE, keep_default_na=False)
-    table = table.assign(extra=table["extra"] == "yes", filter=table["filter"] == "yes")
-    return {row.pop("key"): Column(**row) for row in table.to_dict("records")}
+    flags = {flag: table[flag] == "yes" for flag in ("extra", "filter")}
+    return table.assign(**flags).set_index("key").to_dict("index")

@@ -70,7 +70,7 @@ def show(
 
 def facts(content: Mapping[str, Any]) -> pd.DataFrame:
     """A dict as a table: the titles of its keys, and its values."""
-    return pd.DataFrame([{"name": column(key).title, "value": value} for key, value in content.items()])
+    return pd.DataFrame([{"name": column(key)["title"], "value": value} for key, value in content.items()])
 
 
 def _intervals(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -83,8 +83,8 @@ def _intervals(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
 def _head(
     key: str, values: pd.Series, titles: Mapping[str, str], groups: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """The fields of Column, the `group` above it, and whether it stands `right`, as numbers do."""
-    head = vars(column(key)) | {"group": next((name for name, keys in groups.items() if key in keys), "")}
+    """The fields of `column`, the `group` above it, and whether it stands `right`, as numbers do."""
+    head = column(key) | {"group": next((name for name, keys in groups.items() if key in keys), "")}
     head |= {"title": titles[key]} if key in titles else {}
     numbers = head["format"] == "value" and len(values.dropna()) and all(map(_is_number, values.dropna()))
     return head | {"right": bool(numbers) or head["format"] in NUMBERS}

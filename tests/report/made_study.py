@@ -159,49 +159,36 @@ def evaluate(paths, study, cell):
 
 
 def _audit(paths, study):
-    sizes = {"1": [901], "2": [401, 500], "3": [594], "4": [307]}
-    tables = {}
-    for number, found in sizes.items():
+    """What 01_audit finds: sizes of test sets, an error of each kind, and what is wrong with the data set."""
+    tables, sizes = {}, {"1": [901], "2": [401, 500], "3": [594], "4": [307]}
+    for number, fitting in sizes.items():
         printed = printed_rows().query("table == @number", local_dict={"number": int(number)})
-        rows = [
-            {"phase": row.phase, "backbone": row.backbone, "val_n": found, "test_n": found, "confusion_matrices": None}
-            for row in printed.itertuples()
-        ]
-        halves = [rows[i :: len(found)] for i in range(len(found))]
-        groups = [{"val_n": n, "test_n": n, "rows": half} for n, half in zip(found, halves)]
-        every = found if len(found) == 1 else []
+        rows = printed[["phase", "backbone"]].assign(confusion_matrices=None).to_dict("records")
+        rows = [row | {"val_n": fitting, "test_n": fitting} for row in rows]
+        parts = [rows[i :: len(fitting)] for i in range(len(fitting))]
+        groups = [{"val_n": n, "test_n": n, "rows": part} for n, part in zip(fitting, parts)]
+        every = fitting if len(fitting) == 1 else []
         tables[number] = {"val_n": every, "test_n": every, "groups": groups, "rows": rows}
+    larger = {"rows": 6, "larger_than_images": True}
     pool = {
-        "images": 2357,
-        "test_n_expected": 235.7,
-        "tables": {
-            n: [{"test_n": g["test_n"], "rows": 6, "larger_than_images": True} for g in t["groups"]]
-            for n, t in tables.items()
-        },
+        "images": 2357, "test_n_expected": 235.7,
+        "tables": {number: [{"test_n": n} | larger for n in fitting] for number, fitting in sizes.items()},
         "sums": [{"tables": ["3", "4"], "of": "1", "test_n": [901], "agrees": True}],
-    }
-    row_error = {"table": "2", "phase": "finetune", "backbone": "ResNet50", "what": "recall is not accuracy"}
-    row_error["scores"] = ["recall", "test_accuracy"]
+    }  # fmt: skip
+    row_error = {
+        "table": "2", "phase": "finetune", "backbone": "ResNet50", "what": "recall is not accuracy",
+        "scores": ["recall", "test_accuracy"], "printed": 91.52, "expected": 92.8,
+    }  # fmt: skip
     text_error = {
-        "place": "section IV.B",
-        "quote": "reached 69.25%",
-        "what": HOSTILE,
-        "printed": 69.25,
-        "expected": 69.37,
-    }
-    audit = {
-        "tables": tables,
-        "row_errors": [row_error | {"printed": 91.52, "expected": 92.8}],
-        "text_errors": [text_error],
-        "pool": pool,
-        "detection": {"changes": 8460, "share": 0.77},
-    }
+        "place": "section IV.B", "quote": "reached 69.25%", "what": HOSTILE, "printed": 69.25, "expected": 69.37,
+    }  # fmt: skip
+    audit = {"tables": tables, "row_errors": [row_error], "text_errors": [text_error], "pool": pool}
+    audit["detection"] = {"changes": 8460, "share": 0.77}
     dataset = {
         "files": 2357, "isic_ids": 2300, "distinct_contents": 2200, "contradictory_contents": 11,
         "contradictory_pairs": {"melanoma + nevus": 9, "actinic keratosis + " + HOSTILE: 2}, "same_label_duplicates": 4,
         "near_duplicate_groups": 3, "official_test_in_train": 7, "lesions_known": 1800,
-        "lesions_with_several_images": 40,
-        "images_of_those_lesions": 99,
+        "lesions_with_several_images": 40, "images_of_those_lesions": 99,
         "label_disagreements": {"melanoma": {"NV": 3, "MEL": 400}, "nevus": {"MEL": 2}},
         "accuracy_ceiling": {"raw": {"nine_classes": 0.981}, "clean": {"nine_classes": 1.0}},
     }  # fmt: skip

@@ -21,7 +21,6 @@ from lib.data.folds import UNUSED, parts_of_fold, select
 from lib.report import (
     accuracy,
     beyond_accuracy,
-    field,
     html,
     ladder,
     leakage,
@@ -29,10 +28,8 @@ from lib.report import (
     paper_figures,
     summary,
     tables,
-    wording,
 )
 from lib.report.data import read_runs
-from lib.report.reforms import load_reforms
 from lib.verdicts.answers import NOT_TESTED
 from lib.verdicts.judging import SYNTHETIC as BY_SYNTHETIC
 from lib.verdicts.judging import judge
@@ -127,8 +124,7 @@ def test_runs_that_are_not_done_are_named_first_and_where_their_numbers_would_be
     assert re.match(r'<main[^>]*>\s*<aside class="warning"', text[text.index("<main") :])
     # six benign classes: the study skips one model, so its cells say so and hold no number
     rows = [row for row in parsed.tables["table-3"] if row[0] == "EfficientNetV2B3"]
-    assert len(rows) == 6 and all("skipped" in row or "not in study" in row for row in rows)
-    assert all(row.count("–") == 10 for row in rows)
+    assert len(rows) == 6 and all("skipped" in row and row.count("–") == 10 for row in rows)
 
 
 @pytest.mark.slow
@@ -168,18 +164,17 @@ def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, p
         table = pd.read_csv(StudyPaths(results).table(number))
         rows = parsed.tables[f"table-{number}"][2:]
         by_cell = {tuple(row[:3]): row for row in rows}
-        for _, row in table.iterrows():
+        for _, row in table[table["seeds"] > 0].iterrows():
             shown = by_cell[row["backbone"], PHASE_TITLES[row["phase"]], row["protocol"]]
-            if row["seeds"]:
-                assert shown[3] == f"{row['n_test']:.0f}"
-                for place, measure in enumerate(("val_accuracy", "test_accuracy", "precision", "recall", "f1")):
-                    printed, ours, difference = shown[4 + 3 * place : 7 + 3 * place]
-                    assert printed == f"{100 * row[f'printed_{measure}']:.2f}"
-                    assert ours.split()[0] == f"{100 * row[measure]:.2f}"
-                    expected = 100 * (row[measure] - row[f"printed_{measure}"])
-                    assert float(difference.replace("−", "-")) == pytest.approx(expected, abs=0.051)
-                interval = [100 * row["test_accuracy_low"], 100 * row["test_accuracy_high"]]
-                assert list(map(float, re.findall(r"[\d.]+", shown[8])[1:])) == pytest.approx(interval, abs=0.051)
+            assert shown[3] == f"{row['n_test']:.0f}"
+            for place, measure in enumerate(tables.MEASURES):
+                printed, ours, difference = shown[4 + 3 * place : 7 + 3 * place]
+                assert printed == f"{100 * row[f'printed_{measure}']:.2f}"
+                assert ours.split()[0] == f"{100 * row[measure]:.2f}"
+                expected = 100 * (row[measure] - row[f"printed_{measure}"])
+                assert float(difference.replace("−", "-")) == pytest.approx(expected, abs=0.051)
+            interval = [100 * row["test_accuracy_low"], 100 * row["test_accuracy_high"]]
+            assert list(map(float, re.findall(r"[\d.]+", shown[8])[1:])) == pytest.approx(interval, abs=0.051)
         assert len(rows) == len(table) + 8  # the printed rows of the four models that this study does not have
         link = next(a for a in parsed.all("a") if a.get("download") == f"table-{number}.csv")
         assert base64.b64decode(link["href"].partition(",")[2]) == StudyPaths(results).table(number).read_bytes()
@@ -192,19 +187,15 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
             assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
         assert tag not in ("iframe", "object", "embed", "base", "form")
         assert not any(name.startswith("on") for name in attributes), attributes
-    assert all(link["href"].startswith("data:") for link in parsed.all("link"))
     style = re.search(r"<style>(.*?)</style>", page.read_text(encoding="utf-8"), re.S)[1]
     assert "url(" not in style and "@import" not in style
     names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(names) == len(set(names))
-    sources = {*field.load_related_work()["source"], load_reforms()[0]}
     for link in parsed.all("a"):
         target = link["href"]
         if target.startswith("#"):
             assert unquote(target[1:]) in names
-        elif target.startswith("http"):  # a source that a reader may open; the page itself asks for nothing
-            assert target in sources, target
-        elif not target.startswith("data:"):
+        elif not target.startswith(("data:", "https://")):  # a source that a reader may open
             assert (page.parent / unquote(target)).is_file(), target
     labelled = {attributes.get("aria-labelledby") for _, attributes in parsed.elements} - {None}
     assert labelled <= set(names)
@@ -348,22 +339,12 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
 
 def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_path):
     rows = {row[0]: row[1:] for row in parsed.tables["leakage"][1:]}
-    assert list(rows) == ["L1.1", "L1.2", "L1.3", "L1.4", "L2", "L3.1", "L3.2", "L3.3", "labels"]
     outcomes = {kind: row[1] for kind, row in rows.items()}
-    assert [kind for kind, outcome in outcomes.items() if outcome == "found"] == [
-        "L1.2",
-        "L1.4",
-        "L3.2",
-        "L3.3",
-        "labels",
-    ]
+    found = {"L1.2", "L1.4", "L3.2", "L3.3", "labels"}
+    assert {kind for kind, outcome in outcomes.items() if outcome == "found"} == found
     assert outcomes["L1.1"] == "not found" and outcomes["L2"] == outcomes["L3.1"] == "not testable"
-    seen = pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'by_view'")["group"]
-    assert f"{100 * seen.min():.1f} % to {100 * seen.max():.1f} % of the test views show a lesion" in rows["L3.2"][2]
-    step = pd.read_csv(StudyPaths(results).ladder).query(
-        "scenario == 'nine_classes' and backbone == 'EfficientNetV2B3' and phase == 'transfer' and rung == 'originals'"
-    )["step"]
-    assert f"{wording.signed(100 * step.iloc[0])} [" in rows["L3.3"][2]
+    shares = 100 * pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'by_view'")["group"]
+    assert f"{shares.min():.1f} % to {shares.max():.1f} %" in rows["L3.2"][2]
     # numbers decide: without a view, a lesion or a duplicate on both sides nothing of it is found
     shutil.copytree(results, tmp_path / "study")
     paths = StudyPaths(tmp_path / "study")
@@ -373,7 +354,6 @@ def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_p
     paths.dataset_audit.write_text(json.dumps(audit | none | {"official_test_in_train": 0}))
     again = types_of(paths)
     assert again["L1.4"] == again["L3.2"] == "not found"
-    assert set(types_of(StudyPaths(tmp_path)).values()) == {"not measured", "not testable"}
 
 
 def types_of(paths: StudyPaths) -> dict[str, str]:
@@ -409,27 +389,15 @@ def test_every_open_choice_is_a_parameter_of_the_notebook_and_shows_the_value_us
     assert rows.keys() <= set(Study.model_fields)
 
 
-def test_where_the_study_lacks_the_papers_model_another_stands_for_it_by_name(results, tmp_path):
+def test_where_the_study_lacks_the_papers_model_another_stands_for_it(results):
     assert tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
     assert tables.shown_model(STUDY, "six_benign") == "MobileNet"
-    paths = StudyPaths(results)
-    assert "Six benign classes, MobileNet, all folds" in (
-        paper_figures.confusion_figure(paths, STUDY, "six_benign").data
-    )
-    # line, legend and caption of a training curve are of one model, and of the phase that its curve ends with
+    # the line of a training curve is of the same model, and of the phase that its curve ends with
     printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"]
-    curves = paper_figures.curves_figures(paths, STUDY, "six_benign").data
-    assert f"the dotted line: {printed['finetune']:.2f} %, printed for MobileNet, fine-tuning" in curves
-    assert "accuracy of MobileNet, seed 0" in curves and "EfficientNetV2B3" not in curves.replace(
+    curves = paper_figures.curves_figures(StudyPaths(results), STUDY, "six_benign").data
+    assert f"{printed['finetune']:.2f} %" in curves and "EfficientNetV2B3" not in curves.replace(
         "EfficientNetV2B3/", ""
     )
-    frozen = tmp_path / "study"
-    for cell in paths.root.glob("runs/*/native/six_benign/MobileNet/seed0/history.csv"):
-        copy = frozen / cell.relative_to(paths.root)
-        copy.parent.mkdir(parents=True)
-        pd.read_csv(cell).query("phase == 'transfer'").to_csv(copy, index=False)
-    curves = paper_figures.curves_figures(StudyPaths(frozen), STUDY, "six_benign").data
-    assert f"the dotted line: {printed['transfer']:.2f} %, printed for MobileNet, transfer" in curves
 
 
 def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_row(parsed):
@@ -440,26 +408,15 @@ def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_ro
         assert shown == [(PHASE_TITLES[row.phase], row.backbone) for row in printed.itertuples()]
         absent = {row[0]: row[3] for row in rows if row[2] == "none"}
         assert absent == dict.fromkeys(set(backbones()) - set(STUDY.backbones), "not in study")
-        assert not re.search("Our Model|Effecient", str(rows))  # one name a model, outside the paper's own sentences
-    assert "Our Model" not in "".join(parsed.text)
-    assert "".join(parsed.prose).count("(“our model” there)") == 1
 
 
 def test_shares_are_shown_in_per_cent_and_intervals_beneath_their_number(parsed, results):
-    paths = StudyPaths(results)
-    table = pd.read_csv(paths.tables / "beyond_calibration.csv")
+    table = pd.read_csv(StudyPaths(results).tables / "beyond_calibration.csv")
     rows = parsed.tables["beyond-calibration"]
     place = rows[0].index("Calibration error")
     for row, shown in zip(table.itertuples(), rows[1:]):
-        number, low, high = re.findall(r"[\d.]+", shown[place])
-        assert [float(number), float(low), float(high)] == pytest.approx(
-            [100 * row.ece, 100 * row.ece_low, 100 * row.ece_high], abs=0.051
-        )
-    comparisons = pd.read_csv(paths.tables / "beyond_comparisons.csv")
-    shown = parsed.tables["beyond-comparisons"][1][parsed.tables["beyond-comparisons"][0].index("Difference, points")]
-    row = comparisons.iloc[0]
-    ends = ", ".join(wording.signed(100 * row[end]) for end in ("low", "high"))
-    assert shown.split(maxsplit=1) == [wording.signed(100 * row["difference"]), f"[{ends}]"]
+        numbers = [float(number) for number in re.findall(r"[\d.]+", shown[place])]
+        assert numbers == pytest.approx([100 * row.ece, 100 * row.ece_low, 100 * row.ece_high], abs=0.051)
     head, raw = parsed.tables["dataset-accuracy-ceiling"][:2]
     assert head[1].strip() == "Nine classes" and raw[:2] == ["Labels as filed", "98.10"]
 
