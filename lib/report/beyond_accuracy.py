@@ -9,7 +9,6 @@ from IPython.display import HTML
 from lib.config.paper import scenarios
 from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import StudyPaths
-from lib.figures.accuracy import draw_ranks
 from lib.figures.predictions import draw_decision_curve, draw_reliability, draw_roc
 from lib.report import html
 from lib.report.show import show
@@ -36,7 +35,7 @@ def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.
     pairs = tables["comparisons"]
     differing = f"{pairs['different'].sum()} of {len(pairs)} pairs of models" if len(pairs) else "No two models"
     parts = [html.result(f"{differing} differ beyond chance on the test images of `{protocol}`.")]
-    parts += [html.joined(_model_figures(paths, study, protocol), "pair"), rank_figure(tables, protocol)]
+    parts.append(html.joined(_model_figures(paths, study, protocol), "pair"))
     for name, caption in CAPTIONS.items():
         table, where = tables[name], f"beyond-{name.replace('_', '-')}"
         if table.empty:
@@ -47,25 +46,6 @@ def figures_and_tables(paths: StudyPaths, study: Study, tables: Mapping[str, pd.
                 show(table, where, f"{caption} Protocol {protocol}.", f"tables/beyond_{name}.csv", folded=True)
             )
     return html.joined(parts)
-
-
-def rank_figure(tables: Mapping[str, pd.DataFrame], protocol: str) -> HTML:
-    """Mean ranks over the scenarios, of the phases that have several: over one there is nothing to average or test."""
-    ranks = tables["ranks"]
-    ranks = ranks[ranks["scenarios"] > 1]
-    if ranks.empty:
-        return html.part("note", text="Models are not ranked: no two scenarios have all of them.")
-    nemenyi = ranks.drop_duplicates("phase").dropna(subset="critical_difference")
-    distances = [f"{PHASE_TITLES[row.phase].lower()} {row.critical_difference:.1f}" for row in nemenyi.itertuples()]
-    caption = (
-        f"Mean rank over the scenarios, {protocol}; a black bar joins models that no test tells apart in any of them."
-    )
-    caption += f" Nemenyi's critical difference, in ranks: {', '.join(distances)}." if distances else ""
-    alt = "; ".join(
-        f"{row.backbone}, {PHASE_TITLES[row.phase].lower()}: {row.mean_rank:.2f}" for row in ranks.itertuples()
-    )
-    figure = draw_ranks(ranks, tables["comparisons"])
-    return html.figure("ranks", figure, "Models ranked", caption, alt, source="tables/beyond_ranks.csv")
 
 
 def without_single_spreads(table: pd.DataFrame) -> pd.DataFrame:

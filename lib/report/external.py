@@ -10,7 +10,7 @@ from lib.data.folder import lacking
 from lib.report import html
 from lib.report.data import read_csv, rows_where
 from lib.report.show import show
-from lib.scores import external
+from lib.scores.metrics import EXTERNAL, external_scores
 from lib.scores.outcomes import read_external_outcomes
 
 AXES = ["variant", "preprocessing", "scenario"]
@@ -27,8 +27,8 @@ def external_table(paths: StudyPaths, study: Study, scores: pd.DataFrame) -> pd.
     for cell in study.cells(*AXES):
         at, where = paths.of_variant(cell["variant"]), (cell["preprocessing"], cell["scenario"])
         own, outcomes = rows_where(scores[scores["seeds"] > 0], **cell), read_external_outcomes(at, *where)
-        tables.append(external.external_scores(outcomes, own, study.protocols).assign(**cell))
-    return pd.concat(tables, ignore_index=True).reindex(columns=[*AXES, *external.SCORES])
+        tables.append(external_scores(outcomes, own, study.protocols).assign(**cell))
+    return pd.concat(tables, ignore_index=True).reindex(columns=[*AXES, *EXTERNAL])
 
 
 def external_images_section(paths: StudyPaths, study: Study, scores: pd.DataFrame) -> HTML:

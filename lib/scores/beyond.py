@@ -6,7 +6,8 @@ study has several seeds a measure is the mean of the seeds', each resampled with
 the folds' probabilities, and with them the differences in scale between folds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from lib.config.paper import MALIGNANT
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.scores.comparisons import CELL, compare_backbones, rank_backbones, seed_spread
+from lib.scores.comparisons import CELL, compare_backbones, seed_spread
 from lib.scores.outcomes import class_columns, read_outcomes, select
 from lib.scores.resampling import LEVEL, RESAMPLES, group_weights
 
@@ -24,7 +25,7 @@ THRESHOLDS = np.arange(1, 61) / 100  # of the probability of malignancy at which
 
 
 def tables(paths: StudyPaths, study: Study, protocol: str = "clean") -> dict[str, pd.DataFrame]:
-    """Every table beyond accuracy by name: calibration, malignant, class_auc, seeds, comparisons, ranks.
+    """Every table beyond accuracy by name: calibration, malignant, class_auc, seeds, comparisons.
 
     A table whose runs are missing is empty, with the reason in `.attrs["not_tested"]`.
     """
@@ -35,7 +36,6 @@ def tables(paths: StudyPaths, study: Study, protocol: str = "clean") -> dict[str
         "class_auc": class_auc(cells),
         "seeds": seed_spread(cells),
         "comparisons": compare_backbones(cells),
-        "ranks": rank_backbones(cells),
     }
     for table in made.values():
         if table.empty:
@@ -43,24 +43,18 @@ def tables(paths: StudyPaths, study: Study, protocol: str = "clean") -> dict[str
     return made
 
 
-def select_cells(
-    paths: StudyPaths, study: Study, protocol: str = "clean", preprocessing: str = ""
-) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """(scenario, backbone, phase) -> the outcomes of all folds and seeds, of the cells that were run.
-
-    Args:
-        preprocessing: the study's first if empty.
-    """
+def select_cells(paths: StudyPaths, study: Study, protocol: str = "clean") -> dict[tuple[str, ...], pd.DataFrame]:
+    """(scenario, backbone, phase) -> the outcomes of all folds and seeds at the study's first preprocessing, of the
+    cells that were run."""
     cells = {}
     for scenario in study.scenarios:
-        rows = select(read_outcomes(paths, preprocessing or study.preprocessings[0], scenario), protocol)
-        found = dict(iter(rows.groupby(["backbone", "phase"], sort=False)))
-        order = sorted(found, key=lambda key: study.backbones.index(key[0]))
-        cells |= {(scenario, *key): found[key] for key in order}
+        rows = select(read_outcomes(paths, study.preprocessings[0], scenario), protocol)
+        models = sorted(rows.groupby(["backbone", "phase"], sort=False), key=lambda m: study.backbones.index(m[0][0]))
+        cells |= {(scenario, *model): outcomes for model, outcomes in models}
     return cells
 
 
-def calibration(cells: dict[tuple, pd.DataFrame], bins: int = BINS) -> pd.DataFrame:
+def calibration(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     """Expected calibration error of each cell, and what chance alone would give.
 
     Returns:
@@ -72,25 +66,22 @@ def calibration(cells: dict[tuple, pd.DataFrame], bins: int = BINS) -> pd.DataFr
     rows = []
     for key, frame in cells.items():
         confidence, correct = top_confidence(frame)
-        value, low, high = _with_interval(frame, lambda part, weights: _ece(*top_confidence(part), weights, bins))
-        chance = _ece_if_calibrated(frame, bins)
         row = dict(zip(CELL, key)) | {"images": _images(frame), "accuracy": correct.mean()}
-        row |= {"confidence": confidence.mean(), "ece": value, "ece_low": low, "ece_high": high}
-        p_value = (1 + (chance >= value).sum()) / (1 + len(chance))
-        rows.append(row | {"ece_if_calibrated": chance.mean(), "p_value": p_value})
+        row |= _interval_of("ece", frame, lambda part, weights: _ece(*top_confidence(part), weights))
+        chance = _ece_if_calibrated(frame)
+        p_value = (1 + (chance >= row["ece"]).sum()) / (1 + len(chance))
+        rows.append(row | {"confidence": confidence.mean(), "ece_if_calibrated": chance.mean(), "p_value": p_value})
     columns = [*CELL, "images", "accuracy", "confidence", "ece", "ece_low", "ece_high", "ece_if_calibrated", "p_value"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def reliability(frame: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
+def reliability(frame: pd.DataFrame) -> pd.DataFrame:
     """The reliability diagram of a cell: low, high (of the bin), images, confidence, accuracy; without empty bins."""
     confidence, correct = top_confidence(frame)
-    table = pd.DataFrame({"bin": _bin(confidence, bins), "confidence": confidence, "accuracy": correct})
-    table = table.groupby("bin").agg(
-        images=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
-    )
-    edges = {"low": table.index / bins, "high": (table.index + 1) / bins}
-    return table.assign(**edges).reset_index(drop=True)[["low", "high", "images", "confidence", "accuracy"]]
+    bins = pd.DataFrame({"bin": _bin(confidence), "confidence": confidence, "accuracy": correct}).groupby("bin")
+    table = bins.mean().assign(images=bins.size()).reset_index()
+    table = table.assign(low=table["bin"] / BINS, high=(table["bin"] + 1) / BINS)
+    return table[["low", "high", "images", "confidence", "accuracy"]]
 
 
 def top_confidence(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +103,7 @@ def malignancy(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
     return truth, frame[malignant_classes].to_numpy(float).sum(axis=1)
 
 
-def malignant(cells: dict[tuple, pd.DataFrame], specificities: Sequence[float] = SPECIFICITIES) -> pd.DataFrame:
+def malignant(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     """Malignant against benign, of each cell that has both.
 
     Returns:
@@ -121,26 +112,22 @@ def malignant(cells: dict[tuple, pd.DataFrame], specificities: Sequence[float] =
         the highest sensitivity at that specificity on the test images themselves, so this is what the ranking
         allows, not what a threshold fixed beforehand would reach; resamples choose theirs anew.
     """
-    columns = [*CELL, "images", "malignant", "auc", "auc_low", "auc_high"]
-    names = [f"sensitivity_at_{100 * s:g}" for s in specificities]
+    measures = {"auc": _auc}
+    measures |= {f"sensitivity_at_{100 * s:g}": partial(_sensitivity, specificity=s) for s in SPECIFICITIES}
     rows = []
     for key, frame in cells.items():
         sides = malignancy(frame)
         if sides is None:
             continue
-        row = dict(zip(CELL, key)) | {"images": _images(frame)}
-        row["malignant"] = int(sides[0].sum()) // frame["seed"].nunique()
-        row |= _named("auc", _with_interval(frame, lambda part, weights: _auc(*malignancy(part), weights)))
-        for name, wanted in zip(names, specificities):
-            row |= _named(
-                name,
-                _with_interval(frame, lambda part, weights, s=wanted: _sensitivity(*malignancy(part), weights, s)),
-            )
+        row = dict(zip(CELL, key)) | {"images": _images(frame), "malignant": _images(frame[sides[0]])}
+        for name, measure in measures.items():
+            row |= _interval_of(name, frame, lambda part, weights, of=measure: of(*malignancy(part), weights))
         rows.append(row)
-    return pd.DataFrame(rows, columns=[*columns, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))])
+    ends = [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*CELL, "images", "malignant", *ends])
 
 
-def decision_curve(frame: pd.DataFrame, thresholds: np.ndarray = THRESHOLDS) -> pd.DataFrame:
+def decision_curve(frame: pd.DataFrame) -> pd.DataFrame:
     """Net benefit of acting on the model, on everyone and on no one (Vickers & Elkin, Medical Decision Making 2006).
 
     Net benefit = TP/n - FP/n * t/(1-t) at threshold t, per image, at the test set's own share of malignant images.
@@ -152,13 +139,10 @@ def decision_curve(frame: pd.DataFrame, thresholds: np.ndarray = THRESHOLDS) -> 
     sides = malignancy(frame)
     if sides is None:
         return pd.DataFrame(columns=columns)
-    value, low, high = _with_interval(
-        frame, lambda part, weights: _net_benefit(*malignancy(part), weights, np.asarray(thresholds))
-    )
+    benefit = _with_interval(frame, lambda part, weights: _net_benefit(*malignancy(part), weights))
     share = sides[0].mean()
-    everyone = share - (1 - share) * thresholds / (1 - thresholds)
-    values = (thresholds, value, low, high, everyone, np.zeros(len(thresholds)))
-    return pd.DataFrame(dict(zip(columns, values)))
+    everyone = share - (1 - share) * THRESHOLDS / (1 - THRESHOLDS)
+    return pd.DataFrame(dict(zip(columns, (THRESHOLDS, *benefit, everyone, 0.0 * THRESHOLDS))))
 
 
 def class_auc(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
@@ -174,7 +158,7 @@ def class_auc(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
                 return _auc((part["truth"] == name).to_numpy(), part[name].to_numpy(float), weights)
 
             row = dict(zip(CELL, key)) | {"class": name, "images": int(truth.sum()) // frame["seed"].nunique()}
-            rows.append(row | _named("auc", _with_interval(frame, area)))
+            rows.append(row | _interval_of("auc", frame, area))
     return pd.DataFrame(rows, columns=[*CELL, "class", "images", "auc", "auc_low", "auc_high"])
 
 
@@ -199,18 +183,27 @@ def _with_interval(frame: pd.DataFrame, statistic: Callable[[pd.DataFrame, np.nd
     return np.mean(values, axis=0), low, high
 
 
-def _ece(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, bins: int) -> np.ndarray:
+def _interval_of(name: str, frame: pd.DataFrame, statistic: Callable) -> dict[str, float]:
+    """`_with_interval` as the columns name, name_low and name_high."""
+    return {f"{name}{end}": float(x) for end, x in zip(("", "_low", "_high"), _with_interval(frame, statistic))}
+
+
+def _images(frame: pd.DataFrame) -> int:
+    return len(frame) // frame["seed"].nunique()
+
+
+def _ece(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error of each row of weights [m, n]."""
-    in_bin = np.eye(bins)[_bin(confidence, bins)]
+    in_bin = np.eye(BINS)[_bin(confidence)]
     # the number of images in a bin cancels: (images / n) * |mean difference| is |sum of differences| / n
     return np.abs(weights @ (in_bin * (confidence - correct)[:, None])).sum(axis=1) / weights.sum(axis=1)
 
 
-def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
-    return np.clip((confidence * bins).astype(int), 0, bins - 1)
+def _bin(confidence: np.ndarray) -> np.ndarray:
+    return np.clip((confidence * BINS).astype(int), 0, BINS - 1)
 
 
-def _ece_if_calibrated(frame: pd.DataFrame, bins: int, draws: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def _ece_if_calibrated(frame: pd.DataFrame, draws: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """ECE [draws], mean over seeds, of outcomes drawn with the stated confidence.
 
     A group's images share one uniform draw, which keeps their outcomes as alike as they can be.
@@ -221,7 +214,7 @@ def _ece_if_calibrated(frame: pd.DataFrame, bins: int, draws: int = RESAMPLES, s
     errors = []
     for one in np.unique(seeds):
         confidence = top_confidence(frame[seeds == one])[0]
-        in_bin = np.eye(bins)[_bin(confidence, bins)]
+        in_bin = np.eye(BINS)[_bin(confidence)]
         correct = uniform[:, codes[seeds == one]] < confidence
         errors.append(np.abs((confidence - correct) @ in_bin).sum(axis=1) / len(confidence))
     return np.mean(errors, axis=0)
@@ -251,16 +244,7 @@ def _sensitivity(truth: np.ndarray, score: np.ndarray, weights: np.ndarray, spec
     return np.where(allowed, sensitivity, 0.0).max(axis=1)
 
 
-def _net_benefit(truth: np.ndarray, score: np.ndarray, weights: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    called = score[:, None] >= thresholds
-    worth = called * np.where(truth[:, None], 1.0, -thresholds / (1 - thresholds))
+def _net_benefit(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    called = score[:, None] >= THRESHOLDS
+    worth = called * np.where(truth[:, None], 1.0, -THRESHOLDS / (1 - THRESHOLDS))
     return weights @ worth / weights.sum(axis=1, keepdims=True)
-
-
-def _named(name: str, measured: tuple) -> dict:
-    value, low, high = measured
-    return {name: float(value), f"{name}_low": float(low), f"{name}_high": float(high)}
-
-
-def _images(frame: pd.DataFrame) -> int:
-    return len(frame) // frame["seed"].nunique()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau, spearmanr
 
 from lib.config.paper import scenarios
 
@@ -67,9 +68,50 @@ def reaching_choices(choices: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*MODEL, *CHOICE, "tables", "reached", "which"])
 
 
+def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
+    """Does one input range for all backbones bring our accuracies near the printed ones?
+
+    Args:
+        tables: rows of tables/table_1..4.csv under each other, fractions of 1, with `scenario`.
+
+    Returns:
+        One row per (protocol, phase, table, preprocessing), and one with table "all" for the tables together: rows (how
+        many pairs of accuracies), mean_absolute_error and mean_error (ours - printed, points), spearman and kendall
+        with their p-values (missing below 3 rows, where an order says nothing), `nearest` (the preprocessing has
+        the smallest mean absolute error of those that cover the same rows), `note`.
+    """
+    columns = ["protocol", "phase", "table", "preprocessing", "rows", "mean_absolute_error", "mean_error"]
+    columns += ["spearman", "spearman_p", "kendall", "kendall_p", "nearest", "note"]
+    known = tables.dropna(subset=["test_accuracy", "printed_test_accuracy"])
+    numbers = known["scenario"].map({name: str(scenario.table) for name, scenario in scenarios().items()})
+    both = pd.concat([known.assign(table=numbers), known.assign(table="all")])
+    rows = []
+    for (protocol, phase, table), part in both.groupby(["protocol", "phase", "table"], sort=True):
+        ranges = [_agreement(name, own) for name, own in part.groupby("preprocessing")]
+        errors = [row["mean_absolute_error"] for row in ranges]
+        comparable = len(ranges) > 1 and len({row["rows"] for row in ranges}) == 1
+        for row in ranges:
+            nearest = comparable and row["mean_absolute_error"] == min(errors)
+            rows.append({"protocol": protocol, "phase": phase, "table": table, **row, "nearest": nearest})
+    return pd.DataFrame(rows, columns=columns)
+
+
 def choice_name(preprocessing: str, variant: str) -> str:
     """`raw, rotation 15`: a choice in words; `raw` where the study has no variants."""
     return ", ".join(filter(None, (preprocessing, variant.replace("_", " "))))
+
+
+def _agreement(preprocessing: str, rows: pd.DataFrame) -> dict:
+    ours, printed = rows["test_accuracy"].to_numpy(float), rows["printed_test_accuracy"].to_numpy(float)
+    row = {"preprocessing": preprocessing, "rows": len(rows), "note": ""}
+    row |= {"mean_absolute_error": 100 * np.abs(ours - printed).mean(), "mean_error": 100 * (ours - printed).mean()}
+    if len(rows) < 3 or 1 in (len(set(ours)), len(set(printed))):
+        why = "too few" if len(rows) < 3 else "all accuracies are the same"
+        return row | {"note": f"no rank correlation of {len(rows)} accuracies: {why}"}
+    for name, test in (("spearman", spearmanr), ("kendall", kendalltau)):
+        result = test(ours, printed)
+        row |= {name: float(result.statistic), f"{name}_p": float(result.pvalue)}
+    return row
 
 
 def _length_of_union(intervals: np.ndarray) -> float:

@@ -5,13 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import friedmanchisquare, studentized_range
 from statsmodels.stats.multitest import multipletests
 
-from lib.config.params import PHASES
-from lib.scores.estimates import Score, difference, estimate
+from lib.scores.estimates import difference, estimate
 from lib.scores.metrics import compare
-from lib.scores.resampling import LEVEL
 
 PERMUTATIONS = 9999
 CELL = ["scenario", "backbone", "phase"]
@@ -59,79 +56,28 @@ def compare_backbones(cells: dict[tuple, pd.DataFrame], alpha: float = 0.05, see
     families = []
     for scenario, phase in dict.fromkeys((scenario, phase) for scenario, _, phase in cells):
         models = {b: frame for (s, b, p), frame in cells.items() if (s, p) == (scenario, phase)}
-        rows = []
-        for first, second in combinations(models, 2):
-            row = {"scenario": scenario, "phase": phase, "first": first, "second": second}
-            rows.append(row | _compare(models[first], models[second], seed))
-        if rows:
-            family = pd.DataFrame(rows)
+        family = pd.DataFrame(_compare(models, *pair, seed) for pair in combinations(models, 2))
+        if len(family):
             for test in ("mcnemar", "groups"):
                 family[f"p_{test}_holm"] = multipletests(family[f"p_{test}"], method="holm")[1]
-            families.append(family.assign(different=family["p_groups_holm"] < alpha))
-    return pd.concat(families, ignore_index=True)[columns] if families else pd.DataFrame(columns=columns)
+            family = family.assign(scenario=scenario, phase=phase, different=family["p_groups_holm"] < alpha)
+            families.append(family[columns])
+    return pd.concat(families, ignore_index=True) if families else pd.DataFrame(columns=columns)
 
 
-def rank_backbones(cells: dict[tuple, pd.DataFrame], alpha: float = 0.05, seed: int = 0) -> pd.DataFrame:
-    """Mean rank of each backbone over the scenarios, for a critical-difference picture, a block of rows a phase.
-
-    Uses the scenarios in which all backbones of that phase were run. Four scenarios that share their images are no
-    sample of data sets: Friedman's test and Nemenyi's critical difference (Demsar, JMLR 7:1, 2006) are given because
-    readers expect them, and with four scenarios hardly any difference can pass. The intervals of the ranks come from
-    resampling groups within each scenario instead: they say how sure the ranking is on these scenarios, not on others.
-
-    Returns:
-        phase, backbone, mean_rank (1 is best), low, high, best (share of resamples in which it has the best mean
-        rank, ties shared), scenarios (how many), friedman_p (missing below 3 backbones or 2 scenarios),
-        critical_difference (Nemenyi, ranks; missing with friedman_p), a column rank_<scenario> each. Empty below 2
-        backbones.
-    """
-    blocks = []
-    for phase in PHASES:
-        backbones = list(dict.fromkeys(b for _, b, p in cells if p == phase))
-        shared = list(dict.fromkeys(s for s, _, p in cells if p == phase))
-        shared = [s for s in shared if all((s, b, phase) in cells for b in backbones)]
-        if len(backbones) < 2 or not shared:
-            continue
-        accuracy, resampled = {}, []
-        for number, scenario in enumerate(shared):
-            pairs = _on_common_folds({b: cells[scenario, b, phase] for b in backbones})
-            scores = {b: estimate(rows, seed=seed + number) for b, rows in pairs.items()}
-            accuracy[scenario] = pd.Series({b: score.value for b, score in scores.items()})
-            resampled.append(_ranks(np.stack([score.resampled for score in scores.values()], axis=1)))
-        ranks = pd.DataFrame({f"rank_{s}": _ranks(a.to_numpy()[None])[0] for s, a in accuracy.items()}, index=backbones)
-        means = np.mean(resampled, axis=0)
-        is_best = means == means.min(axis=1, keepdims=True)
-        block = pd.DataFrame({"phase": phase, "backbone": backbones, "mean_rank": ranks.mean(axis=1).to_numpy()})
-        block["low"], block["high"] = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        block["best"] = (is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0)
-        block["scenarios"] = len(shared)
-        testable = len(backbones) > 2 and len(shared) > 1
-        block["friedman_p"] = friedmanchisquare(*(pd.DataFrame(accuracy).to_numpy())).pvalue if testable else np.nan
-        block["critical_difference"] = critical_difference(len(backbones), len(shared), alpha) if testable else np.nan
-        blocks.append(pd.concat([block, ranks.reset_index(drop=True)], axis=1).sort_values("mean_rank"))
-    columns = ["phase", "backbone", "mean_rank", "low", "high", "best", "scenarios", "friedman_p"]
-    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=[*columns, "critical_difference"])
-
-
-def critical_difference(models: int, datasets: int, alpha: float = 0.05) -> float:
-    """Nemenyi's critical difference of mean ranks (Demsar 2006, section 3.2.2)."""
-    q = studentized_range.ppf(1 - alpha, models, np.inf) / np.sqrt(2)
-    return float(q * np.sqrt(models * (models + 1) / (6 * datasets)))
-
-
-def _compare(first: pd.DataFrame, second: pd.DataFrame, seed: int) -> dict[str, Any]:
-    pair = _on_common_folds({"first": first, "second": second})
-    scores: list[Score] = [estimate(rows, seed=seed) for rows in pair.values()]
-    found = difference(*scores).interval()
+def _compare(models: dict[str, pd.DataFrame], first: str, second: str, seed: int) -> dict[str, Any]:
+    pair = _on_common_folds({name: models[name] for name in (first, second)})
+    scores = [estimate(rows, seed=seed) for rows in pair.values()]
+    step = difference(*scores).interval()
     # of each group the summed difference of its images, seeds averaged
     groups = pd.concat({name: rows.groupby(["group", "row"])["correct"].mean() for name, rows in pair.items()}, axis=1)
-    by_group = (groups["first"] - groups["second"]).groupby("group").sum().to_numpy()
+    by_group = (groups[first] - groups[second]).groupby("group").sum().to_numpy()
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(PERMUTATIONS, len(by_group)))
     as_large = np.abs(signs @ by_group) >= abs(by_group.sum()) - 1e-9
     test = compare(*(rows[rows["seed"] == rows["seed"].min()] for rows in pair.values()))
     return {
-        "images": scores[0].images, "groups": scores[0].groups,
-        "difference": found.value, "low": found.low, "high": found.high,
+        "first": first, "second": second, "images": scores[0].images, "groups": scores[0].groups,
+        "difference": step.value, "low": step.low, "high": step.high,
         "only_first": test["only_proposed"], "only_second": test["only_baseline"], "p_mcnemar": test["p_value"],
         "p_groups": (1 + as_large.sum()) / (1 + PERMUTATIONS),
     }  # fmt: skip
@@ -140,16 +86,8 @@ def _compare(first: pd.DataFrame, second: pd.DataFrame, seed: int) -> dict[str, 
 def _on_common_folds(models: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The outcomes of several models in the folds that all of them trained, on the same views."""
     common = set.intersection(*(set(frame["fold"]) for frame in models.values()))
-    found = {name: frame[frame["fold"].isin(common)] for name, frame in models.items()}
-    views = [set(frame["row"]) for frame in found.values()]
-    for name, tested in zip(found, views):
-        if not tested or tested != views[0]:
-            raise ValueError(f"{name} was not tested on the same images as {next(iter(models))}; use one protocol")
-    return found
-
-
-def _ranks(accuracy: np.ndarray) -> np.ndarray:
-    """Rank of each column [m, k], 1 the most accurate, ties sharing their mean rank."""
-    above = (accuracy[:, None, :] > accuracy[:, :, None]).sum(axis=2)
-    equal = (accuracy[:, None, :] == accuracy[:, :, None]).sum(axis=2)
-    return 1 + above + (equal - 1) / 2
+    models = {name: frame[frame["fold"].isin(common)] for name, frame in models.items()}
+    views = [set(frame["row"]) for frame in models.values()]
+    if not views[0] or any(own != views[0] for own in views):
+        raise ValueError(f"{', '.join(models)} were not tested on the same images; use one protocol")
+    return models

@@ -10,15 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lib.scores.measures import SHARES, sums_of
-from lib.scores.resampling import (
-    LEVEL,
-    RESAMPLES,
-    Estimate,
-    draw_groups,
-    mean_estimate,
-    repetition_interval,
-    wilson,
-)
+from lib.scores.resampling import LEVEL, RESAMPLES, Estimate, draw_groups, mean_estimate, repetition_interval, wilson
 
 
 @dataclass(frozen=True)
@@ -44,11 +36,8 @@ class Score:
     _tested: "_Tested | None" = field(default=None, repr=False)
 
     def interval(self, level: float = LEVEL) -> Estimate:
-        """The value with the interval of its mean.
-
-        A share of 0 or 1 leaves nothing to resample: then Wilson's interval with a group as one image, which is never
-        too narrow.
-        """
+        """The value with the interval of its mean; for a share of 0 or 1, which leaves nothing to resample, that is
+        Wilson's with a group as one image, which is never too narrow."""
         if self.share and self.value in (0.0, 1.0):
             return wilson(self.value, self.groups, level)
         sides = self._sides or [(self.resampled, self.runs.to_numpy())]
@@ -134,11 +123,8 @@ def difference(first: Score, second: Score, groups: np.ndarray | None = None) ->
         groups: those that are resampled, where several differences are to share their resamples; if None those of both.
     """
     one, two = first._tested, second._tested
-    if groups is None and np.array_equal(one.names, two.names):
-        means = first.resampled, second.resampled
-    else:
-        groups = np.union1d(one.names, two.names) if groups is None else groups
-        means = one.resample(groups), two.resample(groups)
+    groups = np.union1d(one.names, two.names) if groups is None else groups
+    means = one.resample(groups), two.resample(groups)
     shared = one.folds.index.intersection(two.folds.index)
     same_folds = bool((one.folds[shared].to_numpy() == two.folds[shared].to_numpy()).all())
     return Score(

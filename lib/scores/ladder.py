@@ -4,6 +4,7 @@ Neighbouring rungs are scored on the same images as far as both have them, so a 
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -26,11 +27,11 @@ class Rung:
     labels: Literal["as filed", "corrected"]
     step: str
 
-    def select(self, outcomes: pd.DataFrame, **where: str) -> pd.DataFrame:
+    def select(self, outcomes: pd.DataFrame) -> pd.DataFrame:
         """The outcomes that this rung scores."""
         part = "external" if self.scored_on == "external images" else "test"
         originals, corrected = self.scored_on != "views", self.labels == "corrected"
-        return select(outcomes, self.protocol, part, originals, corrected, **where)
+        return select(outcomes, self.protocol, part, originals, corrected)
 
 
 RUNGS = (
@@ -66,19 +67,18 @@ def ladder(
         intervals. The rung `printed` has the printed number, where the paper has the cell, `external` the models on
         external images, where there are any. A rung that was not trained is missing, and so is the step after it.
     """
+    own, outside = (
+        dict(iter(table.groupby(["backbone", "phase"]))) if table is not None else {} for table in (outcomes, external)
+    )
     tables = []
-    for backbone in outcomes["backbone"].unique():
-        own = outcomes[outcomes["backbone"] == backbone]
-        for phase in PHASES:
-            scores = _scores(own[own["phase"] == phase], RUNGS, resamples, seed)
-            if scores:
-                printed = printed_accuracy(audit, cell["scenario"], phase, backbone)
-                rows = _rungs(scores, printed)
-                if external is not None and len(external):
-                    where = external[(external["backbone"] == backbone) & (external["phase"] == phase)]
-                    elsewhere = _scores(where, [EXTERNAL], resamples, seed).get(EXTERNAL.name)
-                    rows += [_external_row(elsewhere, scores.get("clean"))] if elsewhere else []
-                tables.append(pd.DataFrame(rows, columns=COLUMNS).assign(**cell, backbone=backbone, phase=phase))
+    for backbone, phase in product(outcomes["backbone"].unique(), PHASES):
+        rows = {rung: rung.select(own[backbone, phase]) for rung in RUNGS if (backbone, phase) in own}
+        if (backbone, phase) in outside:
+            rows[EXTERNAL] = EXTERNAL.select(outside[backbone, phase])
+        scores = {rung: estimate(of, resamples=resamples, seed=seed) for rung, of in rows.items() if len(of)}
+        if not scores.keys() <= {EXTERNAL}:
+            printed = printed_accuracy(audit, cell["scenario"], phase, backbone)
+            tables.append(_rungs(scores, printed).assign(**cell, backbone=backbone, phase=phase))
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
 
 
@@ -89,37 +89,22 @@ def without_printed(table: pd.DataFrame) -> pd.DataFrame:
     return own
 
 
-def _scores(outcomes: pd.DataFrame, rungs, resamples: int, seed: int) -> dict[str, Score]:
-    """The accuracy of each rung that was trained, of one backbone and phase."""
-    rows = {rung.name: rung.select(outcomes) for rung in rungs}
-    return {name: estimate(table, resamples=resamples, seed=seed) for name, table in rows.items() if len(table)}
-
-
-def _rungs(scores: dict[str, Score], printed: Estimate | None) -> list[dict[str, Any]]:
+def _rungs(scores: dict[Rung, Score], printed: Estimate | None) -> pd.DataFrame:
     rows = [{"rung": "printed", "accuracy": printed.value}] if printed else []
-    groups = np.unique(np.concatenate([score.group_names for score in scores.values()]))  # all steps share their draws
-    before = None
-    for rung in RUNGS:
-        score = scores.get(rung.name)
-        if score:
-            step = None
-            if rung is RUNGS[0] and printed:
-                step = difference_of_independent(score.interval(), printed)
-            elif before:
-                step = difference(score, before, groups).interval()
-            rows.append(_row(rung, score, step))
-        before = score
-    return rows
-
-
-def _external_row(score: Score, clean: Score | None) -> dict[str, Any]:
-    """The rung of external images; nothing pairs them with those of the data set."""
-    step = difference_of_independent(score.interval(), clean.interval()) if clean else None
-    return _row(EXTERNAL, score, step)
-
-
-def _row(rung: Rung, score: Score, step: Estimate | None) -> dict[str, Any]:
-    mean = score.interval()
-    row = {"rung": rung.name, "accuracy": mean.value, "low": mean.low, "high": mean.high}
-    row |= {name: score.counts[name] for name in ("images", "groups", "folds")}
-    return row | ({"step": step.value, "step_low": step.low, "step_high": step.high} if step else {})
+    # all paired steps share their resamples
+    groups = np.unique(np.concatenate([score.group_names for rung, score in scores.items() if rung is not EXTERNAL]))
+    for rung, before in zip((*RUNGS, EXTERNAL), (None, *RUNGS)):
+        score, previous = scores.get(rung), scores.get(before)
+        if not score:
+            continue
+        mean = score.interval()
+        row = score.counts | {"rung": rung.name, "accuracy": mean.value, "low": mean.low, "high": mean.high}
+        step = None
+        if rung is RUNGS[0] and printed:
+            step = difference_of_independent(mean, printed)
+        elif previous and rung is EXTERNAL:  # nothing pairs its images with those of the data set
+            step = difference_of_independent(mean, previous.interval())
+        elif previous:
+            step = difference(score, previous, groups).interval()
+        rows.append(row | ({"step": step.value, "step_low": step.low, "step_high": step.high} if step else {}))
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,6 +1,7 @@
-"""The scores of Tables I to IV and what stands beside them: equations 10 to 13 of the paper, AUC, McNemar's test."""
+"""The scores of Tables I to IV (equations 10 to 13 of the paper), the same on external images, and McNemar's test."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,19 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from lib.scores.estimates import estimate
 from lib.scores.outcomes import MODEL, class_columns, select_models
+from lib.scores.resampling import Estimate, difference_of_independent
 
 PAIR = ["only_proposed", "only_baseline", "statistic", "p_value"]
 SCORES = [
-    *(*MODEL, "seeds", "folds", "n_test", "val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high"),
-    *("repetition_low", "repetition_high", "precision", "recall", "f1", "balanced_accuracy", "roc_auc"),
+    *(*MODEL, "seeds", "folds", "n_test", "groups", "val_accuracy"),
+    *("test_accuracy", "test_accuracy_low", "test_accuracy_high", "repetition_low", "repetition_high"),
+    *("precision", "recall", "f1", "balanced_accuracy", "roc_auc"),
+]
+INTERVAL = ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]
+EXTERNAL = [
+    *(*MODEL, "seeds", "images", "groups", "accuracy", "low", "high", "balanced_accuracy", "precision", "recall", "f1"),
+    *("roc_auc", "own_accuracy", "own_low", "own_high", "own_balanced_accuracy"),
+    *("difference", "difference_low", "difference_high"),
 ]
 
 
@@ -33,10 +42,13 @@ def model_scores(outcomes: pd.DataFrame, protocols: Sequence[str], part: str = "
     for key, tested in select_models(outcomes, protocols, part).items():
         accuracy = estimate(tested)
         mean, again = accuracy.interval(), accuracy.repetition()
-        row = dict(zip(MODEL, key)) | {name: accuracy.counts[name] for name in ("seeds", "folds")}
-        row |= {"n_test": accuracy.images, "val_accuracy": np.nan}
-        row |= {"test_accuracy": mean.value, "test_accuracy_low": mean.low, "test_accuracy_high": mean.high}
-        row |= {"repetition_low": again.low, "repetition_high": again.high}
+        row = dict(zip(MODEL, key)) | accuracy.counts | dict(zip(INTERVAL, astuple(mean)))
+        row |= {
+            "n_test": accuracy.images,
+            "val_accuracy": np.nan,
+            "repetition_low": again.low,
+            "repetition_high": again.high,
+        }
         weighted = precision_recall_fscore_support(
             tested["truth"], tested["predicted_class"], average="weighted", zero_division=0
         )
@@ -48,6 +60,31 @@ def model_scores(outcomes: pd.DataFrame, protocols: Sequence[str], part: str = "
         validated = {key: rows["correct"].mean() for key, rows in select_models(outcomes, protocols, "val").items()}
         table["val_accuracy"] = [validated.get(key, np.nan) for key in table[MODEL].itertuples(index=False, name=None)]
     return table
+
+
+def external_scores(external: pd.DataFrame, own: pd.DataFrame, protocols: Sequence[str]) -> pd.DataFrame:
+    """The models of one scenario on external images: another camera, other people, in no training.
+
+    Only the first fold's weights are kept of a run, so an accuracy is that of one model per seed, trained on eight
+    tenths, and its interval is that of the images alone. Nothing pairs these images with those of the data set, so the
+    difference has Newcombe's interval.
+
+    Args:
+        external: their outcomes on external images; may be empty.
+        own: `model_scores` of the same models on the data set.
+
+    Returns:
+        EXTERNAL, fractions of 1, one row per model: on external images, the same on the data set (`own_`), and the
+        difference; low and high are 95 % intervals.
+    """
+    table = model_scores(external, protocols, "external").rename(columns={"n_test": "images"})
+    table = table.rename(columns=dict(zip(INTERVAL, ("accuracy", "low", "high"))))
+    ours = own.set_index(MODEL)[[*INTERVAL, "balanced_accuracy"]]
+    names = ["own_accuracy", "own_low", "own_high", "own_balanced_accuracy"]
+    table = table.join(ours.set_axis(names, axis=1), on=MODEL)
+    pairs = table[["accuracy", "low", "high", *names[:3]]].to_numpy(float)
+    steps = [difference_of_independent(Estimate(*pair[:3]), Estimate(*pair[3:])) for pair in pairs]
+    return table.join(pd.DataFrame(map(astuple, steps), columns=EXTERNAL[-3:]))[EXTERNAL]
 
 
 def class_scores(rows: pd.DataFrame) -> pd.DataFrame:
@@ -81,10 +118,9 @@ def compare(proposed: pd.DataFrame, baseline: pd.DataFrame) -> dict[str, float]:
     if common.empty:
         raise ValueError("McNemar's test needs two models tested on the same images; evaluate both under one protocol")
     first, second = (right[common].to_numpy() for right in pair)
-    table = [[np.sum(a & b) for b in (second, ~second)] for a in (first, ~first)]
-    result = mcnemar(table, exact=True)
-    counts = int(table[0][1]), int(table[1][0]), float(result.statistic), float(result.pvalue)
-    return {"n": len(common)} | dict(zip(PAIR, counts))
+    only = int((first & ~second).sum()), int((second & ~first).sum())
+    result = mcnemar([[0, only[0]], [only[1], 0]], exact=True)
+    return {"n": len(common)} | dict(zip(PAIR, (*only, float(result.statistic), float(result.pvalue))))
 
 
 def compare_with_proposed(outcomes: pd.DataFrame, protocols: Sequence[str], proposed: str) -> pd.DataFrame:

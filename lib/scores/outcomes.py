@@ -4,7 +4,8 @@
 `select` the rows that are scored, then `lib.scores.estimates.estimate` them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -43,40 +44,30 @@ def collect_outcomes(
     """
     filed, corrected = _labels(paths, scenario)
     tables = []
-    for protocol in protocols:
-        for phase in PHASES:
-            for backbone in backbones:
-                cell = (protocol, preprocessing, scenario, backbone, phase, seeds)
-                frame = load_predictions(paths, *cell)
-                if len(frame):
-                    own, other = frame["true_class"], frame["row"].map(filed if protocol == "clean" else corrected)
-                    labels = (other, own) if protocol == "clean" else (own, other)
-                    tables.append(_with_outcomes(frame, dict(zip(MODEL, (protocol, phase, backbone))), *labels))
+    for protocol, phase, backbone in product(protocols, PHASES, backbones):
+        frame = load_predictions(paths, protocol, preprocessing, scenario, backbone, phase, seeds)
+        if len(frame):
+            own, other = frame["true_class"], frame["row"].map(filed if protocol == "clean" else corrected)
+            labels = (other, own) if protocol == "clean" else (own, other)
+            tables.append(_with_outcomes(frame, dict(zip(MODEL, (protocol, phase, backbone))), *labels))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
 
 
 def external_outcomes(predictions: pd.DataFrame) -> pd.DataFrame:
     """The outcomes of external images, with their labels as they are, from lib.models.external.predict_external."""
-    tables = [
-        _with_outcomes(rows.drop(columns=MODEL), dict(zip(MODEL, key)), rows["true_class"], rows["true_class"])
-        for key, rows in (predictions.groupby(MODEL, sort=False) if len(predictions) else [])
-    ]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    if predictions.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    true = predictions["true_class"]
+    return _with_outcomes(predictions.drop(columns=MODEL), predictions[MODEL], true, true)
 
 
-def _with_outcomes(
-    predictions: pd.DataFrame, model: dict[str, str], true: pd.Series, corrected: pd.Series
-) -> pd.DataFrame:
-    """Predictions of one model with the columns of outcomes; `true` and `corrected` have the same rows."""
+def _with_outcomes(predictions: pd.DataFrame, model: Mapping, true: pd.Series, corrected: pd.Series) -> pd.DataFrame:
+    """Predictions with the columns of outcomes; `model` has those of MODEL."""
     predicted, names = predicted_class(predictions), classes_of_predictions(predictions)
-    right = {
-        "true_class": true,
-        "corrected_class": corrected,
-        "predicted_class": predicted,
-        "right": (true == predicted).fillna(False).astype(bool),
-        "right_corrected": (corrected == predicted).fillna(False).astype(bool),
-    }
-    return predictions.assign(**model, **right)[[*COLUMNS, *names]]
+    labels = {"true_class": true, "corrected_class": corrected, "predicted_class": predicted}
+    right, right_corrected = ((label == predicted).fillna(False).astype(bool) for label in (true, corrected))
+    added = labels | {"right": right, "right_corrected": right_corrected}
+    return predictions.assign(**model, **added)[[*COLUMNS, *names]]
 
 
 def select(
@@ -113,11 +104,10 @@ def select(
 
 def select_models(outcomes: pd.DataFrame, protocols: Sequence[str], part: str = "test") -> dict[tuple, pd.DataFrame]:
     """(protocol, phase, backbone) -> what `select` gives of that model, in the order of the outcomes."""
-    found = {}
+    models = {}
     for protocol in protocols:
-        rows = select(outcomes, protocol, part)
-        found |= dict(iter(rows.groupby(MODEL, sort=False)))
-    return found
+        models |= dict(iter(select(outcomes, protocol, part).groupby(MODEL, sort=False)))
+    return models
 
 
 def class_columns(outcomes: pd.DataFrame) -> list[str]:
@@ -136,8 +126,7 @@ def read_outcomes(paths: StudyPaths, preprocessing: str, scenario: str) -> pd.Da
 
 
 def read_external_outcomes(paths: StudyPaths, preprocessing: str, scenario: str) -> pd.DataFrame:
-    """The outcomes on external images (`part` is external, `true_class` and `corrected_class` their class); empty
-    without any."""
+    """The outcomes on external images, whose `part` is external; empty without any."""
     return read_outcome_file(paths.external_outcomes(preprocessing, scenario))
 
 

@@ -69,10 +69,11 @@ def mean_estimate(
     """
     if not len(resampled) or np.isnan(resampled).all():
         return Estimate(value, np.nan, np.nan)
-    excess = [_excess(own, _over_seeds(runs)) for own, runs in sides]
+    excess = [_excess(own, np.nanmean(_trained(runs), axis=1)) for own, runs in sides]
     added = sum(part for part, _ in excess)
     if added == 0:
-        return Estimate(value, *percentile_interval(resampled, level))
+        low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+        return Estimate(value, float(low), float(high))
     variance = float(np.nanvar(resampled)) + added
     degrees = variance**2 / sum(part**2 / (folds - 1) for part, folds in excess if part)
     half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
@@ -80,7 +81,7 @@ def mean_estimate(
 
 
 def repetition_interval(
-    fold_values: np.ndarray | None,
+    fold_values: np.ndarray,
     ours: Estimate | None = None,
     printed: Estimate | None = None,
     level: float = LEVEL,
@@ -99,9 +100,7 @@ def repetition_interval(
     Returns:
         The mean of the runs with the interval; NaN bounds where neither way is open.
     """
-    runs = np.asarray([] if fold_values is None else fold_values, float)
-    runs = runs.reshape(len(runs), -1)
-    runs = runs[~np.isnan(runs).all(axis=1)] if len(runs) else runs
+    runs = _trained(fold_values)
     if len(runs) >= MIN_FOLDS:
         centre, folds = float(np.nanmean(runs)), len(runs)
         half = stats.t.ppf((1 + level) / 2, folds - 1) * np.nanstd(runs, ddof=1) * np.sqrt(1 + 1 / folds)
@@ -136,12 +135,6 @@ def wilson(value: float, size: int | None, level: float = LEVEL) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def percentile_interval(resampled: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The central `level` of resampled values [resamples]."""
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def _excess(resampled: np.ndarray, folds: np.ndarray) -> tuple[float, int]:
     """By how much the variance of a mean that its folds show is above that of its groups, and how many folds say so."""
     if len(folds) < 2:
@@ -149,13 +142,11 @@ def _excess(resampled: np.ndarray, folds: np.ndarray) -> tuple[float, int]:
     return max(0.0, float(folds.var(ddof=1)) / len(folds) - float(np.nanvar(resampled))), len(folds)
 
 
-def _over_seeds(fold_values: np.ndarray | None) -> np.ndarray:
-    """The mean of each fold over its seeds, [folds]; without those that were not run."""
-    if fold_values is None or len(fold_values) == 0:
-        return np.array([])
-    runs = np.asarray(fold_values, float)
-    runs = runs.reshape(len(runs), -1)
-    return np.nanmean(runs[~np.isnan(runs).all(axis=1)], axis=1)
+def _trained(runs: np.ndarray) -> np.ndarray:
+    """Values of runs [folds] or [folds, seeds] as [folds, seeds], without the folds that were not run."""
+    runs = np.asarray(runs, float)
+    runs = runs if runs.ndim > 1 else runs[:, None]
+    return runs[~np.isnan(runs).all(axis=1)]
 
 
 @lru_cache(maxsize=8)  # the same few test sets are resampled for every measure

@@ -16,9 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from lib.models import backend, networks, training
 from lib.models.external import predict_external
 from lib.models.features import extract_features
-from lib.scores.external import external_scores
 from lib.scores.ladder import ladder
-from lib.scores.metrics import model_scores
+from lib.scores.metrics import external_scores, model_scores
 from lib.scores.outcomes import collect_outcomes, external_outcomes
 
 SIZE, SCENARIO, BACKBONE = 64, "three_malignant", "MobileNet"

@@ -421,18 +421,12 @@ def test_shares_are_shown_in_per_cent_and_intervals_beneath_their_number(parsed,
     assert head[1].strip() == "Nine classes" and raw[:2] == ["Labels as filed", "98.10"]
 
 
-def test_no_rank_is_tested_over_one_scenario_and_no_spread_shown_of_one_seed(results, page):
+def test_no_spread_is_shown_of_one_seed_or_fold(results, page):
     table = pd.read_csv(StudyPaths(results).tables / "beyond_seeds.csv")
     assert (table["seeds"] > 1).any() and "seed_sd" in beyond_accuracy.without_single_spreads(table)
     one = beyond_accuracy.without_single_spreads(table.assign(seeds=1))
     assert not {"seeds", "seed_sd", "run_sd", "lowest", "highest"} & set(one) and "fold_sd" in one
     assert "fold_sd" not in beyond_accuracy.without_single_spreads(table.assign(seeds=1, folds=1))
-    ranks = pd.read_csv(StudyPaths(results).tables / "beyond_ranks.csv")
-    made = {"ranks": ranks, "comparisons": pd.read_csv(StudyPaths(results).tables / "beyond_comparisons.csv")}
-    several = beyond_accuracy.rank_figure(made, "clean")
-    assert "<img" in several.data
-    note = beyond_accuracy.rank_figure(made | {"ranks": ranks.assign(scenarios=1)}, "clean")
-    assert "<img" not in note.data and "not ranked" in note.data
 
 
 def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(parsed, results):

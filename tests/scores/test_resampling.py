@@ -108,7 +108,8 @@ def simulate(random, groups, images, spread, fold_spread, folds=10):
 
 def means_of(hits, size, fold, weights):
     runs = np.array([hits[fold == k].sum() / size[fold == k].sum() for k in range(fold.max() + 1)])
-    return hits.sum() / size.sum(), (weights @ hits) / (weights @ size), runs
+    resampled = weights @ np.stack([hits, size], axis=1)
+    return hits.sum() / size.sum(), resampled[:, 0] / resampled[:, 1], runs
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=STUDY_IDS)
@@ -130,7 +131,8 @@ def test_intervals_of_a_mean_and_of_a_repetition_cover_93_to_97_of_100_simulated
 @pytest.mark.parametrize("fold_spread", [0.0, 0.03])
 def test_the_interval_of_a_paired_step_covers_though_the_two_sides_deal_other_folds(fold_spread):
     random, covered, widths, unpaired = np.random.default_rng(8), 0, [], []
-    groups = 1200
+    groups, population = 1200, 0.4 + 1.5 * np.random.default_rng(1).standard_normal(10**6)
+    true_step = stats.logistic.cdf(population - 0.5).mean() - stats.logistic.cdf(population).mean()
     weights = group_weights(np.arange(groups), resamples=500)[0]
     for _ in range(400):
         size = random.geometric(0.6, groups)
@@ -140,12 +142,10 @@ def test_the_interval_of_a_paired_step_covers_though_the_two_sides_deal_other_fo
             fold = random.permutation(np.resize(np.arange(10), groups))
             chance = stats.logistic.cdf(ease + skill) + fold_spread * random.standard_normal(10)[fold]
             sides.append((random.binomial(size, np.clip(chance, 0, 1)), fold))
-        means = [(weights @ hits) / (weights @ size) for hits, _ in sides]
-        runs = [np.array([h[f == k].sum() / size[f == k].sum() for k in range(10)]) for h, f in sides]
+        means, runs = zip(*(means_of(hits, size, fold, weights)[1:] for hits, fold in sides))
         step = (sides[1][0].sum() - sides[0][0].sum()) / size.sum()
         found = mean_estimate(step, means[1] - means[0], list(zip(means, runs)))
-        truth = TRUE_STEP
-        covered += found.contains(truth)
+        covered += found.contains(true_step)
         widths.append(found.width)
         unpaired.append(
             difference_of_independent(*(Estimate(m.mean(), *np.quantile(m, [0.025, 0.975])) for m in means)).width
@@ -153,7 +153,3 @@ def test_the_interval_of_a_paired_step_covers_though_the_two_sides_deal_other_fo
     assert 0.92 <= covered / 400 <= 0.985, covered
     if not fold_spread:
         assert np.mean(widths) < 0.9 * np.mean(unpaired)
-
-
-_EASE = 0.4 + 1.5 * np.random.default_rng(1).standard_normal(10**6)
-TRUE_STEP = stats.logistic.cdf(_EASE - 0.5).mean() - stats.logistic.cdf(_EASE).mean()
