@@ -59,6 +59,8 @@ def dataset_audit(
     images = with_lesion.groupby("lesion_id")["content"].nunique()
     official = index[index["diagnosis"] != ""]
     disagreeing = official[disagrees(official)]
+    labels = {name: index["class"].map(scenario.label_of()).dropna() for name, scenario in scenarios().items()}
+    ceilings = {name: accuracy_ceiling(index["content"][label.index], label) for name, label in labels.items()}
     ids = index["image_id"].map(isic_id)
     copies = int((ids != index["image_id"]).sum())
     return {
@@ -83,7 +85,7 @@ def dataset_audit(
         "label_disagreements": _cross_table(disagreeing),
         "official_diagnoses": _cross_table(official),
         "class_counts": _class_counts(index, set(contradictory.index)),
-        "accuracy_ceiling": {"raw": _ceilings(index)},
+        "accuracy_ceiling": {"raw": ceilings},
         "paper": {
             "images_described": IMAGES,
             "images_found": len(index),
@@ -147,26 +149,17 @@ def flawed_files(index: pd.DataFrame, kind: str) -> list[pd.DataFrame]:
     return sorted(pairs, key=lambda pair: -pair["class"].nunique())
 
 
-def _ceilings(index: pd.DataFrame) -> dict[str, float | None]:
-    labels = {name: index["class"].map(scenario.label_of()).dropna() for name, scenario in scenarios().items()}
-    return {name: accuracy_ceiling(index["content"][label.index], label) for name, label in labels.items()}
-
-
 def _cross_table(files: pd.DataFrame) -> dict[str, dict[str, int]]:
-    table: dict[str, dict[str, int]] = {}
-    for (label, code), count in files.groupby(["class", "diagnosis"]).size().items():
-        table.setdefault(label, {})[code] = int(count)
-    return table
+    counts = files.groupby("class")["diagnosis"]
+    return {label: {code: int(n) for code, n in codes.value_counts().sort_index().items()} for label, codes in counts}
 
 
 def _class_counts(index: pd.DataFrame, contradictory: set[str]) -> dict[str, dict[str, int]]:
     parts = [part for part in ("Train", "Test") if part in set(index["part"])]
-    counts = {}
-    for label in CLASSES:
-        files = index[index["class"] == label]
-        counts[label] = {part: int((files["part"] == part).sum()) for part in parts}
-        counts[label] |= {"all": len(files), "contradictory": int(files["content"].isin(contradictory).sum())}
-    return counts
+    counts = pd.crosstab(index["class"], index["part"]).reindex(index=CLASSES, columns=parts, fill_value=0)
+    counts["all"] = index["class"].value_counts().reindex(CLASSES, fill_value=0)
+    counts["contradictory"] = index["content"].isin(contradictory).groupby(index["class"]).sum()
+    return counts.fillna(0).astype(int).to_dict("index")
 
 
 def _tenth(index: pd.DataFrame, name: str, tables: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,12 +40,9 @@ def label_errors(paths: StudyPaths, study: Study) -> dict:
         reason: why nothing was tested, "" where it was (then `ranked` and `precision` are empty tables).
     """
     scenario = max(scenarios(), key=lambda name: len(scenarios()[name].classes))
-    frames = {}
-    for backbone in study.backbones:
-        cell = (PROTOCOL, study.preprocessings[0], scenario, backbone, PHASE)
-        frame = load_predictions(paths, *cell, study.seeds)
-        if len(frame):
-            frames[backbone] = frame[(frame["part"] == "test") & (frame["view"] == 0)]
+    cell = (PROTOCOL, study.preprocessings[0], scenario)
+    frames = {name: load_predictions(paths, *cell, name, PHASE, study.seeds) for name in study.backbones}
+    frames = {name: rows[(rows["part"] == "test") & (rows["view"] == 0)] for name, rows in frames.items() if len(rows)}
     if not frames:
         empty = {"ranked": pd.DataFrame(columns=RANKED), "precision": pd.DataFrame(columns=PRECISION), "backbones": []}
         return empty | {"reason": f"no predictions of {scenario} under {PROTOCOL}, which leaves labels as filed"}

@@ -45,7 +45,9 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     features = {name: path for name, path in features.items() if path.is_file()}
     if not features or not paths.views.is_file():
         return nothing | {"reason": "no backbone has features"}
-    files = _pictures(paths)
+    views = pd.read_parquet(paths.views, columns=["source", "view"])
+    originals = views[views["view"] == 0].reset_index(names="row")[["source", "row"]]
+    files = pd.read_parquet(paths.image_index).drop_duplicates("content").merge(originals, on="source")
     near, lesion = files["near_group"].to_numpy(), files["lesion_id"].to_numpy()
     by_hash = _pairs_within(near)
     if not len(by_hash):
@@ -59,10 +61,8 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     pairs = _describe(paths, files, by_features[missed], similarity[missed], study.near_duplicate_difference)
     either = np.unique(np.vstack([by_hash, by_features]), axis=0)
     total = len(_pairs_within(lesion))
-    recall = [
-        {"found_by": name} | _recall(found, lesion, total)
-        for name, found in {"perceptual hash": by_hash, "features": by_features, "either": either}.items()
-    ]
+    found = {"perceptual hash": by_hash, "features": by_features, "either": either}
+    recall = [(name, *_recall(of, lesion, total)) for name, of in found.items()]
     result = {"pairs": pairs, "recall": pd.DataFrame(recall, columns=RECALL), "backbones": list(features)}
     return result | {"threshold": threshold, "hash_pairs": len(by_hash), "reason": ""}
 
@@ -97,13 +97,6 @@ def least_difference(first: np.ndarray, second: np.ndarray) -> float:
     return min(float(np.abs(first.astype(np.int16) - picture).mean()) for picture in rotated_and_mirrored(second))
 
 
-def _pictures(paths: StudyPaths) -> pd.DataFrame:
-    """One row per content: its first file as audit/images.parquet has it, and the row of that file in the pool."""
-    views = pd.read_parquet(paths.views, columns=["source", "view"])
-    originals = views[views["view"] == 0].reset_index(names="row")[["source", "row"]]
-    return pd.read_parquet(paths.image_index).drop_duplicates("content").merge(originals, on="source")
-
-
 def _pairs_within(groups: np.ndarray) -> np.ndarray:
     """All pairs of rows of one group, int [k, 2], first < second; the group "" is none."""
     rows = pd.Series(np.arange(len(groups))).groupby(groups).agg(list)
@@ -111,12 +104,11 @@ def _pairs_within(groups: np.ndarray) -> np.ndarray:
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def _recall(pairs: np.ndarray, lesion: np.ndarray, total: int) -> dict:
+def _recall(pairs: np.ndarray, lesion: np.ndarray, total: int) -> tuple:
     first, second = lesion[pairs.T]
     known = (first != "") & (second != "")
     right = int((known & (first == second)).sum())
-    row = {"pairs": len(pairs), "both_lesions_known": int(known.sum()), "one_lesion": right}
-    return row | {"pairs_of_known_lesions": total, "recall": right / total if total else np.nan}
+    return len(pairs), int(known.sum()), right, total, right / total if total else np.nan
 
 
 def _describe(

@@ -38,7 +38,7 @@ def printed_audit(
             scenario, a text entry that refers to no cell.
     """
     tables, errors = audit_tables(printed, min_n, max_n)
-    units = {number: _units(rows) for number, rows in _tables(printed).items()}
+    units = {str(number): _units(rows) for number, rows in printed.groupby("table")}
     return {
         "tables": tables,
         "row_errors": errors,
@@ -61,7 +61,8 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
         raise ValueError(f"sizes {min_n}..{max_n} are not a range; give 2 <= min_n <= max_n")
     classes, sizes = _classes(), np.arange(min_n, max_n + 1)
     tables, errors = {}, []
-    for number, rows in _tables(printed).items():
+    for table, rows in printed.groupby("table"):
+        number = str(table)
         if number not in classes:
             raise ValueError(f"no scenario has table {number}; known are {', '.join(sorted(classes))}")
         units = _units(rows)
@@ -100,10 +101,6 @@ def pool_implied(groups: dict[str, list[dict]]) -> dict:
         "tables": {number: [described(number, group) for group in of_table] for number, of_table in groups.items()},
         "sums": _sums(groups, by_table),
     }
-
-
-def _tables(printed: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    return {str(table): rows.reset_index(drop=True) for table, rows in printed.groupby("table", sort=True)}
 
 
 def _units(rows: pd.DataFrame) -> np.ndarray:

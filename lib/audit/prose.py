@@ -72,7 +72,7 @@ def _check(entry: dict, cells: pd.DataFrame, classes: dict[str, int], literature
     raise ValueError(f"text entry {entry['quote']!r}: no kind {kind!r}; see lib.audit.prose for the kinds")
 
 
-def _check_literature(entry: dict, literature: pd.DataFrame | None) -> tuple:
+def _check_literature(entry: dict, literature: pd.DataFrame) -> tuple:
     """A statement about another work against its row of Table V; a cell left empty there contradicts nothing."""
     column, value = entry["column"], entry["value"]
     what = f"{column} of {entry['row']} against Table V"

@@ -8,6 +8,7 @@ from lib.verdicts.claims import Rules
 
 YES, NO, UNDECIDED, NOT_TESTED = "yes", "no", "undecided", "not tested"
 AGREES, HIGHER, LOWER = "agrees", "higher", "lower"  # of a number, on unseen lesions
+Intervals = dict[str, tuple[bool, Estimate]]
 OUTCOMES = (YES, NO, AGREES, HIGHER, LOWER, UNDECIDED, NOT_TESTED)
 
 
@@ -23,7 +24,7 @@ class Answer:
     outcome: str
     reason: str
     numbers: dict[str, Any] = field(default_factory=dict)
-    intervals: dict[str, tuple[bool, Estimate]] = field(default_factory=dict)
+    intervals: Intervals = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {"outcome": self.outcome, "reason": self.reason, "numbers": self.numbers}

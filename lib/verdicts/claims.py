@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from lib.config.paper import backbones, scenarios
-from lib.config.params import PHASES
+from lib.config.params import PHASE_TITLES, PHASES
 from lib.config.paths import CLAIMS
 from lib.config.printed import printed_rows, roman
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
@@ -96,12 +96,6 @@ class Claim(Strict):
     test: Check
 
 
-class Rows(Strict):
-    """One claim per printed row of Tables I-IV: the value of `measure` there."""
-
-    measure: Literal[SCORES]
-
-
 class Rules(Strict):
     level: float = Field(0.95, gt=0.5, lt=1)  # of every interval
     alpha: float = Field(0.05, gt=0, lt=0.5)  # of the rank correlation and, corrected, of comparisons with rivals
@@ -115,7 +109,7 @@ class Rules(Strict):
 class Claims(Strict):
     rules: Rules = Rules()
     claims: list[Claim]
-    every_row: list[Rows] = []
+    every_row: list[Literal[SCORES]] = []  # one claim per printed row of Tables I-IV: its value of this score
 
     @model_validator(mode="after")
     def check_ids(self) -> "Claims":
@@ -139,12 +133,12 @@ def load_claims(path: Path = CLAIMS) -> Claims:
             raise ParameterError(f"{path}: claim {number + 1} must hold `key: value` lines")
         validated(Claim, entry, path, str(entry.get("id", f"claims.{number}")))
     read = validated(Claims, content, path)
-    rows = [claim for entry in read.every_row for claim in _table_claims(entry.measure)]
+    rows = [claim for measure in read.every_row for claim in _table_claims(measure)]
     return Claims(rules=read.rules, claims=[*read.claims, *rows])
 
 
 def describe_rule(test: Check, rules: Rules) -> str:
-    """The rule of a test, with its intervals and margins, as claims.yaml says it."""
+    """The rule of a test in words; lib.verdicts.model_claims and data_claims have them in full."""
     interval, margin = f"{100 * rules.level:g} % interval", f"{rules.margin:g} points"
     name, value = test.comparison
     if test.measure == "none":
@@ -152,48 +146,28 @@ def describe_rule(test: Check, rules: Rules) -> str:
     if test.measure == "test_images":
         return f"yes if one test set of at most {value:g} images gives every printed accuracy of the table"
     if test.measure in COUNTS:
-        what = {"equals": "equals", "at_least": "is at least", "at_most": "is at most"}[name]
-        return f"yes if the count of {test.measure.replace('_', ' ')} {what} {value:g}"
+        return f"yes if the count of {test.measure.replace('_', ' ')} {name.replace('_', ' ')} {value:g}"
     if test.measure == "segmentation_dice":
         return f"yes if the {interval} of the named cluster's mean Dice lies above {value:g}, no if it lies below"
     if name == "equals":
-        protocol = "clean" if test.measure != "val_loss" else "clean, a loss in hundredths"
         return (
-            f"procedure: yes if the printed number lies inside the repetition interval under by_view "
-            f"({100 * rules.level:g} %, one more run: one split, one seed) and that is at most "
+            f"procedure: yes if the printed number lies inside the repetition interval under by_view, which is at most "
             f"{rules.max_interval_width:g} points wide, no if it lies outside; unseen lesions: agrees if the "
-            f"{interval} of ({protocol} - printed) holds 0 and lies within {margin}, higher or lower if it excludes 0"
+            f"{interval} of (clean - printed) holds 0 and lies within {margin}, higher or lower if it excludes 0"
         )
-    models = len(paper_backbones())
-    one = {
-        "above": f"({_subject(test)} - {value:g})" if name == "above" else "",
-        "better_than": "the difference from each rival",
-        "worse_than": "each rival's lead",
-        "rank": f"the difference from each of the other {models - 1}",
-        "order": "",
-    }[name]
     both = "" if test.measure == "gradcam_focus" else "each under by_view and under clean: "
     if name == "order":
         return (
-            f"{both}yes if Kendall's tau between our order of the {models} models and the printed one is positive with "
-            f"p < {rules.alpha:g} (exact, one-sided), no if it is negative with such a p or all lie within {margin}"
+            f"{both}yes if Kendall's tau between our order and the printed one is positive with p < {rules.alpha:g} "
+            f"(exact, one-sided), no if it is negative with such a p or all models lie within {margin}"
         )
     if name == "rank":
         return (
-            f"{both}yes if the {interval} of {one}, Bonferroni-corrected, puts {value - 1} above and {models - value} "
-            f"below, no if more, or if one lies within {margin}"
+            f"{both}yes if the {interval} of the difference from each other model, Bonferroni-corrected, puts "
+            f"{value - 1} above and all others below, no if more, or if one lies within {margin}"
         )
-    corrected = ", Bonferroni-corrected," if isinstance(value, list) and len(value) > 1 else ""
-    return (
-        f"{both}yes if the {interval} of {one}{corrected} lies above 0, no if it lies below 0 or holds 0 and lies "
-        f"within {margin}"
-    )
-
-
-def _subject(test: Check) -> str:
-    if test.measure == "gradcam_focus":
-        return "share of the Grad-CAM map inside the lesion - the lesion's share of the image"
-    return "test accuracy gained by fine-tuning" if test.measure == "gain" else test.measure.replace("_", " ")
+    what = f"({test.measure.replace('_', ' ')} - {value:g})" if name == "above" else "the difference from each rival"
+    return f"{both}yes if the {interval} of {what} lies on the claim's side of 0, no if on the other or within {margin}"
 
 
 def claimed_value(test: Check, backbone: str) -> float:
@@ -218,8 +192,7 @@ def _table_claims(measure: str) -> list[Claim]:
     claims = []
     for (table, phase, backbone), row in printed_table().iterrows():
         scenario = next(name for name, entry in scenarios().items() if entry.table == table)
-        in_words = {"transfer": "transfer learning", "finetune": "fine-tuning"}[phase]
-        quote = f"{backbone}, {in_words}: {measure.replace('_', ' ')} {row[measure]:.2f} %"
+        quote = f"{backbone}, {PHASE_TITLES[phase].lower()}: {measure.replace('_', ' ')} {row[measure]:.2f} %"
         test = Check(measure=measure, scenario=scenario, backbone=backbone, phase=phase, equals="printed")
         claims.append(
             Claim(

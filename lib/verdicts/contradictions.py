@@ -55,7 +55,8 @@ def _against_table(test: Check, table: int, backbone: str) -> str:
         before, after = (printed(phase, backbone, "test_accuracy") for phase in PHASES)
         gain = round(after - before, 2)
         # a claim with fewer decimals than the table is a rounded one
-        wrong = abs(gain - value) > 0.5 * 10 ** -_decimals(value) + 1e-9 if name == "equals" else gain <= value
+        decimals = len(f"{value:g}".partition(".")[2])
+        wrong = abs(gain - value) > 0.5 * 10**-decimals + 1e-9 if name == "equals" else gain <= value
         return f"{before:.2f} to {after:.2f} is {gain:+.2f} points" if wrong else ""
     own = printed(test.phase, backbone)
     if name == "equals" and value != "printed" and own != value:
@@ -87,7 +88,3 @@ def _row_error(evidence: Evidence, table: int, phase: str, backbone: str, measur
 
 def _listed(sizes: list[int]) -> str:
     return ", ".join(str(n) for n in sizes[:8]) + (", ..." if len(sizes) > 8 else "")
-
-
-def _decimals(value: float) -> int:
-    return len(f"{value:g}".partition(".")[2])

@@ -9,21 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lib.config.paper import MALIGNANT
-from lib.config.paths import StudyPaths
 from lib.data.index import DIAGNOSIS_CLASSES
 from lib.scores.resampling import Estimate, group_weights, mean_estimate
-from lib.verdicts.answers import (
-    NO,
-    NOT_TESTED,
-    UNDECIDED,
-    YES,
-    Answer,
-    in_points,
-    judge_lead,
-    numbers_of,
-    reason_for_no,
-    shifted,
-)
+from lib.verdicts import answers
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer
 from lib.verdicts.claims import Check, Rules
 from lib.verdicts.contradictions import sizes_of_table
 from lib.verdicts.evidence import Evidence
@@ -50,18 +39,16 @@ def answer_of_data(test: Check, evidence: Evidence) -> Answer:
 
 
 def _segmentation(test: Check, evidence: Evidence) -> Answer:
-    table = _segmented(evidence.paths)
+    file = evidence.paths.segmentation
+    table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
     if "dice" not in table or table["dice"].isna().all():
         return Answer(NOT_TESTED, "no ground-truth masks")
     known = table[table["dice"].notna()]
-    groups = known["group"] if "group" in known else known["source"]
-    found = _mean_over_groups(known["dice"].to_numpy(), groups.to_numpy(), evidence.rules)
+    found = _mean_over_groups(known["dice"], known, evidence.rules)
     outcome = YES if found.low >= test.at_least else NO if found.high < test.at_least else UNDECIDED
     numbers = {"dice": found.value, "low": found.low, "high": found.high, "at_least": test.at_least}
     numbers |= {name: float(known[name].mean()) for name in ("dice_best", "dice_union") if name in known}
-    reason = (
-        f"mean Dice of the named cluster {found.value:.2f} [{found.low:.2f}, {found.high:.2f}] over {len(known)} masks"
-    )
+    reason = f"mean Dice of the named cluster {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], {len(known)} masks"
     if "dice_union" in numbers:
         reason += f"; no naming reaches more than {numbers['dice_union']:.2f} (best union of clusters)"
     if outcome == UNDECIDED:
@@ -70,30 +57,31 @@ def _segmentation(test: Check, evidence: Evidence) -> Answer:
 
 
 def _focus(test: Check, evidence: Evidence) -> Answer:
-    table = _explained(evidence.paths)
-    if not {"share_in_lesion", "lesion_area"} <= set(table.columns):
-        return Answer(NOT_TESTED, "no Grad-CAM map with the lesion's share of map and image")
-    table = table.dropna(subset=["share_in_lesion", "lesion_area"])
+    shares, rules = ["share_in_lesion", "lesion_area"], evidence.rules
+    files = sorted(evidence.paths.gradcam.glob("*/*/maps.csv")) or [evidence.paths.gradcam_table]
+    tables = [pd.read_csv(file) for file in files if file.is_file()]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    table = table.reindex(columns=[*table.columns.union(shares)]).dropna(subset=shares)
     if table.empty:
         return Answer(NOT_TESTED, "no Grad-CAM map has a segmented lesion")
-    groups = (table["group"] if "group" in table else table["source"]).to_numpy()
-    excess = (table["share_in_lesion"] - table["lesion_area"]).to_numpy()
-    rules = evidence.rules
-    found = _mean_over_groups(excess, groups, rules)
-    lead = shifted(found, -test.above / 100)
-    outcome = judge_lead(lead, rules)
-    numbers = numbers_of(found, "excess")
-    numbers |= {name: 100 * float(table[name].mean()) for name in ("share_in_lesion", "lesion_area")}
-    numbers |= {"maps": len(table), "groups": len(np.unique(groups))}
-    reason = "the lesion holds {share_in_lesion:.1f} % of the map and {lesion_area:.1f} % of the image".format(
-        **numbers
-    )
-    reason += f": {in_points(found)} over {len(table)} maps{reason_for_no(outcome, lead, rules)}"
+    found = _mean_over_groups(table["share_in_lesion"] - table["lesion_area"], table, rules)
+    lead = answers.shifted(found, -test.above / 100)
+    outcome = answers.judge_lead(lead, rules)
+    numbers = answers.numbers_of(found, "excess")
+    numbers |= {name: 100 * float(table[name].mean()) for name in shares}
+    numbers |= {"maps": len(table), "groups": _groups(table).nunique()}
+    share, area = (numbers[name] for name in shares)
+    reason = f"the lesion holds {share:.1f} % of the map and {area:.1f} % of the image"
+    reason += f": {answers.in_points(found)} over {len(table)} maps{answers.reason_for_no(outcome, lead, rules)}"
     return Answer(outcome, reason + (": more maps would decide" if outcome == UNDECIDED else ""), numbers)
 
 
-def _mean_over_groups(values: np.ndarray, groups: np.ndarray, rules: Rules) -> Estimate:
-    weights, codes = group_weights(groups, rules.resamples, rules.seed)
+def _groups(table: pd.DataFrame) -> pd.Series:
+    return table["group"] if "group" in table else table["source"]
+
+
+def _mean_over_groups(values: pd.Series, table: pd.DataFrame, rules: Rules) -> Estimate:
+    weights, codes = group_weights(_groups(table).to_numpy(), rules.resamples, rules.seed)
     resampled = (weights @ np.bincount(codes, values)) / (weights @ np.bincount(codes))
     return mean_estimate(float(values.mean()), resampled, [], rules.level)
 
@@ -105,17 +93,15 @@ def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:
         measure: images, classes, contradictory_contents, label_disagreements or benign_share.
     """
     audit, index_file = evidence.dataset_audit, evidence.paths.image_index
+    counted = {"images": "files", "contradictory_contents": "contradictory_contents"}.get(measure)
+    if counted not in audit if counted else not index_file.is_file():
+        return None, "the data set was not audited"
     if measure == "images":
-        if "files" not in audit:
-            return None, "the data set was not audited"
         copies = audit.get("marked_copies", 0)
         without = f", without {copies} that are marked as copies" if copies else ""
         return audit["files"] - copies, f"readable image files{without}"
     if measure == "contradictory_contents":
-        what = "contents filed under more than one class"
-        return (audit[measure], what) if measure in audit else (None, "the data set was not audited")
-    if not index_file.is_file():
-        return None, "the data set was not audited"
+        return audit[measure], "contents filed under more than one class"
     index = pd.read_parquet(index_file)
     if measure == "classes":
         return int(index["class"].nunique()), "classes with images"
@@ -126,15 +112,3 @@ def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:
         return None, "no metadata with official diagnoses"
     disagree = [label not in DIAGNOSIS_CLASSES[code] for label, code in zip(known["class"], known["diagnosis"])]
     return int(np.sum(disagree)), f"labels that contradict the official diagnosis, of {len(known)} with one"
-
-
-def _explained(paths: StudyPaths) -> pd.DataFrame:
-    """The rows of every table that 06_gradcam left (share_in_lesion, lesion_area, group, ...); empty without one."""
-    files = sorted(paths.gradcam.glob("*/*/maps.csv")) or [paths.gradcam_table]
-    tables = [pd.read_csv(file) for file in files if file.is_file()]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-
-
-def _segmented(paths: StudyPaths) -> pd.DataFrame:
-    """kmeans/segmentation.csv; empty where nothing was segmented."""
-    return pd.read_csv(paths.segmentation) if paths.segmentation.is_file() else pd.DataFrame()

@@ -21,7 +21,6 @@ from lib.verdicts.claims import Rules, printed_table
 PROCEDURE, UNSEEN = "procedure", "unseen"  # the two questions
 PROTOCOL_OF = {PROCEDURE: "by_view", UNSEEN: "clean"}
 MEASURE_OF = {"test_accuracy": "accuracy", "val_accuracy": "accuracy", "val_loss": "loss"}  # of lib.scores.measures
-AXES_OF_STUDY = {"protocol": "protocols", "scenario": "scenarios", "backbone": "backbones"}
 
 
 class Evidence:
@@ -49,12 +48,9 @@ class Evidence:
     def _score(
         self, question: str, scenario: str, backbone: str, phase: str, measure: str, folds: frozenset[int] | None = None
     ) -> Score | None:
-        """A measure of a cell; None where the cell was not run, or in none of `folds`.
+        """A measure of a cell over `folds`, all that were trained if None; None where it was run in none of them.
 
-        Args:
-            measure: test_accuracy, val_accuracy, precision, recall, f1 or val_loss; validation measures are of the
-                validation part of each fold.
-            folds: only these; all that were trained if None.
+        Validation measures are of the validation part of each fold.
         """
         rows = self.rows(question, scenario, _part(measure)).get((backbone, phase))
         if rows is not None and folds is not None:
@@ -92,7 +88,7 @@ class Evidence:
         """Why a cell has no outcomes, from the runner's state where it says so."""
         protocol = PROTOCOL_OF[question]
         for axis, value in (("protocol", protocol), ("scenario", scenario), ("backbone", backbone)):
-            if value not in getattr(self.study, AXES_OF_STUDY[axis]):
+            if value not in getattr(self.study, f"{axis}s"):
                 return f"{axis} {value} is not in this study"
         cell = f"{backbone}, {phase} phase, {scenario}, protocol {protocol}"
         seed = self.study.seeds[0]

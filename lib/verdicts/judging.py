@@ -93,12 +93,9 @@ def summary(verdicts: list[dict]) -> pd.DataFrame:
 def as_table(verdicts: list[dict]) -> pd.DataFrame:
     """claims.json as a table: id, place, where, kind, quote, verdict, reason, rule, and the outcome of each question:
     procedure and unseen, or data; "" where the claim has none."""
-    rows = []
-    for claim in verdicts:
-        row = {key: claim[key] for key in ("id", "place", "where", "kind", "quote", "verdict", "reason", "rule")}
-        row |= {question: claim.get(question, {}).get("outcome", "") for question in QUESTIONS}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    keys = ["id", "place", "where", "kind", "quote", "verdict", "reason", "rule"]
+    outcomes = [{question: claim.get(question, {}).get("outcome", "") for question in QUESTIONS} for claim in verdicts]
+    return pd.DataFrame(verdicts)[keys].join(pd.DataFrame(outcomes))
 
 
 def _combine_questions(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
@@ -115,19 +112,15 @@ def _combine_questions(test: Check, procedure: Answer, unseen: Answer) -> tuple[
     if procedure.outcome == YES and unseen.outcome in (NO, worse):
         if _worse_under_clean(procedure, unseen, higher_is_worse=test.measure == "val_loss"):
             return LEAKAGE, both
-        return (
-            UNDECIDED,
-            f"{both}; but the intervals under clean and by_view overlap: more folds or images would tell",
-        )
+        return UNDECIDED, f"{both}; but the intervals under clean and by_view overlap: more folds or images would tell"
     return UNDECIDED, both
 
 
 def _worse_under_clean(procedure: Answer, unseen: Answer, higher_is_worse: bool) -> bool:
     """Whether something that `clean` has against the claim is worse than under `by_view`: their intervals are apart."""
-    for what, (against, under_clean) in unseen.intervals.items():
-        if not against or what not in procedure.intervals:
-            continue
-        under_by_view = procedure.intervals[what][1]
-        if under_clean.low > under_by_view.high if higher_is_worse else under_clean.high < under_by_view.low:
-            return True
-    return False
+    pairs = [
+        (under_clean, procedure.intervals[what][1])
+        for what, (against, under_clean) in unseen.intervals.items()
+        if against and what in procedure.intervals
+    ]
+    return any(clean.low > ours.high if higher_is_worse else clean.high < ours.low for clean, ours in pairs)

@@ -2,9 +2,8 @@
 
 The rules, with the numbers of claims.yaml's `rules`:
 
-- A number (`equals`). *Procedure*, under `by_view`: yes if the printed number lies inside the repetition interval,
-  the 95 % prediction interval of one more run, and that is at most `max_interval_width` points wide; no if it lies
-  outside.
+- A number (`equals`). *Procedure*, under `by_view`: yes if the printed number lies inside the 95 % prediction interval
+  of one more run, and that is at most `max_interval_width` points wide; no if it lies outside.
   *Unseen lesions*, under `clean`: agrees if the 95 % interval of (clean - printed) holds 0 and lies within `margin`
   points, higher or lower if it excludes 0. The printed number's own sampling error is Wilson's at the test-set size
   that the audit infers, joined with ours by Newcombe's square-and-add. A loss counts in hundredths.
@@ -24,17 +23,7 @@ from lib.config.paper import scenarios
 from lib.scores.estimates import Score, difference
 from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent
 from lib.verdicts import answers
-from lib.verdicts.answers import (
-    NO,
-    NOT_TESTED,
-    UNDECIDED,
-    YES,
-    Answer,
-    in_points,
-    judge_lead,
-    numbers_of,
-    within_margin,
-)
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, in_points, numbers_of, within_margin
 from lib.verdicts.claims import Check, Rules, claimed_value, paper_backbones, printed_table
 from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence
 
@@ -56,9 +45,6 @@ def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
         {backbone: answer.numbers for backbone, answer in found.items()},
         {f"{b} {what}": pair for b, answer in found.items() for what, pair in answer.intervals.items()},
     )
-
-
-# ---- a number ----
 
 
 def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
@@ -129,9 +115,6 @@ def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, sco
     return Estimate(value, value - float(half), value + float(half)), size
 
 
-# ---- directions ----
-
-
 def _above(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
     score = _score(test, evidence, question, backbone)
     if isinstance(score, str):
@@ -139,7 +122,7 @@ def _above(test: Check, evidence: Evidence, question: str, backbone: str) -> Ans
     rules, target = evidence.rules, test.above / 100
     ours = score.interval(rules.level)
     lead = answers.shifted(ours, -target)
-    outcome = judge_lead(lead, rules)
+    outcome = answers.judge_lead(lead, rules)
     numbers = numbers_of(ours, "ours") | {"value": test.above} | score.counts
     reason = f"{PROTOCOL_OF[question]} gives {_with_range(ours, test)}, to be above {test.above:g}"
     reason += answers.reason_for_no(outcome, lead, rules) + _if_undecided(outcome, score)
@@ -155,7 +138,7 @@ def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> An
     rules = evidence.rules
     leads = {rival: lead if sign > 0 else lead.negated() for rival, lead in leads.items()}
     found = _corrected(leads, rules, len(rivals))
-    sides = {rival: judge_lead(lead, rules) for rival, lead in found.items()}
+    sides = {rival: answers.judge_lead(lead, rules) for rival, lead in found.items()}
     outcome = answers.combine([*sides.values(), *([NOT_TESTED] if missing else [])])
     numbers = {rival: {"outcome": sides[rival]} | numbers_of(lead, "difference") for rival, lead in found.items()}
     if outcome == NOT_TESTED:
@@ -181,12 +164,7 @@ def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answ
     best = 1 + sum(lead.high < 0 for lead in found.values())
     worst = models - sum(lead.low > 0 for lead in found.values())
     tied = [rival for rival, lead in found.items() if lead.contains(0) and within_margin(lead, rules)]
-    if best == worst == test.rank:
-        outcome = YES
-    elif not best <= test.rank <= worst or tied:
-        outcome = NO
-    else:
-        outcome = UNDECIDED
+    outcome = NO if tied or not best <= test.rank <= worst else YES if best == worst else UNDECIDED
     rank = 1 + sum(lead.value < 0 for lead in found.values())
     reason = f"{PROTOCOL_OF[question]}: rank {rank} of {models}, by chance {best} to {worst}, claimed {test.rank}"
     if outcome == NO and best <= test.rank <= worst:
@@ -197,7 +175,7 @@ def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answ
     # the sides that the printed table gives: a model on the other side, or on none, speaks against the rank
     scores = _printed_scores(test)
     leads = {rival: lead if scores[backbone] > scores[rival] else lead.negated() for rival, lead in leads.items()}
-    sides = {rival: judge_lead(lead, rules) for rival, lead in _corrected(leads, rules, len(rivals)).items()}
+    sides = {rival: answers.judge_lead(lead, rules) for rival, lead in _corrected(leads, rules, len(rivals)).items()}
     intervals = _leakage_intervals(leads, sides, rules)
     return Answer(outcome, reason + _if_undecided(outcome, score), numbers | score.counts, intervals)
 
@@ -220,10 +198,8 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
     known = np.isfinite(tau)
     if known and tau > 0 and p_value < rules.alpha:
         outcome = YES
-    elif alike or (known and tau < 0 and p_reverse < rules.alpha):
-        outcome = NO
     else:
-        outcome = UNDECIDED
+        outcome = NO if alike or (known and tau < 0 and p_reverse < rules.alpha) else UNDECIDED
     reason = f"Kendall's tau {tau:.2f}, p = {p_value:.3f}, {len(names)} models"
     if not known:
         reason = f"all {len(names)} models score the same: no order"
@@ -232,24 +208,18 @@ def _order(test: Check, evidence: Evidence, question: str) -> Answer:
     numbers = {"tau": tau if known else None, "p_value": p_value if known else None, "scores": ours}
     score = next(iter(scores.values()))
     reason = f"{PROTOCOL_OF[question]}: {reason}{_if_undecided(outcome, score)}"
-    sides = {name: judge_lead(lead, rules) for name, lead in found.items()}
+    sides = {name: answers.judge_lead(lead, rules) for name, lead in found.items()}
     return Answer(outcome, reason, numbers | score.counts, _leakage_intervals(leads, sides, rules))
-
-
-# ---- scores ----
 
 
 def _score(test: Check, evidence: Evidence, question: str, backbone: str) -> Score | str:
     """The score of a backbone, or why there is none."""
     if test.measure == "gain":
+        for phase in ("finetune", "transfer"):
+            if not evidence.folds(question, test.scenario, backbone, phase, "test_accuracy"):
+                return evidence.why_missing(question, test.scenario, backbone, phase)
         score = evidence.gain(question, test.scenario, backbone)
-        if score:
-            return score
-        phases = ["finetune", "transfer"]
-        lacking = [p for p in phases if not evidence.folds(question, test.scenario, backbone, p, "test_accuracy")]
-        if not lacking:
-            return f"{backbone}, {test.scenario}: no fold was trained in both phases"
-        return evidence.why_missing(question, test.scenario, backbone, lacking[0])
+        return score or f"{backbone}, {test.scenario}: no fold was trained in both phases"
     score = evidence.score(question, test.scenario, backbone, test.phase, test.measure)
     return score or evidence.why_missing(question, test.scenario, backbone, test.phase)
 
@@ -280,9 +250,7 @@ def _corrected(leads: dict[str, Score], rules: Rules, comparisons: int) -> dict[
     return {name: lead.interval(1 - rules.alpha / comparisons) for name, lead in leads.items()}
 
 
-def _leakage_intervals(
-    leads: dict[str, Score], sides: dict[str, str], rules: Rules
-) -> dict[str, tuple[bool, Estimate]]:
+def _leakage_intervals(leads: dict[str, Score], sides: dict[str, str], rules: Rules) -> answers.Intervals:
     """`intervals` of an answer about several differences."""
     level = max(rules.level, rules.leakage_level)
     return {name: (sides[name] == NO, lead.interval(level)) for name, lead in leads.items()}
@@ -291,9 +259,6 @@ def _leakage_intervals(
 def _printed_scores(test: Check) -> dict[str, float]:
     table = printed_table().loc[scenarios()[test.scenario].table].loc[test.phase][test.measure]
     return {name: float(table[name]) for name in paper_backbones()}
-
-
-# ---- words ----
 
 
 def _with_range(estimate: Estimate, test: Check) -> str:
