@@ -41,7 +41,7 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     assert (rungs.loc[["corrected labels", "clean"], "step"] >= 0).all()  # eleven wrong labels of some 200
     images = pd.DataFrame(read_json(paths.demo_data / DEMO_PLANTED)["images"])
     for rung in ladder.RUNGS[1:]:  # bounded on unseen lesions, as some look like another class
-        assert 0.2 < rungs.at[rung.name, "accuracy"] < planted.allowed(paths, images, "nine_classes", rung)
+        assert 0.2 < rungs.at[rung.name, "accuracy"] < planted.best_accuracy(paths, images, "nine_classes", rung)
     index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes)
     for row in planted.find_flaws(read_json(paths.demo_data / DEMO_PLANTED), index, changes).to_dict("records"):
         assert (row["found"], row["invented"]) == (row["planted"], 0), row["what"]

@@ -14,8 +14,7 @@ from lib.report.show import show
 from lib.report.tables import DIGITS
 from lib.verdicts.judging import QUESTIONS, as_table
 
-LABELS = ["ref", "method", "year", "classes", "protocol", "preprocessing", "variant", "phase", "backbone"]
-ROW = ["table", *LABELS, "copy"]  # `copy` numbers the rows of a table that have the same labels
+ROW = ["table", "protocol", "preprocessing", "variant", "phase", "backbone"]
 COUNTS = ("seeds", "folds", "n_test")
 PARTS = ("parameters", "external", "packages", "cells", "code", "inputs")  # of a stamp
 
@@ -46,18 +45,14 @@ def load_results(given: str) -> Results:
 
 
 def read_numbers(root: Path) -> pd.Series:
-    """Every number of tables/table_<n>.csv by ROW and `measure`, rounded to DIGITS; scores are fractions of 1."""
+    """Every number of the scenarios' tables/table_<n>.csv by ROW and `measure`, rounded to DIGITS; scores are fractions
+    of 1. Table V repeats numbers of the others and is not read."""
     numbers = []
-    for path in sorted(root.glob("tables/table_[0-9]*.csv")):
+    for path in sorted(set(root.glob("tables/table_[0-9]*.csv")) - {StudyPaths(root).table(5)}):
         with _named(path):
-            table = pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns="note", errors="ignore")
-            table = table.reindex(columns=[*LABELS, *table.columns.difference(LABELS)], fill_value="")
-            table = table.assign(table=path.stem.removeprefix("table_"), copy=table.groupby(LABELS).cumcount())
-            values = table.set_index(ROW).replace("", None).astype(float)
-        if table["ref"].any():  # Table V is in per cent
-            values.update(values.filter(like="accuracy") / 100)
-        numbers.append(values.rename_axis(columns="measure").stack().dropna())
-    return pd.concat(numbers).round(DIGITS)
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(table=path.stem[6:])
+            numbers.append(table.set_index(ROW).astype(float).rename_axis(columns="measure").stack())
+    return pd.concat(numbers).dropna().round(DIGITS)
 
 
 def read_verdicts(root: Path) -> pd.Series:
@@ -92,7 +87,8 @@ def compare_numbers(a: Results, b: Results) -> pd.DataFrame:
     (yes or no: b lies in the 95 % interval of a; empty where a has none)."""
     of_a = read_numbers(a.root)
     moved = differences(of_a, read_numbers(b.root))
-    low, high = (_of_rows(of_a, moved, f"_{end}") for end in ("low", "high"))
+    keys = [pd.MultiIndex.from_frame(moved[ROW].assign(measure=moved["measure"] + end)) for end in ("_low", "_high")]
+    low, high = (of_a.reindex(key).set_axis(moved.index) for key in keys)
     inside = moved["b"].between(low, high).map({True: "yes", False: "no"}).where(moved["b"].notna() & low.notna(), "")
     difference = (moved["b"] - moved["a"]).mask(moved["measure"].isin(COUNTS))
     moved = moved.assign(difference=difference, inside=inside)
@@ -114,38 +110,28 @@ def write_page(a: Results, b: Results) -> tuple[Path, str]:
     numbers, sides = compare_numbers(a, b), {"a": a.name, "b": b.name}
     verdicts = differences(read_verdicts(a.root), read_verdicts(b.root))
     shown = numbers[~numbers["measure"].str.endswith(("_low", "_high"))]
-    keys = ["table", "measure", *sides, "difference", "inside", "backbone", "phase", "protocol"]
-    sections = {
+    keys = ["table", "measure", *sides, "difference", "inside", *reversed(ROW[1:])]
+    caption = "The furthest first; the CSV file has the ends of intervals, too."
+    tables = {
         "Numbers that moved": show(
-            shown, "numbers", "The furthest first; all of them, with the ends of intervals, are in the CSV file.",
-            "tables/table_*.csv", [*keys, "preprocessing", "variant", "ref"], titles=sides, data=numbers, wide=True,
+            shown, "numbers", caption, "tables/table_*.csv", keys, titles=sides, data=numbers, wide=True
         ),
-        "Verdicts that differ": show(
-            verdicts, "verdicts", "Verdicts and answers to their questions.", "claims.json", titles=sides
-        ),
+        "Verdicts that differ": show(verdicts, "verdicts", "Verdicts and answers.", "claims.json", titles=sides),
         "What changed between them": show(
             compare_stamps(a, b), "stamps", "What the runs of both were made from.", "stamps/*.json", titles=sides
         ),
-    }  # fmt: skip
+    }
     alone, outside = numbers[["a", "b"]].isna().any(axis=1).sum(), (numbers["inside"] == "no").sum()
     result = (
         f"{len(numbers) - alone:,} of {len(read_numbers(a.root)):,} numbers of {a.name} moved, {outside} of them out "
         f"of their 95 % interval; {alone:,} are in one of the two alone; {len(verdicts)} verdicts and answers differ."
     )
-    resources = html.page_resources(f"{a.name} against {b.name}")
-    contents = [{"level": 2, "id": title, "text": title} for title in sections]
-    page = html.part("comparison", a=a, b=b, result=result, sections=sections, contents=contents, resources=resources)
-    target = comparison(a.name, b.name)
+    resources, target = html.page_resources(f"{a.name} against {b.name}"), comparison(a.name, b.name)
+    page = html.part("comparison", a=a, b=b, result=result, tables=tables, resources=resources)
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_suffix(".new")
     new.write_text(page.data, encoding="utf-8")
     return new.replace(target), result
-
-
-def _of_rows(numbers: pd.Series, rows: pd.DataFrame, end: str) -> pd.Series:
-    """The end of the interval of each row's number."""
-    keys = rows[ROW].assign(measure=rows["measure"] + end)
-    return pd.Series(numbers.reindex(pd.MultiIndex.from_frame(keys)).to_numpy(), rows.index)
 
 
 @contextmanager

@@ -1,14 +1,10 @@
-"""What others report on related sets, and ours beside it on the same metric."""
+"""What others report on related sets (params/related_work.csv), and our scores on the same metrics."""
 
 import pandas as pd
-from IPython.display import HTML
 
-from lib.config.files import read_json
 from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import RELATED_WORK, StudyPaths
-from lib.report import html
 from lib.report.data import rows_where
-from lib.report.show import show
 from lib.report.tables import in_paper_order, shown_model
 from lib.scores.metrics import class_scores, model_scores
 from lib.scores.outcomes import read_outcomes, select_models
@@ -23,7 +19,6 @@ METRICS = {  # as params/related_work.csv names them -> column of `our_scores`
 }
 ANSWERED = ("kind of lesion", "melanoma or not")  # questions that a model of the nine classes answers
 MODEL = ["protocol", "phase", "backbone"]
-COLUMNS = ["reference", "on", "question", "classes", "grouped", "metric", "theirs"]
 
 
 def our_scores(paths: StudyPaths, study: Study) -> pd.DataFrame:
@@ -45,41 +40,28 @@ def load_related_work() -> pd.DataFrame:
     return pd.read_csv(RELATED_WORK, dtype={"classes": str}, keep_default_na=False, na_values={"value": [""]})
 
 
-def related_work(paths: StudyPaths, study: Study) -> HTML:
-    """What others report, and beside each number ours on its metric; synthetic images are compared to nothing."""
-    others, scores = load_related_work(), our_scores(paths, study)
-    table = others.assign(
-        reference=others["reference"] + " " + others["year"].astype(str),
-        reference_link=others["source"],
-        on=others["model"] + " on " + others["data"],
-        theirs=others["value"],
-        grouped=others["by_lesion"],
-    )
-    ours, text = [], "No model of the nine classes was evaluated: nothing of ours stands beside these numbers."
-    if study.synthetic:
-        text = "The images of this study are synthetic: its numbers are compared to nothing."
-    elif len(scores):
-        models = [shown_model(study, SCENARIO), *in_paper_order(scores["backbone"].unique())]
-        model = next(name for name in models if name in set(scores["backbone"]))
-        phase = next(phase for phase in reversed(PHASES) if phase in set(rows_where(scores, backbone=model)["phase"]))
-        own = rows_where(scores, backbone=model, phase=phase).set_index("protocol")
-        ours = [name for name in study.protocols if name in own.index]
-        for name in ours:
-            scores_of = own.loc[name, others["metric"].map(METRICS)].to_numpy()
-            table[f"ours_{name}"] = pd.Series(scores_of).where(others["question"].isin(ANSWERED))
-        text = _in_words(paths, f"{model}, {PHASE_TITLES[phase].lower()}")
-    caption = "Numbers of others and ours on the same metric, per cent; they share no test images."
-    shown = [f"ours_{name}" for name in ours]
-    columns = [*COLUMNS, *shown, "split", "differs", "peer_reviewed", "checked", "note"]
-    body = show(table, "field", caption, "params/related_work.csv", columns, groups={"Ours": shown}, cards=True)
-    return html.joined([html.part("note", text=text), body])
+def select_ours(study: Study, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The model whose scores stand beside the others', in words, and its scores by protocol: `shown_model`, fine-tuned,
+    where it was run. None of synthetic images, which are compared to nothing.
+
+    Args:
+        scores: what `our_scores` gives.
+    """
+    if study.synthetic or scores.empty:
+        return "", scores.iloc[:0].set_index("protocol")
+    models = [shown_model(study, SCENARIO), *in_paper_order(scores["backbone"].unique())]
+    own = rows_where(scores, backbone=next(name for name in models if name in set(scores["backbone"])))
+    own = rows_where(own, phase=next(phase for phase in reversed(PHASES) if phase in set(own["phase"])))
+    words = f"{own['backbone'].iloc[0]}, {PHASE_TITLES[own['phase'].iloc[0]].lower()}"
+    return words, own.set_index("protocol").loc[[name for name in study.protocols if name in set(own["protocol"])]]
 
 
-def _in_words(paths: StudyPaths, model: str) -> str:
-    files = (read_json(paths.dataset_audit) or {}).get("files")
-    count = f" of {files:,} files" if files else ""
-    return (
-        f"Ours are {model}, on the nine classes of the public set{count}. No other work here has these images, classes "
-        "and split, so no two numbers can be ranked: the table shows the range of numbers without a leak. Our ROC AUC "
-        "is that of each class against the rest, weighted by its images; others may weigh classes alike."
-    )
+def add_ours(others: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """The others' numbers as the report names them, and `ours_<protocol>` on the same metric, where a model of the nine
+    classes answers the same question."""
+    table = others.assign(reference=others["reference"] + " " + others["year"].astype(str))
+    table = table.assign(reference_link=others["source"], on=others["model"] + " on " + others["data"])
+    scores = {f"ours_{name}": row[others["metric"].map(METRICS)].to_numpy() for name, row in ours.iterrows()}
+    answered = others["question"].isin(ANSWERED)
+    table = table.assign(**{name: pd.Series(values, others.index).where(answered) for name, values in scores.items()})
+    return table.rename(columns={"value": "theirs", "by_lesion": "grouped"})

@@ -41,7 +41,7 @@ def panel_titles(shown: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
     panels = shown[["scenario", "backbone", "phase", "preprocessing"]].drop_duplicates().itertuples(index=False)
     order = {pair: place for place, pair in enumerate(itertools.product(PHASES, scenarios()))}
     panels = sorted(map(tuple, panels), key=lambda panel: order[panel[2], panel[0]])
-    return {panel: f"{scenarios()[panel[0]].title}\n{panel[1]}, {PHASE_TITLES[panel[2]].lower()}" for panel in panels}
+    return {panel: f"{scenarios()[panel[0]].title}\n{panel[1]}\n{PHASE_TITLES[panel[2]].lower()}" for panel in panels}
 
 
 def describe_panels(shown: pd.DataFrame, titles: Mapping[tuple, str]) -> str:

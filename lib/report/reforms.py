@@ -4,16 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from IPython.display import HTML
 
 from lib.config.files import read_json
 from lib.config.params import AXES, Study
 from lib.config.paths import REFORMS, StudyPaths
-from lib.report import html
 from lib.report.data import read_csv, rows_where
-from lib.report.show import show
 
-NOT_STATED = "not stated"
 FROM_AUDIT = ["files", "unreadable_files", "files_with_lesion", "files_with_diagnosis"]
 FROM_AUDIT += ["contradictory_contents", "label_disagreement_files"]
 
@@ -27,27 +23,24 @@ def load_reforms(path: Path = REFORMS) -> tuple[str, pd.DataFrame]:
     return content["source"], table.assign(**lists)
 
 
-def checklist(paths: StudyPaths, study: Study) -> HTML:
-    """Every item with both answers, and where each can be checked."""
-    (source, items), found = load_reforms(), numbers(paths, study)
-    silent = items.loc[[place == [NOT_STATED] for place in items["place"]], "id"]
-    text = f"The paper's text says nothing of {len(silent)} of the {len(items)} items: {', '.join(silent)}."
-    if study.synthetic:
-        text += " The answers are those for the real images; the numbers are those of the synthetic ones."
-    quoted = [[f"“{name}”" for name in names] for names in items["sections"]]
-    table = pd.DataFrame(
+def checklist(paths: StudyPaths, study: Study, items: pd.DataFrame) -> pd.DataFrame:
+    """One row per item: both answers, and where each can be checked.
+
+    Args:
+        items: what `load_reforms` gives.
+    """
+    found = numbers(paths, study)
+    places = zip(items["sections"], items["files"])
+    return pd.DataFrame(
         {
             "item": items["id"] + " " + items["item"],
             "module": items["module"],
             "study": [answer.format_map(found) for answer in items["study"]],
-            "study_note": ["; ".join([*names, *files]) for names, files in zip(quoted, items["files"])],
+            "study_note": ["; ".join([*(f"“{name}”" for name in names), *files]) for names, files in places],
             "paper": items["paper"],
             "paper_note": items["place"].map("; ".join),
         }
     )
-    caption = "A place shows that the paper says something of an item, not that it says all that is asked."
-    body = show(table, "reforms", caption, "params/reforms.yaml", folded=True, cards=True)
-    return html.joined([html.part("note", text=text, link=source), body])
 
 
 def numbers(paths: StudyPaths, study: Study) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The multiverse of open choices in the report, from what 04_train and 05_evaluate write."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from lib.config.paths import StudyPaths
@@ -53,17 +52,13 @@ def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(mu
     reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}
     assert len(found) == 2 and reached == set(found.loc[found["reaches"], "variant"])
     named = choices.compare_variants(scores, tried)
-    page = choices.show_choices(tried, named).data
-    assert f"Of 1 printed rows {int(not reached)} are reached by none of the choices" in page
-    files = choices.choice_tables(named)
-    pd.testing.assert_frame_equal(files["multiverse_rows"], reached_rows(named))
-    assert "rotation 180" in page and "turned" in page
+    assert set(named["variant"]) == {"rotation 180", "turned"}
+    assert reached_rows(named)["reached"].tolist() == [len(reached)]
+    assert all(name in choices.in_words(named) for name in named.loc[named["reaches"], "choice"])
 
 
-def test_a_study_of_one_choice_and_one_of_drawn_images_say_so(multiverse):
+def test_nothing_is_compared_of_one_choice_or_of_synthetic_images(multiverse):
     paths, tried = multiverse
     for other in ({"variants": {}}, {"synthetic": True}):
         study_of_one = tried.model_copy(update=other)
-        found = choices.compare_variants(tables.score_table(paths, study_of_one), study_of_one)
-        assert "run_all.py multiverse" in choices.show_choices(study_of_one, found).data
-        assert choices.choice_tables(found) == {}
+        assert choices.compare_variants(tables.score_table(paths, study_of_one), study_of_one).empty

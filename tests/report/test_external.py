@@ -49,20 +49,14 @@ def asked(results, tmp_path_factory):
     return paths, external.external_table(paths, STUDY, tables.score_table(paths, STUDY))
 
 
-def test_the_section_counts_what_is_excluded_and_sets_every_model_beside_the_data_set(asked):
-    paths, metrics = asked
-    page = Page(external.external_images_section(paths, STUDY, tables.score_table(paths, STUDY)).data)
-    counts = {row[0].strip(): [text.strip() for text in row[1:]] for row in page.tables["external-files"]}
-    assert counts["all"] == ["33", "32", "1"] and counts["melanoma"] == ["5", "4", "1"]
-    assert "melanoma/<b>.png" in " ".join(page.tables["external-excluded"][-1])
-    rows = [" ".join(row) for row in page.tables["external-scores"]]
-    for row in metrics.itertuples():
-        shown = next(text for text in rows if f" {row.protocol} " in f" {' '.join(text.split())} ")
-        for number in (row.accuracy, row.own_accuracy, row.balanced_accuracy):
-            assert f"{100 * number:.2f}" in shown
-    text = " ".join("".join(page.text).split())
-    assert "Nine classes: not scored, as there is no image of nevus." in text
-    assert "Three malignant classes: not scored" not in text
+def test_excluded_files_are_counted_and_scenarios_without_images_of_a_class_named(asked):
+    paths, _ = asked
+    files = external.read_files(paths, STUDY)
+    counts = external.count_files(files).set_index("class")
+    assert counts.loc["all"].sort_values().tolist() == [1, 32, 33] and counts.at["melanoma", "kept"] == 4
+    assert "melanoma/<b>.png" in files.loc[files["excluded"].notna(), "source"].iloc[0]
+    missing = external.missing_classes(files, STUDY).set_index("scenario")["without"]
+    assert missing["nine_classes"] == "nevus" and "three_malignant" not in missing
 
 
 def test_the_ladder_draws_and_explains_the_rung_only_where_it_is(asked, results):

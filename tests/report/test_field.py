@@ -9,13 +9,9 @@ from lib.data.predictions import load_predictions, predicted_class
 from lib.report import field
 from lib.scores.metrics import model_scores
 from lib.scores.outcomes import read_outcomes
-from tests.report.made_study import STUDY, SYNTHETIC, Page
+from tests.report.made_study import STUDY, SYNTHETIC
 
 MODEL = {"backbone": "EfficientNetV2B3", "phase": "finetune"}  # the paper's own model, as it is tuned
-
-
-def body(page: Page, table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in row] for row in page.tables[table] if row and row[0].strip()]
 
 
 def test_every_row_of_related_work_can_be_checked():
@@ -34,17 +30,17 @@ def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(r
     paths = StudyPaths(results)
     metrics = model_scores(read_outcomes(paths, "native", "nine_classes"), STUDY.protocols).set_index("protocol")
     metrics = metrics[(metrics[list(MODEL)] == list(MODEL.values())).all(axis=1)]
-    shown = body(Page(field.related_work(paths, STUDY).data), "field")
-    compared = 0
     others = field.load_related_work()
-    for row, other in zip(shown[-len(others) :], others.itertuples(), strict=True):
-        theirs, *ours = row[6:10]
-        assert theirs == ("–" if np.isnan(other.value) else f"{100 * other.value:.2f}")
+    model, ours = field.select_ours(STUDY, field.our_scores(paths, STUDY))
+    assert model == "EfficientNetV2B3, fine-tuning"
+    compared = 0
+    for row in field.add_ours(others, ours).to_dict("records"):
+        shown = [row[f"ours_{name}"] for name in STUDY.protocols]
         column = {"accuracy": "test_accuracy", "balanced accuracy": "balanced_accuracy", "ROC AUC": "roc_auc"}
-        if other.question == "thickness of a melanoma":  # no question of ours
-            assert ours == ["–"] * 3
-        elif other.metric in column:
-            assert ours == [f"{100 * metrics.at[name, column[other.metric]]:.2f}" for name in STUDY.protocols]
+        if row["question"] == "thickness of a melanoma":  # no question of ours
+            assert np.isnan(shown).all()
+        elif row["metric"] in column:
+            assert shown == [metrics.at[name, column[row["metric"]]] for name in STUDY.protocols]
             compared += 1
     assert compared >= 5
 
@@ -62,8 +58,6 @@ def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
 
 
 def test_synthetic_images_are_compared_to_nothing(results, tmp_path):
-    page = Page(field.related_work(StudyPaths(results), SYNTHETIC).data)
-    assert "compared to nothing" in "".join(page.text)
-    assert not any("Ours" in cell for row in page.tables["field"] for cell in row)
-    nothing = field.related_work(StudyPaths(tmp_path), STUDY).data
-    assert "No model of the nine classes was evaluated" in nothing and "Gessert" in nothing
+    for study, paths in ((SYNTHETIC, StudyPaths(results)), (STUDY, StudyPaths(tmp_path))):
+        model, ours = field.select_ours(study, field.our_scores(paths, study))
+        assert model == "" and not [name for name in field.add_ours(field.load_related_work(), ours) if "ours" in name]

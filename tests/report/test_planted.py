@@ -14,10 +14,7 @@ from lib.data.index import build_index
 from lib.data.pool import pool_views
 from lib.data.protocols import deal
 from lib.report import planted
-from lib.report.ladder import select_shown
-from lib.report.tables import ladder_table
 from lib.scores import ladder
-from tests.report.made_study import Page
 
 STUDY = load_study("demo")
 RUNGS = {rung.name: rung for rung in ladder.RUNGS}
@@ -84,21 +81,13 @@ def test_no_observer_of_looks_does_better_than_what_the_drawing_allows(paths, tr
     assert np.isnan(planted.best_accuracy(StudyPaths(paths.root / "nowhere"), drawn, "nine_classes", RUNGS["clean"]))
 
 
-@pytest.mark.parametrize(("worst_first", "said"), [(True, "100 %"), (False, "0 %")])
-def test_the_ranking_of_wrong_labels_is_held_to_what_was_planted(truth, worst_first, said):
+@pytest.mark.parametrize("worst_first", [True, False])
+def test_the_ranking_of_wrong_labels_is_compared_with_what_was_planted(truth, worst_first):
     drawn = pd.DataFrame(truth["images"])
     ranked = pd.DataFrame({"source": drawn["file"], "class": drawn["file"].str.split("/").str[1]})
     wrong = ranked["class"].to_numpy() != drawn["class"].to_numpy()
     ranked["rank"] = np.argsort(np.argsort(~wrong if worst_first else wrong, kind="stable")) + 1
-    shuffled = ranked.sample(frac=1, random_state=0)
-    text = planted.rank_wrong_labels(drawn, shuffled)
+    row = planted.rank_wrong_labels(drawn, ranked.sample(frac=1, random_state=0)).iloc[0]
     first = wrong.sum() if worst_first else 0
-    assert f"rank {first} of the {wrong.sum()} planted ones" in text and f"in {said} of all such pairs" in text
-
-
-def test_the_section_says_what_is_not_there(paths, tmp_path):
-    nothing = {"ranked": pd.DataFrame()}
-    shown = select_shown(ladder_table(paths, STUDY), STUDY)
-    assert "Not there." in planted.section(StudyPaths(tmp_path), nothing, shown).data
-    page = planted.section(paths, nothing, shown)
-    assert len(Page(page.data).tables["planted"]) == 7 and "No ladder" in page.data
+    assert (row["planted"], row["among_first"], row["in_order"]) == (wrong.sum(), first, float(worst_first))
+    assert planted.rank_wrong_labels(drawn, pd.DataFrame()).empty

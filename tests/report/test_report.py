@@ -20,12 +20,12 @@ from lib.config.printed import printed_rows
 from lib.data.folds import UNUSED, parts_of_fold, select
 from lib.report import (
     accuracy,
-    beyond_accuracy,
     html,
     ladder,
     leakage,
     pages,
     paper_figures,
+    pictures,
     summary,
     tables,
 )
@@ -334,7 +334,7 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
     (picture,) = [image for image in parsed.all("img") if "trained on corrected labels" in image["alt"]]
     for scenario in STUDY.scenarios:
         for phase in ("transfer learning", "fine-tuning"):
-            assert re.search(f"{scenarios()[scenario].title}( [A-Za-z0-9]+,)? {phase}: printed", picture["alt"])
+            assert re.search(f"{scenarios()[scenario].title}( [A-Za-z0-9]+)? {phase}: printed", picture["alt"])
 
 
 def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_path):
@@ -359,8 +359,7 @@ def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_p
 def types_of(paths: StudyPaths) -> dict[str, str]:
     """Type of leakage -> found or not."""
     shown = ladder.select_shown(tables.ladder_table(paths, STUDY), STUDY)
-    page = Page(leakage.leakage_types(paths, STUDY, shown).data)
-    return {row[0]: row[2] for row in page.tables["leakage"][1:]}
+    return leakage.leakage_types(paths, shown).set_index("type")["outcome"].to_dict()
 
 
 def test_claims_are_shown_with_the_answers_to_their_questions_the_worst_first(parsed, results):
@@ -393,11 +392,13 @@ def test_where_the_study_lacks_the_papers_model_another_stands_for_it(results):
     assert tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
     assert tables.shown_model(STUDY, "six_benign") == "MobileNet"
     # the line of a training curve is of the same model, and of the phase that its curve ends with
-    printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"]
-    curves = paper_figures.curves_figures(StudyPaths(results), STUDY, "six_benign").data
-    assert f"{printed['finetune']:.2f} %" in curves and "EfficientNetV2B3" not in curves.replace(
-        "EfficientNetV2B3/", ""
-    )
+    drawn = paper_figures.draw_scenario(paths := StudyPaths(results), STUDY, "six_benign")
+    assert "printed for MobileNet" in [text.get_text() for text in drawn["accuracy"][0].legends[0].get_texts()]
+    printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"] / 100
+    history = paper_figures.read_histories(paths, STUDY, "six_benign")["clean"]
+    transfer = history[history["phase"] == "transfer"]
+    assert paper_figures.printed_end(STUDY, "six_benign", history) == pytest.approx(printed["finetune"])
+    assert paper_figures.printed_end(STUDY, "six_benign", transfer) == pytest.approx(printed["transfer"])
 
 
 def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_row(parsed):
@@ -421,21 +422,13 @@ def test_shares_are_shown_in_per_cent_and_intervals_beneath_their_number(parsed,
     assert head[1].strip() == "Nine classes" and raw[:2] == ["Labels as filed", "98.10"]
 
 
-def test_no_spread_is_shown_of_one_seed_or_fold(results, page):
-    table = pd.read_csv(StudyPaths(results).tables / "beyond_seeds.csv")
-    assert (table["seeds"] > 1).any() and "seed_sd" in beyond_accuracy.without_single_spreads(table)
-    one = beyond_accuracy.without_single_spreads(table.assign(seeds=1))
-    assert not {"seeds", "seed_sd", "run_sd", "lowest", "highest"} & set(one) and "fold_sd" in one
-    assert "fold_sd" not in beyond_accuracy.without_single_spreads(table.assign(seeds=1, folds=1))
-
-
 def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(parsed, results):
     paths = StudyPaths(results)
     views = pd.read_parquet(paths.views)
     for protocol in STUDY.protocols:
         table = pd.read_parquet(paths.protocol(protocol))
         parts = parts_of_fold(select(views, table, scenarios()["nine_classes"]), 0)
-        pairs = leakage.select_twins(parts)
+        pairs = pictures.select_twins(parts)
         if protocol != "by_view":
             assert pairs.empty
             continue
