@@ -79,8 +79,8 @@ class View:
             self._since.clear()
             self._say("ending the running notebooks")
 
-    def update(self, run_id: str, attempt: int = 1, line: str = "", cell: int = 0, cells: int = 0) -> None:
-        """A run has started, a cell of it, another `attempt`; or its notebook prints a line."""
+    def update(self, run_id: str, attempt=1, line="", cell=0, cells=0, worker="") -> None:
+        """A run has started, a cell of it, another `attempt`; or its notebook prints a line. Dask adds the `worker`."""
         with self._lock:
             if run_id in self._over:  # this arrives late
                 return

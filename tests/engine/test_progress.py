@@ -72,7 +72,7 @@ def test_of_a_progress_bar_each_state_is_shown_and_none_is_logged(tmp_path):
 
 def test_without_a_terminal_every_start_and_end_is_a_line():
     with View(2, Forecast(), console(terminal=False)) as view:
-        view.update("audit")
+        view.update("audit", worker="tcp://127.0.0.1:1")  # as Dask passes it on
         view.ended("audit", Result("done", seconds=3.0))
         view.ended("kmeans", Result("fresh"))
     started, *ended = view.console.file.getvalue().splitlines()
