@@ -12,7 +12,6 @@ from IPython.display import HTML
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from lib.config.params import Study
 from lib.config.paths import LIB, StudyPaths
 from lib.config.schema import read_yaml
 from lib.figures.style import encode, roman
@@ -109,7 +108,3 @@ def paper_figures() -> dict[int, dict[str, str]]:
     """Number of a figure of the paper -> `caption` as printed, what the paper `says` of it, and of those of one
     scenario its `scenario` and what it `shows` (accuracy, loss or confusion)."""
     return read_yaml(TEMPLATE / "paper_figures.yaml")
-
-
-def if_synthetic(study: Study) -> str:
-    return " (synthetic images)" if study.synthetic else ""
