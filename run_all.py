@@ -264,7 +264,7 @@ def _count_files(study: Study, inputs: Inputs) -> int:
 
     if not inputs.data.is_dir():  # the public set is not downloaded yet
         return KAGGLE_FILES
-    return len(check_folder(inputs.data).files)
+    return len(check_folder(inputs.data))
 
 
 def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interruption) -> int:

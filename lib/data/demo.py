@@ -298,7 +298,7 @@ def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
 
 
 def _write_external(folder: Path, data: Path, size: int, seed: int) -> dict[str, list[dict[str, str]]]:
-    own = {label: path for _, label, path in reversed(check_folder(data).files)}  # the first image of each class
+    own = {label: path for _, label, path in reversed(check_folder(data))}  # the first image of each class
     for number, label in enumerate(CLASSES):
         (folder / label).mkdir()
         for image in range(EXTERNAL_IMAGES):

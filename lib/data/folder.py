@@ -9,11 +9,9 @@ import re
 import stat
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps
 
 from lib.config.files import listing
@@ -45,25 +43,6 @@ class DataError(ValueError):
 
 class UnreadableImage(ValueError):
     """A single image file that cannot be used; the message is the reason, without the path."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The image files of a data set, by name: none has been opened.
-
-    Args:
-        files: (part, class, path) in the order of the paths; part is "" where the set has no Train and Test.
-        ignored: folders that are not named after a class.
-    """
-
-    root: Path
-    files: tuple[tuple[str, str, Path], ...]
-    ignored: tuple[Path, ...] = field(default=())
-
-    def counts(self) -> pd.DataFrame:
-        """Numbers of files: one row per class, one column per part."""
-        files = pd.DataFrame(self.files, columns=["part", "class", "path"])
-        return pd.crosstab(files["class"], files["part"])[files["part"].unique()].reindex(CLASSES)
 
 
 def find_folder(data: str = "") -> Path:
@@ -110,12 +89,15 @@ def downloaded() -> Path | None:
     return next((Path(path) for path in found if path), None)
 
 
-def check_folder(folder: Path) -> Layout:
+def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
     """Check a data set by names alone, before anything runs.
 
     Every class needs a folder with at least one image file, in Train and in Test where the set has those. Case, spaces,
     `_` and `-` in folder names do not matter. Files with other endings, hidden files and named pipes are not images.
     Files of one name in two folders, or of one stem with two endings, are different sources and all kept.
+
+    Returns:
+        (part, class, path) of the image files, in the order of the paths; part is "" without Train and Test.
 
     Raises:
         DataError: no such folder, a class missing or without images, or a folder of something else.
@@ -127,7 +109,7 @@ def check_folder(folder: Path) -> Layout:
     parts = _parts(folders)
     if not parts and not any(class_of(path.name) for path in folders):
         raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
-    files, ignored = [], []
+    files = []
     for part, holder in parts or [("", folder)]:
         labels = {path: class_of(path.name) for path in _folders(holder)}
         others = [path for path, label in labels.items() if label is None]
@@ -135,10 +117,8 @@ def check_folder(folder: Path) -> Layout:
         if missing := [label for label in CLASSES if label not in labels.values()]:
             hint = nearest(missing[0], [path.name for path in others]).replace("; did you mean", "; is it in")
             raise DataError(f"{str(holder)!r} has no folder for {', '.join(missing)}{hint}; {EXPECTED}")
-        ignored += others
     # sources sort alike on every machine, whatever order the file system lists them in
-    files.sort(key=lambda entry: entry[2].as_posix())
-    return Layout(folder, tuple(files), tuple(ignored))
+    return sorted(files, key=lambda entry: entry[2].as_posix())
 
 
 def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tuple[str, Path]]:

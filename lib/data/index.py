@@ -58,11 +58,11 @@ def build_index(
             belongs to an image.
     """
     official = read_metadata(metadata) if metadata else None  # first, since it may be refused
-    layout = check_folder(folder)
-    looks = map_in_threads(look, [path for _, _, path in layout.files], workers, "images read")
+    folder, files = Path(folder), check_folder(folder)
+    looks = map_in_threads(look, [path for _, _, path in files], workers, "images read")
     rows, thumbnails, unreadable = [], [], []
-    for (part, label, path), result in zip(layout.files, looks):
-        source = path.relative_to(layout.root).as_posix()
+    for (part, label, path), result in zip(files, looks):
+        source = path.relative_to(folder).as_posix()
         if isinstance(result, str) or not _is_text(source):
             reason = result if isinstance(result, str) else "its name is not valid UTF-8"
             unreadable.append((_text(source), label, part, reason))
@@ -75,7 +75,7 @@ def build_index(
     if missing := [label for label in CLASSES if label not in set(index["class"])]:
         first = next(entry for entry in unreadable if entry[1] == missing[0])
         raise DataError(
-            f"{str(layout.root)!r} has no readable image of {', '.join(missing)} (first: {first[0]!r}, {first[3]}); "
+            f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first[0]!r}, {first[3]}); "
             f"{EXPECTED}"
         )
     index["diagnosis"], index["lesion_id"] = "", ""

@@ -92,7 +92,7 @@ def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
 
     given = os.environ.get("SKINCAS_DATA", "")
     root = find_folder(given) if given else demo.ensure(folder / "synthetic", 12, 256, 0).folder
-    by_class = {name: [path for _, label, path in check_folder(root).files if label == name] for name in CLASSES}
+    by_class = {name: [path for _, label, path in check_folder(root) if label == name] for name in CLASSES}
     random, files = np.random.default_rng(0), []
     for number in range(count):
         label = CLASSES[number % len(CLASSES)]

@@ -67,7 +67,7 @@ def study() -> list[dict]:
         fits = {name: fit(data, name, folder / name) for name in FITS}
     whole = sum(took.values())
     per_image = sum(seconds for seconds, _ in fits.values()) / sum(count for _, count in fits.values())
-    files = len(check_folder(data).files) if real else 9 * settings.demo_images
+    files = len(check_folder(data)) if real else 9 * settings.demo_images
     views = images[("by_view", "nine_classes")] / 0.9
     baseline = per_image * EPOCHS * FOLDS * sum(images.values())
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
@@ -106,7 +106,7 @@ def images_of_epochs(study, paths: StudyPaths) -> dict[tuple[str, str], int]:
 def fit(data: Path, name: str, folder: Path) -> tuple[float, int]:
     """Seconds of all processors of one fit, and the images that passed through the network in it."""
     scenario, folder = scenarios()[name], folder / "images"
-    for _, label, path in check_folder(data).files:
+    for _, label, path in check_folder(data):
         if label in scenario.label_of():
             target = folder / scenario.label_of()[label] / f"{path.parent.parent.name}-{path.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
