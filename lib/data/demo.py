@@ -24,11 +24,12 @@ from lib.data.folder import check_folder
 from lib.data.index import DIAGNOSIS_CLASSES
 from lib.data.synthetic import FAMILIES, choose_look, draw_image
 
-VERSION = 4  # of the images and flaws: sets of another version are replaced
+VERSION = 5  # of the images and flaws: sets of another version are replaced
 NOTICE = "synthetic demo image"
 MARKER, EXTERNAL_MARKER = "demo.json", "demo_external.json"  # written last: the arguments of a set
 MIN_IMAGES, MIN_SIZE = 6, 32
-LARGER = 12  # images per class from which on most lesions have several images, and each class has a wrong label
+LARGER = 12  # images per class from which on most lesions have several images, and each class has wrong labels
+IMAGES_PER_WRONG_LABEL = 8  # one in eight, planted in each class of such a set
 IMAGES_OF_A_LESION = (1, 2, 2, 3)  # equally likely
 EXTERNAL_IMAGES = 4  # external images per class, without the copies
 FIRST_EXTERNAL_LESION = 900_000  # far above the numbers of the set's own lesions
@@ -93,7 +94,7 @@ def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> DemoSet
 
 
 def ensure_external(folder: Path, data: Path, size: int, seed: int) -> dict[str, list[dict[str, str]]]:
-    """External images for a demo set, in class folders: another camera, darker skin, and three copies of the set's own.
+    """External images for a demo set, in class folders: of another camera, and three copies of the set's own.
 
     Args:
         folder: new, empty, or earlier external images, which are replaced where they belong to another set.
@@ -174,7 +175,8 @@ def _plan(images_per_class: int, seed: int) -> list[_File]:
     if images_per_class >= LARGER:
         for number, label in enumerate(CLASSES):
             others = _unlike(label)
-            _mislabel(files[label][-6], others[number % len(others)])
+            for count in range(images_per_class // IMAGES_PER_WRONG_LABEL):
+                _mislabel(files[label][-6 - count], others[(number + count) % len(others)])
             _several_images([file for file in files[label] if not file.flaw], random)
 
     everything = [file for label in CLASSES for file in files[label]]
@@ -303,8 +305,8 @@ def _write_external(folder: Path, data: Path, size: int, seed: int) -> dict[str,
         (folder / label).mkdir()
         for image in range(EXTERNAL_IMAGES):
             lesion = FIRST_EXTERNAL_LESION + 1000 * number + image
-            image_and_mask = draw_image(label, size, seed, lesion, 0)
-            pixels = _other_camera(*image_and_mask, np.random.default_rng([seed, 3, lesion]))
+            pixels, _ = draw_image(label, size, seed, lesion, 0)
+            pixels = _other_camera(pixels, np.random.default_rng([seed, 3, lesion]))
             (folder / label / f"EXTERNAL_{number}{image:03d}.jpg").write_bytes(_jpeg(pixels, 90))
     copies = {
         "copies": ("nevus", lambda content: content),
@@ -319,14 +321,11 @@ def _write_external(folder: Path, data: Path, size: int, seed: int) -> dict[str,
     return planted
 
 
-def _other_camera(image: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """An image as another camera takes it on darker skin: greenish light, soft focus; uint8 [1.25 s, 1.25 s, 3]."""
+def _other_camera(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """An image as another camera takes it: larger, in dim greenish light, out of focus; uint8 [1.25 s, 1.25 s, 3]."""
     larger = round(1.25 * len(image))
-    lesion = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 0.03 * len(image))[..., None]
-    skin = np.float32([0.74, 0.62, 0.56]) * random.uniform(0.9, 1.1)
-    light = np.float32([0.94, 1.04, 0.88]) * random.uniform(0.95, 1.1)
-    image = 255 * np.clip(image * (lesion + (1 - lesion) * skin) * light / 255, 0, 1) ** random.uniform(0.8, 0.95)
-    image = cv2.resize(image.astype(np.float32), (larger, larger), interpolation=cv2.INTER_CUBIC)
+    light = np.float32([0.76, 0.80, 0.66]) * random.uniform(0.9, 1.1)
+    image = cv2.resize(image * light, (larger, larger), interpolation=cv2.INTER_CUBIC)
     image = cv2.GaussianBlur(image, (0, 0), random.uniform(0.006, 0.012) * larger)
     return np.clip(np.rint(image + random.normal(0, 2, image.shape)), 0, 255).astype(np.uint8)
 

@@ -14,8 +14,8 @@ import numpy as np
 RGB = tuple[int, int, int]
 Range = tuple[float, float]  # each lesion has a uniformly random value of it
 
-DARKER = 45  # grey levels: a lesion is at least so much darker than its skin, before its opacity
-ATYPICAL = 0.3  # share of the lesions that look like another class of their family
+DARKER = 30  # grey levels: a lesion is at least so much darker than its skin, before its opacity
+ATYPICAL = 0.25  # share of the lesions that look like another class of their family
 FAMILIES = (  # classes that are mistaken for each other
     ("melanoma", "nevus", "pigmented benign keratosis"),
     ("actinic keratosis", "basal cell carcinoma", "squamous cell carcinoma"),
@@ -50,19 +50,19 @@ WHITE, CREAM, BLACK, DARK_RED = (236, 218, 212), (228, 206, 160), (26, 18, 20), 
 
 LOOKS = {
     "actinic keratosis": Look(
-        *((168, 70, 74), (216, 136, 130), (0.25, 0.35), (0.55, 0.85), 0.2, 0.4, 0.4),
+        *((176, 62, 66), (220, 110, 106), (0.27, 0.36), (0.55, 0.85), 0.2, 0.4, 0.4),
         (Spots((226, 182, 168), (40, 80), 0.011), Spots(WHITE, (8, 20), 0.03, chance=0.75)),
     ),
     "basal cell carcinoma": Look(
-        *((186, 104, 110), (222, 158, 150), (0.22, 0.36), (0.55, 0.85), 0.12, 0.22, 0.2),
+        *((176, 104, 132), (206, 142, 164), (0.26, 0.36), (0.55, 0.85), 0.12, 0.22, 0.2),
         (Spots((78, 78, 96), (3, 8), 0.05, chance=0.75), Spots(DARK_RED, (1, 2), 0.06, (0.0, 0.6), chance=0.35)),
     ),
     "dermatofibroma": Look(
-        *((166, 112, 92), (206, 158, 140), (0.22, 0.36), (0.6, 0.9), 0.05, 0.35, 0.2),
+        *((140, 104, 92), (176, 140, 124), (0.26, 0.36), (0.6, 0.9), 0.05, 0.35, 0.2),
         (Spots((128, 82, 68), (20, 40), 0.015, (0.5, 1.0)), Spots(WHITE, (3, 5), 0.07, (0.0, 0.3))),
     ),
     "melanoma": Look(
-        *((34, 22, 22), (118, 74, 56), (0.24, 0.36), (0.75, 0.97), 0.2, 0.14, 0.6),
+        *((30, 22, 24), (84, 58, 52), (0.27, 0.36), (0.75, 0.97), 0.2, 0.14, 0.6),
         (
             Spots((126, 132, 156), (3, 8), 0.06, (0.0, 0.8), chance=0.65),
             Spots(BLACK, (3, 8), 0.06, chance=0.7),
@@ -70,22 +70,22 @@ LOOKS = {
         ),
     ),
     "nevus": Look(
-        *((74, 42, 30), (164, 110, 78), (0.20, 0.34), (0.7, 0.95), 0.05, 0.15, 0.2),
+        *((96, 54, 30), (150, 92, 56), (0.26, 0.34), (0.7, 0.95), 0.05, 0.15, 0.2),
         (Spots((66, 38, 28), (20, 50), 0.014, chance=0.6),),
     ),
     "pigmented benign keratosis": Look(
-        *((104, 76, 68), (168, 136, 120), (0.23, 0.35), (0.5, 0.85), 0.15, 0.16, 0.5),
+        *((92, 90, 92), (140, 132, 128), (0.27, 0.35), (0.5, 0.85), 0.15, 0.16, 0.5),
         (Spots((206, 164, 146), (8, 20), 0.03, chance=0.5), Spots((96, 66, 52), (20, 60), 0.01, chance=0.6)),
     ),
     "seborrheic keratosis": Look(
-        *((130, 92, 58), (194, 156, 112), (0.24, 0.36), (0.7, 0.95), 0.1, 0.05, 0.35),
+        *((146, 108, 44), (190, 152, 88), (0.27, 0.36), (0.7, 0.95), 0.1, 0.05, 0.35),
         (
             Spots((240, 224, 188), (6, 22), 0.014, (0.0, 0.9), chance=0.85),
             Spots((44, 28, 20), (4, 16), 0.016, (0.0, 0.9), chance=0.75),
         ),
     ),
     "squamous cell carcinoma": Look(
-        *((186, 84, 88), (224, 158, 142), (0.22, 0.36), (0.5, 0.9), 0.15, 0.18, 0.4),
+        *((196, 104, 60), (226, 148, 100), (0.26, 0.36), (0.5, 0.9), 0.15, 0.18, 0.4),
         (
             Spots(CREAM, (6, 14), 0.05, (0.0, 0.8)),
             Spots(WHITE, (4, 10), 0.03, chance=0.7),
@@ -93,7 +93,7 @@ LOOKS = {
         ),
     ),
     "vascular lesion": Look(
-        *((140, 16, 44), (206, 70, 86), (0.15, 0.30), (0.7, 0.95), 0.07, 0.12, 0.2),
+        *((122, 10, 52), (180, 44, 90), (0.24, 0.32), (0.7, 0.95), 0.07, 0.12, 0.2),
         (Spots((122, 14, 48), (6, 18), 0.045, chance=0.85), Spots((44, 14, 34), (1, 5), 0.05, (0.0, 0.8), chance=0.5)),
     ),
 }
@@ -131,8 +131,7 @@ def draw_image(looks_like: str, size: int, seed: int, lesion: int, view: int) ->
     turn[:, 2] += camera.uniform(-0.07, 0.07, 2) * size
     colour = cv2.warpAffine(colour, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     shape = cv2.warpAffine(shape, turn, (size, size), flags=cv2.INTER_LINEAR)
-    blood = 0.03 * camera.uniform(0.4, 1.6) * _noise(size, 0.12, camera)[..., None]
-    image = _mix(skin * (1 + blood * np.float32([0.4, 1.2, 1.0])), colour, opacity * shape[..., None])
+    image = _mix(skin, colour, opacity * shape[..., None])
     image = image * (1 + 0.03 * _noise(size, 0.03, camera)[..., None])  # relief of the skin
     return _photograph(image, camera), np.where(shape > 0.5, 255, 0).astype(np.uint8)
 
@@ -178,10 +177,8 @@ def _photograph(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     y, x = (np.mgrid[:size, :size].astype(np.float32) + 0.5) / size - 0.5
     towards = random.uniform(0, 2 * np.pi)
     light = 1 + random.uniform(0, 0.22) * (x * np.cos(towards) + y * np.sin(towards))
-    light -= random.uniform(0, 0.35) * (x**2 + y**2)
-    if random.random() < 0.25:
-        light *= np.clip((random.uniform(0.52, 0.66) - np.hypot(x, y)) / 0.03, 0.06, 1)
-    cast = random.uniform(0.9, 1.05) * (1 + random.normal(0, 0.03, 3))
+    light -= random.uniform(0, 0.3) * (x**2 + y**2)
+    cast = 1 + random.normal(0, 0.02, 3)
     image = image * light[..., None] * cast + random.normal(0, random.uniform(1, 3), image.shape)
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 

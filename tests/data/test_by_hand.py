@@ -31,11 +31,3 @@ def test_numbers_of_both_are_shown_by_hand_also_those_that_one_of_the_two_has(tm
     assert compare_with_study(paths, root / "scores.json", lambda path: rows).index.tolist() == [
         *("clean, transfer", "clean, finetune")
     ]
-
-
-def test_under_run_all_the_numbers_of_the_run_are_shown_alone(tmp_path):
-    paths = StudyPaths.of(str(tmp_path / "demo"), str(tmp_path / "attempt"))
-    paths.new(paths.root / "scores.json").write_text('{"a": 7}')
-    shown = compare_with_study(paths, paths.root / "scores.json", lambda path: json.loads(path.read_text()))
-    assert shown.to_dict() == {"this run": {"a": 7}}
-    assert compare_with_study(paths, paths.root / "none.json", lambda path: {}).empty

@@ -136,15 +136,6 @@ def test_the_planted_flaws_are_there_and_no_others(made):
     assert wrong == {(entry["file"], entry["class"], entry["diagnosis"]) for entry in planted["label_disagreements"]}
 
 
-def test_metadata_has_a_row_for_every_image_and_is_partly_empty_like_the_real_file(made):
-    demo_set, _ = made
-    table = _metadata(demo_set)
-    assert table.index.is_unique and set(table.index) == {path.stem for path in _files(demo_set)}
-    assert set(table["isic2019_diagnosis"]) == {*CODES.values(), ""}
-    assert 0.02 < (table["isic2019_diagnosis"] == "").mean() < 0.4
-    assert 0.1 < (table["lesion_id"] == "").mean() < 0.8
-
-
 def test_the_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_set):
     """The nearest neighbour among three views a file, by the quantiles of their colours: no network, nothing trained.
 

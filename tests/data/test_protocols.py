@@ -157,12 +157,6 @@ def test_a_class_with_too_few_originals_over_all_folds_is_reported(index):
     assert set(listed["originals"]) == {5}
 
 
-def test_scenarios_of_one_pool_slice_one_dealing(index):
-    nine, six, three = (chosen(index, "by_view", name) for name in ("nine_classes", "six_benign", "three_malignant"))
-    assert sorted([*six["row"], *three["row"]]) == nine["row"].tolist()
-    assert nine.set_index("row")["tenth"][six["row"]].tolist() == six["tenth"].tolist()
-
-
 def test_a_dealing_depends_on_its_seed_and_not_on_the_order_of_the_files(index):
     for protocol in PROTOCOLS:
         first = dealt(index, protocol)[1]
