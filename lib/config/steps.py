@@ -51,58 +51,24 @@ def _explained_models(study: Study) -> dict[str, Any]:
     return {"protocol": protocol, "preprocessing": preprocessing, "seed": seed, "variant": DEFAULT_VARIANT}
 
 
+# fmt: off
 _ALL = (
     Step("audit", "01_audit", writes=("audit",), pictures=True),
     Step("prepare", "02_prepare_data", ("variant",), reads=("image_index",), writes=("prepared",), needs=("audit",)),
-    Step(
-        "features",
-        "03_extract_features",
-        axes=("preprocessing", "backbone", "variant"),
-        reads=("images", "views"),
-        writes=("feature_folder",),
-        needs=("prepare",),
-        heavy=True,
-    ),
-    Step(
-        "train",
-        "04_train",
-        axes=AXES,
-        reads=("images", "views", "protocol", "features"),
-        writes=("run",),
-        needs=("prepare", "features"),
-        heavy=True,
-    ),
-    Step(
-        "evaluate",
-        "05_evaluate",
-        axes=("preprocessing", "scenario", "variant"),
-        reads=("run", "image_index", "views", "protocol", "not_evaluable", "printed_audit"),
-        writes=("outcomes",),
-        may_write=("external_outcomes", "external_files"),
-        needs=("prepare",),
-        some_of=("train",),
-    ),
-    Step(
-        "gradcam",
-        "06_gradcam",
-        axes=("scenario", "backbone"),
-        fixed=_explained_models,
-        reads=("images", "views", "protocol", "run"),
-        writes=("gradcam_maps",),
-        needs=("train",),
-        heavy=True,
-        pictures=True,
-    ),
+    Step("features", "03_extract_features", ("preprocessing", "backbone", "variant"), heavy=True,
+         reads=("images", "views"), writes=("feature_folder",), needs=("prepare",)),
+    Step("train", "04_train", AXES, heavy=True,
+         reads=("images", "views", "protocol", "features"), writes=("run",), needs=("prepare", "features")),
+    Step("evaluate", "05_evaluate", ("preprocessing", "scenario", "variant"),
+         reads=("run", "image_index", "views", "protocol", "not_evaluable", "printed_audit"), writes=("outcomes",),
+         may_write=("external_outcomes", "external_files"), needs=("prepare",), some_of=("train",)),
+    Step("gradcam", "06_gradcam", ("scenario", "backbone"), _explained_models, heavy=True, pictures=True,
+         reads=("images", "views", "protocol", "run"), writes=("gradcam_maps",), needs=("train",)),
     Step("kmeans", "07_kmeans", reads=("image_index",), writes=("kmeans",), needs=("audit",), pictures=True),
-    Step(
-        "report",
-        "08_report",
-        writes=("report_folder", "tables", "claims"),
-        may_write=("gradcam_table",),
-        last=True,
-        pictures=True,
-    ),
+    Step("report", "08_report", last=True, pictures=True,
+         writes=("report_folder", "tables", "claims"), may_write=("gradcam_table",)),
 )
+# fmt: on
 STEPS = {step.name: step for step in _ALL}
 
 

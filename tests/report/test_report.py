@@ -460,7 +460,7 @@ def test_a_fifth_scenario_appears_in_every_section_by_being_named_in_params(tmp_
     made = Page(make_report(tmp_path / "study", study, tmp_path / "notebooks").read_text(encoding="utf-8"))
     headings = {attributes["id"] for tag, attributes in made.elements if tag == "h3" and "id" in attributes}
     assert {"table-vi:-nevus-or-melanoma", "nevus-or-melanoma:-training-and-confusion"} <= headings
-    # a row a protocol, phase and model of the study under two heads; the paper prints none
+    # one row per protocol, phase and model of the study; the paper prints none
     assert len(made.tables["table-6"]) == 2 + 2 * 2 * 2
     names = {attributes.get("id") for _, attributes in made.elements}
     assert {f"nevus_melanoma-{shown}" for shown in ("accuracy", "loss", "confusion")} | {"glance-6"} <= names
