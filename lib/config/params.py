@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lib.config.paper import CLASSES, POOL_SIZES
 from lib.config.paper import backbones as paper_backbones
@@ -25,9 +25,10 @@ AXES_OF_NAMES = ("scenarios", "backbones", "protocols", "preprocessings")
 PHASES = ("transfer", "finetune")
 PHASE_TITLES = {"transfer": "Transfer learning", "finetune": "Fine-tuning"}
 NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
-
+RESERVED = {"compare", "reference", "scratch"}  # folders of results/ that hold no study of that name
 
 Fold = Annotated[int, Field(ge=0, le=9)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what Keras and NumPy take
 
 
 class Override(Strict):
@@ -48,7 +49,7 @@ class Study(Strict):
     backbones: list[str] = Field(default_factory=lambda: list(paper_backbones()))
     protocols: list[str] = list(PROTOCOLS)
     preprocessings: list[str] = ["native"]
-    seeds: list[NonNegativeInt] = [0]
+    seeds: list[Seed] = [0]
     variants: dict[str, dict[str, Any]] = {}  # name -> settings that the paper leaves open; beside them `default`
     skip: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
     overrides: list[Override] = []
@@ -57,7 +58,7 @@ class Study(Strict):
     image_size: int = Field(224, ge=32, le=1024)  # px, side of the square input
     pool_sizes: dict[str, Annotated[int, Field(ge=10)]] = POOL_SIZES  # images per class after augmentation
     pool_size_benign_malignant: int = Field(2500, ge=10)  # images for each of the two classes: a test set of 500
-    split_seed: int = Field(0, ge=0)
+    split_seed: Seed = 0
     min_test_images: int = Field(10, ge=1)  # a class with fewer originals, over all folds, is not evaluable
     rotation: float = Field(180.0, ge=0, le=180)  # degrees, largest angle of equation 3
     contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
@@ -105,7 +106,7 @@ class Study(Strict):
     # the embedded demo (lib.data.demo)
     demo_images: int = Field(12, ge=6)  # images per class
     demo_size: int = Field(128, ge=32)  # px
-    demo_seed: int = Field(0, ge=0)
+    demo_seed: Seed = 0
 
     @field_validator(*AXES_OF_NAMES, "seeds", "transfer_folds", "finetune_folds")
     @classmethod
@@ -220,6 +221,8 @@ def study_path(name_or_path: str) -> Path:
     """The file of a study given by name or path; ParameterError if there is none."""
     path = PARAMS / f"{name_or_path}.yaml" if name_or_path in study_names() else Path(name_or_path)
     if path.suffix in (".yaml", ".yml") and path.is_file():
+        if path.stem.lower() in RESERVED or path.stem.startswith("."):
+            raise ParameterError(f"{path}: a study cannot be named {path.stem!r}, which results/ uses; rename the file")
         return path
     raise ParameterError(
         f"no study {name_or_path!r}{nearest(name_or_path, study_names())}; "

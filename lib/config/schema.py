@@ -1,11 +1,15 @@
 """YAML files whose every key is known: an unknown key, a wrong type or an impossible value is refused by name."""
 
 import difflib
+import re
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+MAX_BYTES, MAX_DEPTH = 2**17, 10  # of a parameter file: more is a mistake, or there to hang its reader
 
 
 class ParameterError(ValueError):
@@ -16,11 +20,56 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without what can hang or mislead: aliases, tags, deep nests, a key given twice, numbers without end."""
+
+    depth = 0
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        if event.anchor or getattr(event, "tag", None):
+            raise _problem("anchors, aliases and tags are not read; write the value out", event)
+        if self.depth == MAX_DEPTH:
+            raise _problem(f"lists and mappings are nested more than {MAX_DEPTH} deep", event)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node, deep=False):
+        mapping, seen = super().construct_mapping(node, deep), set()
+        for key, _ in node.value:
+            if (name := self.construct_object(key)) in seen:
+                raise _problem(f"key {name!r} is given twice; keep one", key)
+            seen.add(name)
+        return mapping
+
+    def construct_object(self, node, deep=False):
+        value = super().construct_object(node, deep)
+        if isinstance(value, (int, float)) and not abs(value) < 2**63:
+            raise _problem(f"{shorten(node.value, 40)} is not a number below 2^63", node)
+        return value
+
+
+_Loader.add_implicit_resolver(  # `1e-5` has no point, which YAML 1.1 takes for text
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _problem(text: str, place: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=place.start_mark)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
+    """What a YAML file says; ParameterError names the file and the line that cannot be used."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"{path}: cannot be read as YAML: {error}") from error
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES // 1024} KiB; write only what differs from the defaults")
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where, what = f", line {mark.line + 1}" if mark else "", getattr(error, "problem", None) or error
+        raise ParameterError(f"{path}{where}: cannot be read as YAML: {what}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -9,10 +9,9 @@ import json
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from lib.config import paths
 from lib.config.files import file_digest, files_below, text_digest
+from lib.config.schema import read_yaml
 from lib.engine.notebooks import code_cells, python_of
 
 FIGURES = "lib.figures."
@@ -73,7 +72,7 @@ def cell_digests(notebook: Path) -> list[str]:
 def parameter_digest(path: Path) -> str:
     """Digest of a file in params/: of what a YAML file says, not of its comments."""
     if path.suffix == ".yaml":
-        return text_digest(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), default=str))
+        return text_digest(json.dumps(read_yaml(path), default=str))
     return file_digest(path)
 
 

@@ -134,7 +134,7 @@ def build_classifier(channels, classes, units, dropout_features, dropout_hidden,
     x = layers.Dropout(dropout_features, seed=seed, name="dropout_features")(x)
     x = layers.Dense(units, activation="relu", name="hidden")(x)
     x = layers.BatchNormalization(momentum=head_momentum, name="normalise_hidden")(x)
-    x = layers.Dropout(dropout_hidden, seed=seed + 1, name="dropout_hidden")(x)
+    x = layers.Dropout(dropout_hidden, seed=(seed + 1) % 2**32, name="dropout_hidden")(x)
     x = layers.Dense(classes, name="logits", dtype="float32")(x)
     x = layers.Activation("softmax", name="probabilities", dtype="float32")(x)
     return keras.Model(features, x, name="classifier")

@@ -1,5 +1,7 @@
 """Study files: only differences from the defaults, and every mistake named with the nearest valid name."""
 
+import re
+
 import pytest
 
 from lib.config import params
@@ -47,13 +49,47 @@ def test_an_empty_study_file_is_the_defaults(study_file):
         ("audit_min_n: 900\naudit_max_n: 100", ["mine.yaml", "audit_min_n"]),
         ("- a list", ["mine.yaml", "list"]),
         ("title: [unclosed", ["mine.yaml", "YAML"]),
-        ("title: !!python/object/apply:os.getcwd []", ["mine.yaml", "YAML"]),
+        ("title: !!python/object/apply:os.getcwd []", ["mine.yaml, line 1", "YAML", "tags"]),
+        ("units: 8\nseeds: [1]\nunits: 9", ["mine.yaml, line 3", "'units' is given twice"]),
+        ("overrides: [{when: {seed: 0, seed: 1}, set: {units: 8}}]", ["mine.yaml", "'seed' is given twice"]),
+        ("<<: {units: 8}\nunits: 9", ["mine.yaml", "'units' is given twice"]),
+        ("finetune_learning_rate: .inf", ["mine.yaml, line 1", ".inf"]),
+        ("finetune_learning_rate: 1e999", ["mine.yaml, line 1", "1e999"]),
+        ("skip: [{seed: .nan}]", ["mine.yaml, line 1", ".nan"]),
+        (f"units: {'9' * 26}", ["mine.yaml, line 1", "9" * 26]),
+        (f"units: {'9' * 5000}", ["mine.yaml"]),
+        (f"seeds: [{2**32}]", ["mine.yaml", "seeds.0", "4294967296"]),
+        (f"demo_seed: {2**32}", ["mine.yaml", "demo_seed"]),
+        ("title: 2001-99-99", ["mine.yaml", "YAML"]),
+        ("image_size: &size 64\nunits: *size", ["mine.yaml, line 1", "anchors"]),
+        ("overrides: " + "[" * 50_000, ["mine.yaml, line 1", "nested"]),
+        ("# a comment\n" * 20_000, ["mine.yaml", "128 KiB"]),
     ],
 )
 def test_a_mistake_is_refused_with_the_file_the_key_and_the_nearest_name(study_file, text, said):
     with pytest.raises(ParameterError) as refused:
         load_study(study_file(text))
     assert all(word in str(refused.value) for word in said), refused.value
+
+
+def test_an_alias_bomb_is_refused_at_once_in_one_sentence(study_file):
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    with pytest.raises(ParameterError) as refused:
+        load_study(study_file("\n".join(levels)))
+    assert "line 1: " in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.0e-5", "0.00001", "+1e-05", "10e-6", ".1e-4"])
+def test_a_number_is_a_number_however_its_exponent_is_written(study_file, text):
+    assert load_study(study_file(f"finetune_learning_rate: {text}")).finetune_learning_rate == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("name", ["reference", "Compare", "scratch", ".", ".."])
+def test_a_study_whose_results_would_lie_on_other_folders_is_refused(tmp_path, name):
+    (tmp_path / f"{name}.yaml").write_text("units: 8")
+    with pytest.raises(ParameterError, match=f"cannot be named '{re.escape(name)}'"):
+        load_study(str(tmp_path / f"{name}.yaml"))
 
 
 def test_a_study_that_does_not_exist_is_answered_with_the_nearest_name():
