@@ -15,9 +15,10 @@ RUN = ["run", "step", *AXES, "status", "cause", "error", "notebook", "seconds"]
 
 
 def read_csv(path: Path) -> pd.DataFrame | None:
-    """A CSV file, names kept as text; None where it is not there or empty."""
+    """A CSV file, names kept as text and as they were before `as_csv`; None where it is not there or empty."""
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
+        table = pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
+        return table.replace(r"^'(?='*[=+\-@\t\n])", "", regex=True)
     except (FileNotFoundError, NotADirectoryError, pd.errors.EmptyDataError):
         return None
 

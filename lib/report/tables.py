@@ -1,6 +1,7 @@
 """The numbers of the report: Tables I to V and those beside them, as DataFrames and as CSV files in tables/."""
 
 import itertools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ TABLE_COLUMNS = [
 ]
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
 TABLE_FILES = "tables/table_*.csv"
+FORMULA = re.compile(r"'*[=+\-@\t\n]")  # how a text begins that a spreadsheet takes for one
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
 
 
@@ -40,12 +42,16 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 def as_csv(table: pd.DataFrame) -> str:
     """A table as CSV without the noise of binary fractions: 0.4406, not 0.44060000000000005.
 
-    Numbers from 1 on have at most DIGITS digits after the point, smaller ones DIGITS significant digits.
+    Numbers from 1 on have at most DIGITS digits after the point, smaller ones DIGITS significant digits. A text that a
+    spreadsheet would compute as a formula has a ' in front, which `lib.report.data.read_csv` takes off.
     """
     return table.map(_in_digits).to_csv(index=False)
 
 
 def _in_digits(value: Any) -> Any:
+    if isinstance(value, str):
+        value = value.replace("\r", "\n")  # pandas would leave it without quotes, and readers end the row there
+        return f"'{value}" if FORMULA.match(value) and pd.isna(pd.to_numeric(value, errors="coerce")) else value
     if not isinstance(value, (float, np.floating)):
         return value
     if not np.isfinite(value):

@@ -1,6 +1,7 @@
 """The report: its numbers against scikit-learn, its page against a parser, and the cases where results are missing."""
 
 import base64
+import csv
 import json
 import re
 import shutil
@@ -29,7 +30,7 @@ from lib.report import (
     summary,
     tables,
 )
-from lib.report.data import read_runs
+from lib.report.data import read_csv, read_runs
 from lib.verdicts.answers import NOT_TESTED
 from lib.verdicts.judging import SYNTHETIC as BY_SYNTHETIC
 from lib.verdicts.judging import judge
@@ -117,6 +118,21 @@ def test_tables_are_written_without_the_noise_of_binary_fractions():
     text = tables.as_csv(pd.DataFrame({"value": values, "last": 1}, dtype=object))
     shown = ["0.4406", "0.666667", "66.666667", "901", "0", "-1.5", "1.23457e-12", "", "84.910000001", "7", "True"]
     assert [line.removesuffix(",1") for line in text.splitlines()[1:]] == shown
+
+
+def test_no_text_of_a_table_is_a_formula_and_our_reader_gives_every_cell_back(tmp_path):
+    """Of the downloads too: `show` makes them with the same function."""
+    texts = ["=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", "-2+3", "-A1", "'=1", "", "a=1", "ISIC-1", "'s"]
+    table = pd.DataFrame(
+        {"text": texts, "number": [-1.5, 2.0, *[-1e-7] * 10], "written": ["-1.5", "+2", *["-1e-7"] * 10]}
+    )
+    tables.write_csv(tmp_path / "table.csv", table)
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:  # as a spreadsheet reads it
+        cells = [row["text"] for row in csv.DictReader(file)]
+    assert [cell[0] for cell in cells[:8]] == ["'"] * 8 and cells[8:] == texts[8:]
+    read = read_csv(tmp_path / "table.csv")
+    assert read["text"].fillna("").tolist() == [text.replace("\r", "\n") for text in texts]
+    assert read["number"].tolist() == table["number"].tolist() == read["written"].tolist()
 
 
 def test_runs_that_are_not_done_are_named_first_and_where_their_numbers_would_be(page, parsed, results):
