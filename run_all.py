@@ -203,20 +203,23 @@ def _inputs(
             demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
             if not external:
                 demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
-        return Inputs(folder, folder / DEMO_METADATA, folder / DEMO_MASKS, weights_dir, external or paths.demo_external)
+        external = external or paths.demo_external
+        return Inputs(folder, (folder / DEMO_METADATA,), folder / DEMO_MASKS, weights_dir, external)
     # imported here: Dask's workers import this file too, and need no image library
     from lib.data.folder import DataError, check_folder, downloaded, find_folder, given_folder
-    from lib.data.index import read_metadata
+    from lib.data.metadata import check_metadata, coverage, read_metadata
 
-    metadata = Path(options.metadata or os.environ.get("SKINCAS_METADATA", "")).expanduser()
+    given = options.metadata or os.environ.get("SKINCAS_METADATA", "").split(os.pathsep)
+    metadata = tuple(Path(path).expanduser() for path in given if path)
     try:
         earlier = downloaded() if names_only and not given_folder(options.data) else None
         if not names_only or earlier or given_folder(options.data):
             data = find_folder(str(earlier or options.data))
-            check_folder(data)
+            files = check_folder(data)
+            if metadata:
+                print(f"metadata: {coverage(files, check_metadata(files, metadata))}", flush=True)
         else:
             data = paths.root / "not downloaded yet"
-        if metadata != Path():
             read_metadata(metadata)
     except DataError as error:
         raise ParameterError(str(error)) from error
@@ -224,7 +227,7 @@ def _inputs(
         raise ParameterError(f"--masks {options.masks!r} is not a folder; give one with <isic_id>*.png files")
     return Inputs(
         data=data,
-        metadata=metadata if metadata != Path() else None,
+        metadata=metadata,
         masks=Path(options.masks).expanduser() if options.masks else None,
         weights_dir=weights_dir,
         external=_external(options, study),
@@ -274,10 +277,9 @@ def _summarise(runs, results, paths: StudyPaths, options, seconds: float, interr
     for run, result in ended:
         if result.status != "failed":
             continue
-        given = {
-            flag: getattr(options, flag) for flag in ("data", "metadata", "masks", "external", "weights", "results")
-        }
-        folders = [f"--{flag} {shlex.quote(value)}" for flag, value in given.items() if value]
+        given = {flag: [getattr(options, flag)] for flag in ("data", "masks", "external", "weights", "results")}
+        given["metadata"] = options.metadata
+        folders = [f"--{flag} {shlex.quote(value)}" for flag, values in given.items() for value in values if value]
         only = [f"--only {axis}={value}" for axis, value in run.axes.items()]
         again = ["python run_all.py", shlex.quote(options.study), *folders, f"--step {run.step}", *only]
         where = f" in code cell {result.cell}" if result.cell else ""

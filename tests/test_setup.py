@@ -8,11 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
-import textwrap
 import tomllib
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -20,7 +18,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, REPOSITORY
-from lib.data.index import read_metadata
 
 LOCK, GPU_LOCK = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-gpu.lock"))
 
@@ -257,18 +254,3 @@ def test_contributing_leads_an_image_to_a_table_by_functions_that_the_notebooks_
         assert re.search(rf"^def {function}\(", (REPOSITORY / file).read_text(), flags=re.MULTILINE)
         cells = json.loads((REPOSITORY / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
         assert any(f"{function}(" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-
-
-def test_contributing_makes_metadata_that_the_study_reads(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    codes = ["MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"]
-    rows = [["ISIC_0000000", *(0.0, 1.0), *[0.0] * 7], ["ISIC_0000029_downsampled", *[0.0] * 7, 1.0, 0.0]]
-    pd.DataFrame(rows, columns=["image", *codes]).to_csv("ISIC_2019_Training_GroundTruth.csv", index=False)
-    lesions = {"image": [row[0] for row in rows], "age_approx": [55.0, 30.0], "lesion_id": [None, "HAM_0000118"]}
-    pd.DataFrame(lesions).to_csv("ISIC_2019_Training_Metadata.csv", index=False)
-    exec(textwrap.dedent(re.search(r"```python\n(.*?)```", CONTRIBUTING, flags=re.DOTALL).group(1)), {})
-    table = read_metadata(tmp_path / "isic2019_truth.csv")
-    assert table.reset_index().to_numpy().tolist() == [
-        ["ISIC_0000000", "NV", ""],
-        ["ISIC_0000029", "SCC", "HAM_0000118"],
-    ]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config.paper import CLASSES, IMAGES, scenarios
-from lib.data.index import DIAGNOSIS_CLASSES, isic_id
+from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, odd_lesions
 
 CLASS_COUNTS = "none in the text: Fig. 7 prints them as a picture only, so they are not compared"
 
@@ -38,6 +38,7 @@ def dataset_audit(
         official_test_related_to_train: files in Test with the content, a near-duplicate or the lesion of one in Train.
         lesions_known: distinct lesion ids; files_with_lesion: files that have one.
         lesions_with_several_images: lesions with more than one content; images_of_those_lesions: their contents.
+        odd_lesions: {lesion id: {files, classes}} of those with files of several classes, or with many.
         files_with_diagnosis: files for which the metadata gives an official diagnosis; official_diagnoses: their
             counts, {class: {official code: files}}.
         label_disagreement_files, label_disagreements: the same of those whose class the diagnosis does not allow.
@@ -80,6 +81,7 @@ def dataset_audit(
         "files_with_lesion": len(with_lesion),
         "lesions_with_several_images": int((images > 1).sum()),
         "images_of_those_lesions": int(images[images > 1].sum()),
+        "odd_lesions": odd_lesions(index).to_dict("index"),
         "files_with_diagnosis": len(official),
         "label_disagreement_files": len(disagreeing),
         "label_disagreements": _cross_table(disagreeing),

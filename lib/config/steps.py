@@ -102,12 +102,13 @@ def work_of(step: str, study: Study, cell: dict[str, Any], files: int) -> dict[s
     }.get(step, {})
 
 
-def outside_files(study: Study, cell: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+def outside_files(study: Study, cell: dict[str, Any], given: dict[str, str | list[str]]) -> dict[str, str]:
     """Of the files and folders outside the results folder, by parameter, those that decide what a run writes.
 
     All do, but for weights: only the files of those backbones count that the run loads.
     """
-    files = {name: path for name, path in given.items() if name != "weights_dir"}
+    files = {name: path for name, path in given.items() if name not in ("metadata", "weights_dir")}
+    files |= {f"metadata {number}" if number else "metadata": f for number, f in enumerate(given.get("metadata", ()))}
     if "weights_dir" not in given or study.settings(cell)["weights"] == "none":
         return files
     names = [cell["backbone"]] if "backbone" in cell else study.backbones

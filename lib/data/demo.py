@@ -21,7 +21,7 @@ from lib.config.files import read_json, write_json
 from lib.config.paper import CLASSES
 from lib.config.paths import DEMO_MASKS, DEMO_METADATA, DEMO_PLANTED
 from lib.data.folder import check_folder
-from lib.data.index import DIAGNOSIS_CLASSES
+from lib.data.metadata import DIAGNOSIS_CLASSES
 from lib.data.synthetic import FAMILIES, choose_look, draw_image
 
 VERSION = 5  # of the images and flaws: sets of another version are replaced

@@ -4,7 +4,7 @@ A file is excluded, with its reason, where it is an image of the data set, nearl
 and so is whatever is joined to such a file. The others took part in no fitting.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import imagehash
@@ -15,7 +15,8 @@ from PIL import Image
 from lib.config.paper import CLASSES, MALIGNANT, Scenario
 from lib.data.duplicates import add_groups, candidate_pairs, rotated_and_mirrored
 from lib.data.folder import check_external, external_labels, lacking
-from lib.data.index import DIAGNOSIS_CLASSES, isic_id, look, read_metadata
+from lib.data.index import look
+from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, read_metadata
 from lib.data.threads import map_in_threads
 
 UNREADABLE = "cannot be read"
@@ -38,7 +39,7 @@ COVERED |= {"benign": set(CLASSES) - set(MALIGNANT), "malignant": set(MALIGNANT)
 def read_external(
     folder: Path,
     scenarios: Mapping[str, Scenario],
-    metadata: Path | None,
+    metadata: Sequence[Path],
     index: pd.DataFrame,
     data: Path,
     bits: int,
@@ -52,7 +53,7 @@ def read_external(
 
     Args:
         folder, scenarios: as `check_external` takes them.
-        metadata: CSV for `read_metadata`, which may name these images too, or None.
+        metadata: files for `read_metadata`, which may name these images too; may be none.
         index: one row per file of the data set (audit/images.parquet): source, image_id, content, phash, lesion_id.
         data: the folder that its `source` is relative to.
         bits, difference: what confirms a near-duplicate, as for `build_index`.

@@ -5,7 +5,7 @@ Files that cannot be decoded are listed apart, with the reason.
 
 import hashlib
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,34 +15,22 @@ import pandas as pd
 from PIL import Image
 
 from lib.config.paper import CLASSES
-from lib.config.schema import nearest
 from lib.data.duplicates import add_groups
 from lib.data.folder import EXPECTED, DataError, UnreadableImage, check_folder, decode
+from lib.data.metadata import check_metadata
 from lib.data.threads import map_in_threads
 
 THUMBNAIL = 64  # px
 
-# The classes of the set that an official diagnosis (ISIC 2019, HAM10000) allows. BKL, benign keratosis, covers two.
-DIAGNOSIS_CLASSES = {
-    "AK": ("actinic keratosis",),
-    "BCC": ("basal cell carcinoma",),
-    "BKL": ("pigmented benign keratosis", "seborrheic keratosis"),
-    "DF": ("dermatofibroma",),
-    "MEL": ("melanoma",),
-    "NV": ("nevus",),
-    "SCC": ("squamous cell carcinoma",),
-    "VASC": ("vascular lesion",),
-}
-
 
 def build_index(
-    folder: Path, metadata: Path | None, bits: int, difference: float, workers: int = 2
+    folder: Path, metadata: Sequence[Path], bits: int, difference: float, workers: int = 2
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decode every image of a data set once and index it.
 
     Args:
         folder: a folder that `check_folder` accepts.
-        metadata: CSV for `read_metadata`, or None.
+        metadata: files for `read_metadata`; may be none.
         bits: largest Hamming distance of two 64-bit perceptual hashes of a candidate near-duplicate.
         difference: largest mean absolute difference, in grey levels, that confirms it.
         workers: threads that decode.
@@ -54,23 +42,22 @@ def build_index(
         unreadable, one row per other file: source, class, part, reason.
 
     Raises:
-        DataError: what `check_folder` and `read_metadata` raise; no image of a class can be read; no id of the metadata
-            belongs to an image.
+        DataError: what `check_folder` and `check_metadata` raise; no image of a class can be read.
     """
-    official = read_metadata(metadata) if metadata else None  # first, since it may be refused
     folder, files = Path(folder), check_folder(folder)
+    official = check_metadata(files, metadata)  # first, since it may be refused
     looks = map_in_threads(look, [path for _, _, path in files], workers, "images read")
     rows, thumbnails, unreadable = [], [], []
-    for (part, label, path), result in zip(files, looks):
+    for (part, label, path), known, result in zip(files, official.to_numpy(), looks):
         source = path.relative_to(folder).as_posix()
         if isinstance(result, str) or not _is_text(source):
             reason = result if isinstance(result, str) else "its name is not valid UTF-8"
             unreadable.append((_text(source), label, part, reason))
         else:
             height, width, content, phash, thumbnail = result
-            rows.append((source, path.stem, label, part, width, height, content, phash))
+            rows.append((source, path.stem, label, part, width, height, content, phash, *known))
             thumbnails.append(thumbnail)
-    columns = ["source", "image_id", "class", "part", "width", "height", "content", "phash"]
+    columns = ["source", "image_id", "class", "part", "width", "height", "content", "phash", "diagnosis", "lesion_id"]
     index = pd.DataFrame(rows, columns=columns)
     if missing := [label for label in CLASSES if label not in set(index["class"])]:
         first = next(entry for entry in unreadable if entry[1] == missing[0])
@@ -78,56 +65,8 @@ def build_index(
             f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first[0]!r}, {first[3]}); "
             f"{EXPECTED}"
         )
-    index["diagnosis"], index["lesion_id"] = "", ""
-    if official is not None:
-        known = official.reindex(index["image_id"].map(isic_id)).fillna("").reset_index(drop=True)
-        if not index["image_id"].map(isic_id).isin(official.index).any():
-            raise DataError(
-                f"metadata {str(metadata)!r} lists none of the {len(index)} images (such as {rows[0][1]!r}); "
-                "give the metadata of this data set"
-            )
-        index[["diagnosis", "lesion_id"]] = known
     index = add_groups(index, np.stack(thumbnails), bits, difference)
     return index, pd.DataFrame(unreadable, columns=["source", "class", "part", "reason"])
-
-
-def read_metadata(path: Path) -> pd.DataFrame:
-    """Read the official diagnoses: CSV with columns isic_id, isic2019_diagnosis, lesion_id; empty where not known.
-
-    Returns:
-        index isic_id; columns diagnosis (a key of DIAGNOSIS_CLASSES, or "") and lesion_id (or "").
-
-    Raises:
-        DataError: unreadable file, missing column, empty or repeated id, unknown code.
-    """
-    columns = ["isic_id", "isic2019_diagnosis", "lesion_id"]
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: pandas on text that is not CSV or not UTF-8
-        raise DataError(
-            f"metadata {str(path)!r} cannot be read as CSV ({error}); expected {', '.join(columns)}"
-        ) from error
-    if absent := [column for column in columns if column not in table.columns]:
-        have = ", ".join(map(repr, table.columns[:10]))
-        raise DataError(f"metadata {str(path)!r} has no column {', '.join(absent)}, only {have}; add it")
-    table = table[columns].apply(lambda column: column.str.strip())
-    repeated = table["isic_id"][table["isic_id"].duplicated() | (table["isic_id"] == "")]
-    if len(repeated):
-        which = f"the id {repeated.iloc[0]!r} more than once" if repeated.iloc[0] else "an empty id"
-        raise DataError(f"metadata {str(path)!r} has {which}; give every isic_id one row")
-    unknown = table[~table["isic2019_diagnosis"].isin(["", *DIAGNOSIS_CLASSES])]
-    if len(unknown):
-        name, code = unknown.iloc[0][columns[:2]]
-        raise DataError(
-            f"metadata {str(path)!r} gives {name!r} the diagnosis {code!r}{nearest(code, DIAGNOSIS_CLASSES)}; "
-            f"expected {', '.join(DIAGNOSIS_CLASSES)} or nothing"
-        )
-    return table.set_index("isic_id").rename(columns={"isic2019_diagnosis": "diagnosis"})
-
-
-def isic_id(image_id: str) -> str:
-    """The id of an image in the metadata: its file name without the mark of a copy, as in `ISIC_0025509(1)`."""
-    return re.sub(r"\s*\(\d+\)$", "", image_id)
 
 
 def look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from lib.config.paper import Scenario
 from lib.data.folds import FOLDS, UNUSED
-from lib.data.index import DIAGNOSIS_CLASSES
+from lib.data.metadata import DIAGNOSIS_CLASSES
 from lib.data.pool import POOLS, pool_class, random_for
 
 STREAM = "published"  # seeds the tenths of views; another word would deal other tenths

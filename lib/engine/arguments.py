@@ -27,7 +27,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     add = made.add_argument
     add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
     add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
-    add("--metadata", default="", metavar="FILE", help="CSV with isic_id, isic2019_diagnosis, lesion_id")
+    metadata = "official diagnoses and lesion ids, as ISIC or HAM10000 publish them or in our columns; repeatable"
+    add("--metadata", action="append", default=[], metavar="FILE", help=metadata)
     add("--masks", default="", metavar="DIR", help="true lesion masks <isic_id>*.png for 06_gradcam and 07_kmeans")
     add("--external", default="", metavar="DIR", help="class folders of external images, to score the models on")
     add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")

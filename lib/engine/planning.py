@@ -16,10 +16,10 @@ from lib.engine.notebooks import NotebookError, declared_parameters
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files that a study reads from outside its results folder; None where there are none."""
+    """The files that a study reads from outside its results folder; None or empty where there are none."""
 
     data: Path | None = None
-    metadata: Path | None = None
+    metadata: tuple[Path, ...] = ()
     masks: Path | None = None
     weights_dir: Path | None = None
     external: Path | None = None
@@ -157,7 +157,8 @@ def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, 
     cell = axes | step.fixed(study)
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
     variant_of = own[cell.get("variant", DEFAULT_VARIANT)]
-    outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items()}
+    outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items() if name != "metadata"}
+    outside["metadata"] = [str(path.resolve()) for path in inputs.metadata]
     values = study.settings(cell) | cell | outside | {"settings": study.model_dump(), "variant_of": variant_of}
     unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
     if unknown:

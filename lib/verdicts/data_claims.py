@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config.paper import MALIGNANT
-from lib.data.index import DIAGNOSIS_CLASSES
+from lib.data.metadata import DIAGNOSIS_CLASSES
 from lib.scores.resampling import Estimate, group_weights, mean_estimate
 from lib.verdicts import answers
 from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer

@@ -18,7 +18,8 @@ from lib.config import params
 from lib.config.paper import CLASSES, MALIGNANT
 from lib.data import demo
 from lib.data.folder import find_folder
-from lib.data.index import DIAGNOSIS_CLASSES, build_index
+from lib.data.index import build_index
+from lib.data.metadata import DIAGNOSIS_CLASSES
 from tests.fixtures.pictures import picture, save
 
 NEAR = (params.Study().near_duplicate_bits, params.Study().near_duplicate_difference)
@@ -53,7 +54,7 @@ class Planted:
         rows = [("isic_id", "isic2019_diagnosis", "lesion_id"), *((k, *v) for k, v in self.metadata.items())]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-        index, self.unreadable = build_index(self.root, path, *NEAR)
+        index, self.unreadable = build_index(self.root, [path] if path else [], *NEAR)
         return index
 
     def audit(self) -> dict:
@@ -129,7 +130,7 @@ def test_labels_are_held_against_the_official_diagnosis_and_bkl_allows_both_kera
 @pytest.fixture(scope="module")
 def demo_set(tmp_path_factory):
     drawn = demo.ensure(tmp_path_factory.mktemp("demo") / "set", 12, 128, 0)
-    index, unreadable = build_index(drawn.folder, drawn.metadata, *NEAR)
+    index, unreadable = build_index(drawn.folder, [drawn.metadata], *NEAR)
     return drawn.planted, index.set_index("source"), contents.dataset_audit(index, unreadable)
 
 
@@ -268,7 +269,7 @@ def test_the_ceiling_of_a_protocol_counts_its_views_under_its_own_labels():
 
 
 def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
-    index, unreadable = build_index(planted.root, None, 8, 9.0)
+    index, unreadable = build_index(planted.root, [], 8, 9.0)
     many = pd.concat([index] * 25, ignore_index=True)  # 50 files a class
     many.loc[many.index[many["class"] == "nevus"][:9], "class"] = "melanoma"  # 59 and 41
     printed = {"tables": {"1": {"test_n": [44, 901]}, "3": {"test_n": []}, "4": {"test_n": [], "groups": []}}}
@@ -304,7 +305,7 @@ def test_flawed_files_are_the_planted_pairs_those_under_two_classes_first(plante
 
 def test_the_public_set_recounted_by_hand(real_data, real_metadata):
     folder = find_folder(str(real_data))
-    index, unreadable = build_index(folder, real_metadata, *NEAR)
+    index, unreadable = build_index(folder, [real_metadata], *NEAR)
     audit = contents.dataset_audit(index, unreadable)
     filed = defaultdict(list)  # digest of the file's bytes -> (part, class) of each copy
     for path in folder.rglob("*.jpg"):

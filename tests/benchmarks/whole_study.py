@@ -57,10 +57,10 @@ def study() -> list[dict]:
         path.write_text(STUDY + ("" if real else "synthetic: true\n") + ("" if given["WEIGHTS"] else "weights: none\n"))
         settings = load_study(str(path))
         if real:
-            data, metadata = find_folder(given["DATA"]), Path(given["METADATA"]) if given["METADATA"] else None
+            data, metadata = find_folder(given["DATA"]), tuple(map(Path, filter(None, [given["METADATA"]])))
         else:
             made = demo.ensure(StudyPaths(root).demo_data, settings.demo_images, settings.demo_size, settings.demo_seed)
-            data, metadata = made.folder, made.metadata
+            data, metadata = made.folder, (made.metadata,)
         weights = Path(given["WEIGHTS"]) if given["WEIGHTS"] else None
         took = seconds_of_steps(settings, root, Inputs(data=data, metadata=metadata, weights_dir=weights))
         images = images_of_epochs(settings, StudyPaths(root))

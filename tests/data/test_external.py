@@ -26,7 +26,8 @@ def elsewhere(tmp_path):
 
 def looked_at(elsewhere, folder, metadata=None):
     index, _ = read(folder, metadata)
-    return read_external(elsewhere, scenarios(), metadata, index, folder, **BITS_AND_DIFFERENCE).set_index("source")
+    given = [metadata] if metadata else []
+    return read_external(elsewhere, scenarios(), given, index, folder, **BITS_AND_DIFFERENCE).set_index("source")
 
 
 def test_folders_are_the_nine_classes_or_those_of_a_scenario_or_benign_and_malignant(elsewhere):
@@ -120,7 +121,7 @@ def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_pa
     planted = demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0)
     index, _ = read(demo_data.folder, demo_data.metadata)
     files = read_external(
-        tmp_path / "external", scenarios(), demo_data.metadata, index, demo_data.folder, **BITS_AND_DIFFERENCE
+        tmp_path / "external", scenarios(), [demo_data.metadata], index, demo_data.folder, **BITS_AND_DIFFERENCE
     ).set_index("source")
     content = index.set_index("source")["content"]
     kinds = {"copies": external.SAME, "near_copies": external.NEAR, "turned_copies": external.NEAR}

@@ -6,7 +6,7 @@ from PIL import Image
 
 from lib.config.paper import CLASSES
 from lib.data.folder import DataError, find_folder
-from lib.data.index import isic_id
+from lib.data.metadata import isic_id
 from tests.fixtures.pictures import picture, read, save
 
 
@@ -91,8 +91,9 @@ def test_hostile_file_names_are_data(folder, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("isic_id,diagnosis\nA,NV\n", "no column isic2019_diagnosis, lesion_id, only 'isic_id', 'diagnosis'"),
-        ("isic_id,isic2019_diagnosis,lesion_id\nA,NV,\nA,MEL,\n", "the id 'A' more than once"),
+        ("isic_id,age\nA,50\n", "no diagnosis and no lesion_id, only 'isic_id', 'age'"),
+        ("file,dx\nA,nv\n", "no column of ids, only 'file', 'dx'"),
+        ("isic_id,isic2019_diagnosis,lesion_id\nA,NV,\nA,MEL,\n", "gives 'A' the diagnosis 'MEL' and 'NV'"),
         ("isic_id,isic2019_diagnosis,lesion_id\n,NV,\n", "an empty id"),
         ("isic_id,isic2019_diagnosis,lesion_id\nA,MELL,\n", "'A' the diagnosis 'MELL'; did you mean 'MEL'"),
         ("isic_id,isic2019_diagnosis,lesion_id\nB,NV,\n", "lists none of the 27 images"),

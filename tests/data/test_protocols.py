@@ -185,7 +185,7 @@ def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(rea
 def real_index(real_data, real_metadata):
     study = params.Study()
     bits, difference = study.near_duplicate_bits, study.near_duplicate_difference
-    return build_index(find_folder(str(real_data)), real_metadata, bits, difference)[0]
+    return build_index(find_folder(str(real_data)), [real_metadata], bits, difference)[0]
 
 
 def test_a_data_set_too_small_for_ten_folds_is_refused_in_words():

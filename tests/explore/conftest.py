@@ -34,7 +34,7 @@ def drawn(tmp_path_factory):
 def study(tmp_path_factory, drawn):
     """A study of 108 synthetic images, two protocols; its heads are random: nothing here asks if they are good."""
     paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
-    index, _ = build_index(drawn.folder, drawn.folder / "metadata.csv", bits=8, difference=9.0)
+    index, _ = build_index(drawn.folder, [drawn.metadata], bits=8, difference=9.0)
     paths.new(paths.image_index)
     index.to_parquet(paths.image_index)
     network = networks.build_backbone("MobileNet", SIZE, "none")

@@ -31,7 +31,7 @@ def asked(results, tmp_path_factory):
     shutil.rmtree(root / "images" / "nevus")
     (root / "images" / "melanoma" / "<b>.png").write_text("no picture")
     index = pd.read_parquet(paths.image_index)
-    files = read_external(root / "images", scenarios(), None, index, root, bits=8, difference=9.0)
+    files = read_external(root / "images", scenarios(), [], index, root, bits=8, difference=9.0)
     described = external_images(files, scenarios()[CELL["scenario"]])
     names, random = scenarios()[CELL["scenario"]].names, np.random.default_rng(0)
     told = []

@@ -26,7 +26,7 @@ def paths(tmp_path_factory) -> StudyPaths:
     study = StudyPaths(tmp_path_factory.mktemp("planted"))
     drawn = demo.ensure(study.demo_data, 12, 64, 0)
     near = STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
-    index, _ = build_index(drawn.folder, drawn.metadata, *near)
+    index, _ = build_index(drawn.folder, [drawn.metadata], *near)
     views = pool_views(index, dict.fromkeys(CLASSES, 30), 60, 0)
     study.audit.mkdir()
     study.prepared.mkdir()

@@ -1,0 +1,219 @@
+"""What the makers of a data set say of its images: official diagnoses and lesion ids, in the formats that they publish.
+
+An id is compared without the ending of its file, the mark of a copy, and `_downsampled`, which ISIC 2019 adds.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from lib.config.schema import nearest
+from lib.data.folder import DataError
+
+# The classes of the set that an official diagnosis allows. BKL, benign keratosis, covers two, and so does HAM10000's
+# AKIEC: actinic keratoses and intraepithelial carcinoma. The codes of one class come last.
+DIAGNOSIS_CLASSES = {
+    "AKIEC": ("actinic keratosis", "squamous cell carcinoma"),
+    "AK": ("actinic keratosis",),
+    "BCC": ("basal cell carcinoma",),
+    "BKL": ("pigmented benign keratosis", "seborrheic keratosis"),
+    "DF": ("dermatofibroma",),
+    "MEL": ("melanoma",),
+    "NV": ("nevus",),
+    "SCC": ("squamous cell carcinoma",),
+    "VASC": ("vascular lesion",),
+}
+# how the ISIC archive's names of diagnoses begin; its keratoses are one class for ISIC 2019, where the names come from
+ARCHIVE = {
+    "melanoma": "MEL",
+    "malignant melanocytic proliferations": "MEL",
+    "nevus": "NV",
+    "melanocytic nevus": "NV",
+    "basal cell carcinoma": "BCC",
+    "squamous cell carcinoma": "SCC",
+    "keratoacanthoma": "SCC",
+    "actinic keratosis": "AK",
+    "solar or actinic keratosis": "AK",
+    "seborrheic keratosis": "BKL",
+    "pigmented benign keratosis": "BKL",
+    "solar lentigo": "BKL",
+    "lichenoid keratosis": "BKL",
+    "lichen planus like keratosis": "BKL",
+    "dermatofibroma": "DF",
+    "vascular lesion": "VASC",
+    "benign soft tissue proliferations - vascular": "VASC",
+    "angioma": "VASC",
+    "hemangioma": "VASC",
+    "angiokeratoma": "VASC",
+    "pyogenic granuloma": "VASC",
+}
+# in small letters: what pandas, R, spreadsheets and databases write for a missing value, and what people do
+MISSING = {"", "na", "n/a", "n.a.", "<na>", "#na", "#n/a", "#n/a n/a", "na_character_", "nan", "-nan", "nat", "1.#ind"}
+MISSING |= {"-1.#ind", "1.#qnan", "-1.#qnan", "null", "(null)", "nil", "none", "\\n", "missing", "not available"}
+MISSING |= {"unknown", "unk", "undefined", "-", "--", ".", "?"}
+
+IDS = ("isic_id", "image_id", "image", "image_name")
+CODED = ("isic2019_diagnosis", "dx")
+NAMED = ("diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2", "diagnosis_1", "diagnosis")  # the finest first
+EXPECTED_COLUMNS = (
+    "expected isic_id, isic2019_diagnosis and lesion_id, or the files of the ISIC archive, ISIC 2019 or HAM10000"
+)
+MANY_FILES, MOST_FILES = 10, 50  # of a lesion; the public set has up to 6 files of one
+
+
+def read_metadata(paths: Iterable[Path]) -> pd.DataFrame:
+    """Read official diagnoses and lesion ids from one file or several that complete each other.
+
+    Columns are separated by comma, semicolon or tab. A file has ids (IDS) and lesion_id or a diagnosis: a code (CODED),
+    a column of 0 and 1 for each code (ISIC's ground truth), or a name (the ISIC archive). MISSING words are not known.
+
+    Returns:
+        index isic_id; columns diagnosis (a key of DIAGNOSIS_CLASSES, or "") and lesion_id (or "").
+
+    Raises:
+        DataError: unreadable file, missing columns, empty id, unknown code, or two values for one id.
+    """
+    paths = [Path(path) for path in paths]
+    nothing = pd.DataFrame(columns=["diagnosis", "lesion_id"], index=pd.Index([], name="isic_id"), dtype=str)
+    table = pd.concat([nothing, *map(_read, paths)])
+    groups = table.replace("", pd.NA).groupby(level=0)
+    merged, several = groups.first().fillna(""), groups.nunique() > 1
+    for column in several:
+        for name in several.index[several[column]]:
+            merged.loc[name, column] = _narrower(name, table.loc[name, column], paths)
+    return merged
+
+
+def check_metadata(files: list[tuple[str, str, Path]], paths: Iterable[Path]) -> pd.DataFrame:
+    """`known_of` the files that `check_folder` lists, refused where a lesion is impossible (`odd_lesions`)."""
+    names = [path.stem.encode("utf-8", "replace").decode() for *_, path in files]  # a name may be any bytes
+    known = known_of(pd.Series(names, dtype=str), paths)
+    odd_lesions(known.assign(**{"class": [label for _, label, _ in files]}))
+    return known
+
+
+def known_of(image_ids: pd.Series, paths: Iterable[Path]) -> pd.DataFrame:
+    """diagnosis and lesion_id of each image, "" where not known, in the order of `image_ids` (names without ending).
+
+    Raises:
+        DataError: what `read_metadata` raises, or none of the images is listed.
+    """
+    paths, ids = list(paths), image_ids.map(isic_id)
+    table = read_metadata(paths)
+    if paths and not ids.isin(table.index).any():
+        raise DataError(
+            f"metadata {_names(paths)} lists none of the {len(ids)} images (such as {image_ids.iloc[0]!r}; it has "
+            f"{table.index[0]!r}); give the metadata of this data set"
+        )
+    return table.reindex(ids).fillna("").set_axis(image_ids.index)
+
+
+def coverage(files: list[tuple[str, str, Path]], known: pd.DataFrame) -> str:
+    """How many of the files that `check_folder` lists have a diagnosis and a lesion id, in words."""
+    diagnosis, lesion = (known != "")[["diagnosis", "lesion_id"]].sum()
+    text = f"of {len(files):,} files {diagnosis:,} have a diagnosis, {lesion:,} a lesion id"
+    neither = [path.name for (*_, path), empty in zip(files, (known == "").all(axis=1)) if empty]
+    return text + (f", {len(neither):,} neither (such as {neither[0]!r})" if neither else "")
+
+
+def odd_lesions(files: pd.DataFrame) -> pd.DataFrame:
+    """The lesions with files of several classes, or with more than MANY_FILES files.
+
+    Args:
+        files: columns class and lesion_id ("": not known).
+
+    Returns:
+        index lesion_id, largest first; columns files (how many) and classes (their names, joined by ` + `).
+
+    Raises:
+        DataError: a lesion has more than MOST_FILES files, or more than MANY_FILES of three classes or more.
+    """
+    lesions = files[files["lesion_id"] != ""].groupby("lesion_id")["class"]
+    table = pd.DataFrame({"files": lesions.size(), "count": lesions.nunique(), "classes": lesions.agg(_join)})
+    table = table.sort_values("files", ascending=False, kind="stable")
+    beyond = table[(table["files"] > MOST_FILES) | ((table["files"] > MANY_FILES) & (table["count"] > 2))]
+    if len(beyond):
+        raise DataError(
+            f"the metadata give {beyond['files'].iloc[0]} files of {beyond['classes'].iloc[0]} the lesion_id "
+            f"{beyond.index[0]!r}, more than one lesion can have; leave lesion_id empty where it is not known"
+        )
+    return table.loc[(table["files"] > MANY_FILES) | (table["count"] > 1), ["files", "classes"]]
+
+
+def isic_id(name: str) -> str:
+    """The id of an image in the metadata: `ISIC_0025509` for a file named `ISIC_0025509(1)` or `..._downsampled`."""
+    name = re.sub(r"\.(jpe?g|png|bmp|tiff?|webp)$", "", name.strip(), flags=re.IGNORECASE)
+    return re.sub(r"\s*\(\d+\)$", "", name).removesuffix("_downsampled")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """diagnosis and lesion_id of one file by id, checked."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            heading = file.readline()
+        separator = max(",\t;", key=heading.count)
+        text = dict(dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, sep=separator, index_col=False, **text)
+    except (OSError, ValueError) as error:  # ValueError: pandas on text that is not CSV or not UTF-8
+        raise DataError(f"metadata {str(path)!r} cannot be read as CSV ({error}); {EXPECTED_COLUMNS}") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    ids = next((name for name in IDS if name in table), None)
+    codes = [name for name in table if name in DIAGNOSIS_CLASSES]
+    if not ids or not (codes or {"lesion_id", *CODED, *NAMED} & set(table)):
+        have = ", ".join(map(repr, table.columns[:10]))
+        what = "diagnosis and no lesion_id" if ids else "column of ids"
+        raise DataError(f"metadata {str(path)!r} has no {what}, only {have}; {EXPECTED_COLUMNS}")
+    used = [name for name in table if name in {ids, *codes, "lesion_id", *CODED, *NAMED}]
+    table = table[used].fillna("").apply(lambda column: column.str.strip())
+    table = table.mask(table.apply(lambda column: column.str.casefold().isin(MISSING)), "")
+    if (table[ids] == "").any():
+        raise DataError(f"metadata {str(path)!r} has an empty id in column {ids!r}; give every row one")
+    table = table.set_index(table[ids].map(isic_id).rename("isic_id"))
+    coded = next((name for name in CODED if name in table), None)
+    if coded:
+        diagnosis = table[coded].str.upper()
+    elif codes:
+        chosen = table[codes].apply(pd.to_numeric, errors="coerce") == 1
+        if (twice := chosen.sum(axis=1) > 1).any():
+            raise DataError(f"metadata {str(path)!r} gives {twice.idxmax()!r} several diagnoses; leave one")
+        diagnosis = chosen.idxmax(axis=1).where(chosen.any(axis=1), "")
+    else:
+        diagnosis = pd.Series("", table.index)
+        for column in (table[name] for name in NAMED if name in table):
+            diagnosis = diagnosis.mask(diagnosis == "", column.map({name: _code(name) for name in column.unique()}))
+    for name, code in diagnosis[~diagnosis.isin(["", *DIAGNOSIS_CLASSES])].items():
+        hint = nearest(code, DIAGNOSIS_CLASSES) if len(code) > 2 else ""
+        raise DataError(
+            f"metadata {str(path)!r} gives {name!r} the diagnosis {code!r}{hint}; "
+            f"expected {', '.join(DIAGNOSIS_CLASSES)} or nothing"
+        )
+    return pd.DataFrame({"diagnosis": diagnosis, "lesion_id": table.get("lesion_id", "")})
+
+
+def _code(name: str) -> str:
+    """The code of one of the archive's names; "" where it belongs to no class."""
+    if name.upper() in DIAGNOSIS_CLASSES:
+        return name.upper()
+    return next((code for start, code in ARCHIVE.items() if name.casefold().startswith(start)), "")
+
+
+def _narrower(name: str, values: pd.Series, paths: list[Path]) -> str:
+    """Of several values for one id the diagnosis that all others allow."""
+    different = sorted(set(values) - {""}, key=lambda value: (len(DIAGNOSIS_CLASSES.get(value, ())), value))
+    allowed = [set(DIAGNOSIS_CLASSES.get(value, (value,))) for value in different]
+    if not all(allowed[0] <= other for other in allowed):
+        raise DataError(
+            f"metadata {_names(paths)} gives {name!r} the {values.name} {different[0]!r} and {different[1]!r}; correct "
+            "one, or leave out a file"
+        )
+    return different[0]
+
+
+def _join(names: pd.Series) -> str:
+    return " + ".join(sorted(set(names)))
+
+
+def _names(paths: list[Path]) -> str:
+    return ", ".join(repr(str(path)) for path in paths)
