@@ -105,7 +105,7 @@ def test_the_defaults_are_those_of_the_demo(path):
     declared = _declared(_read(path))
     demo = load_study("demo")
     expected = demo.model_dump() | {"results": "../results/demo", "settings": {}, "variant_of": {}}
-    expected |= dict.fromkeys(OUTSIDE, "") | {"attempt": "scratch"}
+    expected |= dict.fromkeys(OUTSIDE, "") | {"attempt": "scratch", "metadata": []}
     for axis, values in demo.values_of_axes().items():
         if axis in declared:
             assert declared[axis] in values
