@@ -24,6 +24,7 @@ chmod 700 "$job"
 openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=skincas -keyout "$job/key.pem" -out "$job/cert.pem" 2>/dev/null
 {
   echo "export DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION=True"
+  echo "export DASK_DISTRIBUTED__WORKER__USE_FILE_LOCKING=False" # a cluster's file system may have no locks
   echo "export DASK_DISTRIBUTED__COMM__TLS__CA_FILE='$job/cert.pem'"
   for role in SCHEDULER WORKER CLIENT; do
     echo "export DASK_DISTRIBUTED__COMM__TLS__${role}__CERT='$job/cert.pem'"
@@ -36,12 +37,12 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=skincas -keyout "$
 # SKINCAS_INTERFACE=ib0 sbatch ...: over this network interface
 net=(--no-dashboard ${SKINCAS_INTERFACE:+--interface "$SKINCAS_INTERFACE"})
 "$bin/dask" scheduler --protocol tls --port 0 "${net[@]}" --scheduler-file "$job/scheduler.json" 2>"$job/scheduler.log" &
-trap 'kill $(jobs -p) 2>/dev/null; rm -f "$job"/*.pem' EXIT
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$job"/*.pem "$job/scratch"' EXIT
 until [ -s "$job/scheduler.json" ]; do sleep 1; done
 
-# one task a GPU: Slurm shows each its own
+# one task a GPU: Slurm shows each its own; in a folder that is ours alone, where others can put no links
 srun --kill-on-bad-exit=0 "$bin/dask" worker --scheduler-file "$job/scheduler.json" --nthreads 1 "${net[@]}" \
-  --death-timeout 300 --local-directory "${TMPDIR:-/tmp}" >"$job/workers.log" 2>&1 &
+  --death-timeout 300 --local-directory "$job/scratch" >"$job/workers.log" 2>&1 &
 
 address=$("$bin/python" -c 'import json, sys; print(json.load(open(sys.argv[1]))["address"])' "$job/scheduler.json")
 "$bin/python" run_all.py "$@" --yes --scheduler "$address"

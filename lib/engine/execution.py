@@ -24,7 +24,7 @@ from lib.engine.locks import remove_leftovers
 from lib.engine.planning import Run
 from lib.engine.progress import View
 from lib.engine.results import Result, blocked, write_state
-from lib.engine.workers import Options, Pool, cluster, kernel_environment, kernel_threads
+from lib.engine.workers import Options, Pool, cluster, exposed, kernel_environment, kernel_threads
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,15 @@ class Execution:
         self.ended: queue.Queue = queue.Queue()
         self.topic = f"skincas-{os.getpid()}-{time.time_ns()}"
         total = sum(one.status != "fresh" for one in self.standing.values())
-        interruption.raises = False
+        self.interruption = interruption
         with View(total, forecast) as self.view, ExitStack() as self.stack:
-            self._carry_out(interruption)
+            self._carry_out()
         return self.results
 
-    def _carry_out(self, interruption: Interruption) -> None:
+    def _carry_out(self) -> None:
         problem = ""
         self._send_ready()
-        while self.sent and not interruption.noted:
+        while self.sent and not self.interruption.noted:
             try:
                 name, future = self.ended.get(timeout=0.5)
             except queue.Empty:
@@ -135,7 +135,11 @@ class Execution:
         """The workers, started once something has to be run."""
         self.view.announce("starting the workers")
         remove_leftovers(StudyPaths(self.root), frozenset(run.id for run in self.planned))
+        self.interruption.raises = bool(self.options.scheduler)  # until it answers nothing has to be ended
         pool = self.stack.enter_context(cluster(self.options))
+        self.interruption.raises = False
+        if self.options.scheduler and (warning := exposed(self.options.scheduler)):
+            self.view.announce(warning)
         if self.options.dashboard:
             self.view.announce(f"dashboard: {pool.client.dashboard_link}")
         pool.client.subscribe_topic(self.topic, lambda event: self.view.update(**event[1]))

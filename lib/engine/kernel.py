@@ -1,17 +1,14 @@
 """One notebook in a kernel of its own, which never outlives this process.
 
-The kernel leads a session of its own. A watcher process holds the other end of a pipe from here: when this process
-ends, however it ends, the pipe closes and the watcher kills the whole session, subprocesses of cells included.
+The kernel leads a session of its own, which is leashed: it ends with this process, subprocesses of cells included.
 """
 
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -25,10 +22,10 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from lib.engine.leash import Leash
 from lib.engine.results import Cancelled, Result
 
 INTERVAL = 0.5  # seconds between checks of a kernel's memory and of whether its run was cancelled
-LEASH = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null; rm -rf "$1"'  # of session $0, with its sockets in $1
 
 
 def execute(
@@ -113,29 +110,25 @@ class _Kernel:
         self.peak = 0  # bytes, of the kernel and its subprocesses
         self.cancelled = False
         self.process: subprocess.Popen | None = None
-        self.sockets = Path(tempfile.mkdtemp(prefix="skincas-"))  # short: a socket's path may have 107 characters
         self._report_progress, self._is_cancelled = report_progress, is_cancelled
-        self._leash: subprocess.Popen | None = None
+        self._leash = Leash()
+        self.sockets = self._leash.folder
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def begin(self, process: subprocess.Popen) -> None:
         """Leash a kernel that has just been started as the leader of its session."""
         self.process = process
-        leash = ["/bin/sh", "-c", LEASH, str(process.pid), self.sockets]
-        streams = dict(stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._leash = subprocess.Popen(leash, start_new_session=True, **streams)
+        self._leash.hold(process.pid)
         self._thread.start()
 
     def end(self) -> None:
         """End what is left of the kernel's session."""
         self._over.set()
-        if self._leash:
-            self._leash.stdin.close()
-            self._leash.wait()
+        self._leash.close()
+        if self.process:
             self.process.wait()
             self._thread.join()
-        shutil.rmtree(self.sockets, ignore_errors=True)
 
     def start_cell(self, cell: Any, cell_index: int) -> None:
         """A code cell starts."""

@@ -1,14 +1,19 @@
 """Where runs are carried out: Dask workers of this machine or of an existing cluster, their GPUs and their threads."""
 
+import asyncio
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
+from lib.engine.leash import Leash
 from lib.engine.provenance import gpus
 
 LOOPBACK = "127.0.0.1"
+PATIENCE = 20  # seconds for a scheduler to answer
 
 
 class ClusterError(RuntimeError):
@@ -61,34 +66,69 @@ def cluster(options: Options) -> Iterator[Pool]:
     """
     import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
+    from distributed.security import Security
 
-    dask.config.set(
-        {
-            "distributed.scheduler.allowed-failures": 3,
-            # Dask gives up a worker that is not back in time, on a busy machine for good; Pool replaces it
-            "distributed.deploy.lost-worker-timeout": "1 day",
-        }
-    )
     if options.scheduler:
-        try:
-            client = Client(options.scheduler, timeout=20, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise ClusterError(
-                f"no Dask scheduler answers at {options.scheduler!r} ({error}); start one with `dask scheduler`"
-            ) from error
-        with client:
+        with _connect(options.scheduler) as client:
             yield Pool(client)
         return
-    # reached by this machine alone: who can send a worker a task can run code as this user
-    common = {"host": LOOPBACK, "nthreads": 1, "memory_limit": 0, "silence_logs": 50}
-    workers = {i: {"cls": Nanny, "options": common | worker} for i, worker in enumerate(local_workers(options))}
+    settings = {
+        "distributed.scheduler.allowed-failures": 3,
+        # Dask gives up a worker that is not back in time, on a busy machine for good; Pool replaces it
+        "distributed.deploy.lost-worker-timeout": "1 day",
+        "distributed.scheduler.worker-ttl": None,  # a machine that was suspended has lost no worker
+        "distributed.worker.http.routes": [],
+    } | ({} if options.dashboard else {"distributed.scheduler.http.routes": []})
+    # who can send a worker a task can run code as this user: only who has the certificate of this run, on this machine
+    security = Security.temporary()
+    own = {"host": LOOPBACK, "protocol": "tls://", "security": security}
     dashboard = {"dashboard": options.dashboard, "dashboard_address": f"{LOOPBACK}:{8787 * options.dashboard}"}
-    scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0} | dashboard}
+    scheduler = {"cls": Scheduler, "options": own | {"port": 0} | dashboard}
     with (
-        SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50, name="skincas") as local,
-        Client(local, set_as_default=False) as client,
+        dask.config.set(dask.config.merge(*dask.config.defaults)),  # not the environment's, which are of other clusters
+        dask.config.set(settings),
+        closing(Leash()) as leash,
     ):
-        yield Pool(client, local)
+        common = own | {"nthreads": 1, "memory_limit": 0, "silence_logs": 50, "local_directory": str(leash.folder)}
+        workers = {i: {"cls": Nanny, "options": common | worker} for i, worker in enumerate(local_workers(options))}
+        with (
+            SpecCluster(workers, scheduler=scheduler, security=security, silence_logs=50, name="skincas") as local,
+            Client(local, set_as_default=False) as client,
+        ):
+            yield Pool(client, local)
+
+
+def _connect(address: str) -> Any:
+    """A client of the scheduler at an address; a ClusterError where none answers in time."""
+    from distributed import Client
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def knock() -> None:
+        """As Dask does, which waits for ever where something else listens."""
+        secured = Security().get_connection_args("client")
+        await (await asyncio.wait_for(connect(address, timeout=PATIENCE, **secured), PATIENCE)).close()
+
+    try:
+        asyncio.run(knock())
+        return Client(address, timeout=PATIENCE, set_as_default=False)
+    except Exception as error:  # of a connection, or of something else that answers
+        reason = str(error) or f"nothing that it understands in {PATIENCE} s"
+        raise ClusterError(
+            f"no Dask scheduler answers at {address!r} ({reason}); give the address that `dask scheduler` prints"
+        ) from error
+
+
+def exposed(address: str) -> str:
+    """What to say of a scheduler that others can listen to; "" where its address is encrypted or of this machine."""
+    from distributed.comm import resolve_address
+
+    where = urlsplit(resolve_address(address))
+    if where.scheme not in ("tcp", "ws") or ip_address(where.hostname).is_loopback:
+        return ""
+    return (
+        f"{address} is not encrypted: who is on its network can read all and run code on its workers; slurm.sh has tls"
+    )
 
 
 def local_workers(options: Options) -> list[dict[str, Any]]:
