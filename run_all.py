@@ -47,7 +47,10 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     interruption = Interruption()
     try:
         with interruption.handled():
-            status = _compare(options) if options.compare else _run(options, arguments, notebooks, interruption)
+            if options.compare or options.verify:
+                status = _compare(options) if options.compare else _verify(options)
+            else:
+                status = _run(options, arguments, notebooks, interruption)
             sys.stdout.flush()
             return status
     except BAD_INPUT as error:
@@ -68,7 +71,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     name = study_path(options.study).stem
     if options.weights == "none":
         study = study.model_copy(update={"weights": "none"})
-    paths = StudyPaths(Path(options.results).expanduser().resolve() if options.results else RESULTS / name)
+    paths = _paths(options)
     only, steps = chosen_values(options.only, study), chosen_steps(options.step)
     force = frozenset([options.force] if options.force else [])
     weights_dir = _weights(options, study, only)
@@ -140,6 +143,24 @@ class Overview:
     freshness: Freshness
     forecast: Forecast
     lines: list[str]  # what is said of it
+
+
+def _paths(options: argparse.Namespace) -> StudyPaths:
+    given = Path(options.results).expanduser().resolve() if options.results else None
+    return StudyPaths(given or RESULTS / study_path(options.study).stem)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    """Hash every finished output, whatever its size and time, and name those that are not as they were written."""
+    paths = _paths(options)
+    check_format(paths)
+    if not any(paths.stamps.glob("[!.]*.json")):
+        raise ParameterError(f"--verify: {paths.root} holds no finished run; name a study or --results that has some")
+    damaged = Freshness(paths.root).damaged()
+    print("\n".join(f"not as it was written: {name}" for name in damaged) or "every output is as it was written")
+    if damaged:
+        print(f"delete these {len(damaged)} in {paths.root} and run the study again, or take them from a copy")
+    return 1 if damaged else 0
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -44,6 +44,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     steps = ("all", *STEPS)
     add("--force", nargs="?", const="all", default="", choices=steps, metavar="STEP", help="run again though fresh")
     add("--fail-fast", action="store_true", help="stop at the first failure")
+    add("--verify", action="store_true", help="run nothing: hash every finished output and name those that changed")
     compared = "run nothing: write results/compare/A-B.html, what changed between two results (names or folders)"
     add("--compare", nargs=2, metavar=("A", "B"), help=compared)
     return made

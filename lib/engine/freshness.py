@@ -42,7 +42,8 @@ class Freshness:
     def stamp(self, run_id: str) -> dict[str, Any] | None:
         """A run's stamp, None if there is none that can be read."""
         if run_id not in self._stamps:
-            self._stamps[run_id] = read_json(self.paths.stamp(run_id))
+            content = read_json(self.paths.stamp(run_id))
+            self._stamps[run_id] = content if isinstance(content, dict) else None
         return self._stamps[run_id]
 
     def describe(self, run: Run) -> dict[str, Any]:
@@ -50,6 +51,7 @@ class Freshness:
         code, imported = reached(run.notebook, run.declared.pictures, self.lib)
         figures = {name: digest for name, digest in code.items() if name.startswith(FIGURES)}
         return {
+            "format": FORMAT,
             "cells": cell_digests(run.notebook),
             "parameters": recorded_parameters(run),
             "code": {name: digest for name, digest in code.items() if name not in figures},
@@ -94,6 +96,13 @@ class Freshness:
     def changed_by_hand(self, runs: Iterable[Run]) -> list[str]:
         """The outputs of runs that are there and not as they were written."""
         return [name for run in runs if (stamp := self.stamp(run.id)) for name in self._outputs(stamp)[1]]
+
+    def damaged(self) -> list[str]:
+        """The stamps that cannot be read, and the outputs of all others whose bytes are not those that were written."""
+        stamps = [path for path in self.paths.stamps.glob("[!.]*.json") if not self.stamp(path.stem)]
+        written = {self.root / name: digest for name, (*_, digest) in self._written.items()}
+        outputs = [path for path, digest in written.items() if not path.is_file() or file_digest(path) != digest]
+        return [path.relative_to(self.root).as_posix() for path in sorted(stamps + outputs)]
 
     def _outputs(self, stamp: dict[str, Any]) -> tuple[list[str], list[str]]:
         """Which outputs are missing, and which are others than were written."""

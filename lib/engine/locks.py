@@ -50,7 +50,8 @@ def check_format(paths: StudyPaths) -> None:
     Raises:
         FolderError: it does.
     """
-    written = (read_json(paths.format) or {}).get("format")
+    contents = map(read_json, (paths.format, *paths.stamps.glob("[!.]*.json")))  # a copy may lack hidden files
+    written = next((one["format"] for one in contents if isinstance(one, dict) and "format" in one), None)
     others = [path for path in paths.root.glob("*") if path not in (paths.lock, paths.stamps)]
     if written != FORMAT and (others or any(paths.stamps.glob("[!.]*"))):
         raise FolderError(

@@ -110,15 +110,8 @@ def as_dataset(batches):
     return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(2).with_options(options)
 
 
-def can_repeat_steps(jit_compile: bool) -> bool:
-    """Whether `repeat_step` can be used: under TensorFlow, where XLA does not compile the steps."""
-    import keras
-
-    return keras.backend.backend() == "tensorflow" and not uses_xla(jit_compile)
-
-
 def repeat_step(step):
-    """One call of TensorFlow that takes a step of Keras on each of many batches.
+    """One call of TensorFlow that takes a step of Keras, not compiled by XLA, on each of many batches.
 
     Args:
         step: takes the row numbers and the labels of a batch.

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import h5py
 import keras
 import numpy as np
 from keras import layers
@@ -96,16 +98,18 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
     Raises:
         WeightsError: the file is missing from `weights_dir` or holds the weights of another model.
     """
-    build = getattr(keras.applications, name)
-    shape = (image_size, image_size, 3)
+    build, shape = getattr(keras.applications, name), (image_size, image_size, 3)
     keras.utils.set_random_seed(zlib.crc32(name.encode()))  # of its dropout too, whatever was drawn before
-    if weights == "imagenet" and not weights_dir:
-        return _cut_at_maps(build(include_top=False, weights="imagenet", input_shape=shape), name)
     model = _cut_at_maps(build(include_top=False, weights=None, input_shape=shape), name)
-    if weights == "imagenet":
+    if weights != "imagenet":
+        _initialise_batchnorm(model)
+    elif weights_dir:
         load_weights(model, Path(weights_dir) / backbones()[name].weights)
     else:
-        _initialise_batchnorm(model)
+        model.set_weights(build(include_top=False, weights="imagenet", input_shape=shape).get_weights())
+    if weights == "imagenet" and name.startswith("EfficientNetB"):  # Keras scales colours in one more layer then
+        stem = model.get_layer("stem_conv").kernel
+        stem.assign(stem / np.sqrt([0.229, 0.224, 0.225], dtype="float32")[:, None])
     return model
 
 
@@ -146,11 +150,8 @@ def assemble(extractor: keras.Model, classifier: keras.Model) -> keras.Model:
 
 
 def split_at_maps(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """A full model cut at the last convolution, for Grad-CAM.
-
-    Returns:
-        uint8 images -> feature maps A [n, h, w, channels], and A -> class scores before softmax [n, classes].
-    """
+    """A full model cut at the last convolution, for Grad-CAM: uint8 images -> feature maps A [n, h, w, channels], and
+    A -> class scores before softmax [n, classes]."""
     classifier = model.get_layer("classifier")
     maps = keras.Model(model.input, model.get_layer("backbone").output)
     scores = keras.Model(classifier.input, classifier.get_layer("logits").output)
@@ -182,13 +183,16 @@ def attached(model: keras.Model, optimizer) -> Iterator[None]:
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """Load a .weights.h5 file; WeightsError names the file where it is missing or of another model."""
+    """Load weights in either layout of Keras, told apart by content; WeightsError names a file of another model."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; pass --weights with a folder that has the weights of {model.name}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), TemporaryDirectory() as folder, h5py.File(path) as file:
             warnings.simplefilter("error", UserWarning)  # Keras only warns of layers that the file does not hold
-            model.load_weights(path)
+            older = Path(folder, "older.h5")  # the suffix by which Keras knows the layout of the files that it serves
+            older.symlink_to(path.resolve())
+            is_older = "model_weights" in file or any(name.startswith("layer_names") for name in file.attrs)
+            model.load_weights(older if is_older else path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         problem = f"{path}: does not hold the weights of {model.name} ({type(error).__name__} from Keras)"
         raise WeightsError(f"{problem}; put its ImageNet weights without top there, or drop --weights") from error

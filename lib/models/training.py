@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.data.folds import parts_of_fold
 from lib.data.predictions import DESCRIPTION
-from lib.models.backend import as_dataset, can_repeat_steps, fits_on_gpu, repeat_step, uses_xla
+from lib.models.backend import as_dataset, fits_on_gpu, repeat_step, uses_xla
 from lib.models.checkpoints import EpochCheckpoint, FoldCheckpoint
 from lib.models.features import Batches, predict
 
@@ -97,7 +97,7 @@ class Trainer:
     def __init__(self, network: keras.Model, array: np.ndarray, schedule: Schedule):
         self.network, self.array, self.schedule = network, array, schedule
         small = array.nbytes <= IN_MEMORY and schedule.steps_per_execution > 1
-        self.repeats_steps = small and can_repeat_steps(schedule.jit_compile)
+        self.repeats_steps = small and not uses_xla(schedule.jit_compile)
         self.on_device = self.repeats_steps or fits_on_gpu(array.nbytes, schedule.jit_compile)
         self.model = OnDevice(network, array) if self.on_device else network
         optimizer = {"adam": keras.optimizers.Adam, "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
@@ -123,7 +123,7 @@ class Trainer:
     def fit(self, rows: pd.DataFrame, classes: list[str], checkpoint: FoldCheckpoint | None = None) -> pd.DataFrame:
         """Train on one fold and leave the network with the weights of its best epoch, by validation loss.
 
-        The rate is multiplied by 0.3 when the validation loss has not fallen for half the patience.
+        The rate is multiplied by 0.3 after half the patience without a lower validation loss; an infinite loss raises.
 
         Args:
             rows: lib.data.folds.parts_of_fold: row, label, part, fold.
@@ -133,8 +133,7 @@ class Trainer:
         Returns:
             The history: one row per epoch with the columns of HISTORY.
         """
-        schedule, fold = self.schedule, int(rows["fold"].iloc[0])
-        patience = schedule.patience
+        schedule, patience, fold = self.schedule, self.schedule.patience, int(rows["fold"].iloc[0])
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
         slower = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=max(1, patience // 2))
         callbacks = {"stopping": stopping, "slower": slower}
@@ -150,11 +149,15 @@ class Trainer:
             train, val = train.of_row_numbers(), val.of_row_numbers()
         keras.utils.set_random_seed(schedule.seed)
         first = schedule.epochs if stopped else done
-        progress = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: print(f"{title} {epoch + 1} of {schedule.epochs}", flush=True)
-        )
+
+        def check(epoch: int, logs: dict[str, float]) -> None:
+            print(f"{title} {epoch + 1} of {schedule.epochs}", flush=True)
+            if not np.isfinite([logs["loss"], logs["val_loss"]]).all():  # before the epoch is kept
+                rate, key = float(self.model.optimizer.learning_rate), f"{schedule.phase}_learning_rate"
+                raise FloatingPointError(f"{title} {epoch + 1}: loss not finite at a rate of {rate:.3g}; lower {key}")
+
         fit = self._fit_by_calls if self.repeats_steps else self._fit
-        fit(train, val, first, [progress, *callbacks.values(), epochs])
+        fit(train, val, first, [keras.callbacks.LambdaCallback(on_epoch_end=check), *callbacks.values(), epochs])
         history = pd.DataFrame(epochs.scores)
         history = history.assign(epoch=np.arange(1, len(history) + 1), phase=schedule.phase, fold=fold)
         return history[HISTORY]

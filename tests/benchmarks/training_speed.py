@@ -197,12 +197,12 @@ def _losses(history: pd.DataFrame) -> list[list[float]]:
 
 
 def _head_trainer(features: np.ndarray, repeat_steps: bool) -> training.Trainer:
-    original, training.can_repeat_steps = training.can_repeat_steps, lambda jit_compile: repeat_steps
+    original, training.IN_MEMORY = training.IN_MEMORY, training.IN_MEMORY if repeat_steps else -1
     steps = training.HEAD_STEPS if repeat_steps else KERAS_STEPS
     schedule = training.Schedule("transfer", EPOCHS, 1e-3, BATCH, EPOCHS, steps_per_execution=steps)
     classifier = networks.build_classifier(CHANNELS, len(CLASSES), UNITS, 0.15, 0.2, seed=0)
     trainer = training.Trainer(classifier, features, schedule)
-    training.can_repeat_steps = original
+    training.IN_MEMORY = original
     return trainer
 
 

@@ -2,18 +2,21 @@
 
 import ast
 import json
+import os
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
+import run_all
 from lib.config.files import files_below, write_json
 from lib.config.params import Study, load_study
 from lib.config.paths import LIB, NOTEBOOKS, REPOSITORY, StudyPaths
 from lib.engine.code import CodeError, _read_module, reached
 from lib.engine.execution import standings
-from lib.engine.freshness import Freshness, outputs_of
+from lib.engine.freshness import FORMAT, Freshness, outputs_of
+from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.planning import Inputs, plan
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -317,3 +320,39 @@ def test_a_stamp_cut_short_counts_for_nothing(study):
     path = StudyPaths(root).stamp("kmeans")
     path.write_text(path.read_text()[:100])
     assert changes(root, again()) == {"kmeans": None}
+
+
+def test_verify_names_every_output_that_is_not_as_it_was_written_and_changes_nothing(study, capsys):
+    """What keeps its size and time is fresh by default: a rotten disk or a bad copy leaves both."""
+    root, again = study
+    flags = [str(FIXTURES / "small.yaml"), "--verify", "--results", str(root)]
+    assert run_all.main(flags) == 0 and "as it was written" in capsys.readouterr().out
+    rotten, gone = root / "kmeans/images.parquet", next(root.glob("runs/**/images.parquet"))
+    times = rotten.stat()
+    rotten.write_bytes(bytes([rotten.read_bytes()[0] ^ 1]) + rotten.read_bytes()[1:])
+    os.utime(rotten, ns=(times.st_atime_ns, times.st_mtime_ns))
+    gone.unlink()
+    StudyPaths(root).stamp("audit").write_text("[")
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    assert changes(root, again()).keys().isdisjoint({"kmeans"})
+    assert run_all.main(flags) == 1
+    named = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()[:-1]]
+    assert named == ["kmeans/images.parquet", gone.relative_to(root).as_posix(), "stamps/audit.json"]
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert run_all.main([*flags[:-1], str(root / "nothing")]) == 2
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}"])
+def test_a_folder_whose_format_file_is_lost_has_the_format_of_its_stamps(study, text):
+    root, again = study
+    paths = StudyPaths(root)
+    if text is not None:
+        paths.format.write_text(text)
+    with locked(root):
+        assert json.loads(paths.format.read_text())["format"] == FORMAT
+    assert changes(root, again()) == {}
+    paths.format.unlink()
+    for stamp in paths.stamps.glob("*.json"):
+        edit(stamp, f'"format": {FORMAT}', '"format": 1')
+    with pytest.raises(FolderError, match="format 1, expected"):
+        check_format(paths)

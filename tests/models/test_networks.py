@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 
+import h5py
 import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from keras.src.legacy.saving import legacy_h5_format
+from keras.src.utils import file_utils
 
 from lib.config.paper import backbones
 from lib.models import networks
@@ -107,6 +111,25 @@ def test_saved_weights_hold_no_state_of_the_optimizer_which_continues(tmp_path):
     assert (tmp_path / "head.weights.h5").stat().st_size < 1.2 * 4 * head.count_params()
     head.fit(np.ones((6, 1024)), np.arange(6) % 3, verbose=0)
     assert int(head.optimizer.iterations) == steps + 1
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "EfficientNetB3"])
+def test_files_as_keras_downloads_them_give_the_network_that_keras_makes_of_them(name, tmp_path, images, monkeypatch):
+    """Keras downloads files in its older layout; its own model with them is what ours must equal, layer for layer."""
+    served = tmp_path / f"{name}.h5"
+    random = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
+    with h5py.File(served, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, random)
+    monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(served))
+    theirs = getattr(keras.applications, name)(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
+    expected = theirs.predict(images.astype("float32"), verbose=0)
+    shutil.copy(served, tmp_path / backbones()[name].weights)
+    random.save_weights(tmp_path / "newer.weights.h5")
+    for source in ("older layout", "newer layout", ""):
+        if source == "newer layout":
+            shutil.copy(tmp_path / "newer.weights.h5", tmp_path / backbones()[name].weights)
+        ours = networks.build_backbone(name, SIZE, "imagenet", str(tmp_path) if source else "")
+        assert np.allclose(ours.predict(images.astype("float32"), verbose=0), expected, rtol=1e-3, atol=1e-5), source
 
 
 def test_weights_of_another_model_are_refused_by_name(tmp_path):

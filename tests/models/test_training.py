@@ -178,6 +178,22 @@ def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes, noi
     assert list(history.columns) == training.HISTORY
 
 
+@pytest.mark.parametrize("steps", [1, 3])  # the loop of Keras, and our own
+def test_a_training_without_a_finite_loss_fails_in_its_epoch_and_keeps_nothing_of_it(
+    three_classes, noise, steps, tmp_path
+):
+    _, rows, classes = three_classes
+    too_fast = dataclasses.replace(schedule("finetune", epochs=3, rate=1e38), steps_per_execution=steps)
+    features = keras.Input((8,))
+    network = networks.assemble(keras.Model(features, keras.layers.Identity()(features)), head())
+    trainer = training.Trainer(network, noise, too_fast)
+    said = r"finetune, fold 4, epoch 1: loss not finite at a rate of 1e\+38; lower finetune_learning_rate"
+    with pytest.raises(FloatingPointError, match=said):
+        start = {4: trainer.network.get_layer("classifier").get_weights()}
+        training.train_folds(trainer, rows, classes, [4], start, checkpoints=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_of_the_epoch():
     batches = Batches(np.arange(10), np.arange(10), np.arange(10), 4, seed=1, full=True)
     shown = [batches[i][0].tolist() for i in range(len(batches))]
