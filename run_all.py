@@ -229,9 +229,11 @@ def _inputs(
     # imported here: Dask's workers import this file too, and need no image library
     from lib.data.folder import DataError, check_folder, downloaded, find_folder, given_folder
     from lib.data.metadata import check_metadata, coverage, read_metadata
+    from lib.explain.masks import find_masks
 
     given = options.metadata or os.environ.get("SKINCAS_METADATA", "").split(os.pathsep)
     metadata = tuple(Path(path).expanduser() for path in given if path)
+    masks = Path(options.masks).expanduser() if options.masks else None
     try:
         earlier = downloaded() if names_only and not given_folder(options.data) else None
         if not names_only or earlier or given_folder(options.data):
@@ -239,17 +241,18 @@ def _inputs(
             files = check_folder(data)
             if metadata:
                 print(f"metadata: {coverage(files, check_metadata(files, metadata))}", flush=True)
+            if masks:
+                ids = {path.stem for *_, path in files}
+                print(f"masks: files for {len(find_masks(masks, ids)):,} of {len(ids):,} images", flush=True)
         else:
             data = paths.root / "not downloaded yet"
             read_metadata(metadata)
     except DataError as error:
         raise ParameterError(str(error)) from error
-    if options.masks and not Path(options.masks).expanduser().is_dir():
-        raise ParameterError(f"--masks {options.masks!r} is not a folder; give one with <isic_id>*.png files")
     return Inputs(
         data=data,
         metadata=metadata,
-        masks=Path(options.masks).expanduser() if options.masks else None,
+        masks=masks,
         weights_dir=weights_dir,
         external=_external(options, study),
     )

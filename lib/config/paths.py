@@ -123,6 +123,7 @@ class StudyPaths:
     gradcam_table = _Name("gradcam/gradcam.csv")  # the rows of every model's `gradcam_shares`
     kmeans = _Name("kmeans")
     segmentation = _Name("kmeans/segmentation.csv")  # one row per image: its clusters, and how they fit a true mask
+    excluded_masks = _Name("kmeans/excluded_masks.csv")  # files that are not the true mask of their image, and why
     segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: <source>.png
 
     # 08_report

@@ -3,7 +3,7 @@
 cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel goes to its nearest centroid.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lib.data.threads import map_in_threads
+from lib.explain.masks import read_mask
 
 NORMAL, ABNORMAL, BACKGROUND = "normal", "abnormal", "background"
 SAMPLE = 8192  # pixels the centroids are fitted on: the inertia over all pixels stays within 1 % of a fit on all
@@ -216,31 +217,6 @@ def best_clusters(labels: np.ndarray, truth: np.ndarray, k: int) -> tuple[float,
     whole = np.count_nonzero(truth)
     single = (2 * inside / (areas + whole)).max()
     return float(single), float((2 * inside[order].cumsum() / (areas[order].cumsum() + whole)).max())
-
-
-def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, Path]:
-    """The ground-truth masks `<image_id>*.png` of a folder: image id -> the first such file, if there is one.
-
-    A digit must not follow the id: ISIC_1 does not take the mask of ISIC_12.
-    """
-    masks, files = {}, sorted(path for path in folder.iterdir() if path.suffix == ".png")
-    for image_id in set(image_ids):
-        fits = (path for path in files if path.name.startswith(image_id) and not path.name[len(image_id)].isdigit())
-        if path := next(fits, None):
-            masks[image_id] = path
-    return masks
-
-
-def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """A mask file as bool [h, w] at the size of its image: lesion where the grey level is above 127.
-
-    Raises:
-        ValueError: the file is not a picture.
-    """
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if mask is None:
-        raise ValueError(f"{path}: cannot be read as a mask; give a PNG that is white on the lesion, or remove it")
-    return cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST) > 127
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

@@ -14,6 +14,7 @@ from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.data.folds import parts_of_fold, select
 from lib.explain import kmeans
+from lib.explain.masks import read_mask
 from lib.figures.dataset import draw_sample_images
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, read_picture, read_pool
@@ -123,5 +124,5 @@ def segments(paths: StudyPaths) -> list[Picture]:
     for source, image in originals(paths, zip(classes.index, classes.index)):
         mask = paths.kmeans / "masks" / f"{source}.png"
         if mask.is_file():
-            outlined.append((classes[source], kmeans.outline(image, kmeans.read_mask(mask, image.shape[:2]))))
+            outlined.append((classes[source], kmeans.outline(image, read_mask(mask, image.shape[:2]))))
     return outlined[:MOST]

@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score, jaccard_score
 from lib.data import demo
 from lib.data.folder import decode
 from lib.explain import kmeans
+from lib.explain.masks import check_masks, find_masks, read_mask
 
 SKIN, LESION, CORNER = (222, 178, 150), (110, 62, 48), (12, 10, 10)
 
@@ -162,20 +163,6 @@ def test_dice_and_jaccard_equal_those_of_scikit_learn():
     assert kmeans.overlap(empty, empty) == (1.0, 1.0)
 
 
-def test_masks_are_found_by_image_id_and_read_at_the_size_of_the_image(tmp_path, disc):
-    _, truth = disc(size=(120, 150))
-    kmeans.write_mask(tmp_path / "ISIC_0012_segmentation.png", truth)
-    kmeans.write_mask(tmp_path / "ISIC_001_segmentation.png", ~truth)
-    masks = kmeans.find_masks(tmp_path, ["ISIC_0012", "ISIC_001", "ISIC_00", "JSIC_1"])
-    found = tmp_path / "ISIC_0012_segmentation.png"
-    assert masks == {"ISIC_0012": found, "ISIC_001": tmp_path / "ISIC_001_segmentation.png"}
-    np.testing.assert_array_equal(kmeans.read_mask(found, (120, 150)), truth)
-    assert kmeans.overlap(kmeans.read_mask(found, (240, 300))[::2, ::2], truth)[0] > 0.98
-    found.write_text("not a picture")
-    with pytest.raises(ValueError, match="ISIC_0012"):
-        kmeans.read_mask(found, (10, 10))
-
-
 def test_a_row_of_the_table_holds_the_named_clusters_and_no_scores_without_a_mask(disc):
     image, truth = disc(corners=True)
     row = kmeans.table_row(kmeans.segment(image), truth)
@@ -204,7 +191,8 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     folder = demo.ensure(tmp_path / "demo", 6, 128, 0).folder
     files = [(path.relative_to(folder).as_posix(), path.stem, path.parent.name) for path in folder.glob("T*/*/*.jpg")]
     index = pd.DataFrame(files, columns=["source", "image_id", "class"])
-    masks = kmeans.find_masks(folder / "masks", index["image_id"])
+    masks, excluded = check_masks(find_masks(folder / "masks", index["image_id"]), index.assign(width=128, height=128))
+    assert excluded.empty
     tables = [
         kmeans.segment_files(rows, lambda s: decode(folder / s), masks, tmp_path / "masks", {"seed": 0}, workers)
         for rows, workers in ((index, 2), (index[::-1], 1))
@@ -214,9 +202,9 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order, no thread matters
     for row in tables[0].itertuples():
-        mask = kmeans.read_mask(tmp_path / "masks" / f"{row.source}.png", (128, 128))
+        mask = read_mask(tmp_path / "masks" / f"{row.source}.png", (128, 128))
         assert mask.mean() == pytest.approx(row.abnormal_area)
-        assert kmeans.overlap(mask, kmeans.read_mask(masks[row.image_id], (128, 128)))[1] == pytest.approx(row.jaccard)
+        assert kmeans.overlap(mask, read_mask(masks[row.image_id], (128, 128)))[1] == pytest.approx(row.jaccard)
 
 
 def test_an_equal_number_of_files_of_each_class_is_chosen_whatever_their_order():
