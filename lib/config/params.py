@@ -5,7 +5,6 @@ impossible value is refused with the file, the key and the nearest valid name.
 """
 
 import re
-from collections.abc import Collection, Iterable
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +15,7 @@ from lib.config.paper import CLASSES, POOL_SIZES
 from lib.config.paper import backbones as paper_backbones
 from lib.config.paper import scenarios as paper_scenarios
 from lib.config.paths import DEFAULT_VARIANT, PARAMS
-from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
+from lib.config.schema import ParameterError, Strict, nearest, read_yaml, refuse_unknown, validated
 
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed", "variant")
 PROTOCOLS = ("by_view", "by_lesion", "clean")
@@ -113,7 +112,7 @@ class Study(Strict):
     def known_and_once(cls, values: list, info) -> list:
         if info.field_name in AXES_OF_NAMES:
             valid = dict(zip(AXES_OF_NAMES, (paper_scenarios(), paper_backbones(), PROTOCOLS, PREPROCESSING)))
-            _refuse_unknown(values, valid[info.field_name], f"{info.field_name} value")
+            refuse_unknown(values, valid[info.field_name], f"no {info.field_name} value")
         if not values or len(set(values)) < len(values):
             raise ValueError("must list at least one value, each once")
         return values if info.field_name in AXES_OF_NAMES else sorted(values)
@@ -121,7 +120,7 @@ class Study(Strict):
     @field_validator("pool_sizes")
     @classmethod
     def one_pool_per_class(cls, sizes: dict[str, int]) -> dict[str, int]:
-        _refuse_unknown(sizes, CLASSES, "class")
+        refuse_unknown(sizes, CLASSES, "no class")
         if len(sizes) < len(CLASSES):
             raise ValueError("must give every class a size")
         return sizes
@@ -129,7 +128,7 @@ class Study(Strict):
     @model_validator(mode="after")
     def known_cells(self) -> "Study":
         for cell in [*self.skip, *(override.when for override in self.overrides)]:
-            _refuse_unknown(cell, AXES, "axis")
+            refuse_unknown(cell, AXES, "no axis")
         for override in self.overrides:
             self._check_settings(override.set, NOT_OVERRIDABLE, "cannot be set for part of the matrix")
         for name, changed in self.variants.items():
@@ -192,12 +191,6 @@ NOT_OVERRIDABLE = NOT_VARIABLE | {
     *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "kmeans_", "pool_", "near_"))),
     *("image_size", "split_seed", "rotation", "contrast", "weights", "min_test_images"),
 }
-
-
-def _refuse_unknown(names: Iterable[str], valid: Collection[str], what: str) -> None:
-    for name in names:
-        if name not in valid:
-            raise ValueError(f"no {what} {name!r}{nearest(name, valid)}")
 
 
 def matches(cell: dict[str, Any], when: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -91,6 +92,13 @@ def validated(model: type[Strict], content: dict[str, Any], path: Path, entry: s
                 value = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
                 lines.append(f"{path}: {key or 'study'}: {text}{value}")
         raise ParameterError("\n".join(lines)) from error
+
+
+def refuse_unknown(names: Iterable[str], valid: Collection[str], problem: str) -> None:
+    """Refuse a name that is not `valid`, with the nearest that is."""
+    for name in names:
+        if name not in valid:
+            raise ParameterError(f"{problem} {name!r}{nearest(name, valid)}; there are {', '.join(valid)}")
 
 
 def nearest(name: str, valid) -> str:

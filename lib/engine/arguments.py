@@ -1,10 +1,9 @@
 """The command line of run_all.py: its flags, and their values checked against the study."""
 
 import argparse
-from collections.abc import Collection, Iterable
 
 from lib.config.params import AXES, Study
-from lib.config.schema import ParameterError, nearest
+from lib.config.schema import refuse_unknown
 from lib.config.steps import STEPS
 
 EXAMPLES = """examples:
@@ -62,8 +61,8 @@ def chosen_values(texts: list[str], study: Study) -> dict[str, list[str]]:
     only: dict[str, list[str]] = {}
     for text in texts:
         axis, _, values = text.partition("=")
-        _refuse_unknown(f"--only {text!r}", "no axis", [axis], AXES)
-        _refuse_unknown(f"--only {text!r}", f"the study has no {axis}", values.split(","), valid[axis])
+        refuse_unknown([axis], AXES, f"--only {text!r}: no axis")
+        refuse_unknown(values.split(","), valid[axis], f"--only {text!r}: the study has no {axis}")
         only.setdefault(axis, []).extend(values.split(","))
     return only
 
@@ -71,11 +70,5 @@ def chosen_values(texts: list[str], study: Study) -> dict[str, list[str]]:
 def chosen_steps(text: str) -> list[str]:
     """`--step NAME[,NAME]` as names, checked."""
     names = [name for name in text.split(",") if name]
-    _refuse_unknown(f"--step {text!r}", "no step", names, STEPS)
+    refuse_unknown(names, STEPS, f"--step {text!r}: no step")
     return names
-
-
-def _refuse_unknown(flag: str, problem: str, names: Iterable[str], valid: Collection[str]) -> None:
-    for name in names:
-        if name not in valid:
-            raise ParameterError(f"{flag}: {problem} {name!r}{nearest(name, valid)}; there are {', '.join(valid)}")

@@ -5,6 +5,7 @@ runs that wrote them, as long as size and modification time still match.
 """
 
 import json
+import os
 import platform
 from collections.abc import Iterable
 from functools import cache, cached_property
@@ -190,6 +191,7 @@ def deciding_packages(imported: set[str]) -> dict[str, str]:
     others = {"python": ".".join(platform.python_version_tuple()[:2])}
     if imported & {"keras", *BACKENDS}:
         others["backend"] = chosen_backend()
+        others |= {name: os.environ[name] for name in ("TF_ENABLE_ONEDNN_OPTS",) if name in os.environ}
         names += BACKENDS.get(chosen_backend(), ())
     return {name: _version(name) for name in names} | others
 

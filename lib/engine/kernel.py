@@ -178,10 +178,27 @@ def _manager(kernel: _Kernel, environment: dict[str, str], log: Any) -> type[Asy
             return [sys.executable, "-m", "ipykernel_launcher", "-f", self.connection_file, *(extra_arguments or [])]
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-            options |= dict(env=options["env"] | environment, stdout=log, stderr=log)
+            env = options["env"] | _own_configuration(kernel.sockets / "config") | environment
+            options |= dict(env=env, stdout=log, stderr=log)
             await super()._async_launch_kernel(kernel_cmd, **options)
             kernel.begin(self.provisioner.process)
 
         _launch_kernel = _async_launch_kernel
 
     return Manager
+
+
+def _own_configuration(folder: Path) -> dict[str, str]:
+    """Variables that keep the user's configuration out of a kernel; what Keras has downloaded stays in its place."""
+    folder.mkdir()
+    with suppress(OSError):  # Keras falls back to a temporary folder, too
+        models = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "models")
+        models.mkdir(parents=True, exist_ok=True)
+        (folder / "models").symlink_to(models)
+    folders = dict.fromkeys(("KERAS_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR"), str(folder))
+    # an empty matplotlibrc, not a folder for one, in which each kernel would list the fonts anew
+    return folders | {
+        "MATPLOTLIBRC": os.devnull,
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONSTARTUP": "",
+    }

@@ -68,6 +68,36 @@ def test_a_notebook_gets_its_parameters_and_its_lines_and_bars_are_passed_on(tmp
     assert {progress["cell"] for progress in seen if "cells" in progress} == {1, 2, 3}
 
 
+def test_no_configuration_of_the_user_reaches_a_kernel_but_what_keras_has_downloaded_does(tmp_path, monkeypatch):
+    """A matplotlibrc with usetex failed the audit, and Keras's own file changed numbers."""
+    for name, text in {
+        ".config/matplotlib/matplotlibrc": "text.usetex: True",
+        "own/matplotlibrc": "text.usetex: True",
+        ".keras/keras.json": '{"floatx": "float16"}',
+        ".keras/models/served.h5": "weights",
+        ".ipython/profile_default/startup/00.py": "user = 1",
+        ".jupyter/jupyter_config.json": '{"IPKernelApp": {"exec_lines": ["user = 1"]}}',
+        "startup.py": "user = 1",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name in ("KERAS_HOME", "MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    places = {"HOME": ".", "MATPLOTLIBRC": "own", "PYTHONSTARTUP": "startup.py", "MPLBACKEND": "nonsense"}
+    for name, place in places.items():
+        monkeypatch.setenv(name, str(tmp_path / place))
+    cell = """import keras, os, matplotlib.pyplot as plt
+served = open(os.environ["KERAS_HOME"] + "/models/served.h5").read()
+figure = plt.figure()
+print([plt.rcParams["text.usetex"], keras.config.floatx(), "user" in globals(), served, a])"""
+    notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
+    result = kernel.execute(notebook, tmp_path / "out.ipynb", {"a": 7}, {"KERAS_BACKEND": "numpy"})
+    assert result.status == "done", result.error
+    printed = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].text
+    assert printed == "[False, 'float32', False, 'weights', 7]\n"
+    assert {path.name for path in (tmp_path / ".keras").iterdir()} == {"keras.json", "models"}
+
+
 def test_a_notebook_that_raises_is_a_failure_with_its_cell_and_its_executed_notebook(tmp_path):
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", "b = a", "raise KeyError('here')", "b")
     result = kernel.execute(notebook, tmp_path / "out.ipynb", {})

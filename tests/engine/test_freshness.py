@@ -284,6 +284,14 @@ def test_a_changed_package_version_is_named(study):
     assert change.startswith("package numpy: 1.0 -> ")
 
 
+def test_the_switch_of_onednn_counts_for_what_keras_computes_and_for_nothing_else(real, monkeypatch):
+    assert real(LIB) == {}
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    stale = real(LIB)
+    assert all(stale[name] == ("package TF_ENABLE_ONEDNN_OPTS: none -> 0",) for name in TRAININGS)
+    assert {"audit", "prepare"}.isdisjoint(stale)
+
+
 def test_an_output_that_is_gone_or_was_edited_is_named_but_a_copied_folder_is_fresh(study, tmp_path):
     root, again = study
     (root / "kmeans/images.parquet").unlink()
