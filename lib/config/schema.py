@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import yaml
@@ -28,10 +27,10 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent, index):
         event = self.peek_event()
-        if event.anchor or getattr(event, "tag", None):
-            raise _problem("anchors, aliases and tags are not read; write the value out", event)
-        if self.depth == MAX_DEPTH:
-            raise _problem(f"lists and mappings are nested more than {MAX_DEPTH} deep", event)
+        if event.anchor or getattr(event, "tag", None) or self.depth == MAX_DEPTH:
+            raise _problem(
+                f"anchors, aliases, tags and values nested {MAX_DEPTH} deep are not read; write it out", event
+            )
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -48,7 +47,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node, deep=False):
         value = super().construct_object(node, deep)
         if isinstance(value, (int, float)) and not abs(value) < 2**63:
-            raise _problem(f"{shorten(node.value, 40)} is not a number below 2^63", node)
+            raise _problem(f"{node.value[:40]} is not a number below 2^63", node)
         return value
 
 
@@ -70,9 +69,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where, what = f", line {mark.line + 1}" if mark else "", getattr(error, "problem", None) or error
-        raise ParameterError(f"{path}{where}: cannot be read as YAML: {what}") from error
-    if content is None:
-        return {}
+        raise ParameterError(f"{path}{where}: cannot be read as YAML: {' '.join(str(what).split())}") from error
+    content = {} if content is None else content
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: must hold `key: value` lines, holds a {type(content).__name__}")
     return content
@@ -89,7 +87,7 @@ def validated(model: type[Strict], content: dict[str, Any], path: Path, entry: s
                 lines.append(f"{path}: unknown key {key!r}{nearest(problem['loc'][-1], model.model_fields)}")
             else:
                 text = problem["msg"].removeprefix("Value error, ")
-                value = "" if isinstance(problem["input"], dict) else f", not {problem['input']!r}"
+                value = "" if isinstance(problem["input"], dict) else f", not {repr(problem['input'])[:80]}"
                 lines.append(f"{path}: {key or 'study'}: {text}{value}")
         raise ParameterError("\n".join(lines)) from error
 

@@ -61,6 +61,7 @@ def test_an_empty_study_file_is_the_defaults(study_file):
         (f"seeds: [{2**32}]", ["mine.yaml", "seeds.0", "4294967296"]),
         (f"demo_seed: {2**32}", ["mine.yaml", "demo_seed"]),
         ("title: 2001-99-99", ["mine.yaml", "YAML"]),
+        ("title: a\0b", ["mine.yaml", "YAML"]),
         ("image_size: &size 64\nunits: *size", ["mine.yaml, line 1", "anchors"]),
         ("overrides: " + "[" * 50_000, ["mine.yaml, line 1", "nested"]),
         ("# a comment\n" * 20_000, ["mine.yaml", "128 KiB"]),
@@ -70,6 +71,7 @@ def test_a_mistake_is_refused_with_the_file_the_key_and_the_nearest_name(study_f
     with pytest.raises(ParameterError) as refused:
         load_study(study_file(text))
     assert all(word in str(refused.value) for word in said), refused.value
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 500 + len(study_file(""))
 
 
 def test_an_alias_bomb_is_refused_at_once_in_one_sentence(study_file):

@@ -113,7 +113,7 @@ def test_saved_weights_hold_no_state_of_the_optimizer_which_continues(tmp_path):
     assert int(head.optimizer.iterations) == steps + 1
 
 
-@pytest.mark.parametrize("name", ["MobileNet", "EfficientNetB3"])
+@pytest.mark.parametrize("name", ["MobileNet", pytest.param("EfficientNetB3", marks=pytest.mark.slow)])
 def test_files_as_keras_downloads_them_give_the_network_that_keras_makes_of_them(name, tmp_path, images, monkeypatch):
     """Keras downloads files in its older layout; its own model with them is what ours must equal, layer for layer."""
     served = tmp_path / f"{name}.h5"
