@@ -4,9 +4,12 @@ Files are not trusted: only common image formats are opened, an image of more th
 and a file that cannot be decoded is refused with the reason.
 """
 
+import io
 import os
 import re
 import stat
+import struct
+import zlib
 from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -23,7 +26,10 @@ KAGGLE_FILES = 2357  # images in it
 PARTS = ("Train", "Test")
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
-MAX_PIXELS = 64_000_000  # the largest ISIC images have about 25 million
+MAX_PIXELS = 100_000_000  # the largest ISIC images have about 25 million, those of phones 64
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, from which on it warns, is a little lower
+PNG = b"\x89PNG\r\n\x1a\n"
+CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # what pixels and orientation need of a PNG
 
 EXPECTED = (
     f"expected DIR/Train/<class>/ and DIR/Test/<class>/, or DIR/<class>/, with images ({', '.join(ENDINGS)}) "
@@ -176,7 +182,7 @@ def decode(path: Path) -> np.ndarray:
     """Decode an image file to 8-bit RGB, upright by its EXIF orientation.
 
     16-bit images keep their high byte, transparent pixels become white, grey and CMYK become RGB; embedded colour
-    profiles are not applied.
+    profiles are not applied. Damaged EXIF, profiles and texts do not matter where the pixels are whole.
 
     Returns:
         uint8 [height, width, 3], 0 to 255.
@@ -187,11 +193,11 @@ def decode(path: Path) -> np.ndarray:
     try:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise UnreadableImage("not a regular file")
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(_pixels_of(Path(path)), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImage(f"{width} x {height} px is more than the {MAX_PIXELS:,} pixels allowed")
-            return _rgb(ImageOps.exif_transpose(image))
+            return _rgb(_upright(image))
     except UnreadableImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -203,6 +209,31 @@ def decode(path: Path) -> np.ndarray:
         # a message of the operating system ends in the path, which the caller names itself
         text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise UnreadableImage(f"cannot be decoded: {text}") from error
+
+
+def _pixels_of(path: Path) -> Path | io.BytesIO:
+    """A file for Pillow, which refuses a PNG for a damaged or large chunk that has no pixels: without those chunks."""
+    with path.open("rb") as file:
+        if path.stat().st_size > 8 * MAX_PIXELS or file.read(len(PNG)) != PNG:
+            return path
+        kept = [PNG]
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind not in CHUNKS:
+                file.seek(length + 4, os.SEEK_CUR)
+                continue
+            body = file.read(length + 4)
+            if kind != b"eXIf" or zlib.crc32(kind + body[:-4]).to_bytes(4, "big") == body[-4:]:
+                kept += [head, body]
+    return io.BytesIO(b"".join(kept))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow raises many kinds of errors on damaged EXIF; the pixels are whole
+        return image
 
 
 def _download() -> Path:
