@@ -190,15 +190,11 @@ def _manager(kernel: _Kernel, environment: dict[str, str], log: Any) -> type[Asy
 
 def _own_configuration(folder: Path) -> dict[str, str]:
     """Variables that keep the user's configuration out of a kernel; what Keras has downloaded stays in its place."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with suppress(OSError):  # Keras falls back to a temporary folder, too
         models = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "models")
         models.mkdir(parents=True, exist_ok=True)
         (folder / "models").symlink_to(models)
-    folders = dict.fromkeys(("KERAS_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR"), str(folder))
-    # an empty matplotlibrc, not a folder for one, in which each kernel would list the fonts anew
-    return folders | {
-        "MATPLOTLIBRC": os.devnull,
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "PYTHONSTARTUP": "",
-    }
+    own = dict.fromkeys(("KERAS_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR"), str(folder))
+    own |= {"PYTHONSTARTUP": "", "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    return own | {"MATPLOTLIBRC": os.devnull}  # with a folder of its own each kernel would list the fonts anew
