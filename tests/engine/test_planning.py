@@ -151,6 +151,14 @@ def test_external_images_are_an_input_of_the_scores_alone_and_only_where_they_ar
     assert not any("external" in run.external or run.parameters["external"] for run in without)
 
 
+def test_each_metadata_file_is_an_input_of_the_steps_that_read_them():
+    given = Inputs(data=Path("/data"), metadata=(Path("/truth.csv"), Path("/lesions.csv")))
+    runs = [run for run in planned(inputs=given, notebooks=NOTEBOOKS) if run.step in ("audit", "evaluate")]
+    for run in runs:
+        assert run.parameters["metadata"] == ["/truth.csv", "/lesions.csv"]
+        assert (run.external["metadata"], run.external["metadata 1"]) == ("/truth.csv", "/lesions.csv")
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
