@@ -63,30 +63,24 @@ def build_index(
     rows, thumbnails, unreadable = [], [], []
     for (part, label, path), result in zip(files, looks):
         source = path.relative_to(folder).as_posix()
-        if isinstance(result, str) or not _is_text(source):
-            reason = result if isinstance(result, str) else "its name is not valid UTF-8"
-            unreadable.append((_text(source), label, part, reason))
+        if isinstance(result, str):
+            unreadable.append((_text(source), label, part, result))
+        elif source != _text(source):
+            unreadable.append((_text(source), label, part, "its name is not valid UTF-8"))
         else:
-            height, width, content, phash, thumbnail = result
+            height, width, content, phash, small = result
             rows.append((source, path.stem, label, part, width, height, content, phash))
-            thumbnails.append(thumbnail)
-    columns = ["source", "image_id", "class", "part", "width", "height", "content", "phash"]
-    index = pd.DataFrame(rows, columns=columns)
+            thumbnails.append(small)
+    index = pd.DataFrame(rows, columns=["source", "image_id", "class", "part", "width", "height", "content", "phash"])
     if missing := [label for label in CLASSES if label not in set(index["class"])]:
-        first = next(entry for entry in unreadable if entry[1] == missing[0])
+        first = next(f"{file!r}, {reason}" for file, label, _, reason in unreadable if label == missing[0])
+        raise DataError(f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first}); {EXPECTED}")
+    index[["diagnosis", "lesion_id"]] = look_up(official, index["image_id"])
+    if official is not None and not index["image_id"].map(isic_id).isin(official.index).any():
         raise DataError(
-            f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first[0]!r}, {first[3]}); "
-            f"{EXPECTED}"
+            f"metadata {str(metadata)!r} lists none of the {len(index)} images (such as {rows[0][1]!r}); "
+            "give the metadata of this data set"
         )
-    index["diagnosis"], index["lesion_id"] = "", ""
-    if official is not None:
-        known = official.reindex(index["image_id"].map(isic_id)).fillna("").reset_index(drop=True)
-        if not index["image_id"].map(isic_id).isin(official.index).any():
-            raise DataError(
-                f"metadata {str(metadata)!r} lists none of the {len(index)} images (such as {rows[0][1]!r}); "
-                "give the metadata of this data set"
-            )
-        index[["diagnosis", "lesion_id"]] = known
     index = add_groups(index, np.stack(thumbnails), bits, difference)
     return index, pd.DataFrame(unreadable, columns=["source", "class", "part", "reason"])
 
@@ -125,6 +119,13 @@ def read_metadata(path: Path) -> pd.DataFrame:
     return table.set_index("isic_id").rename(columns={"isic2019_diagnosis": "diagnosis"})
 
 
+def look_up(official: pd.DataFrame | None, image_ids: pd.Series) -> np.ndarray:
+    """Diagnosis and lesion_id of images in what `read_metadata` returns, str [n, 2]; "" where not known."""
+    if official is None:
+        return np.full((len(image_ids), 2), "", object)
+    return official.reindex(image_ids.map(isic_id)).fillna("").to_numpy()
+
+
 def isic_id(image_id: str) -> str:
     """The id of an image in the metadata: its file name without the mark of a copy, as in `ISIC_0025509(1)`."""
     return re.sub(r"\s*\(\d+\)$", "", image_id)
@@ -148,10 +149,6 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
 
 
-def _is_text(name: str) -> bool:
-    """Whether a file name can be written as UTF-8; on Linux it may hold any bytes."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
 def _text(name: str) -> str:
-    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file name with the bytes that are not UTF-8 written out; on Linux it may hold any."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
