@@ -14,6 +14,7 @@ from lib.report import wording
 from lib.report.columns import columns
 from lib.report.data import read_parquet
 from lib.report.show import facts
+from lib.report.wording import in_words
 
 
 def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
@@ -34,9 +35,9 @@ def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def list_errors(errors: list[Mapping[str, Any]]) -> pd.DataFrame:
-    """Errors of audit/printed.json, one per row: keys in text as words, numbers of tables as the paper writes them."""
-    table = pd.DataFrame(errors).map(lambda value: wording.plain(value) if isinstance(value, str) else value)
-    table = table.drop(columns="scores", errors="ignore")
+    """Errors of audit/printed.json, one per row: all in words, numbers of tables as the paper writes them."""
+    table = pd.DataFrame(errors).map(lambda value: value if isinstance(value, list) else wording.plain(in_words(value)))
+    table = table.drop(columns="scores", errors="ignore").rename(columns={"printed": "as_printed"})
     for key in {"table", "tables", "of"} & set(table):
         numbers = [[value] if isinstance(value, str) else value for value in table[key]]
         table[key] = [", ".join(map(roman, names)) for names in numbers]

@@ -60,4 +60,4 @@ def add_ours(others: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
     scores = {f"ours_{name}": row[others["metric"].map(METRICS)].to_numpy() for name, row in ours.iterrows()}
     answered = others["question"].isin(ANSWERED)
     table = table.assign(**{name: pd.Series(values, others.index).where(answered) for name, values in scores.items()})
-    return table.rename(columns={"value": "theirs", "by_lesion": "grouped"})
+    return table.rename(columns={"value": "theirs", "by_lesion": "grouped", "note": "differs_note"})

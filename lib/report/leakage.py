@@ -47,8 +47,8 @@ def read_evidence(paths: StudyPaths) -> dict[str, Any]:
     if tables := pool.get("tables"):
         sizes = [" and ".join(str(group["test_n"]) for group in groups) for groups in tables.values()]
         larger = sum(any(group["larger_than_images"] for group in groups) for groups in tables.values())
-        numbers |= {"sizes": ", ".join(sizes), "larger": larger, "tables": len(tables), "images": pool["images"]}
-        numbers |= {"tables_without_test": 0}
+        numbers |= {"sizes": ", ".join(sizes), "larger": larger, "tables": len(tables), "tables_without_test": 0}
+        numbers |= {"images": pool["images"]}
     seen, changes = read_csv(paths.seen_in_training), read_csv(paths.label_changes)
     for protocol in ("by_view", "clean"):
         for key in ("file", "group"):

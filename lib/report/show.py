@@ -110,7 +110,7 @@ def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | N
         if form == "points":  # full colour at 40 points: what the largest leaks come to
             cell["class"] += " difference " + ("above" if value > 0 else "below")
             cell["style"] = f"--share:{min(abs(value) / 0.4, 1):.2f}"
-    elif form in NUMBERS:
+    elif form in NUMBERS or (value is None and form == "value"):
         cell |= {"text": text or "–", "class": "empty", "sort": ""}  # sorted behind all numbers
     elif form == "value":
         cell["text"] = in_words(value)

@@ -14,8 +14,8 @@ from lib.verdicts.judging import QUESTIONS, VERDICTS, WITHOUT_IMAGES, as_table
 
 def select_claims(verdicts: Sequence[Mapping[str, Any]], study: Study) -> list[Mapping[str, Any]]:
     """The claims that the page shows: of a study of synthetic images those that it can test."""
-    tested = [c for c in verdicts if c["verdict"] != NOT_TESTED or c["test"]["measure"] in WITHOUT_IMAGES]
-    return tested if study.synthetic else [*verdicts]
+    hidden = {NOT_TESTED} if study.synthetic else set()
+    return [c for c in verdicts if c["verdict"] not in hidden or c["test"]["measure"] in WITHOUT_IMAGES]
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
