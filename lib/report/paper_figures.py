@@ -35,14 +35,13 @@ def draw_scenario(paths: StudyPaths, study: Study, scenario: str) -> dict[str, t
     matrices = confusion_matrices(paths, study, scenario)
     trained = {name: history for name, history in histories.items() if history is not None}
     printed = printed_end(study, scenario, pd.concat(trained.values())) if trained else None
-    lines = {"accuracy": {"printed": printed, "printed_for": model}, "loss": {}}
-    figures = {}
+    lines, figures = {"accuracy": {"printed": printed, "printed_for": model}, "loss": {}}, {}
     for quantity, line in lines.items():
         ends = [f"{name} ends at {history[f'val_{quantity}'].iloc[-1]:.3f}" for name, history in trained.items()]
         figure = draw_training_curves(histories, quantity, **line) if trained else None
         figures[quantity] = figure, f"Validation {quantity}: {'; '.join(ends)}"
     known = {name: counts.to_numpy() for name, counts in matrices.items() if counts is not None}
-    right = [f"{' '.join(name.split())}: {np.trace(counts)} of {counts.sum()} right" for name, counts in known.items()]
+    right = [f"{name}: {np.trace(counts)} of {counts.sum()} right" for name, counts in known.items()]
     figures["confusion"] = draw_confusion_matrix(matrices) if known else None, "; ".join(right)
     return figures
 
@@ -73,7 +72,7 @@ def confusion_matrices(paths: StudyPaths, study: Study, scenario: str) -> dict[s
     models = select_models(read_outcomes(paths, study.preprocessings[0], scenario), study.protocols)
     for protocol in study.protocols:
         phase = next((phase for phase in reversed(PHASES) if (protocol, phase, model) in models), None)
-        title = f"{protocol}\n{PHASE_TITLES[phase].lower()}" if phase else protocol
+        title = f"{protocol}, {PHASE_TITLES[phase].lower()}" if phase else protocol
         matrices[title] = confusion(models[protocol, phase, model]) if phase else None
     return matrices
 
