@@ -37,11 +37,13 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture(scope="session")
-def demo_data(tmp_path_factory):
-    """A small demo set: six images a class, 64 px; its folder, metadata, masks and planted flaws (DemoSet)."""
+def demo_data(tmp_path_factory) -> Path:
+    """The folder of a small demo set: six images per class, 64 px."""
     from lib.data import demo
 
-    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", images_per_class=6, size=64, seed=0)
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    demo.ensure(folder, images_per_class=6, size=64, seed=0)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -211,7 +211,7 @@ def refused(capsys, *arguments: str) -> str:
         (("--force", "everything"), "invalid choice"),
         (("--weights", "/no/such/folder"), "is not a folder"),
         (("--masks", "/no/such/folder"), "is not a folder"),
-        (("--external", "/no/such/folder"), "is not a folder of external images"),
+        (("--external", "/no/such/folder"), "cannot be read"),
         (("--metadata", "/no/such/file"), "metadata '/no/such/file'"),
         (("--data", "/no/such/folder"), "does not exist"),
     ],

@@ -54,8 +54,9 @@ def small(tmp_path_factory):
     path = folder / "small.yaml"
     path.write_text(SMALL.replace("CLASSES", ", ".join(f"{name}: 30" for name in names)))
     study = load_study(str(path))
-    data = demo.ensure(StudyPaths(root).demo_data, study.demo_images, study.demo_size, study.demo_seed)
-    runs = plan(study, "small", Inputs(data.folder, (data.metadata,), data.masks), NOTEBOOKS)
+    data = StudyPaths(root).demo_data
+    demo.ensure(data, study.demo_images, study.demo_size, study.demo_seed)
+    runs = plan(study, "small", Inputs(data, (data / "metadata.csv",), data / "masks"), NOTEBOOKS)
     for run in runs:
         if run.step in ("audit", "prepare", "features"):
             result = perform(run, root)

@@ -157,9 +157,9 @@ def _cross_table(files: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _class_counts(index: pd.DataFrame, contradictory: set[str]) -> dict[str, dict[str, int]]:
-    parts = [part for part in ("Train", "Test") if part in set(index["part"])]
-    counts = pd.crosstab(index["class"], index["part"]).reindex(index=CLASSES, columns=parts, fill_value=0)
-    counts["all"] = index["class"].value_counts().reindex(CLASSES, fill_value=0)
+    columns = [*(part for part in ("Train", "Test") if part in set(index["part"])), "all"]
+    counts = pd.crosstab(index["class"], index["part"], margins=True, margins_name="all")
+    counts = counts.reindex(index=CLASSES, columns=columns, fill_value=0)
     counts["contradictory"] = index["content"].isin(contradictory).groupby(index["class"]).sum()
     return counts.fillna(0).astype(int).to_dict("index")
 

@@ -6,9 +6,10 @@ exact; a tie may go either way (half up or half to even), because the paper does
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from itertools import islice
 
 import numpy as np
+import pandas as pd
 from scipy.special import bdtrc
 
 VALUES = ("val_accuracy", "test_accuracy", "precision", "recall", "f1")  # of a printed row, per cent
@@ -46,15 +47,14 @@ def group_of(row: int, groups: list[dict]) -> dict | None:
     return next((group for group in groups if row in group["rows"]), None)
 
 
-def hundredths(percentages: Sequence[float | str]) -> list[int]:
+def hundredths(percentages: Sequence[float] | pd.DataFrame) -> np.ndarray:
     """Percentages as whole hundredths of a per cent; ValueError outside 0..100 or with more than two decimals."""
-    units = []
-    for percentage in percentages:
-        scaled = float(percentage) * 100
-        if not (0 <= scaled <= 10000 and abs(scaled - round(scaled)) < 1e-6):
-            raise ValueError(f"{percentage} is not a percentage with 2 decimals; give one from 0 to 100")
-        units.append(round(scaled))
-    return units
+    values = np.asarray(percentages, float)
+    units = np.rint(values * 100)
+    wrong = ~((units >= 0) & (units <= 10000) & (abs(values * 100 - units) < 1e-6))
+    if wrong.any():
+        raise ValueError(f"{values[wrong][0]} is not a percentage with 2 decimals; give one from 0 to 100")
+    return units.astype(int)
 
 
 def fits(units: Sequence[int], sizes: np.ndarray) -> np.ndarray:
@@ -70,17 +70,11 @@ def correct_counts(unit: int, n: int) -> range:
     return range(max(0, -(-(2 * unit - 1) * n // 20000)), min(n, (2 * unit + 1) * n // 20000) + 1)
 
 
-@lru_cache(maxsize=4096)
-def fractions_of(n: int) -> frozenset[int]:
-    """The hundredths of a per cent that some k/n rounds to, ties to both sides."""
-    k = np.arange(n + 1)
-    return frozenset(np.floor(10000 * k / n + 0.5).astype(int)) | frozenset(np.ceil(10000 * k / n - 0.5).astype(int))
-
-
 def nearest_fractions(unit: int, n: int) -> list[int]:
     """The fractions of n next to a percentage that is none, below and above."""
-    below, above = ([value for value in fractions_of(n) if (value < unit) == smaller] for smaller in (True, False))
-    return [int(value) for value in (*sorted(below)[-1:], *sorted(above)[:1])]
+    below = (value for value in range(unit - 1, -1, -1) if correct_counts(value, n))
+    above = (value for value in range(unit + 1, 10001) if correct_counts(value, n))
+    return [*islice(below, 1), *islice(above, 1)]
 
 
 def _least_likely_pair(val: np.ndarray, test: np.ndarray, sizes: np.ndarray) -> tuple[float, int, int] | None:
@@ -93,9 +87,8 @@ def _least_likely_pair(val: np.ndarray, test: np.ndarray, sizes: np.ndarray) -> 
         if first >= last:
             continue
         rows = (val[:, first:last] & test[:, first + shift : last + shift]).sum(axis=0, dtype=np.int16)
-        if rows.max() < 2:
+        if not len(places := np.flatnonzero(rows > 1)):
             continue
-        places = np.flatnonzero(rows > 1)
         by_chance = share[places + first] * share[places + first + shift]
         chance = len(sizes) * len(shifts) * bdtrc(rows[places] - 1.0, len(val), by_chance)
         lowest = int(np.argmin(chance))

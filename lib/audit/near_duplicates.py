@@ -52,8 +52,7 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     by_hash = _pairs_within(near)
     if not len(by_hash):
         return nothing | {"reason": "the hash finds no pair of different pictures, which would set the threshold"}
-    rows = [np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in features.values()]
-    unit = unit_rows(rows)
+    unit = unit_rows([np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in features.values()])
     threshold = float(np.quantile((unit[by_hash[:, 0]] * unit[by_hash[:, 1]]).sum(axis=1), 1 - SHARE))
     by_features, similarity = nearest_pairs(unit)
     by_features, similarity = by_features[similarity >= threshold], similarity[similarity >= threshold]

@@ -25,7 +25,7 @@ def printed_audit(
         printed: one row per (table, phase, backbone) with val_accuracy, test_accuracy, precision, recall and f1 in
             per cent, two decimals (params/printed.csv).
         text: numbers and ranks stated in prose (params/text_numbers.csv), see `text_errors`.
-        min_n, max_n: range of the test-set sizes tried, both included.
+        min_n, max_n: range of the test-set sizes tried, both included, from 2.
         literature: Table V (params/literature.csv); None skips what the text says about it.
 
     Returns:
@@ -34,11 +34,10 @@ def printed_audit(
         detection: the share of one-digit changes that these checks find, see `detection_rate`.
 
     Raises:
-        ValueError: a percentage outside 0..100 or with more than two decimals, an empty range of sizes, a table of no
-            scenario, a text entry that refers to no cell.
+        ValueError: a percentage outside 0..100 or with more than two decimals, a text entry that refers to no cell.
     """
     tables, errors = audit_tables(printed, min_n, max_n)
-    units = {str(number): _units(rows) for number, rows in printed.groupby("table")}
+    units = {str(number): hundredths(rows[list(VALUES)]) for number, rows in printed.groupby("table")}
     return {
         "tables": tables,
         "row_errors": errors,
@@ -57,21 +56,17 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
         classes, how many confusion matrices give it (else None) with a few of them.
         Errors: table, phase, backbone and what `find_row_errors` says.
     """
-    if not 2 <= min_n <= max_n:
-        raise ValueError(f"sizes {min_n}..{max_n} are not a range; give 2 <= min_n <= max_n")
     classes, sizes = _classes(), np.arange(min_n, max_n + 1)
     tables, errors = {}, []
     for table, rows in printed.groupby("table"):
         number = str(table)
-        if number not in classes:
-            raise ValueError(f"no scenario has table {number}; known are {', '.join(sorted(classes))}")
-        units = _units(rows)
+        units = hundredths(rows[list(VALUES)])
         groups = size_groups(units[:, :2], sizes)
         names = rows[["phase", "backbone"]].to_dict("records")
         tables[number] = _describe_table(units, groups, names, classes[number], sizes)
         titles = [f"{name['backbone']} ({name['phase']})" for name in names]
-        for error in find_row_errors(units, titles, groups, classes[number], sizes):
-            errors.append({"table": number} | names[error.pop("row")] | error)
+        found = find_row_errors(units, titles, groups, classes[number], sizes)
+        errors += [{"table": number} | names[error.pop("row")] | error for error in found]
     return tables, errors
 
 
@@ -101,11 +96,6 @@ def pool_implied(groups: dict[str, list[dict]]) -> dict:
         "tables": {number: [described(number, group) for group in of_table] for number, of_table in groups.items()},
         "sums": _sums(groups, by_table),
     }
-
-
-def _units(rows: pd.DataFrame) -> np.ndarray:
-    """The values of a table in hundredths of a per cent, int [rows, 5]."""
-    return np.array([hundredths(rows[column]) for column in VALUES]).T
 
 
 def _classes() -> dict[str, int]:

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from lib.audit.fractions import VALUES, fits, fractions_of, group_of, nearest_fractions, size_groups
+from lib.audit.fractions import VALUES, correct_counts, fits, group_of, nearest_fractions, size_groups
 from lib.audit.matrices import TOLERANCE, binary_matrices
 
 ACCURACIES, AVERAGES = VALUES[:2], VALUES[2:]
@@ -48,7 +48,7 @@ def candidate_sizes(row: int, test: int, groups: list[dict], sizes: np.ndarray) 
     if group := group_of(row, groups):
         return [group["test_n"]]
     if groups:
-        return [group["test_n"] for group in groups if test in fractions_of(group["test_n"])]
+        return [group["test_n"] for group in groups if correct_counts(test, group["test_n"])]
     return sizes[fits([test], sizes)[0]].tolist()
 
 
@@ -77,8 +77,7 @@ def detection_rate(tables: dict[str, np.ndarray], classes: dict[str, int], sizes
                     changed[row, column] = value
                     caught = row in rows_named(number, changed, groups)
                     if not caught and name in ACCURACIES:  # only accuracies decide the groups
-                        regrouped = size_groups(changed[:, :2], sizes)
-                        caught = row in rows_named(number, changed, regrouped)
+                        caught = row in rows_named(number, changed, size_groups(changed[:, :2], sizes))
                     outcomes.append((number, name, caught))
     table = pd.DataFrame(outcomes, columns=["table", "column", "caught"])
     return {
@@ -98,7 +97,7 @@ def _accuracy_errors(values: list[int], groups: list[dict], sizes: np.ndarray) -
         wrong = {name: value for name, value in printed.items() if not fits([value], sizes).any()}
         return [(f"{name} is no k/n", [name], value / 100, expected) for name, value in wrong.items()]
     of_groups = [dict(zip(ACCURACIES, (group["val_n"], group["test_n"]))) for group in groups]
-    wrong = [{name: n for name, n in sizes.items() if printed[name] not in fractions_of(n)} for sizes in of_groups]
+    wrong = [{name: n for name, n in sizes.items() if not correct_counts(printed[name], n)} for sizes in of_groups]
     errors = []
     for name, n in min(wrong, key=len).items():
         expected = " or ".join(f"{near / 100:.2f}" for near in nearest_fractions(printed[name], n))

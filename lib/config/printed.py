@@ -22,5 +22,5 @@ def text_numbers() -> pd.DataFrame:
 
 
 def roman(number: int | str) -> str:
-    """The numeral of a table, as the paper counts them: `III` for 3 or "3"."""
-    return ("I", "II", "III", "IV", "V")[int(number) - 1]
+    """The numeral of a table, as the paper counts them: `III` for 3 or "3"; up to ten."""
+    return ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")[int(number) - 1]

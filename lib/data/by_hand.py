@@ -21,9 +21,9 @@ def compare_with_study(
     Returns:
         One row per name. Columns `the study's` and `yours` by hand, else `this run`; missing where there is no number.
     """
-    places = (
-        {"the study's": written, "yours": paths.new(written)} if paths.by_hand else {"this run": paths.new(written)}
-    )
+    places = {"yours" if paths.by_hand else "this run": paths.new(written)}
+    if paths.by_hand:
+        places = {"the study's": written} | places
     columns = {title: dict(numbers(path)) if path.exists() else {} for title, path in places.items()}
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     shown = [", ".join(name) if isinstance(name, tuple) else name for name in names]

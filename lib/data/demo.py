@@ -27,7 +27,6 @@ from lib.data.synthetic import FAMILIES, choose_look, draw_image
 VERSION = 5  # of the images and flaws: sets of another version are replaced
 NOTICE = "synthetic demo image"
 MARKER, EXTERNAL_MARKER = "demo.json", "demo_external.json"  # written last: the arguments of a set
-MIN_IMAGES, MIN_SIZE = 6, 32
 LARGER = 12  # images per class from which on most lesions have several images, and each class has wrong labels
 IMAGES_PER_WRONG_LABEL = 8  # one in eight, planted in each class of such a set
 IMAGES_OF_A_LESION = (1, 2, 2, 3)  # equally likely
@@ -36,39 +35,10 @@ FIRST_EXTERNAL_LESION = 900_000  # far above the numbers of the set's own lesion
 CODE = {label: code for code, labels in DIAGNOSIS_CLASSES.items() for label in labels}
 
 
-@dataclass(frozen=True)
-class DemoSet:
-    """A synthetic data set.
+def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> dict[str, list[dict]]:
+    """Make the data set in `folder`, where it is not there or has other arguments.
 
-    Args:
-        folder: holds Train/, Test/, masks/, metadata.csv and planted.json.
-        planted: the content of planted.json; files are paths below `folder`, posix style:
-            lesions: several images of one lesion, each {lesion_id, files};
-            exact_duplicates: the same file under two ids in one class, each {files};
-            near_duplicates: compressed again and a little brighter, under another id, each {files};
-            two_classes: the same content under two classes, each {files, classes, diagnosis ("" where there is
-            none), answer (the class that the diagnosis decides for, or "")};
-            label_disagreements: every file whose class contradicts its diagnosis, those of two_classes too,
-            each {file, class, diagnosis};
-            images: every file, each {file, class (of the lesion in it), looks_like (the class whose look it has)}.
-    """
-
-    folder: Path
-    planted: dict[str, list[dict]]
-
-    @property
-    def metadata(self) -> Path:
-        return self.folder / DEMO_METADATA
-
-    @property
-    def masks(self) -> Path:
-        return self.folder / DEMO_MASKS
-
-
-def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> DemoSet:
-    """The data set in `folder`; it is made where it is not there or has other arguments.
-
-    The same arguments give the same bytes.
+    It holds Train/, Test/, masks/, metadata.csv and planted.json. The same arguments give the same bytes.
 
     Args:
         folder: new, empty, or an earlier demo set, which is replaced.
@@ -76,21 +46,27 @@ def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> DemoSet
         size: side of the square images, px; at least 32.
         seed: any whole number from 0.
 
+    Returns:
+        The content of planted.json; files are paths below `folder`, posix style:
+        lesions: several images of one lesion, each {lesion_id, files};
+        exact_duplicates: the same file under two ids in one class, each {files};
+        near_duplicates: compressed again and a little brighter, under another id, each {files};
+        two_classes: the same content under two classes, each {files, classes, diagnosis ("" where there is none),
+        answer (the class that the diagnosis decides for, or "")};
+        label_disagreements: every file whose class contradicts its diagnosis, those of two_classes too,
+        each {file, class, diagnosis};
+        images: every file, each {file, class (of the lesion in it), looks_like (the class whose look it has)}.
+
     Raises:
-        ValueError: an argument out of range.
         FileExistsError: `folder` holds something else.
     """
-    arguments = {"images_per_class": images_per_class, "size": size, "seed": seed}
-    for name, least in (("images_per_class", MIN_IMAGES), ("size", MIN_SIZE), ("seed", 0)):
-        if arguments[name] < least:
-            raise ValueError(f"{name} is {arguments[name]}, but the demo needs at least {least}; give a larger number")
 
-    def write(new: Path) -> dict:
+    def write(new: Path) -> dict[str, list[dict]]:
         plan = _plan(images_per_class, seed)
         _write(new, plan, size, seed)
         return _planted(plan)
 
-    return DemoSet(Path(folder), _ensure(Path(folder), MARKER, arguments, write))
+    return _ensure(folder, MARKER, {"images_per_class": images_per_class, "size": size, "seed": seed}, write)
 
 
 def ensure_external(folder: Path, data: Path, size: int, seed: int) -> dict[str, list[dict[str, str]]]:
@@ -163,11 +139,9 @@ class _File:
 
 def _plan(images_per_class: int, seed: int) -> list[_File]:
     """Every file of the set with its flaws. The first files of each class are in Test."""
-    random = np.random.default_rng([seed, 0])
-    in_test = max(1, round(0.12 * images_per_class))
-    numbers = random.permutation(len(CLASSES) * images_per_class)
+    random, in_test = np.random.default_rng([seed, 0]), max(1, round(0.12 * images_per_class))
     files: dict[str, list[_File]] = {label: [] for label in CLASSES}
-    for place, number in enumerate(numbers):
+    for place, number in enumerate(random.permutation(len(CLASSES) * images_per_class)):
         k, i = divmod(place, images_per_class)
         label, part, lesion = CLASSES[k], "Test" if i < in_test else "Train", (k + 1) * 10_000 + i
         files[label].append(_File(label, part, f"ISIC_9{number:06d}", label, lesion, diagnosis=CODE[label]))
@@ -201,14 +175,14 @@ def _plant(files: dict[str, list[_File]]) -> None:
     fibroma = files["dermatofibroma"]
     for images in (nevus[-3:], melanoma[-2:], [pigmented[0], pigmented[-2]]):
         _one_lesion(images)
-    _copy(vascular[-2], vascular[-1], "exact duplicate")
-    _copy(fibroma[-2], fibroma[-1], "near-duplicate")
-    _copy(scc[0], scc[-2], "near-duplicate")  # one in Test, one in Train
-    _copy(nevus[-5], melanoma[-3], "two classes", same_id=True)
-    _copy(bcc[0], keratosis[-1], "two classes", same_id=True)  # one in Test, one in Train
+    _copy(vascular[-2], vascular[-1], "exact_duplicates")
+    _copy(fibroma[-2], fibroma[-1], "near_duplicates")
+    _copy(scc[0], scc[-2], "near_duplicates")  # one in Test, one in Train
+    _copy(nevus[-5], melanoma[-3], "two_classes", same_id=True)
+    _copy(bcc[0], keratosis[-1], "two_classes", same_id=True)  # one in Test, one in Train
     keratosis[-2].diagnosis = ""
-    _copy(keratosis[-2], scc[-1], "two classes")
-    _copy(pigmented[-1], seborrheic[-1], "two classes", same_id=True)  # BKL decides for neither
+    _copy(keratosis[-2], scc[-1], "two_classes")
+    _copy(pigmented[-1], seborrheic[-1], "two_classes", same_id=True)  # BKL decides for neither
     _mislabel(nevus[-4], "actinic keratosis")
     _mislabel(melanoma[-4], "nevus")
 
@@ -246,16 +220,16 @@ def _mislabel(file: _File, shows: str) -> None:
 
 
 def _planted(plan: list[_File]) -> dict[str, list[dict]]:
-    """planted.json, as DemoSet describes it."""
+    """planted.json, as `ensure` describes it."""
     lesions: dict[str, list[str]] = {}
-    pairs: dict[str, list[dict]] = {"exact duplicate": [], "near-duplicate": [], "two classes": []}
+    pairs: dict[str, list[dict]] = {"exact_duplicates": [], "near_duplicates": [], "two_classes": []}
     for file in plan:
         if file.flaw == "lesion":
             lesions.setdefault(file.lesion_id, []).append(file.source)
         if file.copy_of is None:
             continue
         entry = {"files": sorted([file.source, file.copy_of.source])}
-        if file.flaw == "two classes":
+        if file.flaw == "two_classes":
             classes = sorted([file.label, file.copy_of.label])
             decided = [label for label in classes if CODE[label] == file.diagnosis]
             answer = decided[0] if len(decided) == 1 else ""
@@ -263,9 +237,7 @@ def _planted(plan: list[_File]) -> dict[str, list[dict]]:
         pairs[file.flaw].append(entry)
     return {
         "lesions": [{"lesion_id": name, "files": sorted(files)} for name, files in sorted(lesions.items())],
-        "exact_duplicates": pairs["exact duplicate"],
-        "near_duplicates": pairs["near-duplicate"],
-        "two_classes": pairs["two classes"],
+        **pairs,
         "label_disagreements": [
             {"file": file.source, "class": file.label, "diagnosis": file.diagnosis}
             for file in plan
@@ -288,7 +260,7 @@ def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
         else:
             content, mask = written[id(file.copy_of)]
             # a coarser compression would change small images too much
-            content = _jpeg(_brighter(content, 1), 90) if file.flaw == "near-duplicate" else content
+            content = _jpeg(_brighter(content, 1), 90) if file.flaw == "near_duplicates" else content
         written[id(file)] = content, mask
         path = folder / file.source
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,9 +18,9 @@ def add_groups(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, differenc
         thumbnails, bits, difference: as `near_duplicates` takes them.
     """
     pairs = near_duplicates(index, thumbnails, bits, difference)[["first", "second"]].to_numpy()
-    contents = _chain(index["content"])
-    near = _components(len(index), contents, pairs)
-    return index.assign(near_group=near, group=_components(len(index), contents, pairs, _chain(index["lesion_id"])))
+    near = [pairs, _links(index["content"])]
+    group = _components(len(index), *near, _links(index["lesion_id"]))
+    return index.assign(near_group=_components(len(index), *near), group=group)
 
 
 def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> pd.DataFrame:
@@ -104,11 +104,10 @@ def _masks(n: int, bits: int) -> list[np.uint64]:
     return [np.uint64(sum(kept)) for kept in itertools.combinations(single, bands - bits)]
 
 
-def _chain(values: pd.Series) -> np.ndarray:
-    """Pairs of row numbers that link each value to its next occurrence; empty text links nothing."""
-    rows = pd.Series(np.arange(len(values)))[(values != "").to_numpy()]
-    following = rows.groupby(values[values != ""].to_numpy()).shift(-1).dropna().astype(np.int64)
-    return np.column_stack([following.index.to_numpy(dtype=np.int64), following.to_numpy()])
+def _links(values: pd.Series) -> np.ndarray:
+    """Pairs of row numbers that link each value to its first occurrence; empty text links nothing."""
+    first = pd.Series(np.arange(len(values))).groupby(values.to_numpy()).transform("first")
+    return np.column_stack([first, np.arange(len(values))])[(values != "").to_numpy()]
 
 
 def _components(n: int, *links: np.ndarray) -> np.ndarray:

@@ -28,7 +28,6 @@ JOINED = "is a near-duplicate of an excluded file, or shows its lesion"
 TWO_CLASSES = "lies in two classes, itself or nearly"
 COPY = "is a copy of another external image"
 DIAGNOSIS = "has another official diagnosis"
-REASONS = (UNREADABLE, SAME, NEAR, SAME_ID, SAME_LESION, JOINED, TWO_CLASSES, COPY, DIAGNOSIS)
 FILES = ["source", "image_id", "class", "diagnosis", "lesion_id", "group", "excluded", "because_of"]
 
 # the classes of the data set that a folder stands for
@@ -59,8 +58,8 @@ def read_external(
         bits, difference: what confirms a near-duplicate, as for `build_index`.
 
     Returns:
-        FILES, one row per file, by source. `excluded` is one of REASONS, or "" where the file is kept; `because_of` is
-        the file of the data set or of the folder that the reason names, the diagnosis, or why the file cannot be read.
+        FILES, one row per file, by source. `excluded` is the reason (SAME, ...), "" where the file is kept.
+        `because_of` names the file of the data set or of the folder, the diagnosis, or why it cannot be read.
         `group` joins near-duplicates and images of one lesion among these files.
 
     Raises:
@@ -72,8 +71,8 @@ def read_external(
         [(path.relative_to(folder).as_posix(), path.stem, label) for label, path in listed], columns=FILES[:3]
     ).assign(diagnosis="", lesion_id="", group=-1, excluded="", because_of="")
     if metadata:
-        known = read_metadata(metadata).reindex(files["image_id"].map(isic_id)).fillna("").reset_index(drop=True)
-        files[["diagnosis", "lesion_id"]] = known
+        known = read_metadata(metadata).reindex(files["image_id"].map(isic_id)).fillna("")
+        files[["diagnosis", "lesion_id"]] = known.to_numpy()
     readable = ~looks.map(lambda one: isinstance(one, str))
     _exclude(files, UNREADABLE, looks.mask(readable))
     if readable.any():

@@ -10,7 +10,6 @@ import re
 import stat
 import struct
 import zlib
-from collections import deque
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -35,6 +34,7 @@ EXPECTED = (
     f"expected DIR/Train/<class>/ and DIR/Test/<class>/, or DIR/<class>/, with images ({', '.join(ENDINGS)}) "
     f"of the nine classes ({', '.join(CLASSES)})"
 )
+NO_CLASSES = "holds no Train and Test folders and no class folders"
 
 EXTERNAL_CLASSES = (*CLASSES, "benign", "malignant")  # folders of external images
 EXTERNAL_EXPECTED = (
@@ -67,15 +67,12 @@ def find_folder(data: str = "") -> Path:
             raise DataError(f"{name} {given!r} {what}; {EXPECTED}")
     else:
         folder = _download()
-    waiting = deque([(folder, 0)])
-    while waiting:
-        candidate, depth = waiting.popleft()
-        folders = _folders(candidate)
-        if _parts(folders) or any(class_of(path.name) for path in folders):
-            return candidate
-        if depth < 3:
-            waiting.extend((path, depth + 1) for path in folders[:100])
-    raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
+    candidates = [folder]
+    for _ in range(4):
+        if found := next(filter(_parts, candidates), None):
+            return found
+        candidates = [path for candidate in candidates for path in _folders(candidate)[:100]]
+    raise DataError(f"{str(folder)!r} {NO_CLASSES}; {EXPECTED}")
 
 
 def given_folder(data: str = "") -> str:
@@ -108,20 +105,15 @@ def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
     Raises:
         DataError: no such folder, a class missing or without images, or a folder of something else.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"data folder {str(folder)!r} does not exist; {EXPECTED}")
-    folders = _folders(folder)
-    parts = _parts(folders)
-    if not parts and not any(class_of(path.name) for path in folders):
-        raise DataError(f"{str(folder)!r} holds no Train and Test folders and no class folders; {EXPECTED}")
+    if not (parts := _parts(folder)):
+        raise DataError(f"{str(folder)!r} {NO_CLASSES}; {EXPECTED}")
     files = []
-    for part, holder in parts or [("", folder)]:
-        labels = {path: class_of(path.name) for path in _folders(holder)}
-        others = [path for path, label in labels.items() if label is None]
+    for part, holder in parts:
+        labels = {path: _class_of(path, CLASSES) for path in _folders(holder)}
         files += [(part, label, image) for path, label in labels.items() if label for image in _images(path, EXPECTED)]
         if missing := [label for label in CLASSES if label not in labels.values()]:
-            hint = nearest(missing[0], [path.name for path in others]).replace("; did you mean", "; is it in")
+            others = [path.name for path, label in labels.items() if label is None]
+            hint = nearest(missing[0], others).replace("; did you mean", "; is it in")
             raise DataError(f"{str(holder)!r} has no folder for {', '.join(missing)}{hint}; {EXPECTED}")
     # sources sort alike on every machine, whatever order the file system lists them in
     return sorted(files, key=lambda entry: entry[2].as_posix())
@@ -138,17 +130,11 @@ def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tupl
     Raises:
         DataError: no such folder, one of another name or without images, or no scenario fits.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{str(folder)!r} is not a folder of external images; {EXTERNAL_EXPECTED}")
-    names = {_plain(label): label for label in EXTERNAL_CLASSES}
     files = []
     for path in _folders(folder):
-        label = names.get(_plain(path.name))
-        if label is None:
-            raise DataError(
-                f"{str(path)!r} is named after no class{nearest(path.name, EXTERNAL_CLASSES)}; {EXTERNAL_EXPECTED}"
-            )
+        if not (label := _class_of(path, EXTERNAL_CLASSES)):
+            hint = nearest(path.name, EXTERNAL_CLASSES)
+            raise DataError(f"{str(path)!r} is named after no class{hint}; {EXTERNAL_EXPECTED}")
         files += [(label, image) for image in _images(path, EXTERNAL_EXPECTED)]
     if not files:
         raise DataError(f"{str(folder)!r} holds no class folder; {EXTERNAL_EXPECTED}")
@@ -171,11 +157,6 @@ def lacking(scenario: Scenario, labels: Collection[str]) -> list[str]:
     An accuracy over some of the classes would be that of another problem."""
     present = {name for label, name in external_labels(scenario).items() if label in labels}
     return [name for name in scenario.names if name not in present]
-
-
-def class_of(name: str) -> str | None:
-    """The class that a folder name means, or None: case, spaces, `_` and `-` do not matter."""
-    return {_plain(label): label for label in CLASSES}.get(_plain(name))
 
 
 def decode(path: Path) -> np.ndarray:
@@ -237,25 +218,26 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _download() -> Path:
-    advice = (
-        f"download https://www.kaggle.com/datasets/{KAGGLE} by hand, unpack it and pass its folder with --data "
-        "(or set SKINCAS_DATA)"
-    )
     try:
         import kagglehub
 
         return Path(kagglehub.dataset_download(KAGGLE))
-    # no network, no credentials, no package, no space: the advice is the same
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+    except Exception as error:  # no network, no credentials, no package, no space: the advice is the same
+        reason = "".join(str(error).strip().splitlines()[:1])
         raise DataError(
-            f"no --data folder was given and the public data set {KAGGLE!r} could not be downloaded "
-            f"({type(error).__name__}: {reason[0]}); {advice}"
+            "no --data folder was given and the public data set could not be downloaded "
+            f"({type(error).__name__}: {reason}); download "
+            f"https://www.kaggle.com/datasets/{KAGGLE} by hand, unpack it and pass its folder with --data"
         ) from error
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _class_of(folder: Path, classes: Collection[str]) -> str | None:
+    """The class that a folder's name means, or None: case, spaces, `_` and `-` do not matter."""
+    return {_plain(label): label for label in classes}.get(_plain(folder.name))
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -276,13 +258,15 @@ def _listing(folder: Path) -> list[Path]:
     try:
         return listing(folder)
     except OSError as error:
-        raise DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); make it readable") from error
+        raise DataError(f"folder {str(folder)!r} cannot be read ({error.strerror}); give one that can") from error
 
 
-def _parts(folders: list[Path]) -> list[tuple[str, Path]]:
-    """(part, folder) of Train and Test, both or none."""
-    named = {_plain(path.name): path for path in folders}
-    return [(part, named[part.lower()]) for part in PARTS] if {"train", "test"} <= set(named) else []
+def _parts(folder: Path) -> list[tuple[str, Path]]:
+    """(part, folder) of Train and Test, or ("", `folder`) where it holds class folders; empty where neither."""
+    named = {_plain(path.name): path for path in _folders(folder)}
+    if {"train", "test"} <= set(named):
+        return [(part, named[part.lower()]) for part in PARTS]
+    return [("", folder)] if any(_class_of(path, CLASSES) for path in named.values()) else []
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

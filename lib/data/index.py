@@ -50,21 +50,19 @@ def build_index(
     rows, thumbnails, unreadable = [], [], []
     for (part, label, path), known, result in zip(files, official.to_numpy(), looks):
         source = path.relative_to(folder).as_posix()
-        if isinstance(result, str) or not _is_text(source):
-            reason = result if isinstance(result, str) else "its name is not valid UTF-8"
-            unreadable.append((_text(source), label, part, reason))
+        if isinstance(result, str):
+            unreadable.append((_text(source), label, part, result))
+        elif source != _text(source):
+            unreadable.append((_text(source), label, part, "its name is not valid UTF-8"))
         else:
-            height, width, content, phash, thumbnail = result
+            height, width, content, phash, small = result
             rows.append((source, path.stem, label, part, width, height, content, phash, *known))
-            thumbnails.append(thumbnail)
+            thumbnails.append(small)
     columns = ["source", "image_id", "class", "part", "width", "height", "content", "phash", "diagnosis", "lesion_id"]
     index = pd.DataFrame(rows, columns=columns)
     if missing := [label for label in CLASSES if label not in set(index["class"])]:
-        first = next(entry for entry in unreadable if entry[1] == missing[0])
-        raise DataError(
-            f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first[0]!r}, {first[3]}); "
-            f"{EXPECTED}"
-        )
+        first = next(f"{file!r}, {reason}" for file, label, _, reason in unreadable if label == missing[0])
+        raise DataError(f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first}); {EXPECTED}")
     index = add_groups(index, np.stack(thumbnails), bits, difference)
     return index, pd.DataFrame(unreadable, columns=["source", "class", "part", "reason"])
 
@@ -87,10 +85,6 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
 
 
-def _is_text(name: str) -> bool:
-    """Whether a file name can be written as UTF-8; on Linux it may hold any bytes."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
 def _text(name: str) -> str:
-    return name if _is_text(name) else os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A file name with the bytes that are not UTF-8 written out; on Linux it may hold any."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

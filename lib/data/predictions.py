@@ -34,11 +34,9 @@ def load_predictions(
     Returns:
         seed, then what the run saved (DESCRIPTION), then one column per class; empty where nothing was saved.
     """
-    frames = []
-    for seed in seeds:
-        frame = read_predictions(paths.run(protocol, preprocessing, scenario, backbone, seed), phase)
-        if frame is not None:
-            frames.append(frame.assign(seed=seed))
+    runs = {seed: paths.run(protocol, preprocessing, scenario, backbone, seed) for seed in seeds}
+    saved = {seed: read_predictions(run, phase) for seed, run in runs.items()}
+    frames = [frame.assign(seed=seed) for seed, frame in saved.items() if frame is not None]
     if not frames:
         return pd.DataFrame(columns=["seed"])
     table = pd.concat(frames, ignore_index=True)

@@ -96,11 +96,9 @@ def not_evaluable(chosen: Mapping[str, pd.DataFrame], scenarios: Mapping[str, Sc
     rows = []
     for name, scenario in scenarios.items():
         originals = chosen[name].loc[chosen[name]["view"] == 0, "label"].value_counts()
-        for label in scenario.names:
-            count = int(originals.get(label, 0))
-            if count < least:
-                reason = f"{count} original images over all folds, at least {least} are needed"
-                rows.append({"scenario": name, "class": label, "originals": count, "reason": reason})
+        few = originals.reindex(scenario.names, fill_value=0).loc[lambda counts: counts < least]
+        reason = f"{{}} original images over all folds, at least {least} are needed"
+        rows += [(name, label, count, reason.format(count)) for label, count in few.items()]
     return pd.DataFrame(rows, columns=["scenario", "class", "originals", "reason"])
 
 

@@ -6,13 +6,15 @@ look like another class (`choose_look`), which bounds the accuracy that is possi
 A change that moves a pixel raises lib.data.demo.VERSION.
 """
 
-from typing import NamedTuple
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-RGB = tuple[int, int, int]
-Range = tuple[float, float]  # each lesion has a uniformly random value of it
+from lib.config.schema import Strict, read_yaml, validated
+
+RGB = list[int]
+Range = list[float]  # from and to; each lesion has a uniformly random value of it
 
 DARKER = 30  # grey levels: a lesion is at least so much darker than its skin, before its opacity
 ATYPICAL = 0.25  # share of the lesions that look like another class of their family
@@ -23,18 +25,18 @@ FAMILIES = (  # classes that are mistaken for each other
 )
 
 
-class Spots(NamedTuple):
+class Spots(Strict):
     """Soft discs on a lesion."""
 
     colour: RGB
-    count: tuple[int, int]  # how many, from and to
+    count: list[int]  # how many, from and to
     radius: float  # fraction of the image side
-    between: Range = (0.0, 1.0)  # where their centres lie: 0 the lesion's centre, 1 its border
+    between: Range = [0.0, 1.0]  # where their centres lie: 0 the lesion's centre, 1 its border
     chance: float = 1.0  # share of the lesions that have them
 
 
-class Look(NamedTuple):
-    """How the lesions of a class look."""
+class Look(Strict):
+    """How the lesions of a class look (looks.yaml)."""
 
     dark: RGB  # the ends of the lesion's own colours
     light: RGB
@@ -43,63 +45,14 @@ class Look(NamedTuple):
     irregular: float  # relative deviation of the outline from an ellipse
     soft: float  # width of the border, a fraction of the radius
     mottle: float  # how unevenly its colours are mixed
-    spots: tuple[Spots, ...]  # what lies on it, painted in this order
+    spots: list[Spots]  # what lies on it, painted in this order
 
 
-WHITE, CREAM, BLACK, DARK_RED = (236, 218, 212), (228, 206, 160), (26, 18, 20), (104, 30, 34)
-
-LOOKS = {
-    "actinic keratosis": Look(
-        *((176, 62, 66), (220, 110, 106), (0.27, 0.36), (0.55, 0.85), 0.2, 0.4, 0.4),
-        (Spots((226, 182, 168), (40, 80), 0.011), Spots(WHITE, (8, 20), 0.03, chance=0.75)),
-    ),
-    "basal cell carcinoma": Look(
-        *((176, 104, 132), (206, 142, 164), (0.26, 0.36), (0.55, 0.85), 0.12, 0.22, 0.2),
-        (Spots((78, 78, 96), (3, 8), 0.05, chance=0.75), Spots(DARK_RED, (1, 2), 0.06, (0.0, 0.6), chance=0.35)),
-    ),
-    "dermatofibroma": Look(
-        *((140, 104, 92), (176, 140, 124), (0.26, 0.36), (0.6, 0.9), 0.05, 0.35, 0.2),
-        (Spots((128, 82, 68), (20, 40), 0.015, (0.5, 1.0)), Spots(WHITE, (3, 5), 0.07, (0.0, 0.3))),
-    ),
-    "melanoma": Look(
-        *((30, 22, 24), (84, 58, 52), (0.27, 0.36), (0.75, 0.97), 0.2, 0.14, 0.6),
-        (
-            Spots((126, 132, 156), (3, 8), 0.06, (0.0, 0.8), chance=0.65),
-            Spots(BLACK, (3, 8), 0.06, chance=0.7),
-            Spots(BLACK, (6, 24), 0.012, (0.5, 1.0), chance=0.7),
-        ),
-    ),
-    "nevus": Look(
-        *((96, 54, 30), (150, 92, 56), (0.26, 0.34), (0.7, 0.95), 0.05, 0.15, 0.2),
-        (Spots((66, 38, 28), (20, 50), 0.014, chance=0.6),),
-    ),
-    "pigmented benign keratosis": Look(
-        *((92, 90, 92), (140, 132, 128), (0.27, 0.35), (0.5, 0.85), 0.15, 0.16, 0.5),
-        (Spots((206, 164, 146), (8, 20), 0.03, chance=0.5), Spots((96, 66, 52), (20, 60), 0.01, chance=0.6)),
-    ),
-    "seborrheic keratosis": Look(
-        *((146, 108, 44), (190, 152, 88), (0.27, 0.36), (0.7, 0.95), 0.1, 0.05, 0.35),
-        (
-            Spots((240, 224, 188), (6, 22), 0.014, (0.0, 0.9), chance=0.85),
-            Spots((44, 28, 20), (4, 16), 0.016, (0.0, 0.9), chance=0.75),
-        ),
-    ),
-    "squamous cell carcinoma": Look(
-        *((196, 104, 60), (226, 148, 100), (0.26, 0.36), (0.5, 0.9), 0.15, 0.18, 0.4),
-        (
-            Spots(CREAM, (6, 14), 0.05, (0.0, 0.8)),
-            Spots(WHITE, (4, 10), 0.03, chance=0.7),
-            Spots(DARK_RED, (1, 4), 0.04, (0.0, 0.7), chance=0.6),
-        ),
-    ),
-    "vascular lesion": Look(
-        *((122, 10, 52), (180, 44, 90), (0.24, 0.32), (0.7, 0.95), 0.07, 0.12, 0.2),
-        (Spots((122, 14, 48), (6, 18), 0.045, chance=0.85), Spots((44, 14, 34), (1, 5), 0.05, (0.0, 0.8), chance=0.5)),
-    ),
-}
+_FILE = Path(__file__).with_name("looks.yaml")
+LOOKS = {label: validated(Look, entry, _FILE, label) for label, entry in read_yaml(_FILE).items()}
 
 # fair, pink, tan, brown and (polarised light) mauve skin
-SKINS: tuple[RGB, ...] = ((226, 188, 174), (220, 176, 164), (216, 178, 160), (206, 164, 146), (212, 174, 168))
+SKINS = ((226, 188, 174), (220, 176, 164), (216, 178, 160), (206, 164, 146), (212, 174, 168))
 
 
 def choose_look(label: str, random: np.random.Generator) -> str:

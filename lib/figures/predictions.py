@@ -23,7 +23,7 @@ def draw_confusion_matrix(matrices: Mapping[str, pd.DataFrame | None]) -> Figure
     side, columns = 1.5 + 0.32 * classes, 2 if classes > 6 else 3
     figure, axes = panels(len(matrices), width=side, height=side, columns=columns)
     for position, (axis, (title, counts)) in enumerate(zip(axes, matrices.items())):
-        axis.set_title(one_line(title))
+        axis.set_title(fill(one_line(title), int(9 * side)))  # characters that fit above a panel
         if counts is None or counts.to_numpy().sum() == 0:
             empty_panel(axis, "no run")
             continue

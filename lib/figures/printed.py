@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lib.config.params import PHASE_TITLES
-from lib.figures.style import COLOURS, INK, MUTED, PALETTE, panels, roman, show_names, styled
+from lib.config.printed import roman
+from lib.figures.style import COLOURS, INK, MUTED, PALETTE, panels, show_names, styled
 
 
 @styled

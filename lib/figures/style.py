@@ -27,7 +27,6 @@ COLOURS = {
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")
 SERIES_MARKERS = {"printed": "D", "by_view": "o", "by_lesion": "s", "clean": "^"}
 MARKERS = ("o", "s", "^", "D", "v", "P")
-ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 STYLE = {
     "font.family": "DejaVu Sans",
     "text.color": INK,
@@ -53,11 +52,6 @@ STYLE = {
     "text.parse_math": False,  # a $ in a file name is a $
 }
 percent = FuncFormatter(lambda value, _: f"{100 * value:g}")
-
-
-def roman(number: int | str) -> str:
-    """The number of a table as the paper writes it: `III` for 3; up to ten."""
-    return ROMAN[int(number)]
 
 
 def encode(figure: Figure) -> tuple[str, bytes]:

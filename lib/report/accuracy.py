@@ -17,11 +17,8 @@ CELL = ["scenario", "protocol", "preprocessing", "backbone"]
 def compared_rows(table: pd.DataFrame, study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table with `<measure>_difference`, ours minus printed, in the paper's order of phases and models.
 
-    Args:
-        table: the rows of one scenario of `lib.report.tables.score_table`, of the study's own settings.
-        runs: what `lib.report.data.read_runs` gives.
-
-    `n_test` says why a row has no number. Models that the study does not have are added as printed.
+    They are those of one scenario of `lib.report.tables.score_table`, of the study's own settings. `n_test` says why a
+    row has no number. Models that the study does not have are added as printed.
     """
     scenario = table["scenario"].iloc[0]
     why = reasons(table, runs) if scenario in study.scenarios else "not in study"
@@ -49,11 +46,8 @@ def reasons(table: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
 
 
 def accuracy_series(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """What `draw_accuracy_comparison` draws: phase, backbone, series (`printed` or a protocol), accuracy, low, high.
-
-    Args:
-        table: the rows of one scenario of `lib.report.tables.score_table`.
-    """
+    """The rows of one scenario of `lib.report.tables.score_table` as figures have them: phase, backbone, series
+    (`printed` or a protocol), accuracy, low, high; fractions of 1."""
     names = {"test_accuracy": "accuracy", "test_accuracy_low": "low", "test_accuracy_high": "high"}
     ours = select_own(table, study).rename(columns={"protocol": "series"} | names)
     printed = rows_where(printed_rows(), table=table_number(table["scenario"].iloc[0]))
@@ -63,12 +57,8 @@ def accuracy_series(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def literature_rows(table: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Table V as the page shows it: accuracies as fractions of 1, the paper by its own name, printed as a protocol;
-    without our rows for synthetic images, which have no place among photographs.
-
-    Args:
-        table: what `lib.report.tables.table_five` gives.
-    """
+    """`lib.report.tables.table_five` as the page shows it: accuracies as fractions of 1, the paper by its own name,
+    printed as a protocol; without our rows for synthetic images, which have no place among photographs."""
     rows = table[table["ref"] != "This study"] if study.synthetic else table
     ours, paper = rows["ref"] == "This study", rows["ref"] == "Proposed model"  # the paper's words for its own
     shares = rows[["accuracy", "accuracy_low", "accuracy_high"]].astype(float) / 100

@@ -7,21 +7,19 @@ import pandas as pd
 
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
+from lib.config.printed import roman
 from lib.data.pool import POOLS
 from lib.data.protocols import UNUSED
-from lib.figures.style import roman
 from lib.report import wording
 from lib.report.columns import columns
 from lib.report.data import read_parquet
 from lib.report.show import facts
+from lib.report.wording import in_words
 
 
 def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
-    """The sizes of the validation and test sets that give every printed accuracy: one row per printed table.
-
-    Args:
-        audit: audit/printed.json.
-    """
+    """The sizes of the validation and test sets that give every printed accuracy, by audit/printed.json: one row per
+    printed table."""
     return pd.DataFrame(
         {
             "table": roman(number),
@@ -37,9 +35,9 @@ def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def list_errors(errors: list[Mapping[str, Any]]) -> pd.DataFrame:
-    """Errors of audit/printed.json, one per row: keys in text as words, numbers of tables as the paper writes them."""
-    table = pd.DataFrame(errors).map(lambda value: wording.plain(value) if isinstance(value, str) else value)
-    table = table.drop(columns="scores", errors="ignore")
+    """Errors of audit/printed.json, one per row: all in words, numbers of tables as the paper writes them."""
+    table = pd.DataFrame(errors).map(lambda value: value if isinstance(value, list) else wording.plain(in_words(value)))
+    table = table.drop(columns="scores", errors="ignore").rename(columns={"printed": "as_printed"})
     for key in {"table", "tables", "of"} & set(table):
         numbers = [[value] if isinstance(value, str) else value for value in table[key]]
         table[key] = [", ".join(map(roman, names)) for names in numbers]
@@ -73,13 +71,3 @@ def protocol_sizes(paths: StudyPaths, study: Study) -> pd.DataFrame | None:
             counts |= {"lesions": len(spread), "crossing": (spread > 1).sum()}
             rows.append({"protocol": protocol, "pool": pool} | counts)
     return pd.DataFrame(rows) if rows else None
-
-
-def label_changes(changes: pd.DataFrame) -> pd.DataFrame:
-    """The labels that `clean` corrects or drops, in files by kind.
-
-    Args:
-        changes: prepared/label_changes.csv.
-    """
-    changes = changes.assign(label_used=changes["class"].fillna("dropped"))
-    return changes.groupby(["folder_class", "label_used", "reason"]).size().rename("files").reset_index()

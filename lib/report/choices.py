@@ -10,16 +10,10 @@ from lib.scores.choices import choice_name, compare_choices
 def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """What lib.scores.choices.compare_choices gives, with `choice`, its name, and variants named by their
     settings; empty where nothing is compared: one choice, or synthetic images."""
-    one = len(study.preprocessings) * (1 + len(study.variants)) < 2
+    one = len(study.preprocessings) == 1 and not study.variants
     found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores)
     found = found.assign(variant=[_variant_name(study, variant) for variant in found["variant"]])
     return found.assign(choice=[choice_name(*row) for row in found[["preprocessing", "variant"]].to_numpy()])
-
-
-def in_words(compared: pd.DataFrame) -> str:
-    """Which choices reach the printed number of which scenario, as alternative text of their figure."""
-    rows = compared[compared["reaches"]].itertuples()
-    return "Reached: " + ("; ".join(f"{row.scenario}: {row.choice}" for row in rows) or "none")
 
 
 def _variant_name(study: Study, variant: str) -> str:

@@ -23,11 +23,9 @@ def column(key: str) -> dict[str, Any]:
         `value` for JSON of any kind; tip: what it means, shown when the pointer rests on the title; extra: hidden on a
         phone until the reader asks for all columns; filter: readers can choose one of its values.
     """
-    if key in scenarios():
-        title, form = scenarios()[key].title, "percent"
-    else:
-        title, form = key[:1].upper() + key[1:].replace("_", " "), "value"
-    return columns().get(key) or {"title": title, "format": form, "tip": "", "extra": False, "filter": False}
+    title = scenarios()[key].title if key in scenarios() else key[:1].upper() + key[1:].replace("_", " ")
+    unknown = {"title": title, "format": "percent" if key in scenarios() else "value", "tip": ""}
+    return columns().get(key) or unknown | {"extra": False, "filter": False}
 
 
 def named(value: object, key: str) -> object:

@@ -31,11 +31,8 @@ class Results(NamedTuple):
 
 
 def load_results(given: str) -> Results:
-    """The results that a word on the command line means: a study's name under results/, or a folder.
-
-    Raises:
-        ResultsError: no such folder, or one without tables/table_<n>.csv.
-    """
+    """The results that a word on the command line means: a study's name under results/, or a folder. Raises
+    ResultsError where it is neither, or has no tables/table_<n>.csv."""
     named, folder = RESULTS / given, Path(given).expanduser()
     root = (named if "/" not in given and named.is_dir() else folder).resolve()
     if not any(root.glob("tables/table_*.csv")):
@@ -66,14 +63,14 @@ def read_verdicts(root: Path) -> pd.Series:
 
 def read_stamps(root: Path) -> pd.Series:
     """What each run was made from, as text, by `run`, `part` (one of PARTS) and `name`."""
-    entries = {}
+    entries = []
     for path in sorted(StudyPaths(root).stamps.glob("[!.]*.json")):
         with _named(path):
             stamp = json.loads(path.read_text(encoding="utf-8"))
             stamp["cells"] = {f"cell {number}": cell for number, cell in enumerate(stamp["cells"], start=1)}
-            entries |= {(path.stem, part, name): str(value) for part in PARTS for name, value in stamp[part].items()}
-    index = pd.MultiIndex.from_tuples([*entries] or [("", "", "")], names=["run", "part", "name"])
-    return pd.Series(entries, index=index[: len(entries)], dtype=str)
+            entries += [(path.stem, part, name, str(value)) for part in PARTS for name, value in stamp[part].items()]
+    table = pd.DataFrame(entries, columns=["run", "part", "name", "value"], dtype=str)
+    return table.set_index(["run", "part", "name"])["value"]
 
 
 def differences(of_a: pd.Series, of_b: pd.Series) -> pd.DataFrame:

@@ -41,12 +41,8 @@ def load_related_work() -> pd.DataFrame:
 
 
 def select_ours(study: Study, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """The model whose scores stand beside the others', in words, and its scores by protocol: `shown_model`, fine-tuned,
-    where it was run. None of synthetic images, which are compared to nothing.
-
-    Args:
-        scores: what `our_scores` gives.
-    """
+    """The model of `our_scores` whose scores stand beside the others', in words, and its scores by protocol:
+    `shown_model`, fine-tuned, where it was run. None of synthetic images, which are compared to nothing."""
     if study.synthetic or scores.empty:
         return "", scores.iloc[:0].set_index("protocol")
     models = [shown_model(study, SCENARIO), *in_paper_order(scores["backbone"].unique())]
@@ -64,4 +60,4 @@ def add_ours(others: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
     scores = {f"ours_{name}": row[others["metric"].map(METRICS)].to_numpy() for name, row in ours.iterrows()}
     answered = others["question"].isin(ANSWERED)
     table = table.assign(**{name: pd.Series(values, others.index).where(answered) for name, values in scores.items()})
-    return table.rename(columns={"value": "theirs", "by_lesion": "grouped"})
+    return table.rename(columns={"value": "theirs", "by_lesion": "grouped", "note": "differs_note"})

@@ -2,7 +2,7 @@
 
 import base64
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +13,9 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from lib.config.paths import LIB, StudyPaths
+from lib.config.printed import roman
 from lib.config.schema import read_yaml
-from lib.figures.style import encode, roman
+from lib.figures.style import encode
 from lib.report.columns import named
 from lib.report.data import executed_notebooks
 from lib.report.wording import percent, span
@@ -37,15 +38,9 @@ def part(name: str, **values: Any) -> HTML:
     return HTML(templates().get_template(f"{name}.html.j2").render(**values))
 
 
-def result(sentence: str) -> HTML:
-    """The one-line result of a section."""
-    return part("headline", sentence=sentence)
-
-
-def joined(parts: Iterable[HTML], css_class: str = "") -> HTML:
-    """Parts one after the other, in a box of a class where one is given."""
-    content = "".join(part.data for part in parts)
-    return HTML(f'<div class="{css_class}">{content}</div>' if css_class else content)
+def side_by_side(parts: Iterable[HTML]) -> HTML:
+    """Parts beside each other where the page is wide enough."""
+    return HTML(f'<div class="side-by-side">{"".join(part.data for part in parts)}</div>')
 
 
 def page_resources(title: str) -> dict[str, Markup]:
@@ -59,24 +54,16 @@ def missing(text: str, figure: int = 0) -> HTML:
     return part("missing", text=text, paper=paper_figures().get(figure), id=f"fig-{figure}" if figure else "")
 
 
-def figure(
-    name: str, figure: Figure | None, title: str, caption: str, alt: str, source: str = "",
-    runs: Mapping[str, str] | None = None, paper: int = 0,
-) -> HTML:  # fmt: skip
-    """A figure with its caption, alternative text, the file its numbers come from and the notebooks behind it.
-
-    Args:
-        figure: None where there is nothing to draw, which is said in its place.
-        runs: a notebook behind the figure -> its address, empty where it has none.
-    """
+def figure(name: str, figure: Figure | None, title: str, caption: str, alt: str, source: str, paper: int = 0) -> HTML:
+    """A figure with its caption, alternative text and the file its numbers come from; None where there is nothing to
+    draw, which is said in its place."""
     if figure is None:
         return missing(f"{title}: {source} has nothing to draw.", paper)
     (mime, drawn), (width, height) = encode(figure), (round(96 * side) for side in figure.get_size_inches())
     picture = {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
     return part(
-        "figure", id=name, picture=picture,
-        title=title, caption=caption, alt=alt, source=source, paper=paper_figures().get(paper), number=paper,
-        drawn=EXECUTED.format("report"), notebooks=list((runs or {}).items()),
+        "figure", id=name, picture=picture, title=title, caption=caption, alt=alt, source=source,
+        paper=paper_figures().get(paper), number=paper, drawn=EXECUTED.format("report"),
     )  # fmt: skip
 
 

@@ -16,11 +16,8 @@ from lib.scores import ladder
 
 
 def select_shown(steps: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The rungs of `shown_model` of each scenario, under the study's own settings and first preprocessing.
-
-    Args:
-        steps: rows of tables/ladder.csv.
-    """
+    """The rungs of `shown_model` of each scenario in tables/ladder.csv, under the study's own settings and first
+    preprocessing."""
     models = steps["scenario"].map({scenario: shown_model(study, scenario) for scenario in study.scenarios})
     own = (steps["variant"] == DEFAULT_VARIANT) & (steps["preprocessing"] == study.preprocessings[0])
     return steps[(steps["backbone"] == models) & own]
@@ -54,11 +51,7 @@ def describe_panels(shown: pd.DataFrame, titles: Mapping[tuple, str]) -> str:
 
 
 def step_in_words(rungs: pd.DataFrame, rung: str) -> str:
-    """`-12.3 [-15.0, -9.5]` points; empty where the step is not known.
-
-    Args:
-        rungs: those of one model, indexed by rung.
-    """
+    """`-12.3 [-15.0, -9.5]` points, of the rungs of one model, by rung; empty where the step is not known."""
     if rung not in rungs.index or not np.isfinite(rungs.at[rung, "step"]):
         return ""
     step, low, high = (signed(100 * rungs.at[rung, key]) for key in ("step", "step_low", "step_high"))

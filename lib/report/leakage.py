@@ -20,11 +20,8 @@ STEPS = ["by lesion", "originals", "corrected labels", "clean"]
 
 
 def leakage_types(paths: StudyPaths, shown: pd.DataFrame) -> pd.DataFrame:
-    """One row per type of the taxonomy, and one for wrong labels: type, leakage, outcome, evidence.
-
-    Args:
-        shown: what lib.report.ladder.select_shown gives.
-    """
+    """One row per type of the taxonomy, and one for wrong labels: type, leakage, outcome, evidence; `shown` is what
+    lib.report.ladder.select_shown gives."""
     numbers = read_evidence(paths) | step_sizes(shown)
     types = yaml.safe_load((TEMPLATE / "leakage_types.yaml").read_text(encoding="utf-8"))
     rows = [
@@ -50,8 +47,8 @@ def read_evidence(paths: StudyPaths) -> dict[str, Any]:
     if tables := pool.get("tables"):
         sizes = [" and ".join(str(group["test_n"]) for group in groups) for groups in tables.values()]
         larger = sum(any(group["larger_than_images"] for group in groups) for groups in tables.values())
-        numbers |= {"sizes": ", ".join(sizes), "larger": larger, "tables": len(tables), "images": pool["images"]}
-        numbers["tables_without_test"] = 0
+        numbers |= {"sizes": ", ".join(sizes), "larger": larger, "tables": len(tables), "tables_without_test": 0}
+        numbers |= {"images": pool["images"]}
     seen, changes = read_csv(paths.seen_in_training), read_csv(paths.label_changes)
     for protocol in ("by_view", "clean"):
         for key in ("file", "group"):

@@ -34,16 +34,11 @@ def training_runs(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = []
     for record in records:
         made = record.get("provenance") or {}
-        row = {key: in_words(made.get(key)) for key in ("hardware", "deterministic")}
-        row |= {"commit": _commit(made.get("git") or {}), "minutes": (made.get("seconds") or 0) / 60}
+        git = {"commit": None, "clean": True} | (made.get("git") or {})
+        commit = git["commit"][:12] + ("" if git["clean"] else " with changes") if git["commit"] else "not recorded"
+        row = {"commit": commit} | {key: in_words(made.get(key)) for key in ("hardware", "deterministic")}
+        row |= {"minutes": (made.get("seconds") or 0) / 60}
         rows.append(row | {"mebibytes": (made.get("peak_memory_bytes") or 0) / 2**20})
     table = pd.DataFrame(rows, columns=["commit", "hardware", "deterministic", "minutes", "mebibytes"])
     made = table.groupby(["commit", "hardware", "deterministic"], as_index=False)
     return made.agg(count=("minutes", "size"), minutes=("minutes", "max"), mebibytes=("mebibytes", "max"))
-
-
-def _commit(git: Mapping[str, Any]) -> str:
-    """A short commit, and whether the tree differed from it."""
-    if not git.get("commit"):
-        return "not recorded"
-    return git["commit"][:12] + (" with changes" if git.get("clean") is False else "")

@@ -42,10 +42,7 @@ def write_pages(paths: StudyPaths) -> None:
 
 def write_report(executed: Path, target: Path) -> None:
     """Write the executed 08_report as one self-contained page, without its code; nothing is loaded from any host.
-
-    Raises:
-        ValueError: the notebook has no executed cell, so there is nothing to show.
-    """
+    Raises ValueError where no cell was executed."""
     notebook = nbformat.read(executed, as_version=4)
     if not any(cell.get("outputs") for cell in notebook.cells):
         raise ValueError(f"{executed} has no outputs: execute it before turning it into a page")
@@ -65,13 +62,8 @@ def write_notebooks(paths: StudyPaths) -> None:
 
 
 def notebook_page(run: str, path: Path, entry: Mapping[str, Any]) -> str:
-    """One executed notebook as HTML: how the run ended, then markdown, code, outputs and tracebacks.
-
-    A notebook that cannot be read has a page that says so.
-
-    Args:
-        entry: what state.json says of the run.
-    """
+    """One executed notebook as HTML: how the run ended by its `entry` in state.json, then markdown, code, outputs and
+    tracebacks. A notebook that cannot be read has a page that says so."""
     error = entry.get("error") or entry.get("cause") or ""
     try:
         notebook = nbformat.read(path, as_version=4)

@@ -1,10 +1,7 @@
 """The paper's figures that show results, drawn from ours."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from lib.config.paper import scenarios
@@ -13,9 +10,10 @@ from lib.config.paths import StudyPaths
 from lib.config.printed import printed_rows
 from lib.figures.predictions import draw_confusion_matrix
 from lib.figures.training import draw_training_curves
-from lib.report import html, wording
-from lib.report.data import read_csv, read_parquet
-from lib.report.tables import select_own, shown_model, shown_scenarios
+from lib.report import html
+from lib.report.accuracy import accuracy_series
+from lib.report.data import read_csv, read_parquet, rows_where
+from lib.report.tables import shown_model, shown_scenarios
 from lib.scores.metrics import confusion
 from lib.scores.outcomes import read_outcomes, select_models
 
@@ -31,17 +29,13 @@ def count_images(paths: StudyPaths) -> pd.DataFrame | None:
 
 
 def draw_scenario(paths: StudyPaths, study: Study, scenario: str) -> dict[str, tuple[Figure | None, str]]:
-    """Figs. 8 to 19: `accuracy` and `loss` while `shown_model` is trained, and its `confusion`, one panel per protocol.
-
-    Returns:
-        What it shows -> the figure, or None where there is no run, and its alternative text.
-    """
+    """Figs. 8 to 19: `accuracy` and `loss` while `shown_model` is trained, and its `confusion`, one panel per protocol,
+    each with its alternative text; None where there is no run."""
     model, histories = shown_model(study, scenario), read_histories(paths, study, scenario)
     matrices = confusion_matrices(paths, study, scenario)
     trained = {name: history for name, history in histories.items() if history is not None}
     printed = printed_end(study, scenario, pd.concat(trained.values())) if trained else None
-    lines = {"accuracy": {"printed": printed, "printed_for": model}, "loss": {}}
-    figures = {}
+    lines, figures = {"accuracy": {"printed": printed, "printed_for": model}, "loss": {}}, {}
     for quantity, line in lines.items():
         ends = [f"{name} ends at {history[f'val_{quantity}'].iloc[-1]:.3f}" for name, history in trained.items()]
         figure = draw_training_curves(histories, quantity, **line) if trained else None
@@ -52,19 +46,10 @@ def draw_scenario(paths: StudyPaths, study: Study, scenario: str) -> dict[str, t
     return figures
 
 
-def show_figure(
-    study: Study, scenario: str, shows: str, drawn: tuple[Figure | None, str], captions: Mapping[str, str]
-) -> HTML:
-    """A figure of `draw_scenario` beside the paper's, where that has one.
-
-    Args:
-        captions: what it shows -> the caption.
-    """
-    entries, (figure, alt) = html.paper_figures().items(), drawn
-    numbers = [n for n, entry in entries if (entry.get("scenario"), entry.get("shows")) == (scenario, shows)]
-    title = f"{scenarios()[scenario].title}, {shown_model(study, scenario)}, {shows}"
-    name, source = f"{scenario}-{shows}", "outcomes/" if shows == "confusion" else "runs/*/history.csv"
-    return html.figure(name, figure, title, captions[shows], alt, source, paper=numbers[0] if numbers else 0)
+def paper_number(scenario: str, shows: str) -> int:
+    """The paper's figure that shows this of a scenario; 0 where it has none."""
+    entries = html.paper_figures().items()
+    return next((n for n, entry in entries if (entry.get("scenario"), entry.get("shows")) == (scenario, shows)), 0)
 
 
 def read_histories(paths: StudyPaths, study: Study, scenario: str) -> dict[str, pd.DataFrame | None]:
@@ -94,21 +79,9 @@ def confusion_matrices(paths: StudyPaths, study: Study, scenario: str) -> dict[s
 
 def summary_accuracies(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Fig. 20: scenario, series (`printed` or a protocol), accuracy, low, high of `shown_model`, fine-tuned."""
-    printed = printed_rows().set_index(["table", "phase", "backbone"])["test_accuracy"] / 100
     rows = []
-    for scenario in shown_scenarios(study):
-        model = shown_model(study, scenario)
-        title, key = f"{scenarios()[scenario].title}, {model}", (scenarios()[scenario].table, "finetune", model)
-        rows += [] if study.synthetic else [(title, "printed", printed.get(key, np.nan), np.nan, np.nan)]
-        own = select_own(scores, study, scenario=scenario, backbone=model, phase="finetune")
-        rows += [
-            (title, row.protocol, row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high)
-            for row in own.itertuples()
-        ]
-    return pd.DataFrame(rows, columns=["scenario", "series", "accuracy", "low", "high"])
-
-
-def in_words(accuracies: pd.DataFrame) -> str:
-    """The accuracies of `summary_accuracies` as alternative text."""
-    rows = accuracies.itertuples()
-    return "; ".join(f"{row.scenario}, {row.series}: {wording.percent(row.accuracy)}" for row in rows)
+    for name in shown_scenarios(study):
+        model, series = shown_model(study, name), accuracy_series(study, rows_where(scores, scenario=name))
+        own = rows_where(series, backbone=model, phase="finetune")
+        rows.append(own.assign(scenario=f"{scenarios()[name].title}, {model}"))
+    return pd.concat(rows, ignore_index=True)

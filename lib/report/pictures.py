@@ -32,11 +32,7 @@ def show_pictures(
 
 
 def originals(paths: StudyPaths, titles: Iterable[tuple[str, str]]) -> list[Picture]:
-    """The original pictures of files.
-
-    Args:
-        titles: (file, title of its picture); files that were not prepared are skipped.
-    """
+    """The original pictures of files, each given with its title; files that were not prepared are skipped."""
     views, images = read_pool(paths)
     if views is None:
         return []
@@ -65,11 +61,7 @@ def contradictory(paths: StudyPaths) -> list[Picture]:
 
 
 def pairs_of_files(paths: StudyPaths, pairs: pd.DataFrame) -> list[Picture]:
-    """Both pictures of each pair, beside each other.
-
-    Args:
-        pairs: `pairs` of lib.audit.near_duplicates.near_duplicate_recall.
-    """
+    """Both pictures of each of the `pairs` of lib.audit.near_duplicates.near_duplicate_recall, beside each other."""
     titles = []
     for pair in pairs.itertuples():
         titles.append((pair.first, f"{pair.class_first}, similarity {pair.similarity:.2f}"))
@@ -89,11 +81,7 @@ def leaked_views(paths: StudyPaths, study: Study) -> list[tuple[str, np.ndarray,
 
 def select_twins(parts: pd.DataFrame) -> pd.DataFrame:
     """Of each label the first test view whose file has a view in training: label, source, and the rows of both views,
-    `test` and `train`.
-
-    Args:
-        parts: what lib.data.folds.parts_of_fold gives.
-    """
+    `test` and `train`, out of what lib.data.folds.parts_of_fold gives."""
     by_view = parts.sort_values(["view", "source"])
     test, train = (by_view[by_view["part"] == part] for part in ("test", "train"))
     train = train.drop_duplicates("source").set_index("source")["row"].rename("train")

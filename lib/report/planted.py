@@ -1,7 +1,6 @@
 """What was planted in the synthetic images (planted.json, the truth), and what the study found of it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,39 +22,36 @@ def find_flaws(planted: Mapping[str, list[dict]], index: pd.DataFrame, changes: 
         index: audit/images.parquet.
         changes: prepared/label_changes.csv; None where no protocol was prepared.
     """
+    kinds = ("exact_duplicates", "two_classes", "near_duplicates", "lesions")
+    sets = {kind: {frozenset(entry["files"]) for entry in planted[kind]} for kind in kinds}
     label = index.set_index("source")["class"]
     alike, once = _sets(index, "content"), index[~index["content"].duplicated()]
     same_label = {files for files in alike if len(set(label[[*files]])) == 1}
-    found = {
-        "copies under one class": ("exact_duplicates", same_label, "equal pixels"),
-        "one picture under two classes": ("two_classes", alike - same_label, "equal pixels"),
-        "near-duplicates": ("near_duplicates", _sets(once, "near_group"), "perceptual hash, then pixels"),
-        "lesions with several images": ("lesions", _sets(index, "lesion_id"), "the metadata"),
-    }
-    rows = [
-        _compare(what, {frozenset(entry["files"]) for entry in planted[kind]}, sets, by)
-        for what, (kind, sets, by) in found.items()
-    ]
     against = set(index.loc[contents.disagrees(index), "source"])
     wrong = {entry["file"] for entry in planted["label_disagreements"]}
-    rows.append(_compare("labels against the diagnosis", wrong, against, "the metadata"))
+    flaws = [
+        ("copies under one class", sets["exact_duplicates"], same_label, "equal pixels"),
+        ("one picture under two classes", sets["two_classes"], alike - same_label, "equal pixels"),
+        ("near-duplicates", sets["near_duplicates"], _sets(once, "near_group"), "perceptual hash, then pixels"),
+        ("lesions with several images", sets["lesions"], _sets(index, "lesion_id"), "the metadata"),
+        ("labels against the diagnosis", wrong, against, "the metadata"),
+    ]
     if changes is not None:
         truth = {entry["file"]: entry["class"] for entry in planted["images"]}
         after = label.to_dict() | dict(zip(changes["source"], changes["class"].fillna("")))
         wrong = {file for file, name in truth.items() if label[file] != name}
         still = {file for file, name in truth.items() if after[file] not in ("", name)}
         by = "clean, which corrects them, or drops them where nothing decides"
-        rows.append(_compare("wrong labels", wrong, (wrong - still) | (still - wrong), by))
-    return pd.DataFrame(rows)
+        flaws.append(("wrong labels", wrong, wrong ^ still, by))
+    rows = [(what, len(own), len(own & found), len(found - own), by) for what, own, found, by in flaws]
+    return pd.DataFrame(rows, columns=["what", "planted", "found", "invented", "by"])
 
 
 def rank_wrong_labels(truth: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
     """How early the k planted wrong labels come among the n that look wrong: how many are among the first k, how many
     of a random order would be, and the share of pairs of a wrong and a correct label in this order (0.5 at random).
 
-    Args:
-        truth: file, class and looks_like of every file.
-        ranked: `ranked` of lib.audit.labels.label_errors.
+    `truth` has file, class and looks_like of every file; `ranked` is that of lib.audit.labels.label_errors.
     """
     ranked = ranked.sort_values("rank") if len(ranked) else pd.DataFrame(columns=["source", "class"])
     wrong = (ranked["source"].map(truth.set_index("file")["class"]) != ranked["class"]).to_numpy()
@@ -67,11 +63,8 @@ def rank_wrong_labels(truth: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame
 
 
 def compare_with_best(paths: StudyPaths, shown: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """The rungs with transfer learning, and `best`: the best accuracy on unseen lesions.
-
-    Args:
-        shown: what lib.report.ladder.select_shown gives.
-    """
+    """The rungs with transfer learning that lib.report.ladder.select_shown gives, and `best`: the best accuracy on
+    unseen lesions."""
     rungs = {rung.name: rung for rung in RUNGS}
     table = rows_where(shown, phase="transfer")
     table = table[table["rung"].isin(rungs)].reset_index(drop=True)
@@ -97,8 +90,3 @@ def _sets(index: pd.DataFrame, column: str) -> set[frozenset[str]]:
     """The sets of several files with the same value; empty text is no value."""
     known = index[index[column] != ""]
     return {frozenset(files) for files in known.groupby(column)["source"].agg(list) if len(files) > 1}
-
-
-def _compare(what: str, planted: set, found: set, by: str) -> dict[str, Any]:
-    counts = {"planted": len(planted), "found": len(planted & found), "invented": len(found - planted)}
-    return {"what": what} | counts | {"by": by}

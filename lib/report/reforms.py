@@ -1,34 +1,26 @@
 """REFORMS: the 32 items of params/reforms.yaml, answered for this study and for the paper."""
 
-from pathlib import Path
-
 import pandas as pd
-import yaml
 
 from lib.config.files import read_json
 from lib.config.params import AXES, Study
 from lib.config.paths import REFORMS, StudyPaths
+from lib.config.schema import read_yaml
 from lib.report.data import read_csv, rows_where
 
 FROM_AUDIT = ["files", "unreadable_files", "files_with_lesion", "files_with_diagnosis"]
 FROM_AUDIT += ["contradictory_contents", "label_disagreement_files"]
 
 
-def load_reforms(path: Path = REFORMS) -> tuple[str, pd.DataFrame]:
+def load_reforms() -> tuple[str, pd.DataFrame]:
     """The address of the checklist, and one row per item: `module` and the keys that the file describes."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(REFORMS)
     items = [{"module": module["name"]} | item for module in content["modules"] for item in module["items"]]
-    table = pd.DataFrame(items)
-    lists = {key: [_as_list(value) for value in table[key]] for key in ("files", "sections", "place")}
-    return content["source"], table.assign(**lists)
+    return content["source"], pd.DataFrame(items)
 
 
 def checklist(paths: StudyPaths, study: Study, items: pd.DataFrame) -> pd.DataFrame:
-    """One row per item: both answers, and where each can be checked.
-
-    Args:
-        items: what `load_reforms` gives.
-    """
+    """One row per item that `load_reforms` gives: both answers, and where each can be checked."""
     found = numbers(paths, study)
     places = zip(items["sections"], items["files"])
     return pd.DataFrame(
@@ -65,7 +57,3 @@ def numbers(paths: StudyPaths, study: Study) -> dict[str, str]:
         key: "not counted" if value is None else f"{value:,}" if isinstance(value, int) else value
         for key, value in found.items()
     }
-
-
-def _as_list(value: list[str] | str | float) -> list[str]:
-    return value if isinstance(value, list) else [value] if isinstance(value, str) else []

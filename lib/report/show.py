@@ -22,7 +22,7 @@ FILTER_FROM, TALL_FROM, SKIP_FROM = 5, 31, 21  # rows to filter or scroll; stops
 def show(
     table: pd.DataFrame | None, name: str, caption: str, source: str, columns: Sequence[str] = (), *,
     titles: Mapping[str, str] | None = None, groups: Mapping[str, Sequence[str]] | None = None,
-    blocks: Sequence[str] = (), data: pd.DataFrame | None = None, runs: Mapping[str, str] | None = None,
+    blocks: Sequence[str] = (), data: pd.DataFrame | None = None,
     wide: bool = False, folded: bool = False, cards: bool = False,
 ) -> HTML:  # fmt: skip
     """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
@@ -39,7 +39,6 @@ def show(
         groups: heading over several columns -> their keys, which follow each other.
         blocks: a line is drawn above a row that differs from the row before in one of these.
         data: what the download holds; the table by default.
-        runs: a notebook that measured the numbers -> its address, empty where it has none.
         folded: closed until a reader opens it.
         cards: on a phone the cells of a row lie under each other.
     """
@@ -60,8 +59,8 @@ def show(
     stops = len(keys) + len(filters) + sum(bool(cell["href"]) + len(cell["details"]) for row in cells for cell in row)
     kept = table.drop(columns=texts) if data is None else data
     return part(
-        "show", id=name, caption=caption, source=source, runs=list((runs or {}).items()),
-        heads=heads, groups=_groups(heads), rows=list(zip([False, *starts], cells)),
+        "show", id=name, caption=caption, source=source, heads=heads, groups=_groups(heads),
+        rows=list(zip([False, *starts], cells)),
         filters=[(place, heads[place]["title"], values[place]) for place in filters if len(rows) >= FILTER_FROM],
         csv=base64.b64encode(as_csv(kept).encode()).decode(), wide=wide, folded=folded, cards=cards,
         tall=len(rows) >= TALL_FROM and not wide, short=len(rows) <= 12, long=stops >= SKIP_FROM,
@@ -111,7 +110,7 @@ def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | N
         if form == "points":  # full colour at 40 points: what the largest leaks come to
             cell["class"] += " difference " + ("above" if value > 0 else "below")
             cell["style"] = f"--share:{min(abs(value) / 0.4, 1):.2f}"
-    elif form in NUMBERS:
+    elif form in NUMBERS or (value is None and form == "value"):
         cell |= {"text": text or "–", "class": "empty", "sort": ""}  # sorted behind all numbers
     elif form == "value":
         cell["text"] = in_words(value)

@@ -14,11 +14,8 @@ from lib.verdicts.judging import QUESTIONS, VERDICTS, WITHOUT_IMAGES, as_table
 
 def select_claims(verdicts: Sequence[Mapping[str, Any]], study: Study) -> list[Mapping[str, Any]]:
     """The claims that the page shows: of a study of synthetic images those that it can test."""
-    return [
-        claim
-        for claim in verdicts
-        if not (study.synthetic and claim["verdict"] == NOT_TESTED and claim["test"]["measure"] not in WITHOUT_IMAGES)
-    ]
+    hidden = {NOT_TESTED} if study.synthetic else set()
+    return [c for c in verdicts if c["verdict"] not in hidden or c["test"]["measure"] in WITHOUT_IMAGES]
 
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -36,14 +33,10 @@ def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def rank_table(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """The models evaluated under the study's last protocol, by test accuracy, as reproduced and as printed.
+    """The models of `lib.report.tables.score_table` under the study's last protocol, by test accuracy as reproduced and
+    as printed: scenario, phase, backbone, rank, printed_rank, models (how many are ranked).
 
-    Args:
-        scores: what `lib.report.tables.score_table` gives.
-
-    Returns:
-        scenario, phase, backbone, rank, printed_rank, models (how many are ranked); of scenarios with two models at
-        least, fine-tuned ones where there are two.
+    Of scenarios with two models at least, fine-tuned ones where there are two.
     """
     rows = select_own(scores, study, protocol=study.protocols[-1])
     rows = rows[rows["scenario"].isin(study.scenarios)].dropna(subset=["test_accuracy", "printed_test_accuracy"])

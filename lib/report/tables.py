@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from lib.config.files import read_json
 from lib.config.paper import backbones, proposed_backbone, scenarios
-from lib.config.params import AXES, PHASES, Study
+from lib.config.params import AXES, PHASE_TITLES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.config.printed import literature, printed_rows
 from lib.report.data import rows_where
@@ -144,6 +144,14 @@ def shown_model(study: Study, scenario: str) -> str:
     return next((name for name in order if any(cell["backbone"] == name for cell in here)), proposed_backbone())
 
 
+def select_model(cells: Mapping[tuple, pd.DataFrame], study: Study, scenario: str) -> tuple[str, pd.DataFrame]:
+    """The model that stands for a scenario, in words, and its outcomes of lib.scores.beyond.select_cells: the paper's
+    own, fine-tuned, where it was run; no outcomes where none is of this scenario."""
+    for backbone, phase in itertools.product(in_paper_order(study.backbones), reversed(PHASES)):
+        if (rows := cells.get((scenario, backbone, phase))) is not None:
+            return f"{scenarios()[scenario].title}, {backbone}, {PHASE_TITLES[phase].lower()}", rows
+    return "", pd.DataFrame()
+
+
 def in_paper_order(names: Iterable[str]) -> list[str]:
-    order = list(backbones())
-    return sorted(names, key=order.index)
+    return sorted(names, key=list(backbones()).index)

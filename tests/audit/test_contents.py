@@ -129,9 +129,10 @@ def test_labels_are_held_against_the_official_diagnosis_and_bkl_allows_both_kera
 
 @pytest.fixture(scope="module")
 def demo_set(tmp_path_factory):
-    drawn = demo.ensure(tmp_path_factory.mktemp("demo") / "set", 12, 128, 0)
-    index, unreadable = build_index(drawn.folder, [drawn.metadata], *NEAR)
-    return drawn.planted, index.set_index("source"), contents.dataset_audit(index, unreadable)
+    folder = tmp_path_factory.mktemp("demo") / "set"
+    planted = demo.ensure(folder, 12, 128, 0)
+    index, unreadable = build_index(folder, [folder / "metadata.csv"], *NEAR)
+    return planted, index.set_index("source"), contents.dataset_audit(index, unreadable)
 
 
 def together(index: pd.DataFrame, column: str) -> set[frozenset]:

@@ -158,7 +158,7 @@ def test_recall_that_is_not_accuracy_and_a_copied_row_are_named(sound):
 def test_the_detection_rate_is_what_a_recount_by_hand_gives(sound):
     """Validation accuracy: a change is caught exactly where the new number is no fraction of the known size."""
     rows = sound[sound["table"] == 4]
-    units = np.array([hundredths(rows[column]) for column in VALUES]).T
+    units = hundredths(rows[list(VALUES)])
     rate = detection_rate({"4": units}, {"4": 3}, np.arange(MIN_N, MAX_N + 1))
     changed = [value for printed in rows["val_accuracy"] for value in _digit_changes(printed)]
     caught = [not is_fraction(Decimal(str(value)), 307) for value in changed]

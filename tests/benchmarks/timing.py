@@ -91,7 +91,9 @@ def pictures(folder: Path, count: int) -> list[tuple[Path, str]]:
     from lib.data.folder import check_folder, decode, find_folder
 
     given = os.environ.get("SKINCAS_DATA", "")
-    root = find_folder(given) if given else demo.ensure(folder / "synthetic", 12, 256, 0).folder
+    root = find_folder(given) if given else folder / "synthetic"
+    if not given:
+        demo.ensure(root, 12, 256, 0)
     by_class = {name: [path for _, label, path in check_folder(root) if label == name] for name in CLASSES}
     random, files = np.random.default_rng(0), []
     for number in range(count):

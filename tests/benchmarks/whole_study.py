@@ -23,7 +23,7 @@ from timing import AT_LEAST, row
 
 from lib.config.paper import scenarios
 from lib.config.params import load_study
-from lib.config.paths import NOTEBOOKS, StudyPaths
+from lib.config.paths import DEMO_METADATA, NOTEBOOKS, StudyPaths
 from lib.data import demo
 from lib.data.folder import check_folder, find_folder
 from lib.data.folds import parts_of_fold, select
@@ -59,8 +59,9 @@ def study() -> list[dict]:
         if real:
             data, metadata = find_folder(given["DATA"]), tuple(map(Path, filter(None, [given["METADATA"]])))
         else:
-            made = demo.ensure(StudyPaths(root).demo_data, settings.demo_images, settings.demo_size, settings.demo_seed)
-            data, metadata = made.folder, (made.metadata,)
+            data = StudyPaths(root).demo_data
+            demo.ensure(data, settings.demo_images, settings.demo_size, settings.demo_seed)
+            metadata = (data / DEMO_METADATA,)
         weights = Path(given["WEIGHTS"]) if given["WEIGHTS"] else None
         took = seconds_of_steps(settings, root, Inputs(data=data, metadata=metadata, weights_dir=weights))
         images = images_of_epochs(settings, StudyPaths(root))

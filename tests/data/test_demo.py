@@ -1,7 +1,6 @@
 """The demo's data: the same each time, learnable, and with exactly the flaws that planted.json lists."""
 
 import hashlib
-import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lib.config.files import read_json
 from lib.config.paper import CLASSES
 from lib.config.params import load_study
 from lib.config.paths import REPOSITORY
@@ -39,28 +39,32 @@ CODES = {
 
 
 @pytest.fixture(scope="module")
-def default_set(tmp_path_factory) -> demo.DemoSet:
-    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", *DEFAULT)
+def default_set(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    demo.ensure(folder, *DEFAULT)
+    return folder
 
 
 @pytest.fixture(scope="module", params=[DEFAULT, (6, 64, 3), (9, 32, 1)], ids=str)
-def made(request, default_set, tmp_path_factory) -> tuple[demo.DemoSet, tuple[int, int, int]]:
+def made(request, default_set, tmp_path_factory) -> tuple[Path, tuple[int, int, int]]:
     """The default set, and two of the smallest."""
     if request.param == DEFAULT:
         return default_set, DEFAULT
-    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", *request.param), request.param
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    demo.ensure(folder, *request.param)
+    return folder, request.param
 
 
 def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
-    here = demo.ensure(tmp_path / "here", 6, 48, 5)
-    there = str(tmp_path / "there")
-    code = f"from lib.data import demo; import cv2; cv2.setNumThreads(1); demo.ensure({there!r}, 6, 48, 5)"
+    for name, seed in (("here", 5), ("other", 6)):
+        demo.ensure(tmp_path / name, 6, 48, seed)
+    there = tmp_path / "there"
+    code = f"from lib.data import demo; demo.cv2.setNumThreads(1); demo.ensure(demo.Path({str(there)!r}), 6, 48, 5)"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
-    assert _digests(here.folder) == _digests(tmp_path / "there")
-    assert len(_digests(here.folder)) > 100
-    pictures = {digest for name, digest in _digests(here.folder).items() if name.endswith(".jpg")}
-    other = demo.ensure(tmp_path / "other", 6, 48, 6)
-    assert not pictures & {digest for name, digest in _digests(other.folder).items() if name.endswith(".jpg")}
+    here, there, other = (_digests(tmp_path / name) for name in ("here", "there", "other"))
+    assert here == there and len(here) > 100
+    pictures = {digest for name, digest in here.items() if name.endswith(".jpg")}
+    assert not pictures & {digest for name, digest in other.items() if name.endswith(".jpg")}
 
 
 def test_the_layout_is_the_public_one_and_every_file_says_that_it_is_synthetic(made):
@@ -68,7 +72,7 @@ def test_the_layout_is_the_public_one_and_every_file_says_that_it_is_synthetic(m
     files = _files(demo_set)
     assert Counter(path.parent.name for path in files) == dict.fromkeys(CLASSES, count)
     for part in ("Train", "Test"):
-        assert {path.name for path in (demo_set.folder / part).iterdir()} == set(CLASSES)
+        assert {path.name for path in (demo_set / part).iterdir()} == set(CLASSES)
     for path in files:
         with Image.open(path) as image:
             assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (size, size))
@@ -78,10 +82,10 @@ def test_the_layout_is_the_public_one_and_every_file_says_that_it_is_synthetic(m
 def test_each_image_has_a_mask_that_lies_where_the_colour_differs_from_the_skin(made):
     demo_set, (_, size, _) = made
     paths = {path.stem: path for path in _files(demo_set)}
-    assert {path.name for path in demo_set.masks.iterdir()} == {f"{name}_segmentation.png" for name in paths}
+    assert {path.name for path in (demo_set / "masks").iterdir()} == {f"{name}_segmentation.png" for name in paths}
     contrast, moved = [], []
     for name, path in paths.items():
-        with Image.open(demo_set.masks / f"{name}_segmentation.png") as image:
+        with Image.open(demo_set / "masks" / f"{name}_segmentation.png") as image:
             assert (image.mode, image.size) == ("L", (size, size))
             mask = np.asarray(image)
         assert set(np.unique(mask)) == {0, 255}
@@ -96,8 +100,8 @@ def test_each_image_has_a_mask_that_lies_where_the_colour_differs_from_the_skin(
 
 def test_the_planted_flaws_are_there_and_no_others(made):
     demo_set, _ = made
-    planted = json.loads((demo_set.folder / "planted.json").read_text(encoding="utf-8"))
-    assert planted == demo_set.planted and all(planted.values())
+    planted = read_json(demo_set / "planted.json")
+    assert all(planted.values())
 
     contents, near = _alike(demo_set)
     exact = {frozenset(entry["files"]) for entry in planted["exact_duplicates"]}
@@ -120,7 +124,7 @@ def test_the_planted_flaws_are_there_and_no_others(made):
     assert {bool(entry["diagnosis"]) for entry in planted["two_classes"]} == {True, False}
     assert any(len({name.split("/")[0] for name in entry["files"]}) == 2 for entry in planted["two_classes"])
 
-    names = [path.relative_to(demo_set.folder).as_posix() for path in _files(demo_set)]
+    names = [path.relative_to(demo_set).as_posix() for path in _files(demo_set)]
     lesions = defaultdict(list)
     for name in names:
         if lesion_id[Path(name).stem]:
@@ -142,7 +146,7 @@ def test_the_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_set):
     With the leak any other view may be the neighbour; without it those of the same lesion or of a copy may not.
     """
     paths = _files(default_set)
-    sources = [path.relative_to(default_set.folder).as_posix() for path in paths]
+    sources = [path.relative_to(default_set).as_posix() for path in paths]
     labels, groups = np.array([path.parent.name for path in paths]), _belonging(default_set, sources)
     colours = [
         np.percentile(
@@ -161,16 +165,16 @@ def test_the_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_set):
     of_files = pd.DataFrame({"file": files, "step": with_leak.astype(float) - without}).groupby("file")["step"].mean()
     assert of_files.mean() - 2 * of_files.std() / len(of_files) ** 0.5 > 0.15
     # the classes can be learned (chance is 11 %), but overlap: what can be known of a new lesion is bounded
-    images = pd.DataFrame(default_set.planted["images"])
+    images = pd.DataFrame(read_json(default_set / "planted.json")["images"])
     typical = (images["class"] == images["looks_like"]).mean()
     assert 0.6 < typical < 0.8
     assert 0.2 < without.mean() < typical < with_leak.mean()
 
 
 def test_a_lesion_looks_alike_in_all_its_images_and_like_a_class_of_its_family(default_set):
-    planted = default_set.planted
+    planted = read_json(default_set / "planted.json")
     images = {entry["file"]: entry for entry in planted["images"]}
-    assert set(images) == {path.relative_to(default_set.folder).as_posix() for path in _files(default_set)}
+    assert set(images) == {path.relative_to(default_set).as_posix() for path in _files(default_set)}
     family = {name: members for members in FAMILIES for name in members}
     assert set(family) == set(CLASSES)
     assert all(entry["looks_like"] in family[entry["class"]] for entry in images.values())
@@ -183,16 +187,17 @@ def test_a_lesion_looks_alike_in_all_its_images_and_like_a_class_of_its_family(d
 
 
 def test_a_set_is_made_once_and_again_only_for_other_arguments_or_another_version(tmp_path, monkeypatch):
-    first = demo.ensure(tmp_path / "data", 6, 32, 0)
-    stamps = {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")}
-    again = demo.ensure(tmp_path / "data", 6, 32, 0)
-    assert again == first and {path: path.stat().st_mtime_ns for path in again.folder.rglob("*")} == stamps
-    larger = demo.ensure(tmp_path / "data", 7, 32, 0)
-    assert len(_files(larger)) == 7 * len(CLASSES)
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
-    marker = (larger.folder / demo.MARKER).stat().st_ino
+    folder = tmp_path / "data"
+    planted = demo.ensure(folder, 6, 32, 0)
+    stamps = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert demo.ensure(folder, 6, 32, 0) == planted == read_json(folder / "planted.json")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == stamps
+    demo.ensure(folder, 7, 32, 0)
+    assert len(_files(folder)) == 7 * len(CLASSES) and list(tmp_path.iterdir()) == [folder]
+    marker = (folder / demo.MARKER).stat().st_ino
     monkeypatch.setattr(demo, "VERSION", demo.VERSION + 1)
-    assert (demo.ensure(tmp_path / "data", 7, 32, 0).folder / demo.MARKER).stat().st_ino != marker
+    demo.ensure(folder, 7, 32, 0)
+    assert (folder / demo.MARKER).stat().st_ino != marker
 
 
 def test_a_failure_leaves_nothing_and_keeps_the_set_that_was_there(tmp_path, monkeypatch):
@@ -217,15 +222,15 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
     assert (tmp_path / "mine" / "notes.txt").read_text(encoding="utf-8") == "keep"
 
 
-def _files(demo_set: demo.DemoSet) -> list[Path]:
-    return sorted(path for part in ("Train", "Test") for path in (demo_set.folder / part).glob("*/*.jpg"))
+def _files(demo_set: Path) -> list[Path]:
+    return sorted(path for part in ("Train", "Test") for path in (demo_set / part).glob("*/*.jpg"))
 
 
-def _belonging(demo_set: demo.DemoSet, sources: list[str]) -> np.ndarray:
+def _belonging(demo_set: Path, sources: list[str]) -> np.ndarray:
     """The number of the lesion or picture that each file belongs to, by what was planted."""
     number = {source: place for place, source in enumerate(sources)}
     for kind in ("lesions", "exact_duplicates", "near_duplicates", "two_classes"):
-        for entry in demo_set.planted[kind]:
+        for entry in read_json(demo_set / "planted.json")[kind]:
             number |= dict.fromkeys(entry["files"], number[entry["files"][0]])
     return np.array([number[source] for source in sources])
 
@@ -238,17 +243,17 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def _metadata(demo_set: demo.DemoSet) -> pd.DataFrame:
-    return pd.read_csv(demo_set.metadata, dtype=str, keep_default_na=False, index_col="isic_id")
+def _metadata(demo_set: Path) -> pd.DataFrame:
+    return pd.read_csv(demo_set / "metadata.csv", dtype=str, keep_default_na=False, index_col="isic_id")
 
 
-def _alike(demo_set: demo.DemoSet) -> tuple[set[frozenset], set[frozenset]]:
+def _alike(demo_set: Path) -> tuple[set[frozenset], set[frozenset]]:
     """Pairs of files of equal pixels, and pairs of different pixels that the audit's measure takes for one picture:
     every pair is compared, without lib.data.duplicates."""
     names, pixels, hashes, small = [], [], [], []
     for path in _files(demo_set):
         with Image.open(path) as image:
-            names.append(path.relative_to(demo_set.folder).as_posix())
+            names.append(path.relative_to(demo_set).as_posix())
             pixels.append(np.asarray(image))
             hashes.append(imagehash.phash(image).hash.ravel())
             grey = cv2.cvtColor(pixels[-1], cv2.COLOR_RGB2GRAY)

@@ -118,10 +118,10 @@ def test_of_copies_one_is_kept_and_of_one_picture_in_two_classes_none(elsewhere,
 
 
 def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_path):
-    planted = demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0)
-    index, _ = read(demo_data.folder, demo_data.metadata)
+    planted = demo.ensure_external(tmp_path / "external", demo_data, 64, 0)
+    index, _ = read(demo_data, demo_data / "metadata.csv")
     files = read_external(
-        tmp_path / "external", scenarios(), [demo_data.metadata], index, demo_data.folder, **BITS_AND_DIFFERENCE
+        tmp_path / "external", scenarios(), [demo_data / "metadata.csv"], index, demo_data, **BITS_AND_DIFFERENCE
     ).set_index("source")
     content = index.set_index("source")["content"]
     kinds = {"copies": external.SAME, "near_copies": external.NEAR, "turned_copies": external.NEAR}
@@ -131,5 +131,5 @@ def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_pa
             assert content[files.loc[pair["file"], "because_of"]] == content[pair["of"]]
     assert (files["excluded"] != "").sum() == 3 and files.groupby("class").size().min() >= demo.EXTERNAL_IMAGES
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
-    assert demo.ensure_external(tmp_path / "external", demo_data.folder, 64, 0) == planted
+    assert demo.ensure_external(tmp_path / "external", demo_data, 64, 0) == planted
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}

@@ -55,6 +55,8 @@ def test_a_folder_of_something_else_is_refused_with_its_path_and_the_expected_la
             with pytest.raises(DataError, match="holiday.*DIR/Train/<class>/.*DIR/<class>/.*melanoma"):
                 call(path)
     with pytest.raises(DataError, match="absent.*DIR/Train/<class>/"):
+        find_folder(str(tmp_path / "absent"))
+    with pytest.raises(DataError, match="absent' cannot be read"):
         check_folder(tmp_path / "absent")
 
 

@@ -35,7 +35,7 @@ def study(demo_data, tmp_path_factory):
     """A study of the steps without training on hostile names: its results, its folder, and what it printed."""
     tmp_path = tmp_path_factory.mktemp("hostile")
     data = tmp_path / f"{SCRIPT} \u202e data"
-    shutil.copytree(demo_data.folder, data, ignore=shutil.ignore_patterns("masks", "*.csv", "*.json", "*.txt"))
+    shutil.copytree(demo_data, data, ignore=shutil.ignore_patterns("masks", "*.csv", "*.json", "*.txt"))
     files = sorted((data / "Train").rglob("*.jpg")) + sorted((data / "Train").rglob("*.png"))
     renamed = [path.rename(path.with_name(name + path.suffix)) for name, path in zip(NAMES, files[::7])]
     (renamed[0].parent / f"broken {renamed[0].name}").write_bytes(b"no picture")

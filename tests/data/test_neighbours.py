@@ -13,7 +13,7 @@ from lib.data.pool import pool_views
 
 @pytest.fixture(scope="module")
 def views(demo_data):
-    index, _ = build_index(demo_data.folder, [demo_data.metadata], 8, 9.0)
+    index, _ = build_index(demo_data, [demo_data / "metadata.csv"], 8, 9.0)
     return pool_views(index, dict.fromkeys(CLASSES, 30), 60, seed=0)
 
 

@@ -188,7 +188,8 @@ def test_features_that_do_not_exist_are_refused(blotches):
 
 def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     """Measured mean Dice 0.81, the best union 0.82; a wrong naming of one image in five would bring it below 0.68."""
-    folder = demo.ensure(tmp_path / "demo", 6, 128, 0).folder
+    folder = tmp_path / "demo"
+    demo.ensure(folder, 6, 128, 0)
     files = [(path.relative_to(folder).as_posix(), path.stem, path.parent.name) for path in folder.glob("T*/*/*.jpg")]
     index = pd.DataFrame(files, columns=["source", "image_id", "class"])
     masks, excluded = check_masks(find_masks(folder / "masks", index["image_id"]), index.assign(width=128, height=128))

@@ -26,21 +26,23 @@ SIZE = 64
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
-    """Twelve images a class, so that each of the ten folds tests some of each."""
-    return demo.ensure(tmp_path_factory.mktemp("demo") / "data", images_per_class=12, size=SIZE, seed=0)
+    """The folder of a set of twelve images per class, so that each of the ten folds tests some of each."""
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    demo.ensure(folder, images_per_class=12, size=SIZE, seed=0)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory, drawn):
     """A study of 108 synthetic images, two protocols; its heads are random: nothing here asks if they are good."""
     paths = StudyPaths(tmp_path_factory.mktemp("results") / "small")
-    index, _ = build_index(drawn.folder, [drawn.metadata], bits=8, difference=9.0)
+    index, _ = build_index(drawn, [drawn / "metadata.csv"], bits=8, difference=9.0)
     paths.new(paths.image_index)
     index.to_parquet(paths.image_index)
     network = networks.build_backbone("MobileNet", SIZE, "none")
     extractor = networks.build_extractor(network, "native", frozen=True)
     views = pool_views(index, dict.fromkeys(paper.CLASSES, 24), 80, 0)
-    preprocess.write_images(views, decode, drawn.folder, paths.new(paths.images), SIZE, 0, 180.0, 0.3)
+    preprocess.write_images(views, decode, drawn, paths.new(paths.images), SIZE, 0, 180.0, 0.3)
     views.to_parquet(paths.views)
     features = extract_features(extractor, preprocess.open_images(paths.images))
     np.save(paths.new(paths.features("native", "MobileNet")), features)

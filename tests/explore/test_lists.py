@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from lib.config.files import write_json
+from lib.config.files import read_json, write_json
 from lib.config.paper import MALIGNANT
 from lib.config.paths import NOTEBOOKS, StudyPaths
 from lib.data.folder import decode
@@ -65,13 +65,15 @@ def test_nothing_leaks_by_lesion(model_of):
 
 def test_contents_in_two_classes_are_those_of_equal_pixels(by_view, drawn):
     content, filed = {}, {}
-    for path in sorted(drawn.folder.glob("T*/*/*.jpg")):
-        source = path.relative_to(drawn.folder).as_posix()
+    for path in sorted(drawn.glob("T*/*/*.jpg")):
+        source = path.relative_to(drawn).as_posix()
         content[source] = hashlib.sha256(decode(path).tobytes()).hexdigest()
         filed.setdefault(content[source], set()).add(path.parent.name)
     expected = {source for source, digest in content.items() if len(filed[digest]) > 1}
     found = lists.in_two_classes(by_view)
-    assert set(found["source"]) == expected == {f for case in drawn.planted["two_classes"] for f in case["files"]}
+    assert set(found["source"]) == expected
+    planted = read_json(drawn / "planted.json")["two_classes"]
+    assert expected == {file for case in planted for file in case["files"]}
     shown = [content[source] for source in found["source"]]
     assert len(list(groupby(shown))) == len(set(shown)), "files of one content stand side by side"
     for row in found.itertuples():
@@ -79,7 +81,7 @@ def test_contents_in_two_classes_are_those_of_equal_pixels(by_view, drawn):
 
 
 def test_the_pictures_of_a_lesion_are_its_planted_files_with_all_views(by_view, study, drawn):
-    lesion = drawn.planted["lesions"][0]
+    lesion = read_json(drawn / "planted.json")["lesions"][0]
     found = lists.of_lesion(by_view, by_view.describe(lesion["files"][0], 0))
     assert set(found["source"]) == set(lesion["files"])
     assert len(found) == pd.read_parquet(study.views)["source"].isin(lesion["files"]).sum()
@@ -97,7 +99,8 @@ def test_a_view_that_no_fold_tested_has_no_saved_probabilities(model_of):
 
 def test_relatives_are_all_views_of_the_group_those_in_training_first(by_view, study, drawn):
     table = pd.read_parquet(study.protocol("by_view"))
-    lesion, copies = drawn.planted["lesions"][0]["files"], drawn.planted["two_classes"][0]["files"]
+    planted = read_json(drawn / "planted.json")
+    lesion, copies = planted["lesions"][0]["files"], planted["two_classes"][0]["files"]
     for source, other, relation in ((lesion[0], lesion[1], "same lesion"), (copies[0], copies[1], "same content")):
         subject = by_view.describe(source, 0)
         kin = lists.relatives(by_view, subject)

@@ -8,7 +8,7 @@ import pytest
 
 from lib.config.paper import CLASSES
 from lib.config.params import load_study
-from lib.config.paths import StudyPaths
+from lib.config.paths import DEMO_METADATA, StudyPaths
 from lib.data import demo
 from lib.data.index import build_index
 from lib.data.pool import pool_views
@@ -24,9 +24,9 @@ RUNGS = {rung.name: rung for rung in ladder.RUNGS}
 def paths(tmp_path_factory) -> StudyPaths:
     """The demo's drawn set, audited and prepared as its notebooks do."""
     study = StudyPaths(tmp_path_factory.mktemp("planted"))
-    drawn = demo.ensure(study.demo_data, 12, 64, 0)
+    demo.ensure(study.demo_data, 12, 64, 0)
     near = STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
-    index, _ = build_index(drawn.folder, [drawn.metadata], *near)
+    index, _ = build_index(study.demo_data, [study.demo_data / DEMO_METADATA], *near)
     views = pool_views(index, dict.fromkeys(CLASSES, 30), 60, 0)
     study.audit.mkdir()
     study.prepared.mkdir()
@@ -41,7 +41,7 @@ def paths(tmp_path_factory) -> StudyPaths:
 
 @pytest.fixture
 def truth(paths) -> dict:
-    return demo.ensure(paths.demo_data, 12, 64, 0).planted
+    return demo.ensure(paths.demo_data, 12, 64, 0)
 
 
 def test_every_planted_flaw_is_found_and_none_invented(paths, truth):
