@@ -124,7 +124,7 @@ class StudyPaths:
     kmeans = _Name("kmeans")
     segmentation = _Name("kmeans/segmentation.csv")  # one row per image: its clusters, and how they fit a true mask
     excluded_masks = _Name("kmeans/excluded_masks.csv")  # files that are not the true mask of their image, and why
-    segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: <source>.png
+    segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: PNG files, named in segmentation.csv
 
     # 08_report
     tables = _Name("tables")

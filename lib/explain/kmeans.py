@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from lib.config.files import text_digest
 from lib.data.threads import map_in_threads
 from lib.explain.masks import read_mask
 
@@ -96,7 +97,7 @@ def segment_files(
     options: dict,
     workers: int = 2,
 ) -> pd.DataFrame:
-    """Segment the files of a data set, write what is named abnormal as `<source>.png`, and tabulate them.
+    """Segment the files of a data set, write what is named abnormal as PNG files, and tabulate them.
 
     Args:
         index: one row per file, with source, image_id and class.
@@ -107,15 +108,17 @@ def segment_files(
         workers: threads; the result is the same for any number.
 
     Returns:
-        One row per file, in the order of `index`: source, image_id, class and what `table_row` gives.
+        One row per file, in the order of `index`: source, image_id, class, mask (its name) and what `table_row` gives.
     """
 
     def work(file) -> dict:
         image = read(file.source)
         segmentation = segment(image, **options)
-        write_mask(folder / f"{file.source}.png", segmentation.mask)
+        name = f"{text_digest(file.source)[:16]}.png"  # no name of the data set becomes a path
+        write_mask(folder / name, segmentation.mask)
         truth = read_mask(true_masks[file.image_id], image.shape[:2]) if file.image_id in true_masks else None
-        return {"source": file.source, "image_id": file.image_id, "class": file.label} | table_row(segmentation, truth)
+        row = {"source": file.source, "image_id": file.image_id, "class": file.label, "mask": name}
+        return row | table_row(segmentation, truth)
 
     files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
     return pd.DataFrame(map_in_threads(work, files, workers, "images segmented"))

@@ -108,9 +108,9 @@ def segments(paths: StudyPaths) -> list[Picture]:
     table, outlined = read_csv(paths.segmentation), []
     if table is None:
         return []
-    classes = table.iloc[:: max(1, len(table) // MOST)].set_index("source")["class"]
-    for source, image in originals(paths, zip(classes.index, classes.index)):
-        mask = paths.kmeans / "masks" / f"{source}.png"
+    rows = table.iloc[:: max(1, len(table) // MOST)].set_index("source")
+    for source, image in originals(paths, zip(rows.index, rows.index)):
+        mask = paths.segmentation_masks / rows.at[source, "mask"]
         if mask.is_file():
-            outlined.append((classes[source], kmeans.outline(image, read_mask(mask, image.shape[:2]))))
+            outlined.append((rows.at[source, "class"], kmeans.outline(image, read_mask(mask, image.shape[:2]))))
     return outlined[:MOST]

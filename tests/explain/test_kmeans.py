@@ -203,7 +203,7 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order, no thread matters
     for row in tables[0].itertuples():
-        mask = read_mask(tmp_path / "masks" / f"{row.source}.png", (128, 128))
+        mask = read_mask(tmp_path / "masks" / row.mask, (128, 128))
         assert mask.mean() == pytest.approx(row.abnormal_area)
         assert kmeans.overlap(mask, read_mask(masks[row.image_id], (128, 128)))[1] == pytest.approx(row.jaccard)
 

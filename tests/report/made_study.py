@@ -204,13 +204,15 @@ def _pictures(paths, study):
     table = table.assign(share_in_lesion=0.5, lesion_area=0.2)
     table.to_csv(maps / "maps.csv", index=False)
     paths.kmeans.mkdir(parents=True, exist_ok=True)
-    rows[["source", "image_id", "class"]].assign(dice=0.8).to_csv(paths.kmeans / "segmentation.csv", index=False)
+    names = [f"{place}.png" for place in range(len(rows))]
+    table = rows[["source", "image_id", "class"]].assign(mask=names, dice=0.8)
+    table.to_csv(paths.segmentation, index=False)
     (paths.kmeans / "masks").mkdir()
     side, images = study.image_size, np.load(paths.images, mmap_mode="r")
-    for place, source in enumerate(rows["source"]):
+    for place, name in enumerate(names):
         mask = np.zeros((side, side), bool)
         mask[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3] = True
-        kmeans.write_mask(paths.kmeans / "masks" / f"{source}.png", mask)
+        kmeans.write_mask(paths.segmentation_masks / name, mask)
         picture = np.clip(images[rows.index[place]] + np.array([40, 0, -40]), 0, 255).astype(np.uint8)  # warmer
         Image.fromarray(picture).save(maps / f"{place:02d}.png")
 
