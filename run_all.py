@@ -219,9 +219,12 @@ def _inputs(
         if not names_only:
             from lib.data import demo
 
-            demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
-            if not external:
-                demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
+            try:
+                demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
+                if not external:
+                    demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
+            except FileExistsError as error:
+                raise ParameterError(str(error)) from error
         external = external or paths.demo_external
         return Inputs(folder, (folder / DEMO_METADATA,), folder / DEMO_MASKS, weights_dir, external)
     # imported here: Dask's workers import this file too, and need no image library

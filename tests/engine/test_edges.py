@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import run_all
 from lib.config.files import write_json
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.data.preprocess import create_array
@@ -148,3 +149,12 @@ def test_a_full_disk_is_an_error_that_says_so_before_any_pixel_is_written(tmp_pa
             create_array(tmp_path / "images.npy", "uint8", (50, 256, 256))
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_data_folder_of_others_in_the_results_of_the_demo_is_refused_and_kept(tmp_path, capsys):
+    with locked(tmp_path):
+        StudyPaths(tmp_path).demo_data.mkdir()
+    (StudyPaths(tmp_path).demo_data / "mine.jpg").write_text("mine")
+    assert run_all.main(["demo", "--results", str(tmp_path)]) == 2
+    assert "exists and is not of the demo; remove it" in capsys.readouterr().err
+    assert (StudyPaths(tmp_path).demo_data / "mine.jpg").read_text() == "mine"
