@@ -30,7 +30,7 @@ from lib.engine.interruption import Interruption
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.notebooks import NotebookError
 from lib.engine.planning import Inputs, Run, plan, select, skipped_cells
-from lib.engine.progress import discard_output, duration, log, start_log
+from lib.engine.progress import duration, log, outlast_output, start_log
 from lib.engine.workers import ClusterError, Options, at_once
 
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     Args:
         notebooks: folder of the notebooks, for studies of other notebooks of the same steps.
     """
+    outlast_output()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser(__doc__).parse_args(arguments)
     interruption = Interruption()
@@ -57,9 +58,6 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
         return 2
-    except BrokenPipeError:  # the reader has gone, as with `| head`
-        discard_output()
-        return 0
     except KeyboardInterrupt:
         print("interrupted before any notebook started; finished runs are kept", file=sys.stderr)
         return 130
@@ -221,9 +219,12 @@ def _inputs(
         if not names_only:
             from lib.data import demo
 
-            demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
-            if not external:
-                demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
+            try:
+                demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
+                if not external:
+                    demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
+            except FileExistsError as error:
+                raise ParameterError(str(error)) from error
         external = external or paths.demo_external
         return Inputs(folder, (folder / DEMO_METADATA,), folder / DEMO_MASKS, weights_dir, external)
     # imported here: Dask's workers import this file too, and need no image library

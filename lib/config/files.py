@@ -45,9 +45,10 @@ def write_json(path: Path, content: Any) -> None:
     temporary.replace(path)
 
 
-def read_json(path: Path) -> Any:
-    """A JSON file's content, None where there is no such file or it is damaged."""
+def read_json(path: Path, kind: type = object) -> Any:
+    """A JSON file's content, None where there is no such file, it is damaged or not of that kind."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return content if isinstance(content, kind) else None

@@ -3,8 +3,10 @@
 Equation 2 is a layer of the networks, lib.models.networks.MinMax.
 """
 
+import errno
 import hashlib
 import mmap
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,7 +94,7 @@ def write_images(
         data: the folder that `source` is relative to.
         path: the .npy file to write, uint8 [len(views), size, size, 3], row i = row i of `views`.
     """
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(views), size, size, 3))
+    images = create_array(path, np.uint8, (len(views), size, size, 3))
     rows = views.reset_index(drop=True).groupby("source", sort=False).groups
 
     def write(numbered: tuple[int, str]) -> None:
@@ -105,6 +107,25 @@ def write_images(
 
     map_in_threads(write, enumerate(rows), workers, "files made into views")
     images.flush()
+
+
+def create_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    """A new memory-mapped .npy file whose room on the disk is taken: a page that finds none would kill the process.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except AttributeError:  # macOS has none
+            pass
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                needed = f"the disk has no room for its {array.nbytes / 1e9:.3f} GB"
+                raise OSError(error.errno, needed, str(path)) from error
+    return array
 
 
 def open_images(path: Path) -> np.ndarray:

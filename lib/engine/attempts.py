@@ -11,7 +11,7 @@ from typing import Any
 from lib.config.files import read_json, text_digest, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
 from lib.engine import provenance
-from lib.engine.freshness import Freshness, expand, outputs_of
+from lib.engine.freshness import Freshness, expand, outputs_of, read_stamp
 from lib.engine.kernel import execute
 from lib.engine.locks import REPLACED, STAMP, remove_attempt, remove_outputs, run_locked
 from lib.engine.planning import Run
@@ -120,7 +120,7 @@ def _put_in_place(run: Run, folder: Path, paths: StudyPaths) -> None:
     """
     with suppress(FileNotFoundError):
         paths.stamp(run.id).replace(folder / REPLACED)
-        remove_outputs(paths.root, (read_json(folder / REPLACED) or {}).get("outputs", {}))
+        remove_outputs(paths.root, (read_stamp(folder / REPLACED) or {}).get("outputs", {}))
     for output in (*run.outputs, *run.may_write):
         (paths.root / output if (folder / output).is_dir() else paths.root).mkdir(parents=True, exist_ok=True)
         for name in expand(folder, [output]):

@@ -12,7 +12,7 @@ from lib.config.files import read_json
 from lib.config.params import Study
 from lib.config.paths import RATES, REFERENCE_RATES, StudyPaths
 from lib.config.steps import work_of
-from lib.engine.freshness import recorded_parameters
+from lib.engine.freshness import read_stamp, recorded_parameters
 from lib.engine.planning import Run
 
 NOTEBOOK_BYTES = 4e5  # an executed notebook and its page, with figures
@@ -48,7 +48,7 @@ class Forecast:
             size = NOTEBOOK_BYTES + work.pop("bytes", 0)
             self.disk += size if run.id in self._left else 0
             self._by_rates[run.id] = rates["start"] + sum(n * _rate(rates[kind], run) for kind, n in work.items())
-            stamp = read_json(paths.stamp(run.id)) if paths else None
+            stamp = read_stamp(paths.stamp(run.id)) if paths else None
             if stamp and stamp["parameters"] == recorded_parameters(run):
                 self._before[run.id] = stamp["seconds"]
                 self._learn(run, stamp["seconds"])

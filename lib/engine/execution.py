@@ -9,7 +9,7 @@ import queue
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -121,13 +121,15 @@ class Execution:
                 continue
             del self.sent[name]
             self._end(name, _result(future))
-            if self.options.fail_fast and self.results[name].status == "failed":
+            gone = future.status == "cancelled"  # with its scheduler
+            if gone or self.options.fail_fast and self.results[name].status == "failed":
                 break
             self._send_ready()
         if names := [*self.sent, *self.waiting]:
             self.view.cancel()
             self.results |= {name: Result("cancelled" if name in self.sent else "not started") for name in names}
-            self.pool.client.cancel(list(self.sent.values()), force=True)
+            with suppress(OSError):  # where the scheduler has gone
+                self.pool.client.cancel(list(self.sent.values()), force=True)
         self._write_state()
 
     @cached_property
@@ -193,7 +195,7 @@ def _result(future: Any) -> Result:
     if future.status == "finished":
         return Result(**future.result())
     if future.status != "error":
-        return Result("cancelled")
+        return Result("failed", error="the scheduler has ended or cannot be reached; with a new one the study resumes")
     error = future.exception()
     hint = "its worker died again and again, probably out of memory, or lacks this machine's packages"
     return Result("failed", error=f"{type(error).__name__}: {error}; {hint}", killed=True)

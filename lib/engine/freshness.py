@@ -8,12 +8,15 @@ import json
 import os
 import platform
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.files import file_digest, files_below, read_json, text_digest, write_json
@@ -29,6 +32,29 @@ DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PI
 PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir", "external")
 
 
+class Stamp(BaseModel):
+    """What a stamp holds, at least; outputs have size, modification time and digest."""
+
+    cells: list
+    parameters: dict
+    code: dict
+    figures: dict
+    packages: dict
+    external: dict
+    inputs: dict
+    outputs: dict[str, tuple[int, int, str]]
+    seconds: float
+
+
+def read_stamp(path: Path) -> dict[str, Any] | None:
+    """A stamp; None where there is none, or where it is damaged or names files outside its results folder."""
+    with suppress(ValidationError):
+        outputs = Stamp.model_validate(stamp := read_json(path)).outputs
+        if not any(Path(name).is_absolute() or ".." in Path(name).parts for name in outputs):
+            return stamp
+    return None
+
+
 class Freshness:
     """Compares runs with their stamps. It keeps what it has read: a new look at the folder needs a new one."""
 
@@ -37,14 +63,13 @@ class Freshness:
         self.root = root
         self.lib = lib
         self._stamps: dict[str, dict | None] = {}
-        self._external: dict[str, list] = read_json(self.paths.external_digests) or {}
+        self._external: dict[str, Any] = read_json(self.paths.external_digests, dict) or {}
         self._trees: dict[Path, str] = {}
 
     def stamp(self, run_id: str) -> dict[str, Any] | None:
         """A run's stamp, None if there is none that can be read."""
         if run_id not in self._stamps:
-            content = read_json(self.paths.stamp(run_id))
-            self._stamps[run_id] = content if isinstance(content, dict) else None
+            self._stamps[run_id] = read_stamp(self.paths.stamp(run_id))
         return self._stamps[run_id]
 
     def describe(self, run: Run) -> dict[str, Any]:
@@ -119,7 +144,7 @@ class Freshness:
 def _digest(path: Path, name: str, known: dict[str, list]) -> str:
     """Digest of a file, read again unless its size and modification time are those of its entry in `known`."""
     status = path.stat()
-    if known.get(name, [])[:2] != [status.st_size, status.st_mtime_ns]:
+    if not isinstance(known.get(name), list) or known[name][:2] != [status.st_size, status.st_mtime_ns]:
         known[name] = [status.st_size, status.st_mtime_ns, file_digest(path)]
     return known[name][2]
 

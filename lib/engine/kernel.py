@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from papermill.exceptions import PapermillExecutionError
 from lib.engine.leash import Leash
 from lib.engine.results import Cancelled, Result
 
+MOST_TEXT = 2**20  # characters that a cell may print, and of any other text in an executed notebook
+MOST_ERROR = 2000  # characters of an exception
+CUT = "\n[cut here: a cell kept printing or showing text; print less, or write it to a file]\n"
 INTERVAL = 0.5  # seconds between checks of a kernel's memory and of whether its run was cancelled
 
 
@@ -71,8 +75,12 @@ def execute(
                 coalesce_streams=True,  # of a progress bar only its last state is kept
                 shutdown_kernel="immediate",  # its outputs are on the disk; TensorFlow takes seconds to shut down
             )
+        if any(output.get("ename") == "SystemExit" for cell in node.cells for output in cell.get("outputs", [])):
+            error = "a cell called sys.exit, which ends no run well; remove that, or raise an error that says why"
         # papermill may take a notebook whose kernel was killed for one that ended well
-        whole = all(cell.execution_count for cell in node.cells if cell.cell_type == "code" and cell.source.strip())
+        whole = bool(error) or all(
+            cell.execution_count for cell in node.cells if cell.cell_type == "code" and cell.source.strip()
+        )
     except PapermillExecutionError as raised:
         error, whole = f"{raised.ename}: {raised.evalue}", True
     except OSError:
@@ -110,6 +118,7 @@ class _Kernel:
         self.peak = 0  # bytes, of the kernel and its subprocesses
         self.cancelled = False
         self.process: subprocess.Popen | None = None
+        self._printed: dict[str, int] = {}  # characters, of the cell that runs
         self._report_progress, self._is_cancelled = report_progress, is_cancelled
         self._leash = Leash()
         self.sockets = self._leash.folder
@@ -144,6 +153,27 @@ class _Kernel:
     def flush(self) -> None:
         """Nothing is held back."""
 
+    def cut(self, message: dict[str, Any]) -> bool:
+        """Cut the texts in a message of the kernel to what is kept; whether anything is left of it."""
+        content, cell = message["content"], message["parent_header"].get("msg_id")
+        if "evalue" in content:
+            content["evalue"] = shorten(content["evalue"], MOST_ERROR)
+            content["traceback"] = [shorten(line, 4 * MOST_ERROR) for line in content.get("traceback", [])]
+        elif message["msg_type"] == "stream":
+            before, text = self._printed.get(cell, 0), content["text"]
+            *lines, last = text.split("\n")
+            # a bar counts once it ends its line: until then its next state replaces it
+            new = sum(len(line.rpartition("\r")[2]) + 1 for line in lines) + len(last) * ("\r" not in last)
+            self._printed = {cell: before + new}
+            if before + new > MOST_TEXT:
+                self.write(text.rstrip("\n").rpartition("\n")[2])
+                content["text"] = text[: max(0, MOST_TEXT - before)] + CUT
+                return before <= MOST_TEXT
+        for kind, text in content.get("data", {}).items():
+            if kind.startswith("text/") and isinstance(text, str):
+                content["data"][kind] = shorten(text, MOST_TEXT)
+        return True
+
     def describe_death(self) -> str:
         """How the kernel died, in words."""
         code = self.process.returncode
@@ -165,6 +195,17 @@ class _Kernel:
                 return
 
 
+async def _next_message(get_message: Callable[..., Any], kernel: _Kernel, **options: Any) -> dict[str, Any]:
+    """The next message with anything in it that is kept."""
+    while not kernel.cut(message := await get_message(**options)):
+        pass
+    return message
+
+
+def shorten(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + CUT
+
+
 def _manager(kernel: _Kernel, environment: dict[str, str], log: Any) -> type[AsyncKernelManager]:
     """What papermill starts a kernel with: this interpreter, leashed, behind sockets that are files of this user."""
 
@@ -184,6 +225,12 @@ def _manager(kernel: _Kernel, environment: dict[str, str], log: Any) -> type[Asy
             kernel.begin(self.provisioner.process)
 
         _launch_kernel = _async_launch_kernel
+
+        def client(self, **options: Any) -> Any:
+            client = super().client(**options)
+            for channel in (client.iopub_channel, client.shell_channel):
+                channel.get_msg = partial(_next_message, channel.get_msg, kernel)
+            return client
 
     return Manager
 

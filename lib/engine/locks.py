@@ -10,7 +10,7 @@ from typing import IO
 
 from lib.config.files import read_json, write_json
 from lib.config.paths import CHECKPOINTS, StudyPaths
-from lib.engine.freshness import FORMAT
+from lib.engine.freshness import FORMAT, read_stamp
 from lib.engine.results import Cancelled
 
 # in an attempt's folder while its outputs are moved: the stamp of the files that they replace, and their own
@@ -39,8 +39,12 @@ def locked(root: Path) -> Iterator[None]:
             "make it writable, free space or give another --results"
         ) from error
     with lock:
-        if not _hold(lock):
+        if (held := _hold(lock)) is False:
             raise FolderError(f"another run_all works in {root}; wait for it, end it, or give another --results")
+        if held is None:
+            print(f"the file system of {root} has no locks: do not start a second run_all there meanwhile", flush=True)
+        for left in (*paths.root.glob(".*.json.[0-9]*"), *paths.stamps.glob(".*.json.[0-9]*")):
+            left.unlink(missing_ok=True)  # a file that was being written when its process was killed
         yield
 
 
@@ -69,19 +73,22 @@ def run_locked(paths: StudyPaths, run_id: str, is_cancelled: Callable[[], bool])
     """
     paths.attempts.mkdir(parents=True, exist_ok=True)
     with (paths.attempts / f"{run_id}.lock").open("w") as lock:
-        while not _hold(lock):
+        while _hold(lock) is False:
             if is_cancelled():
                 raise Cancelled
             time.sleep(0.1)
         yield
 
 
-def _hold(lock: IO) -> bool:
-    """Lock an open file, unless another process has; the lock ends with the process."""
-    with suppress(BlockingIOError):
+def _hold(lock: IO) -> bool | None:
+    """Lock an open file, unless another process has; None where it has no locks. A lock ends with its process."""
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
+    except BlockingIOError:
+        return False
+    except OSError:  # some file systems of clusters
+        return None
+    return True
 
 
 def remove_leftovers(paths: StudyPaths, planned: frozenset[str] = frozenset()) -> None:
@@ -91,14 +98,14 @@ def remove_leftovers(paths: StudyPaths, planned: frozenset[str] = frozenset()) -
     """
     for folder in paths.attempts.glob("*/"):
         with (paths.attempts / f"{folder.name}.lock").open("w") as lock:
-            if _hold(lock):
+            if _hold(lock) is not False:
                 remove_attempt(folder, checkpoints=folder.name not in planned)
 
 
 def remove_attempt(folder: Path, checkpoints: bool = True) -> None:
     """Remove what an attempt wrote, with or without its checkpoints, and outputs that it was putting in place."""
     for name in UNFINISHED:
-        remove_outputs(folder.parents[1], (read_json(folder / name) or {}).get("outputs", {}))
+        remove_outputs(folder.parents[1], (read_stamp(folder / name) or {}).get("outputs", {}))
     for path in folder.glob("*"):
         if path.is_file():
             path.unlink()

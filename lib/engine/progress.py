@@ -1,11 +1,13 @@
 """What is shown while a study runs: live in a terminal, as plain lines elsewhere; all of it is logged."""
 
+import io
 import logging
-import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,24 +23,35 @@ log.addHandler(logging.NullHandler())
 
 def start_log(path: Path) -> None:
     """Append all that happens to a log file."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to stop
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        print(f"{path} cannot be written ({error.strerror}): this run is not logged", flush=True)
+        return
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
 
 
-class LastingConsole(Console):
-    """A console that falls silent once its reader has gone (`| head`), instead of ending the study."""
+class _Lasting(io.FileIO):
+    """Where is printed; what cannot be, since the reader has gone (`| head`) or the disk is full, ends no study."""
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        discard_output()
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            return super().write(data)
+        return len(data)
 
 
-def discard_output() -> None:
-    """Discard whatever is printed from now on."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def outlast_output() -> None:
+    """Let this process print whatever becomes of its output."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__") and stream is not None:  # not what a test put there
+            file = io.BufferedWriter(_Lasting(stream.fileno(), "w", closefd=False))
+            lines = stream.line_buffering
+            setattr(sys, name, io.TextIOWrapper(file, stream.encoding, "backslashreplace", line_buffering=lines))
 
 
 class View:
@@ -50,7 +63,7 @@ class View:
     """
 
     def __init__(self, total: int, forecast: Forecast | None = None, console: Console | None = None):
-        self.console = console or LastingConsole()
+        self.console = console or Console()
         self.total, self.forecast = total, forecast
         self.ended_well = self.failed = 0
         self._since: dict[str, float] = {}  # when each running notebook started

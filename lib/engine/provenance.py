@@ -14,6 +14,7 @@ import psutil
 
 from lib.config.files import file_digest, files_below, read_json, write_json
 from lib.config.paths import REPOSITORY, StudyPaths
+from lib.engine.freshness import read_stamp
 from lib.engine.planning import Run
 
 
@@ -31,7 +32,7 @@ def complete(run: Run, attempt: Path, stamp: dict, facts: dict, environment: dic
         if not path.is_file():
             continue
         outputs = {f.relative_to(folder).as_posix(): file_digest(f) for f in files_below(folder) if f != path}
-        own = read_json(path) or {}
+        own = read_json(path, dict) or {}
         own["provenance"] = facts | {key: stamp[key] for key in ("parameters", "code", "seconds", "peak_memory_bytes")}
         own["provenance"] |= {
             "run": run.id,
@@ -115,7 +116,7 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
     crate.datePublished = datetime.now(UTC)
     files: dict[str, Any] = {}  # by path
     for run in runs:
-        stamp = read_json(paths.stamp(run.id))
+        stamp = read_stamp(paths.stamp(run.id))
         if not stamp or not paths.executed(run.id).is_file():
             continue
         version = facts["git"]["commit"] or "unknown"

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from lib.config.files import read_json, write_json
 from lib.config.paths import StudyPaths
+from lib.engine.freshness import read_stamp
 from lib.engine.planning import Run
 
 Status = Literal["done", "fresh", "failed", "not run", "cancelled", "not started"]
@@ -62,17 +63,17 @@ def write_state(
     Args:
         skipped: cells that the study skips.
     """
-    before = read_json(paths.state) or {}
+    before = read_json(paths.state, dict) or {}
     state: dict[str, dict[str, Any]] = {}
     for run in planned:
         if run.declared.last:
             continue
-        stamp, result, old = read_json(paths.stamp(run.id)), results.get(run.id), before.get(run.id, {})
+        stamp, result, old = read_stamp(paths.stamp(run.id)), results.get(run.id), before.get(run.id)
         if result and result.status in ("failed", "not run"):
             ended = asdict(result)
         elif stamp and (not result or result.well):
             ended = {"status": "done", "seconds": stamp["seconds"]}
-        elif not result and old.get("status") == "failed":
+        elif not result and isinstance(old, dict) and old.get("status") == "failed":
             ended = old
         else:
             ended = {"status": "not run", "cause": result.status if result else "not selected"}

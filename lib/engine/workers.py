@@ -1,9 +1,10 @@
 """Where runs are carried out: Dask workers of this machine or of an existing cluster, their GPUs and their threads."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -48,7 +49,9 @@ class Pool:
         if not self.local:
             # not `scheduler_info`, which may be a moment old
             start = f"dask worker {self.client.scheduler.address} --nthreads 1"
-            return "" if self.client.nthreads() else f"the cluster has no worker; waiting for one: {start}"
+            with suppress(OSError):  # the scheduler has gone, and each run says so
+                return "" if self.client.nthreads() else f"the cluster has no worker; waiting for one: {start}"
+            return ""
         nannies = list(self.local.workers.items())
         if lost := [name for name, nanny in nannies if nanny.status.name in ("closed", "failed")]:
             for name in lost:
@@ -109,6 +112,7 @@ def _connect(address: str) -> Any:
         secured = Security().get_connection_args("client")
         await (await asyncio.wait_for(connect(address, timeout=PATIENCE, **secured), PATIENCE)).close()
 
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # it logs tracebacks
     try:
         asyncio.run(knock())
         return Client(address, timeout=PATIENCE, set_as_default=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from lib.data.preprocess import release
+from lib.data.preprocess import create_array, release
 from lib.data.threads import progress_bar
 from lib.models.backend import as_dataset
 
@@ -26,7 +26,7 @@ def extract_features(
         title: of a progress bar over the images; none if empty.
     """
     shape = (len(images), extractor.output_shape[-1])
-    features = np.lib.format.open_memmap(path, "w+", np.float32, shape) if path else np.empty(shape, np.float32)
+    features = create_array(path, np.float32, shape) if path else np.empty(shape, np.float32)
     with progress_bar(len(images), title) if title else nullcontext() as bar:
         for start in range(0, len(images), BLOCK * batch_size):
             rows = np.arange(start, min(start + BLOCK * batch_size, len(images)))

@@ -5,7 +5,9 @@ import sys
 import pytest
 
 from lib.config.paper import CLASSES
+from lib.config.params import load_study
 from lib.config.paths import REPOSITORY
+from lib.engine.planning import Inputs, plan
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
@@ -18,3 +20,15 @@ def command(tmp_path):
         (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
     script = [sys.executable, str(FIXTURES / "run_fixture.py"), str(FIXTURES / "small.yaml")]
     return lambda root, *flags: [*script, "--data", str(tmp_path / "data"), "--results", str(root), *flags]
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The small study: its runs by id, its results folder."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "image.jpg").write_bytes(b"pixels")
+    root = tmp_path / "results"
+    study = load_study(str(FIXTURES / "small.yaml"))
+    runs = plan(study, "small", Inputs(data=data), FIXTURES / "notebooks")
+    return {run.id: run for run in runs}, root

@@ -119,6 +119,27 @@ def read(path: Path) -> str:
     return path.read_text()
 
 
+def test_a_scheduler_that_is_killed_ends_the_study_in_a_sentence(command, tmp_path):
+    address = tmp_path / "scheduler.json"
+    here = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    started = [subprocess.Popen([*DASK, "scheduler", *here], cwd=tmp_path, stderr=subprocess.DEVNULL)]
+    try:
+        wait_for(lambda: address.exists() and address.read_text().rstrip().endswith("}"), started[0])
+        worker = ["worker", "--scheduler-file", str(address), "--nthreads", "1", "--no-dashboard"]
+        environment = os.environ | {"FIXTURE_BREAK": "audit once", "FIXTURE_HOW": "wait"}
+        started.append(subprocess.Popen([*DASK, *worker], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL))
+        flags = ("--step", "train", "--scheduler", json.loads(address.read_text())["address"])
+        output = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command(tmp_path / "r", *flags), **output)
+        wait_for((tmp_path / "r" / "waits").exists, process)
+        started[0].kill()
+        printed, errors = process.communicate()
+        assert process.returncode == 1 and not errors, errors
+        assert "audit failed: the scheduler has ended or cannot be reached" in printed
+    finally:
+        end(started)
+
+
 @pytest.mark.slow
 def test_a_study_waits_for_its_first_worker_uses_one_that_joins_and_repeats_the_run_of_one_that_leaves(
     command, tmp_path

@@ -13,7 +13,7 @@ from lib.data.folds import select
 from lib.data.pool import pool_views
 from lib.data.protocols import deal
 from lib.engine.estimate import Forecast
-from lib.engine.freshness import recorded_parameters
+from lib.engine.freshness import Freshness, recorded_parameters
 from lib.engine.planning import Inputs, plan
 from tests.fixtures.predictions import made_up_index
 
@@ -73,7 +73,8 @@ def test_a_run_takes_as_long_as_before_and_others_of_its_step_and_backbone_are_c
     first, second, *others = plan(study, "test", Inputs(data=Path()))[-1 - 2 - 1 - 1 - 4 :][:4]
     assert first.step == "train" and others[0].axes["protocol"] == "clean"
     took = 3 * by_rates.seconds(first)
-    write_json(paths.stamp(first.id), {"parameters": recorded_parameters(first), "seconds": took})
+    described = Freshness(tmp_path).describe(first) | {"inputs": {}, "outputs": {}}
+    write_json(paths.stamp(first.id), described | {"parameters": recorded_parameters(first), "seconds": took})
     now = forecast(study, paths=paths, step="train")
     assert now.seconds(first) == took
     assert now.seconds(others[0]) == pytest.approx(3 * by_rates.seconds(others[0]))

@@ -17,13 +17,11 @@ import psutil
 import pytest
 
 from lib.config.files import write_json
-from lib.config.params import load_study
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine import attempts, kernel, workers
 from lib.engine.execution import standings
 from lib.engine.freshness import FORMAT, Freshness
 from lib.engine.locks import FolderError, locked, remove_leftovers, run_locked
-from lib.engine.planning import Inputs, plan
 from lib.engine.results import Cancelled, Result, blocked
 from lib.engine.workers import Options
 
@@ -151,18 +149,6 @@ def test_a_run_that_is_cancelled_ends_its_kernel(tmp_path):
             notebook, tmp_path / "o.ipynb", {}, is_cancelled=lambda: pid.exists() and pid.read_text().endswith(".")
         )
     assert eventually(lambda: gone(int(pid.read_text()[:-1])))
-
-
-@pytest.fixture
-def small(tmp_path):
-    """The small study: its runs by id, its results folder."""
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "image.jpg").write_bytes(b"pixels")
-    root = tmp_path / "results"
-    study = load_study(str(FIXTURES / "small.yaml"))
-    runs = plan(study, "small", Inputs(data=data), FIXTURES / "notebooks")
-    return {run.id: run for run in runs}, root
 
 
 def perform(run, root, **kwargs):
