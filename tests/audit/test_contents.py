@@ -206,7 +206,9 @@ def test_random_flaws_in_random_sets_are_recovered_exactly(
 
     labels = [{label for label, _ in places} for places in filed]
     pairs = Counter(" + ".join(pair) for names in labels for pair in combinations(sorted(names), 2))
-    wrong = [(label, code) for label, code in diagnosed if CODE[label] != code]
+    akiec = ("actinic keratosis", "squamous cell carcinoma")  # HAM10000 has one code for both
+    right = [CODE[label] == code or (code == "AKIEC" and label in akiec) for label, code in diagnosed]
+    wrong = [pair for pair, is_right in zip(diagnosed, right) if not is_right]
     in_both = [places for places in filed if {part for _, part in places} == {"Train", "Test"}]
     related = sum(part == "Test" for places in in_both for _, part in places)
     several = [labels for labels in lesions if len(labels) > 1]
