@@ -474,7 +474,7 @@ def test_a_fifth_scenario_appears_in_every_section_by_being_named_in_params(tmp_
     study = STUDY.model_copy(update=cut)
     write_study(tmp_path / "study", study)
     made = Page(make_report(tmp_path / "study", study, tmp_path / "notebooks").read_text(encoding="utf-8"))
-    headings = {attributes["id"] for tag, attributes in made.elements if tag == "h3" and "id" in attributes}
+    headings = {attributes["id"].lower() for tag, attributes in made.elements if tag == "h3" and "id" in attributes}
     assert {"table-vi:-nevus-or-melanoma", "nevus-or-melanoma:-training-and-confusion"} <= headings
     # one row per protocol, phase and model of the study; the paper prints none
     assert len(made.tables["table-6"]) == 2 + 2 * 2 * 2
