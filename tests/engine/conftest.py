@@ -12,6 +12,13 @@ from lib.engine.planning import Inputs, plan
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 
 
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch):
+    """What the environment names (the real images, their metadata, weights) is not of the small study."""
+    for name in ("SKINCAS_DATA", "SKINCAS_METADATA", "SKINCAS_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def command(tmp_path):
     """The command that runs the small study on an image per class in a results folder, with flags."""

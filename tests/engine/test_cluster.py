@@ -33,10 +33,15 @@ def wait_for(condition, process: subprocess.Popen) -> None:
 
 
 def end(processes: list[subprocess.Popen]) -> None:
+    """A worker whose scheduler was killed may take SIGTERM and then wait for that scheduler: such a one is killed."""
     for process in reversed(processes):
         process.terminate()
     for process in processes:
-        process.wait()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def test_shellcheck_finds_nothing_in_the_recipe_for_slurm():
