@@ -22,8 +22,8 @@ RATES = RESULTS / "rates.json"  # how fast this machine is, for lib.engine.estim
 REFERENCE_RATES = RESULTS / "reference" / "rates.json"
 SCRATCH = "scratch"  # the `attempt` of a notebook that is run by hand
 CHECKPOINTS = ".checkpoints"  # in an attempt's folder
-# in the folder of a demo set: official diagnoses, true lesion masks `<image id>_segmentation.png`, planted flaws
-DEMO_METADATA, DEMO_MASKS, DEMO_PLANTED = "metadata.csv", "masks", "planted.json"
+# in a demo set: official diagnoses, true lesion masks `<image id>_segmentation.png`, planted flaws, external images
+DEMO_METADATA, DEMO_MASKS, DEMO_PLANTED, DEMO_EXTERNAL = "metadata.csv", "masks", "planted.json", "external"
 DEFAULT_VARIANT = "default"  # the study's own settings
 
 
@@ -85,7 +85,7 @@ class StudyPaths:
     variant_of: Mapping[str, str] = field(default_factory=dict)
 
     demo_data = _Name("data")  # the synthetic data set of a demo study (lib.data.demo)
-    demo_external = _Name("external")  # the demo's external images: class folders
+    demo_external = _Name(f"data/{DEMO_EXTERNAL}")  # the demo's external images: class folders
 
     # 01_audit
     audit = _Name("audit")

@@ -19,26 +19,27 @@ from PIL import Image
 
 from lib.config.files import read_json, write_json
 from lib.config.paper import CLASSES
-from lib.config.paths import DEMO_MASKS, DEMO_METADATA, DEMO_PLANTED
-from lib.data.folder import check_folder
+from lib.config.paths import DEMO_EXTERNAL, DEMO_MASKS, DEMO_METADATA, DEMO_PLANTED
 from lib.data.metadata import DIAGNOSIS_CLASSES
-from lib.data.synthetic import FAMILIES, choose_look, draw_image
+from lib.data.synthetic import choose_look, draw_image, family_of
 
-VERSION = 5  # of the images and flaws: sets of another version are replaced
+VERSION = 6  # of the images and flaws: sets of another version are replaced
 NOTICE = "synthetic demo image"
-MARKER, EXTERNAL_MARKER = "demo.json", "demo_external.json"  # written last: the arguments of a set
+MARKER = "demo.json"  # written last: the arguments of a set
 LARGER = 12  # images per class from which on most lesions have several images, and each class has wrong labels
 IMAGES_PER_WRONG_LABEL = 8  # one in eight, planted in each class of such a set
 IMAGES_OF_A_LESION = (1, 2, 2, 3)  # equally likely
 EXTERNAL_IMAGES = 4  # external images per class, without the copies
 FIRST_EXTERNAL_LESION = 900_000  # far above the numbers of the set's own lesions
 CODE = {label: code for code, labels in DIAGNOSIS_CLASSES.items() for label in labels}
+DECIDED = [label for label in CLASSES if len(DIAGNOSIS_CLASSES[CODE[label]]) == 1]  # BKL covers two classes
 
 
 def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> dict[str, list[dict]]:
     """Make the data set in `folder`, where it is not there or has other arguments.
 
-    It holds Train/, Test/, masks/, metadata.csv and planted.json. The same arguments give the same bytes.
+    It holds Train/, Test/, masks/, metadata.csv, planted.json, and external/ with external images in class folders. The
+    same arguments give the same bytes.
 
     Args:
         folder: new, empty, or an earlier demo set, which is replaced.
@@ -55,62 +56,36 @@ def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> dict[st
         answer (the class that the diagnosis decides for, or "")};
         label_disagreements: every file whose class contradicts its diagnosis, those of two_classes too,
         each {file, class, diagnosis};
-        images: every file, each {file, class (of the lesion in it), looks_like (the class whose look it has)}.
+        images: every file, each {file, class (of the lesion in it), looks_like (the class whose look it has)};
+        external_copies: of the set's own files, as they are, nearly, or rotated, each {file (in external/), of, kind}.
 
     Raises:
         FileExistsError: `folder` holds something else.
     """
-
-    def write(new: Path) -> dict[str, list[dict]]:
-        plan = _plan(images_per_class, seed)
-        _write(new, plan, size, seed)
-        return _planted(plan)
-
-    return _ensure(folder, MARKER, {"images_per_class": images_per_class, "size": size, "seed": seed}, write)
-
-
-def ensure_external(folder: Path, data: Path, size: int, seed: int) -> dict[str, list[dict[str, str]]]:
-    """External images for a demo set, in class folders: of another camera, and three copies of the set's own.
-
-    Args:
-        folder: new, empty, or earlier external images, which are replaced where they belong to another set.
-        data: the demo set (`ensure`), of the same size and seed.
-
-    Returns:
-        What was planted: `copies`, `near_copies` (brighter, compressed again) and `turned_copies` (by 90 degrees),
-        each {file, of}, paths below `folder` and `data`.
-
-    Raises:
-        FileExistsError: `folder` holds something else.
-    """
-    arguments = {"set": read_json(data / MARKER)}
-    return _ensure(folder, EXTERNAL_MARKER, arguments, lambda new: _write_external(new, data, size, seed))
-
-
-def _ensure(folder: Path, marker: str, arguments: dict, write: Callable[[Path], dict]) -> dict:
-    """What was planted in `folder`; where it is not there with these arguments, `write` makes it in a new folder, which
-    then replaces `folder` as a whole."""
-    arguments = arguments | {"version": VERSION}
-    if read_json(folder / marker) == arguments:
+    arguments = {"images_per_class": images_per_class, "size": size, "seed": seed, "version": VERSION}
+    if read_json(folder / MARKER) == arguments:
         return read_json(folder / DEMO_PLANTED)
-    if folder.exists() and not (folder / marker).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{str(folder)!r} exists and is not of the demo; remove it, or choose other results")
     folder.parent.mkdir(parents=True, exist_ok=True)
     attempt = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
+        plan = _plan(images_per_class, seed)
+        _write(attempt, plan, size, seed)
+        planted = _planted(plan) | {"external_copies": _write_external(attempt, plan, size, seed)}
         (attempt / "SYNTHETIC.txt").write_text(
             "Every image in this folder is synthetic, made by lib.data.demo, of no person and no real lesion.\n"
             "The ids ISIC_9... are made up; the ISIC Archive has no such images. Not for any medical use.\n",
             encoding="utf-8",
         )
-        write_json(attempt / DEMO_PLANTED, write(attempt))
-        write_json(attempt / marker, arguments)
+        write_json(attempt / DEMO_PLANTED, planted)
+        write_json(attempt / MARKER, arguments)
         attempt.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         attempt.replace(folder)
     finally:
         shutil.rmtree(attempt, ignore_errors=True)
-    return read_json(folder / DEMO_PLANTED)
+    return planted
 
 
 # ---- the plan: files, ids, lesions, diagnoses and planted flaws
@@ -148,7 +123,7 @@ def _plan(images_per_class: int, seed: int) -> list[_File]:
     _plant(files)
     if images_per_class >= LARGER:
         for number, label in enumerate(CLASSES):
-            others = _unlike(label)
+            others = [name for name in CLASSES if name not in family_of(label) and name in DECIDED]
             for count in range(images_per_class // IMAGES_PER_WRONG_LABEL):
                 _mislabel(files[label][-6 - count], others[(number + count) % len(others)])
             _several_images([file for file in files[label] if not file.flaw], random)
@@ -202,12 +177,6 @@ def _several_images(files: list[_File], random: np.random.Generator) -> None:
         files = files[count:]
 
 
-def _unlike(label: str) -> list[str]:
-    """The classes of other families that a diagnosis decides for (BKL covers two classes)."""
-    family = next(family for family in FAMILIES if label in family)
-    return [name for name in CLASSES if name not in family and len(DIAGNOSIS_CLASSES[CODE[name]]) == 1]
-
-
 def _copy(original: _File, copy: _File, flaw: str, same_id: bool = False) -> None:
     original.flaw = copy.flaw = flaw
     copy.copy_of, copy.diagnosis = original, original.diagnosis
@@ -221,22 +190,18 @@ def _mislabel(file: _File, shows: str) -> None:
 
 def _planted(plan: list[_File]) -> dict[str, list[dict]]:
     """planted.json, as `ensure` describes it."""
-    lesions: dict[str, list[str]] = {}
+    lesions = pd.DataFrame([(file.lesion_id, file.source) for file in plan if file.flaw == "lesion"]).groupby(0)[1]
     pairs: dict[str, list[dict]] = {"exact_duplicates": [], "near_duplicates": [], "two_classes": []}
-    for file in plan:
-        if file.flaw == "lesion":
-            lesions.setdefault(file.lesion_id, []).append(file.source)
-        if file.copy_of is None:
-            continue
-        entry = {"files": sorted([file.source, file.copy_of.source])}
-        if file.flaw == "two_classes":
-            classes = sorted([file.label, file.copy_of.label])
-            decided = [label for label in classes if CODE[label] == file.diagnosis]
+    for copy in (file for file in plan if file.copy_of):
+        entry = {"files": sorted([copy.source, copy.copy_of.source])}
+        if copy.flaw == "two_classes":
+            classes = sorted([copy.label, copy.copy_of.label])
+            decided = [label for label in classes if CODE[label] == copy.diagnosis]
             answer = decided[0] if len(decided) == 1 else ""
-            entry |= {"classes": classes, "diagnosis": file.diagnosis, "answer": answer}
-        pairs[file.flaw].append(entry)
+            entry |= {"classes": classes, "diagnosis": copy.diagnosis, "answer": answer}
+        pairs[copy.flaw].append(entry)
     return {
-        "lesions": [{"lesion_id": name, "files": sorted(files)} for name, files in sorted(lesions.items())],
+        "lesions": [{"lesion_id": name, "files": sorted(files)} for name, files in lesions],
         **pairs,
         "label_disagreements": [
             {"file": file.source, "class": file.label, "diagnosis": file.diagnosis}
@@ -271,26 +236,27 @@ def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
     table.to_csv(folder / DEMO_METADATA, index=False)
 
 
-def _write_external(folder: Path, data: Path, size: int, seed: int) -> dict[str, list[dict[str, str]]]:
-    own = {label: path for _, label, path in reversed(check_folder(data))}  # the first image of each class
+def _write_external(folder: Path, plan: list[_File], size: int, seed: int) -> list[dict[str, str]]:
+    """External images, of another camera, and copies of the set's own, which are returned."""
     for number, label in enumerate(CLASSES):
-        (folder / label).mkdir()
+        (folder / DEMO_EXTERNAL / label).mkdir(parents=True)
         for image in range(EXTERNAL_IMAGES):
             lesion = FIRST_EXTERNAL_LESION + 1000 * number + image
             pixels, _ = draw_image(label, size, seed, lesion, 0)
             pixels = _other_camera(pixels, np.random.default_rng([seed, 3, lesion]))
-            (folder / label / f"EXTERNAL_{number}{image:03d}.jpg").write_bytes(_jpeg(pixels, 90))
-    copies = {
-        "copies": ("nevus", lambda content: content),
-        "near_copies": ("basal cell carcinoma", lambda content: _jpeg(_brighter(content, 2), 90)),
-        "turned_copies": ("vascular lesion", lambda content: _jpeg(np.rot90(_brighter(content, 0)), 90)),
+            (folder / DEMO_EXTERNAL / label / f"EXTERNAL_{number}{image:03d}.jpg").write_bytes(_jpeg(pixels, 90))
+    changes: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+        "copy": ("nevus", lambda content: content),
+        "near copy": ("basal cell carcinoma", lambda content: _jpeg(_brighter(content, 2), 90)),
+        "rotated copy": ("vascular lesion", lambda content: _jpeg(np.rot90(_brighter(content, 0)), 90)),
     }
-    planted = {}
-    for number, (kind, (label, change)) in enumerate(copies.items()):
-        file = folder / label / f"EXTERNAL_9{number:03d}.jpg"
-        file.write_bytes(change(own[label].read_bytes()))
-        planted[kind] = [{"file": f"{label}/{file.name}", "of": own[label].relative_to(data).as_posix()}]
-    return planted
+    copies = []
+    for number, (kind, (label, change)) in enumerate(changes.items()):
+        own = min(file.source for file in plan if file.label == label)
+        copy = f"{label}/EXTERNAL_9{number:03d}.jpg"
+        (folder / DEMO_EXTERNAL / copy).write_bytes(change((folder / own).read_bytes()))
+        copies.append({"file": copy, "of": own, "kind": kind})
+    return copies
 
 
 def _other_camera(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -11,10 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.config.schema import Strict, read_yaml, validated
-
-RGB = list[int]
-Range = list[float]  # from and to; each lesion has a uniformly random value of it
+from lib.config.schema import read_yaml
 
 DARKER = 30  # grey levels: a lesion is at least so much darker than its skin, before its opacity
 ATYPICAL = 0.25  # share of the lesions that look like another class of their family
@@ -24,40 +21,20 @@ FAMILIES = (  # classes that are mistaken for each other
     ("dermatofibroma", "seborrheic keratosis", "vascular lesion"),
 )
 
-
-class Spots(Strict):
-    """Soft discs on a lesion."""
-
-    colour: RGB
-    count: list[int]  # how many, from and to
-    radius: float  # fraction of the image side
-    between: Range = [0.0, 1.0]  # where their centres lie: 0 the lesion's centre, 1 its border
-    chance: float = 1.0  # share of the lesions that have them
-
-
-class Look(Strict):
-    """How the lesions of a class look (looks.yaml)."""
-
-    dark: RGB  # the ends of the lesion's own colours
-    light: RGB
-    radius: Range  # fraction of the image side
-    opacity: Range  # share of the lesion's colour over the skin's
-    irregular: float  # relative deviation of the outline from an ellipse
-    soft: float  # width of the border, a fraction of the radius
-    mottle: float  # how unevenly its colours are mixed
-    spots: list[Spots]  # what lies on it, painted in this order
-
-
-_FILE = Path(__file__).with_name("looks.yaml")
-LOOKS = {label: validated(Look, entry, _FILE, label) for label, entry in read_yaml(_FILE).items()}
+LOOKS = read_yaml(Path(__file__).with_name("looks.yaml"))  # class -> how its lesions look; the file explains the keys
 
 # fair, pink, tan, brown and (polarised light) mauve skin
 SKINS = ((226, 188, 174), (220, 176, 164), (216, 178, 160), (206, 164, 146), (212, 174, 168))
 
 
+def family_of(label: str) -> tuple[str, ...]:
+    """The classes that a class is mistaken for, and itself."""
+    return next(family for family in FAMILIES if label in family)
+
+
 def choose_look(label: str, random: np.random.Generator) -> str:
     """The class that a lesion of class `label` looks like: its own, or another of its family (ATYPICAL)."""
-    others = [name for family in FAMILIES if label in family for name in family if name != label]
+    others = [name for name in family_of(label) if name != label]
     other = others[random.integers(len(others))]
     return other if random.random() < ATYPICAL else label
 
@@ -78,7 +55,7 @@ def draw_image(looks_like: str, size: int, seed: int, lesion: int, view: int) ->
     colour, shape = _lesion(look, size, patient)
     # a lesion as light as its skin would not be visible
     colour -= max(0.0, float(np.average(colour.mean(axis=-1), weights=shape)) - float(skin.mean()) + DARKER)
-    opacity = patient.uniform(*look.opacity)
+    opacity = patient.uniform(*look["opacity"])
 
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), camera.uniform(0, 360), camera.uniform(1.05, 1.35))
     turn[:, 2] += camera.uniform(-0.07, 0.07, 2) * size
@@ -89,39 +66,40 @@ def draw_image(looks_like: str, size: int, seed: int, lesion: int, view: int) ->
     return _photograph(image, camera), np.where(shape > 0.5, 255, 0).astype(np.uint8)
 
 
-def _lesion(look: Look, size: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _lesion(look: dict, size: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A lesion in the middle of an empty square: colour, float32 [s, s, 3], and shape, float32 [s, s], 0 to 1."""
     y, x = np.mgrid[:size, :size].astype(np.float32) - (size - 1) / 2
     angle, stretch = random.uniform(0, np.pi), np.sqrt(random.uniform(1.0, 1.4))
     along = (x * np.cos(angle) + y * np.sin(angle)) / stretch
     across = (y * np.cos(angle) - x * np.sin(angle)) * stretch
     theta, orders = np.arctan2(across, along), np.arange(2, 8)
-    waves = zip(orders, look.irregular * random.normal(0, 1.5, 6) / orders, random.uniform(0, 2 * np.pi, 6))
+    waves = zip(orders, look["irregular"] * random.normal(0, 1.5, 6) / orders, random.uniform(0, 2 * np.pi, 6))
     outline = 1 + sum(height * np.cos(order * theta + phase) for order, height, phase in waves)
-    radius = random.uniform(*look.radius) * size * np.clip(outline, 0.5, 1.25)
+    radius = random.uniform(*look["radius"]) * size * np.clip(outline, 0.5, 1.25)
     distance = (np.hypot(along, across) / radius).astype(np.float32)  # 0 in the centre, 1 on the border
-    shape = np.clip((1 + look.soft - distance) / (2 * look.soft), 0, 1)
+    shape = np.clip((1 + look["soft"] - distance) / (2 * look["soft"]), 0, 1)
     shape = shape * shape * (3 - 2 * shape)
 
-    ends = np.float32([look.dark, look.light]) * random.uniform(0.9, 1.1) + random.normal(0, 6, 3)
-    tone = 0.3 + 0.35 * distance + look.mottle * _noise(size, 0.22, random)
+    ends = np.float32([look["dark"], look["light"]]) * random.uniform(0.9, 1.1) + random.normal(0, 6, 3)
+    tone = 0.3 + 0.35 * distance + look["mottle"] * _noise(size, 0.22, random)
     colour = _mix(np.float32(ends[0]), np.float32(ends[1]), np.clip(tone, 0, 1)[..., None])
-    for spots in look.spots:
-        if random.random() < spots.chance:
+    for spots in look["spots"]:
+        if random.random() < spots["chance"]:
             strength = random.uniform(0.5, 0.9) * _discs(spots, distance, random)
-            colour = _mix(colour, np.float32(spots.colour), strength[..., None])
+            colour = _mix(colour, np.float32(spots["colour"]), strength[..., None])
     return colour, shape.astype(np.float32)
 
 
-def _discs(spots: Spots, distance: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _discs(spots: dict, distance: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Where the spots lie, float32 [s, s], 0 to 1."""
     layer = np.zeros(distance.shape, np.uint8)
-    y, x = np.nonzero((distance >= spots.between[0]) & (distance <= spots.between[1]))
-    for _ in range(random.integers(spots.count[0], spots.count[1] + 1)):
-        place, radius = random.integers(len(x)), spots.radius * len(layer) * random.uniform(0.6, 1.4)
+    inner, outer = spots["between"]
+    y, x = np.nonzero((distance >= inner) & (distance <= outer))
+    for _ in range(random.integers(*spots["count"], endpoint=True)):
+        place, radius = random.integers(len(x)), spots["radius"] * len(layer) * random.uniform(0.6, 1.4)
         centre = (int(x[place]) * 16, int(y[place]) * 16)  # in sixteenths of a pixel, as small discs need
         cv2.circle(layer, centre, max(10, round(radius * 16)), 255, cv2.FILLED, cv2.LINE_AA, shift=4)
-    return cv2.GaussianBlur(layer.astype(np.float32) / 255, (0, 0), max(0.5, 0.15 * spots.radius * len(layer)))
+    return cv2.GaussianBlur(layer.astype(np.float32) / 255, (0, 0), max(0.5, 0.15 * spots["radius"] * len(layer)))
 
 
 def _photograph(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
