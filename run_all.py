@@ -215,20 +215,17 @@ def _inputs(
         names_only: make and download nothing; what is not there yet is named by where it will lie.
     """
     if study.synthetic and not options.data:
-        folder, external = paths.demo_data, _external(options, study)
+        folder, external = paths.demo_data, _external(options, study) or paths.demo_external
         if not names_only:
             from lib.data import demo
 
             try:
                 demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
-                if not external:
-                    demo.ensure_external(paths.demo_external, folder, study.demo_size, study.demo_seed)
             except FileExistsError as error:
                 raise ParameterError(str(error)) from error
-        external = external or paths.demo_external
         return Inputs(folder, (folder / DEMO_METADATA,), folder / DEMO_MASKS, weights_dir, external)
     # imported here: Dask's workers import this file too, and need no image library
-    from lib.data.folder import DataError, check_folder, downloaded, find_folder, given_folder
+    from lib.data.folder import DataError, check_folder, find_folder, passed_over, say_passed_over
     from lib.data.metadata import check_metadata, coverage, read_metadata
     from lib.explain.masks import find_masks
 
@@ -236,10 +233,11 @@ def _inputs(
     metadata = tuple(Path(path).expanduser() for path in given if path)
     masks = Path(options.masks).expanduser() if options.masks else None
     try:
-        earlier = downloaded() if names_only and not given_folder(options.data) else None
-        if not names_only or earlier or given_folder(options.data):
-            data = find_folder(str(earlier or options.data))
+        data = find_folder(options.data, download=not names_only)
+        if data:
             files = check_folder(data)
+            given = Path(options.data or os.environ.get("SKINCAS_DATA") or data).expanduser()
+            print(f"data: {len(files):,} images; {say_passed_over(passed_over(given, files))}", flush=True)
             if metadata:
                 print(f"metadata: {coverage(files, check_metadata(files, metadata))}", flush=True)
             if masks:

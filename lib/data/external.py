@@ -5,6 +5,7 @@ and so is whatever is joined to such a file. The others took part in no fitting.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import imagehash
@@ -13,11 +14,10 @@ import pandas as pd
 from PIL import Image
 
 from lib.config.paper import CLASSES, MALIGNANT, Scenario
-from lib.data.duplicates import add_groups, candidate_pairs, rotated_and_mirrored
+from lib.data.duplicates import add_groups, hash_numbers, near_hashes, rotated_and_mirrored
 from lib.data.folder import check_external, external_labels, lacking
-from lib.data.index import look
+from lib.data.index import look, look_at
 from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, read_metadata
-from lib.data.threads import map_in_threads
 
 UNREADABLE = "cannot be read"
 SAME = "is an image of the data set"
@@ -43,7 +43,6 @@ def read_external(
     data: Path,
     bits: int,
     difference: float,
-    workers: int = 2,
 ) -> pd.DataFrame:
     """Decode every external image once and say which are excluded.
 
@@ -53,8 +52,7 @@ def read_external(
     Args:
         folder, scenarios: as `check_external` takes them.
         metadata: files for `read_metadata`, which may name these images too; may be none.
-        index: one row per file of the data set (audit/images.parquet): source, image_id, content, phash, lesion_id.
-        data: the folder that its `source` is relative to.
+        index: one row per file of the data set (audit/images.parquet), `source` relative to `data`.
         bits, difference: what confirms a near-duplicate, as for `build_index`.
 
     Returns:
@@ -66,22 +64,20 @@ def read_external(
         DataError: what `check_external` and `read_metadata` raise.
     """
     listed = check_external(folder, scenarios)
-    looks = pd.Series(map_in_threads(look, [path for _, path in listed], workers, "external images read"))
     files = pd.DataFrame(
         [(path.relative_to(folder).as_posix(), path.stem, label) for label, path in listed], columns=FILES[:3]
     ).assign(diagnosis="", lesion_id="", group=-1, excluded="", because_of="")
     if metadata:
         known = read_metadata(metadata).reindex(files["image_id"].map(isic_id)).fillna("")
         files[["diagnosis", "lesion_id"]] = known.to_numpy()
-    readable = ~looks.map(lambda one: isinstance(one, str))
-    _exclude(files, UNREADABLE, looks.mask(readable))
+    looks = look_at([path for _, path in listed], 2, "external images read")
+    readable = looks["reason"] == ""
+    _exclude(files, UNREADABLE, looks["reason"][~readable])
     if readable.any():
-        content, phash, thumbnails = ([one[place] for one in looks[readable]] for place in (2, 3, 4))
-        pictures = files[readable].assign(content=content, phash=phash)
-        pictures = add_groups(pictures, np.stack(thumbnails), bits, difference)
+        pictures = files.join(looks)[readable]
+        pictures = add_groups(pictures, np.stack(pictures["thumbnail"]), bits, difference)
         files.loc[readable, "group"] = pictures["group"]
-        near = _near_copies(thumbnails, pictures["phash"], index, data, bits, difference)
-        _exclude_known(files, pictures, pd.Series(near, index=pictures.index), index)
+        _exclude_known(files, pictures, _near_copies(pictures, index, data, bits, difference), index)
         _exclude_unsure(files, pictures)
     return files[FILES].sort_values("source", ignore_index=True)
 
@@ -137,31 +133,21 @@ def _exclude(files: pd.DataFrame, reason: str, because_of: pd.Series) -> None:
     files.loc[causes.index, "because_of"] = causes
 
 
-def _near_copies(
-    thumbnails: list[np.ndarray], hashes: pd.Series, index: pd.DataFrame, data: Path, bits: int, difference: float
-) -> list[str | None]:
+def _near_copies(pictures: pd.DataFrame, index: pd.DataFrame, data: Path, bits: int, difference: float) -> pd.Series:
     """For each picture the file of the data set that it nearly is, rotated or mirrored or not; None: there is none.
 
-    The files of the data set whose hash is near are decoded once more; one that is no longer there counts as near."""
-    poses = [rotated_and_mirrored(picture) for picture in thumbnails]
-    # the hash of a rotated picture is that of its thumbnail, rotated: a bit or two away, and pixels decide
-    hashed = [
-        [own, *(str(imagehash.phash(Image.fromarray(pose))) for pose in of[1:])] for own, of in zip(hashes, poses)
-    ]
-    once = index.drop_duplicates("content").reset_index(drop=True)
-    everything = [*once["phash"], *(text for of in hashed for text in of)]
-    near: list[str | None] = [None] * len(thumbnails)
-    decoded: dict[int, np.ndarray | None] = {}
-    for first, second, _ in candidate_pairs(np.array([int(text, 16) for text in everything], np.uint64), bits):
-        across = (first < len(once)) & (second >= len(once))
-        for own, other in zip(first[across].tolist(), (second[across] - len(once)).tolist()):
-            picture, pose = divmod(other, len(poses[0]))
-            if near[picture] is not None:
-                continue
-            source = once["source"].iat[own]
-            if own not in decoded:
-                looked = look(data / source)
-                decoded[own] = None if isinstance(looked, str) else looked[4].astype(np.int16)
-            if decoded[own] is None or np.abs(decoded[own] - poses[picture][pose]).mean() <= difference:
-                near[picture] = source
-    return near
+    Files of the data set whose hash is near are decoded again; one that is no longer there counts as near."""
+    once = index.drop_duplicates("content")
+    sources, known, look_once = once["source"].to_numpy(), hash_numbers(once["phash"]), cache(look)
+
+    def near_copy(picture: pd.Series) -> str | None:
+        for number, pose in enumerate(rotated_and_mirrored(picture["thumbnail"])):
+            # the hash of a rotated picture is that of its thumbnail, rotated: a bit or two away, and pixels decide
+            phash = str(imagehash.phash(Image.fromarray(pose))) if number else picture["phash"]
+            for source in sources[near_hashes(known, *hash_numbers([phash]), bits)]:
+                *_, own, reason = look_once(data / source)
+                if reason or np.abs(own.astype(np.int16) - pose).mean() <= difference:
+                    return source
+        return None
+
+    return pictures.apply(near_copy, axis=1)

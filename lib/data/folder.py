@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageOps
 
 from lib.config.files import listing
@@ -22,11 +23,12 @@ from lib.config.schema import nearest
 
 KAGGLE = "nodoubttome/skin-cancer9-classesisic"  # the set the paper used, on kaggle.com/datasets
 KAGGLE_FILES = 2357  # images in it
-PARTS = ("Train", "Test")
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+PARTS = ("Train", "Test", "Val")  # a folder whose name begins so, in any case, is that part
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
 MAX_PIXELS = 100_000_000  # the largest ISIC images have about 25 million, those of phones 64
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, from which on it warns, is a little lower
+MACOS = "__MACOSX"  # the folder that macOS adds to zip files
 PNG = b"\x89PNG\r\n\x1a\n"
 CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # what pixels and orientation need of a PNG
 
@@ -34,7 +36,7 @@ EXPECTED = (
     f"expected DIR/Train/<class>/ and DIR/Test/<class>/, or DIR/<class>/, with images ({', '.join(ENDINGS)}) "
     f"of the nine classes ({', '.join(CLASSES)})"
 )
-NO_CLASSES = "holds no Train and Test folders and no class folders"
+NO_CLASSES = "holds no class folders, nor Train and Test folders with some"
 
 EXTERNAL_CLASSES = (*CLASSES, "benign", "malignant")  # folders of external images
 EXTERNAL_EXPECTED = (
@@ -51,22 +53,23 @@ class UnreadableImage(ValueError):
     """A single image file that cannot be used; the message is the reason, without the path."""
 
 
-def find_folder(data: str = "") -> Path:
+def find_folder(data: str = "", download: bool = True) -> Path | None:
     """The folder that holds Train and Test, or the class folders: in `data`, else $SKINCAS_DATA, else a download.
 
-    It may lie up to three levels below the folder given, as in the zip file from Kaggle.
+    It may lie up to three levels below the folder given, as in the zip file from Kaggle. Without `download` the newest
+    earlier download is taken, None if there is none.
 
     Raises:
         DataError: no such folder, no such folders in it, or the download failed.
     """
-    if given := given_folder(data):
+    if given := data or os.environ.get("SKINCAS_DATA", ""):
         name = "--data" if data else "$SKINCAS_DATA"
         folder = Path(given).expanduser()
         if not folder.is_dir():
             what = "is a file, not a folder: unpack it first" if folder.exists() else "does not exist"
             raise DataError(f"{name} {given!r} {what}; {EXPECTED}")
-    else:
-        folder = _download()
+    elif not (folder := _download() if download else downloaded()):
+        return None
     candidates = [folder]
     for _ in range(4):
         if found := next(filter(_parts, candidates), None):
@@ -75,32 +78,27 @@ def find_folder(data: str = "") -> Path:
     raise DataError(f"{str(folder)!r} {NO_CLASSES}; {EXPECTED}")
 
 
-def given_folder(data: str = "") -> str:
-    """The folder that `data` or $SKINCAS_DATA names; "" where the data set is to be downloaded."""
-    return data or os.environ.get("SKINCAS_DATA", "")
-
-
 def downloaded() -> Path | None:
     """The folder of the newest earlier download, or None. Nothing is sent over the network."""
     from kagglehub.cache import Cache, get_cached_path
     from kagglehub.handle import DatasetHandle
 
-    owner, name = KAGGLE.split("/")
-    versions = Path(get_cached_path(DatasetHandle(owner, name))) / "versions"
-    numbers = sorted((int(path.name) for path in versions.glob("*") if path.name.isdecimal()), reverse=True)
-    found = (Cache().load_from_cache(DatasetHandle(owner, name, number)) for number in numbers)
+    handle = DatasetHandle(*KAGGLE.split("/"))
+    versions = [path.name for path in (Path(get_cached_path(handle)) / "versions").glob("*") if path.name.isdecimal()]
+    found = (
+        Cache().load_from_cache(handle.with_version(int(name))) for name in sorted(versions, key=int, reverse=True)
+    )
     return next((Path(path) for path in found if path), None)
 
 
 def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
-    """Check a data set by names alone, before anything runs.
+    """Check a data set by names alone, before anything runs. `passed_over` lists what is not used.
 
-    Every class needs a folder with at least one image file, in Train and in Test where the set has those. Case, spaces,
-    `_` and `-` in folder names do not matter. Files with other endings, hidden files and named pipes are not images.
-    Files of one name in two folders, or of one stem with two endings, are different sources and all kept.
+    Every class needs a folder with at least one image file, in each of PARTS that the set has. Case, spaces, `_` and
+    `-` in folder names do not matter. Files of one stem are different sources and all kept.
 
     Returns:
-        (part, class, path) of the image files, in the order of the paths; part is "" without Train and Test.
+        (part, class, path) of the image files, in the order of the paths; part is one of PARTS, or "" without them.
 
     Raises:
         DataError: no such folder, a class missing or without images, or a folder of something else.
@@ -119,16 +117,67 @@ def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
     return sorted(files, key=lambda entry: entry[2].as_posix())
 
 
-def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tuple[str, Path]]:
-    """Check external images by names alone, before anything runs.
+def passed_over(folder: Path, files: list[tuple[str, str, Path]]) -> pd.DataFrame:
+    """What lies below a folder and is not read as an image of the set; hidden files and empty folders, too.
 
-    Every folder must be one of EXTERNAL_CLASSES and hold an image file, and one of the scenarios must fit (`lacking`).
+    Args:
+        files: what `check_folder` returns for this folder, or for one below it.
 
     Returns:
-        (class, path) of the image files, in the order of the paths.
+        One row per reason, the most files first: reason, files, folders (in which they lie), such_as (the first). Those
+        that are empty or cannot be read have no files.
+    """
+    used = {path for *_, path in files}
+    classes = {path.parent for path in used}
+    holders, rows = {path.parent for path in classes}, []
+
+    def reason(path: Path) -> str:
+        if any(name.startswith(".") or name == MACOS for name in path.relative_to(folder).parts):
+            return "hidden, or of macOS"
+        if path.suffix.lower() not in ENDINGS:
+            return f"ending {path.suffix.lower()}" if path.suffix else "no ending"
+        if path.parent in classes:
+            return "not a regular file"
+        if classes.intersection(path.parents):
+            return "below a class folder"
+        return "in a folder of no class" if holders.intersection(path.parent.parents) else "outside of class folders"
+
+    def unreadable(error: OSError) -> None:
+        rows.append(("cannot be read", Path(error.filename), 0))
+
+    for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        if not folders and not names:
+            rows.append(("empty", Path(here), 0))
+        # a link to a folder above itself holds nothing of its own
+        folders[:] = [name for name in folders if not Path(here).resolve().is_relative_to(Path(here, name).resolve())]
+        rows += [(reason(path), path, 1) for path in (Path(here, name) for name in names) if path not in used]
+    table = pd.DataFrame(rows, columns=["reason", "path", "files"])
+    table["folder"] = [str(path.parent if count else path) for _, path, count in rows]
+    table["path"] = [as_text(path.relative_to(folder).as_posix()) for _, path, _ in rows]
+    groups = table.groupby("reason")
+    table = groups.agg(files=("files", "sum"), folders=("folder", "nunique"), such_as=("path", "min"))
+    return table.sort_values("files", ascending=False, kind="stable").reset_index()
+
+
+def say_passed_over(table: pd.DataFrame) -> str:
+    """The table of `passed_over` as a sentence."""
+    parts = []
+    for row in table.itertuples():
+        number, noun = (row.files, "file") if row.files else (row.folders, "folder")
+        parts.append(f"{number:,} {noun}{'s' * (number > 1)} ({row.reason}, such as {row.such_as!r})")
+    return f"not read as images: {', '.join(parts)}" if parts else "every file is read as an image"
+
+
+def as_text(name: str) -> str:
+    """A file name with the bytes that are not UTF-8 written out; on Linux it may hold any."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tuple[str, Path]]:
+    """(class, path) of external images, in the order of the paths; checked by names alone, before anything runs.
 
     Raises:
-        DataError: no such folder, one of another name or without images, or no scenario fits.
+        DataError: no such folder, one of no EXTERNAL_CLASSES or without images, or no scenario fits (`lacking`).
     """
     files = []
     for path in _folders(folder):
@@ -160,13 +209,10 @@ def lacking(scenario: Scenario, labels: Collection[str]) -> list[str]:
 
 
 def decode(path: Path) -> np.ndarray:
-    """Decode an image file to 8-bit RGB, upright by its EXIF orientation.
+    """Decode an image file to 8-bit RGB, upright by its EXIF orientation: uint8 [height, width, 3].
 
     16-bit images keep their high byte, transparent pixels become white, grey and CMYK become RGB; embedded colour
     profiles are not applied. Damaged EXIF, profiles and texts do not matter where the pixels are whole.
-
-    Returns:
-        uint8 [height, width, 3], 0 to 255.
 
     Raises:
         UnreadableImage: not a regular file, not an image, truncated, or of more than MAX_PIXELS.
@@ -241,8 +287,8 @@ def _class_of(folder: Path, classes: Collection[str]) -> str | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Subfolders by name, without hidden ones and the one that macOS adds to zip files."""
-    return [path for path in _listing(folder) if path.is_dir() and path.name != "__MACOSX"]
+    """Subfolders by name, without hidden ones and that of macOS."""
+    return [path for path in _listing(folder) if path.is_dir() and path.name != MACOS]
 
 
 def _images(folder: Path, expected: str) -> list[Path]:
@@ -262,11 +308,17 @@ def _listing(folder: Path) -> list[Path]:
 
 
 def _parts(folder: Path) -> list[tuple[str, Path]]:
-    """(part, folder) of Train and Test, or ("", `folder`) where it holds class folders; empty where neither."""
-    named = {_plain(path.name): path for path in _folders(folder)}
-    if {"train", "test"} <= set(named):
-        return [(part, named[part.lower()]) for part in PARTS]
-    return [("", folder)] if any(_class_of(path, CLASSES) for path in named.values()) else []
+    """(part, folder) of Train, Test and Val, or ("", `folder`) where it holds class folders; empty where neither."""
+
+    def has_classes(holder: Path) -> bool:
+        return any(_class_of(path, CLASSES) for path in _folders(holder))
+
+    named = [(part, path) for path in _folders(folder) for part in PARTS if _plain(path.name).startswith(part.lower())]
+    # one that is named exactly so is to hold classes, and refused where it does not
+    parts = [(part, path) for part, path in named if _plain(path.name) == part.lower() or has_classes(path)]
+    if any(has_classes(path) for _, path in parts):
+        return parts
+    return [("", folder)] if has_classes(folder) else []
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

@@ -4,7 +4,6 @@ Files that cannot be decoded are listed apart, with the reason.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +15,12 @@ from PIL import Image
 
 from lib.config.paper import CLASSES
 from lib.data.duplicates import add_groups
-from lib.data.folder import EXPECTED, DataError, UnreadableImage, check_folder, decode
+from lib.data.folder import EXPECTED, DataError, UnreadableImage, as_text, check_folder, decode
 from lib.data.metadata import check_metadata
 from lib.data.threads import map_in_threads
 
 THUMBNAIL = 64  # px
+LOOK = ["width", "height", "content", "phash", "thumbnail", "reason"]  # reason: why it cannot be read, or ""
 
 
 def build_index(
@@ -31,8 +31,7 @@ def build_index(
     Args:
         folder: a folder that `check_folder` accepts.
         metadata: files for `read_metadata`; may be none.
-        bits: largest Hamming distance of two 64-bit perceptual hashes of a candidate near-duplicate.
-        difference: largest mean absolute difference, in grey levels, that confirms it.
+        bits, difference: as `near_duplicates` takes them.
         workers: threads that decode.
 
     Returns:
@@ -46,45 +45,41 @@ def build_index(
     """
     folder, files = Path(folder), check_folder(folder)
     official = check_metadata(files, metadata)  # first, since it may be refused
-    looks = map_in_threads(look, [path for _, _, path in files], workers, "images read")
-    rows, thumbnails, unreadable = [], [], []
-    for (part, label, path), known, result in zip(files, official.to_numpy(), looks):
-        source = path.relative_to(folder).as_posix()
-        if isinstance(result, str):
-            unreadable.append((_text(source), label, part, result))
-        elif source != _text(source):
-            unreadable.append((_text(source), label, part, "its name is not valid UTF-8"))
-        else:
-            height, width, content, phash, small = result
-            rows.append((source, path.stem, label, part, width, height, content, phash, *known))
-            thumbnails.append(small)
-    columns = ["source", "image_id", "class", "part", "width", "height", "content", "phash", "diagnosis", "lesion_id"]
-    index = pd.DataFrame(rows, columns=columns)
-    if missing := [label for label in CLASSES if label not in set(index["class"])]:
-        first = next(f"{file!r}, {reason}" for file, label, _, reason in unreadable if label == missing[0])
-        raise DataError(f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {first}); {EXPECTED}")
-    index = add_groups(index, np.stack(thumbnails), bits, difference)
-    return index, pd.DataFrame(unreadable, columns=["source", "class", "part", "reason"])
+    sources = [path.relative_to(folder).as_posix() for *_, path in files]
+    table = pd.DataFrame(
+        [(as_text(source), as_text(path.stem), label, part) for source, (part, label, path) in zip(sources, files)],
+        columns=["source", "image_id", "class", "part"],
+    ).join([look_at([path for *_, path in files], workers, "images read"), official])
+    table.loc[[as_text(source) != source for source in sources], "reason"] = "its name is not valid UTF-8"
+    readable = table["reason"] == ""
+    unreadable = table.loc[~readable, ["source", "class", "part", "reason"]].reset_index(drop=True)
+    if missing := [label for label in CLASSES if label not in set(table["class"][readable])]:
+        file, *_, reason = unreadable[unreadable["class"] == missing[0]].iloc[0]
+        raise DataError(
+            f"{str(folder)!r} has no readable image of {', '.join(missing)} (first: {file!r}, {reason}); {EXPECTED}"
+        )
+    index = table[readable].drop(columns="reason").reset_index(drop=True)
+    return add_groups(index, np.stack(index.pop("thumbnail")), bits, difference), unreadable
 
 
-def look(path: Path) -> tuple[int, int, str, str, np.ndarray] | str:
-    """Height, width, content, phash and thumbnail of a file, decoded once; or the reason why it is unreadable."""
+def look_at(paths: Sequence[Path], workers: int, done: str) -> pd.DataFrame:
+    """What `look` says of each file, in threads; `done` is what the progress bar counts."""
+    return pd.DataFrame(map_in_threads(look, paths, workers, done), columns=LOOK)
+
+
+def look(path: Path) -> tuple:
+    """The values of LOOK for a file, which is decoded once; without pixels where there is a reason."""
     try:
         pixels = decode(path)
     except UnreadableImage as error:
-        return str(error)
+        return 0, 0, "", "", None, str(error)
     content = hashlib.sha256(repr(pixels.shape).encode())
     content.update(np.ascontiguousarray(pixels))
     phash = str(imagehash.phash(Image.fromarray(pixels)))
-    return *pixels.shape[:2], content.hexdigest(), phash, thumbnail(pixels)
+    return pixels.shape[1], pixels.shape[0], content.hexdigest(), phash, thumbnail(pixels), ""
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
     """A picture as a small grey square, uint8 [THUMBNAIL, THUMBNAIL], that confirms near-duplicates."""
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-
-
-def _text(name: str) -> str:
-    """A file name with the bytes that are not UTF-8 written out; on Linux it may hold any."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -9,51 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.config.schema import nearest
-from lib.data.folder import DataError
+from lib.config.schema import nearest, read_yaml
+from lib.data.folder import ENDINGS, DataError, as_text
 
-# The classes of the set that an official diagnosis allows. BKL, benign keratosis, covers two, and so does HAM10000's
-# AKIEC: actinic keratoses and intraepithelial carcinoma. The codes of one class come last.
-DIAGNOSIS_CLASSES = {
-    "AKIEC": ("actinic keratosis", "squamous cell carcinoma"),
-    "AK": ("actinic keratosis",),
-    "BCC": ("basal cell carcinoma",),
-    "BKL": ("pigmented benign keratosis", "seborrheic keratosis"),
-    "DF": ("dermatofibroma",),
-    "MEL": ("melanoma",),
-    "NV": ("nevus",),
-    "SCC": ("squamous cell carcinoma",),
-    "VASC": ("vascular lesion",),
-}
-# how the ISIC archive's names of diagnoses begin; its keratoses are one class for ISIC 2019, where the names come from
-ARCHIVE = {
-    "melanoma": "MEL",
-    "malignant melanocytic proliferations": "MEL",
-    "nevus": "NV",
-    "melanocytic nevus": "NV",
-    "basal cell carcinoma": "BCC",
-    "squamous cell carcinoma": "SCC",
-    "keratoacanthoma": "SCC",
-    "actinic keratosis": "AK",
-    "solar or actinic keratosis": "AK",
-    "seborrheic keratosis": "BKL",
-    "pigmented benign keratosis": "BKL",
-    "solar lentigo": "BKL",
-    "lichenoid keratosis": "BKL",
-    "lichen planus like keratosis": "BKL",
-    "dermatofibroma": "DF",
-    "vascular lesion": "VASC",
-    "benign soft tissue proliferations - vascular": "VASC",
-    "angioma": "VASC",
-    "hemangioma": "VASC",
-    "angiokeratoma": "VASC",
-    "pyogenic granuloma": "VASC",
-}
-# in small letters: what pandas, R, spreadsheets and databases write for a missing value, and what people do
-MISSING = {"", "na", "n/a", "n.a.", "<na>", "#na", "#n/a", "#n/a n/a", "na_character_", "nan", "-nan", "nat", "1.#ind"}
-MISSING |= {"-1.#ind", "1.#qnan", "-1.#qnan", "null", "(null)", "nil", "none", "\\n", "missing", "not available"}
-MISSING |= {"unknown", "unk", "undefined", "-", "--", ".", "?"}
-
+_WORDS = read_yaml(Path(__file__).with_name("diagnoses.yaml"))
+DIAGNOSIS_CLASSES = {code: tuple(labels) for code, labels in _WORDS["classes"].items()}  # that a diagnosis allows
 IDS = ("isic_id", "image_id", "image", "image_name")
 CODED = ("isic2019_diagnosis", "dx")
 NAMED = ("diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2", "diagnosis_1", "diagnosis")  # the finest first
@@ -67,7 +27,8 @@ def read_metadata(paths: Iterable[Path]) -> pd.DataFrame:
     """Read official diagnoses and lesion ids from one file or several that complete each other.
 
     Columns are separated by comma, semicolon or tab. A file has ids (IDS) and lesion_id or a diagnosis: a code (CODED),
-    a column of 0 and 1 for each code (ISIC's ground truth), or a name (the ISIC archive). MISSING words are not known.
+    a column of 0 and 1 for each code (ISIC's ground truth), or a name (the ISIC archive). A value may be missing
+    (diagnoses.yaml).
 
     Returns:
         index isic_id; columns diagnosis (a key of DIAGNOSIS_CLASSES, or "") and lesion_id (or "").
@@ -87,27 +48,21 @@ def read_metadata(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def check_metadata(files: list[tuple[str, str, Path]], paths: Iterable[Path]) -> pd.DataFrame:
-    """`known_of` the files that `check_folder` lists, refused where a lesion is impossible (`odd_lesions`)."""
-    names = [path.stem.encode("utf-8", "replace").decode() for *_, path in files]  # a name may be any bytes
-    known = known_of(pd.Series(names, dtype=str), paths)
-    odd_lesions(known.assign(**{"class": [label for _, label, _ in files]}))
-    return known
-
-
-def known_of(image_ids: pd.Series, paths: Iterable[Path]) -> pd.DataFrame:
-    """diagnosis and lesion_id of each image, "" where not known, in the order of `image_ids` (names without ending).
+    """diagnosis and lesion_id of each file that `check_folder` lists, "" where not known, in that order.
 
     Raises:
-        DataError: what `read_metadata` raises, or none of the images is listed.
+        DataError: what `read_metadata` and `odd_lesions` raise, or none of the images is listed.
     """
-    paths, ids = list(paths), image_ids.map(isic_id)
+    paths, ids = list(paths), [isic_id(as_text(path.stem)) for *_, path in files]
     table = read_metadata(paths)
-    if paths and not ids.isin(table.index).any():
+    known = table.reindex(ids).fillna("").reset_index(drop=True)
+    if paths and table.index.intersection(ids).empty:
         raise DataError(
-            f"metadata {_names(paths)} lists none of the {len(ids)} images (such as {image_ids.iloc[0]!r}; it has "
+            f"metadata {_names(paths)} lists none of the {len(ids)} images (such as {ids[0]!r}; it has "
             f"{table.index[0]!r}); give the metadata of this data set"
         )
-    return table.reindex(ids).fillna("").set_axis(image_ids.index)
+    odd_lesions(known.assign(**{"class": [label for _, label, _ in files]}))
+    return known
 
 
 def coverage(files: list[tuple[str, str, Path]], known: pd.DataFrame) -> str:
@@ -119,10 +74,7 @@ def coverage(files: list[tuple[str, str, Path]], known: pd.DataFrame) -> str:
 
 
 def odd_lesions(files: pd.DataFrame) -> pd.DataFrame:
-    """The lesions with files of several classes, or with more than MANY_FILES files.
-
-    Args:
-        files: columns class and lesion_id ("": not known).
+    """The lesions with files of several classes, or with more than MANY_FILES files, by class and lesion_id of files.
 
     Returns:
         index lesion_id, largest first; columns files (how many) and classes (their names, joined by ` + `).
@@ -131,7 +83,8 @@ def odd_lesions(files: pd.DataFrame) -> pd.DataFrame:
         DataError: a lesion has more than MOST_FILES files, or more than MANY_FILES of three classes or more.
     """
     lesions = files[files["lesion_id"] != ""].groupby("lesion_id")["class"]
-    table = pd.DataFrame({"files": lesions.size(), "count": lesions.nunique(), "classes": lesions.agg(_join)})
+    table = pd.DataFrame({"files": lesions.size(), "count": lesions.nunique()})
+    table["classes"] = lesions.agg(lambda names: " + ".join(sorted(set(names))))
     table = table.sort_values("files", ascending=False, kind="stable")
     beyond = table[(table["files"] > MOST_FILES) | ((table["files"] > MANY_FILES) & (table["count"] > 2))]
     if len(beyond):
@@ -144,7 +97,8 @@ def odd_lesions(files: pd.DataFrame) -> pd.DataFrame:
 
 def isic_id(name: str) -> str:
     """The id of an image in the metadata: `ISIC_0025509` for a file named `ISIC_0025509(1)` or `..._downsampled`."""
-    name = re.sub(r"\.(jpe?g|png|bmp|tiff?|webp)$", "", name.strip(), flags=re.IGNORECASE)
+    name = name.strip()
+    name = next((name[: -len(ending)] for ending in ENDINGS if name.lower().endswith(ending)), name)
     return re.sub(r"\s*\(\d+\)$", "", name).removesuffix("_downsampled")
 
 
@@ -167,7 +121,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise DataError(f"metadata {str(path)!r} has no {what}, only {have}; {EXPECTED_COLUMNS}")
     used = [name for name in table if name in {ids, *codes, "lesion_id", *CODED, *NAMED}]
     table = table[used].fillna("").apply(lambda column: column.str.strip())
-    table = table.mask(table.apply(lambda column: column.str.casefold().isin(MISSING)), "")
+    table = table.mask(table.apply(lambda column: column.str.casefold().isin(_WORDS["missing"])), "")
     if (table[ids] == "").any():
         raise DataError(f"metadata {str(path)!r} has an empty id in column {ids!r}; give every row one")
     table = table.set_index(table[ids].map(isic_id).rename("isic_id"))
@@ -196,7 +150,7 @@ def _code(name: str) -> str:
     """The code of one of the archive's names; "" where it belongs to no class."""
     if name.upper() in DIAGNOSIS_CLASSES:
         return name.upper()
-    return next((code for start, code in ARCHIVE.items() if name.casefold().startswith(start)), "")
+    return next((code for code, starts in _WORDS["archive"].items() if name.casefold().startswith(tuple(starts))), "")
 
 
 def _narrower(name: str, values: pd.Series, paths: list[Path]) -> str:
@@ -209,10 +163,6 @@ def _narrower(name: str, values: pd.Series, paths: list[Path]) -> str:
             "one, or leave out a file"
         )
     return different[0]
-
-
-def _join(names: pd.Series) -> str:
-    return " + ".join(sorted(set(names)))
 
 
 def _names(paths: list[Path]) -> str:

@@ -18,13 +18,7 @@ def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
 
 
 def load_predictions(
-    paths: StudyPaths,
-    protocol: str,
-    preprocessing: str,
-    scenario: str,
-    backbone: str,
-    phase: str,
-    seeds: Sequence[int],
+    paths: StudyPaths, protocol: str, preprocessing: str, scenario: str, backbone: str, phase: str, seeds: Sequence[int]
 ) -> pd.DataFrame:
     """A cell's saved predictions over all folds, its seeds under each other in column `seed`.
 
@@ -34,9 +28,9 @@ def load_predictions(
     Returns:
         seed, then what the run saved (DESCRIPTION), then one column per class; empty where nothing was saved.
     """
-    runs = {seed: paths.run(protocol, preprocessing, scenario, backbone, seed) for seed in seeds}
-    saved = {seed: read_predictions(run, phase) for seed, run in runs.items()}
-    frames = [frame.assign(seed=seed) for seed, frame in saved.items() if frame is not None]
+    runs = [paths.run(protocol, preprocessing, scenario, backbone, seed) for seed in seeds]
+    saved = [read_predictions(run, phase) for run in runs]
+    frames = [frame.assign(seed=seed) for seed, frame in zip(seeds, saved) if frame is not None]
     if not frames:
         return pd.DataFrame(columns=["seed"])
     table = pd.concat(frames, ignore_index=True)

@@ -29,11 +29,10 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 [size, size, 3].
     """
-    height, width = image.shape[:2]
-    if (height, width) == (size, size):
+    if image.shape[:2] == (size, size):
         return image
-    shrinks = min(height, width) >= size
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    how = cv2.INTER_AREA if min(image.shape[:2]) >= size else cv2.INTER_CUBIC
+    return cv2.resize(image, (size, size), interpolation=how)
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
@@ -116,15 +115,15 @@ def create_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
         OSError: the disk has no room for it.
     """
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    with path.open("r+b") as file:
-        try:
+    try:
+        with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except AttributeError:  # macOS has none
-            pass
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                needed = f"the disk has no room for its {array.nbytes / 1e9:.3f} GB"
-                raise OSError(error.errno, needed, str(path)) from error
+    except AttributeError:  # macOS has none
+        pass
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            needed = f"the disk has no room for its {array.nbytes / 1e9:.3f} GB"
+            raise OSError(error.errno, needed, str(path)) from error
     return array
 
 

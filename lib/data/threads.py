@@ -9,13 +9,9 @@ from tqdm.std import tqdm
 
 
 def progress_bar(total: int, done: str) -> tqdm:
-    """A progress bar for a loop: call `update(n)` in its `with`.
+    """A progress bar that counts what is `done`, such as `images read`: call `update(n)` in its `with`.
 
-    It is text on standard output: a saved notebook keeps its last state, where tqdm's notebook bar would leave an empty
-    widget, and run_all shows it in the terminal.
-
-    Args:
-        done: what the bar counts, such as `images read`.
+    It is text on standard output: a saved notebook keeps its last state, and run_all shows it in the terminal.
     """
     return tqdm(total=total, desc=done, mininterval=0.5, file=sys.stdout)
 

@@ -1,13 +1,13 @@
-"""Near-duplicates are found without comparing all pairs, and groups join what belongs together."""
-
-import itertools
+"""Near-duplicates are joined as comparing all pairs joins them, and groups join what belongs together."""
 
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import pdist, squareform
 
-from lib.data import duplicates
+from lib.data.duplicates import add_groups, near_duplicates
 from tests.fixtures.pictures import picture, read, save
 
 
@@ -30,49 +30,43 @@ def test_groups_join_what_shares_a_lesion_a_content_or_is_a_near_duplicate_howev
     assert index.loc["near", "diagnosis"] == "NV" and index.loc["copy", "diagnosis"] == ""
 
 
-def near_hashes(generator: np.random.Generator, centres: int, copies: int) -> np.ndarray:
-    """Clusters of hashes a few bits apart."""
-    hashes = generator.integers(0, 2**64, centres, dtype=np.uint64).repeat(copies)
+def made_up(generator: np.random.Generator, single: int, centres: int, copies: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and thumbnails, some in clusters a few bits and grey levels apart, so that chains form."""
+    hashes = generator.integers(0, 2**64, single + centres, dtype=np.uint64)
+    thumbnails = generator.integers(60, 190, (single + centres, 1, 1))
+    which = np.concatenate([np.arange(single), np.arange(single, single + centres).repeat(copies)])
+    hashes, thumbnails = hashes[which], thumbnails[which] + generator.integers(-4, 5, (len(which), 64, 64))
+    thumbnails += generator.integers(-6, 7, (len(which), 1, 1))
     for _ in range(6):
         bits = generator.integers(0, 64, len(hashes)).astype(np.uint64)
         hashes = np.where(generator.random(len(hashes)) < 0.7, hashes ^ (np.uint64(1) << bits), hashes)
-    return hashes
+    order = generator.permutation(len(hashes))
+    return hashes[order], thumbnails[order].astype(np.uint8)
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(0, 2**32),
-    st.integers(0, 120),
-    st.integers(0, 40),
-    st.integers(1, 9),
-    st.sampled_from([0, 1, 3, 6, 8, 16]),
-)
-def test_candidates_are_exactly_the_pairs_that_comparing_all_pairs_finds(seed, single, centres, copies, bits):
-    generator = np.random.default_rng(seed)
-    spread = generator.integers(0, 2**64, single, dtype=np.uint64)
-    hashes = generator.permutation(np.concatenate([spread, near_hashes(generator, centres, copies)]))
-    found = [tuple(map(int, row)) for chunk in duplicates.candidate_pairs(hashes, bits) for row in zip(*chunk)]
-    numbers = [int(value) for value in hashes]
-    pairs = itertools.combinations(range(len(numbers)), 2)
-    expected = [(i, j, (numbers[i] ^ numbers[j]).bit_count()) for i, j in pairs]
-    assert sorted(found) == [entry for entry in expected if entry[2] <= bits]  # each pair once
+@given(st.integers(0, 2**32), st.integers(0, 40), st.integers(1, 12), st.integers(1, 9), st.sampled_from([0, 3, 8, 16]))
+def test_groups_are_those_of_comparing_all_pairs(seed, single, centres, copies, bits):
+    hashes, thumbnails = made_up(np.random.default_rng(seed), single, centres, copies)
+    n = len(hashes)
+    texts = pd.Series([f"{value:016x}" for value in hashes], dtype=str)
+    index = pd.DataFrame({"content": np.arange(n).astype(str), "phash": texts, "lesion_id": ""})
+    unpacked = np.unpackbits(hashes.view(np.uint8).reshape(n, 8), axis=1)
+    near = squareform(pdist(unpacked, "hamming")) * 64 <= bits + 1e-9
+    near &= squareform(pdist(thumbnails.reshape(n, -1).astype(float), "cityblock")) <= 5.0 * 4096
+    count, expected = connected_components(near)
+    found = add_groups(index, thumbnails, bits, 5.0)["near_group"]
+    assert pd.crosstab(expected, found).astype(bool).sum().eq(1).all() and found.nunique() == count
+    pairs = near_duplicates(index, thumbnails, bits, 5.0)
+    assert len(pairs) == n - count and near[tuple(pairs.T)].all()
 
 
-def test_planted_pairs_are_found_among_many_hashes():
-    generator = np.random.default_rng(1)
-    hashes = generator.integers(0, 2**64, 50_000, dtype=np.uint64)
-    places = generator.permutation(50_000)[:600].reshape(300, 2)
-    for first, second in places:
-        flips = generator.permutation(64)[: generator.integers(0, 9)]
-        hashes[second] = hashes[first] ^ np.uint64(sum(1 << int(bit) for bit in flips))
-    found = np.concatenate([np.column_stack(chunk[:2]) for chunk in duplicates.candidate_pairs(hashes, 8)])
-    # unplanted 64-bit hashes come within 8 bits of each other about once in 3 billion pairs
-    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, np.sort(places).tolist()))
+def test_copies_are_compared_once_with_what_they_are_joined_to(monkeypatch):
+    """4,000 copies of one picture took 8 million comparisons of pixels, and as many rows of memory."""
+    from lib.data import duplicates
 
-
-def test_pixels_decide_among_pictures_with_near_hashes():
-    hashes, thumbnails = ["0" * 16, "0" * 15 + "1", "f" * 16, "0" * 16], np.zeros((4, 64, 64), np.uint8)
-    thumbnails[1], thumbnails[3] = 9, 10
-    index = pd.DataFrame({"content": list("abcd"), "phash": hashes})
-    pairs = duplicates.near_duplicates(index, thumbnails, bits=1, difference=9.0)
-    assert pairs.values.tolist() == [[0, 1, 1, 9.0], [1, 3, 1, 1.0]]
+    compared, norm = [], duplicates.cv2.norm
+    monkeypatch.setattr(duplicates.cv2, "norm", lambda *pair: compared.append(1) or norm(*pair))
+    thumbnails = np.random.default_rng(0).integers(100, 104, (4000, 64, 64)).astype(np.uint8)
+    index = pd.DataFrame({"content": np.arange(4000).astype(str), "phash": "0123456789abcdef"})
+    assert len(near_duplicates(index, thumbnails, 8, 9.0)) == len(compared) == 3999

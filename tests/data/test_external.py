@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib.config.files import read_json
 from lib.config.paper import CLASSES, scenarios
+from lib.config.paths import DEMO_EXTERNAL, DEMO_METADATA, DEMO_PLANTED
 from lib.data import demo, external
 from lib.data.external import external_images, read_external
 from lib.data.folder import DataError, check_external
@@ -37,10 +39,9 @@ def test_folders_are_the_nine_classes_or_those_of_a_scenario_or_benign_and_malig
     assert len(check_external(elsewhere, scenarios())) == 3
     with pytest.raises(DataError, match="fits no scenario.*nine_classes lacks actinic keratosis.*lacks benign"):
         check_external(elsewhere, {name: scenarios()[name] for name in ("nine_classes", "benign_malignant")})
-    for name in list(elsewhere.iterdir()):
-        name.rename(elsewhere / ("Benign" if name.name == "melanoma" else "malignant" if "basal" in name.name else "x"))
-    shutil.rmtree(elsewhere / "x")
-    assert [label for label, _ in check_external(elsewhere, scenarios())] == ["benign", "malignant"]
+    (elsewhere / "squamous cell carcinoma").rename(elsewhere / "Benign")
+    (elsewhere / "basal cell carcinoma").rename(elsewhere / "malignant")
+    assert [label for label, _ in check_external(elsewhere, scenarios())] == ["benign", "malignant", "melanoma"]
 
 
 def test_another_folder_is_refused_with_the_nearest_name_and_an_empty_one_by_name(elsewhere, tmp_path):
@@ -117,19 +118,10 @@ def test_of_copies_one_is_kept_and_of_one_picture_in_two_classes_none(elsewhere,
     assert taken == {"nine_classes": 0, "benign_malignant": 8, "six_benign": 0, "three_malignant": 3}
 
 
-def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data, tmp_path):
-    planted = demo.ensure_external(tmp_path / "external", demo_data, 64, 0)
-    index, _ = read(demo_data, demo_data / "metadata.csv")
-    files = read_external(
-        tmp_path / "external", scenarios(), [demo_data / "metadata.csv"], index, demo_data, **BITS_AND_DIFFERENCE
-    ).set_index("source")
-    content = index.set_index("source")["content"]
-    kinds = {"copies": external.SAME, "near_copies": external.NEAR, "turned_copies": external.NEAR}
-    for kind, why in kinds.items():
-        for pair in planted[kind]:
-            assert files.loc[pair["file"], "excluded"] == why
-            assert content[files.loc[pair["file"], "because_of"]] == content[pair["of"]]
-    assert (files["excluded"] != "").sum() == 3 and files.groupby("class").size().min() >= demo.EXTERNAL_IMAGES
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
-    assert demo.ensure_external(tmp_path / "external", demo_data, 64, 0) == planted
-    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "external").rglob("*")}
+def test_the_demo_plants_copies_that_are_found_and_no_other_is(demo_data):
+    copies = read_json(demo_data / DEMO_PLANTED)["external_copies"]
+    files = looked_at(demo_data / DEMO_EXTERNAL, demo_data, demo_data / DEMO_METADATA)
+    kinds = {"copy": external.SAME, "near copy": external.NEAR, "rotated copy": external.NEAR}
+    assert files.loc[files["excluded"] != "", "excluded"].to_dict() == {c["file"]: kinds[c["kind"]] for c in copies}
+    assert [files.loc[copy["file"], "because_of"] for copy in copies] == [copy["of"] for copy in copies]
+    assert files.groupby("class").size().min() >= demo.EXTERNAL_IMAGES

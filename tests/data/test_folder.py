@@ -1,6 +1,7 @@
 """The data set's folder is found and checked, its files decoded; bad input is refused by name."""
 
 import os
+import shutil
 import struct
 import sys
 import types
@@ -15,7 +16,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lib.config.paper import CLASSES
-from lib.data.folder import DataError, UnreadableImage, check_folder, decode, find_folder
+from lib.data.folder import (
+    PARTS,
+    DataError,
+    UnreadableImage,
+    check_folder,
+    decode,
+    find_folder,
+    passed_over,
+    say_passed_over,
+)
 from tests.fixtures.pictures import picture, read, save
 
 
@@ -76,19 +86,66 @@ def test_an_empty_class_folder_is_refused_whatever_else_lies_in_it(folder):
 
 
 def test_class_folders_match_without_regard_to_case_spaces_underscores_and_hyphens(folder):
-    spellings = {
-        "actinic keratosis": "Actinic_Keratosis",
-        "basal cell carcinoma": "BASAL-CELL-CARCINOMA",
-        "pigmented benign keratosis": "pigmentedbenignkeratosis",
-        "vascular lesion": " vascular  lesion ",
+    for label in CLASSES:
+        spellings = (
+            label.upper(),
+            f" {label.replace(' ', '  ')}",
+            label.title().replace(" ", "_"),
+            label.replace(" ", "-"),
+        )
+        (folder / "Train" / label).rename(folder / "Train" / spellings[len(label) % 4])
+    assert Counter(label for part, label, _ in check_folder(folder) if part == "Train") == dict.fromkeys(CLASSES, 2)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Training", "Testing"), ("train", "test", "val"), ("TRAIN_2", "Test set", "Validation"), ("train", "valid")],
+)
+def test_every_usual_name_of_a_part_is_known_and_no_part_is_left_out(folder, names):
+    shutil.copytree(folder / "Test", folder / "third")
+    for old, new in zip(("Train", "Test", "third"), names):
+        (folder / old).rename(folder / new)
+    for left in {"Train", "Test", "third"} & {path.name for path in folder.iterdir()} - set(names):
+        shutil.rmtree(folder / left)
+    files = check_folder(folder)
+    assert find_folder(str(folder.parent)) == folder and passed_over(folder, files).empty
+    parts = [next(part for part in PARTS if name.lower().startswith(part.lower())) for name in names]
+    assert Counter(part for part, *_ in files) == dict(zip(parts, (18, 9, 9)))
+
+
+def test_what_lies_below_the_folder_is_read_or_counted_with_the_reason(folder):
+    image = next((folder / "Test" / "nevus").iterdir())
+    Image.open(image).save(folder / "Train" / "nevus" / "camera.JFIF", format="JPEG")
+    reasons = {
+        "Train/nevus/.DS_Store": "hidden, or of macOS",
+        "__MACOSX/Train/nevus/._a.png": "hidden, or of macOS",
+        "Train/nevus/scan.heic": "ending .heic",
+        "notes": "no ending",
+        "Test/melanoma/more/deep/a.png": "below a class folder",
+        "Train/wart/a.png": "in a folder of no class",
+        "Train/mole/a.png": "in a folder of no class",
+        "Train/a.png": "outside of class folders",
+        "a.png": "outside of class folders",
+        "train_masks/a.png": "outside of class folders",
+        "Extra/nevus/a.png": "outside of class folders",
     }
-    (folder / "Train").rename(folder / "TRAIN")
-    for label, spelling in spellings.items():
-        (folder / "TRAIN" / label).rename(folder / "TRAIN" / spelling)
-    counts = Counter((part, label) for part, label, _ in check_folder(folder))
-    assert counts == {(part, label): count for part, count in (("Train", 2), ("Test", 1)) for label in CLASSES}
-    index, _ = read(folder)
-    assert set(index["class"]) == set(CLASSES) and set(index["part"]) == {"Train", "Test"}
+    for name in reasons:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, folder / name)
+    (folder / "Train" / "empty").mkdir()
+    (folder / "Train" / "loop").symlink_to(folder)
+    os.mkfifo(folder / "Train" / "nevus" / "pipe.png")
+    files = check_folder(folder)
+    assert {path.name for *_, path in files} & {"camera.JFIF", "pipe.png", "a.png"} == {"camera.JFIF"}
+    table = passed_over(folder, files).set_index("reason")
+    assert table["files"].to_dict() == Counter(reasons.values()) | {"not a regular file": 1, "empty": 0}
+    assert table["files"].sum() + len(files) == sum(len(names) for _, _, names in os.walk(folder))
+    assert table["folders"]["in a folder of no class"] == 2 and table["folders"]["empty"] == 1
+    said = say_passed_over(table.reset_index())
+    assert said.startswith("not read as images: 4 files (outside of class folders, such as 'Extra/nevus/a.png'), ")
+    assert all(f"({reason}, such as '" in said for reason in table.index)
+    above = passed_over(folder.parent, files)  # the set may lie below the folder that is given
+    assert above["such_as"].str.startswith("set/").all() and above["files"].sum() == table["files"].sum()
 
 
 def test_a_named_pipe_is_no_image_and_a_link_to_nowhere_is_named(folder):
