@@ -16,17 +16,15 @@ from pathlib import Path
 
 from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.paper import CLASSES, backbones, scenarios
-from lib.config.params import Study, load_study, study_names, study_path
+from lib.config.params import AXES, Study, load_study, study_names, study_path
 from lib.config.paths import DEMO_MASKS, DEMO_METADATA, NOTEBOOKS, RESULTS, StudyPaths
-from lib.config.schema import ParameterError, nearest
+from lib.config.schema import ParameterError, nearest, refuse_unknown
+from lib.config.steps import STEPS
 from lib.engine import provenance
-from lib.engine.announcement import confirm, describe, is_long, show_plan
-from lib.engine.arguments import chosen_steps, chosen_values, parser
 from lib.engine.code import CodeError
-from lib.engine.estimate import Forecast, load_rates
-from lib.engine.execution import Execution, Standing, standings
-from lib.engine.freshness import Freshness
-from lib.engine.interruption import Interruption
+from lib.engine.estimate import Forecast, confirm, describe, is_long, load_rates, show_plan
+from lib.engine.execution import Execution, Interruption
+from lib.engine.freshness import Freshness, Standing, standings
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.notebooks import NotebookError
 from lib.engine.planning import Inputs, Run, plan, select, skipped_cells
@@ -34,6 +32,17 @@ from lib.engine.progress import duration, log, outlast_output, start_log
 from lib.engine.workers import ClusterError, Options, at_once
 
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
+EXAMPLES = """examples:
+  python run_all.py demo                         the whole study on synthetic images, 6 minutes on two cores
+  python run_all.py paper --dry-run              what would be made, how long that takes, how much disk it needs
+  python run_all.py paper --data DIR             the full reproduction
+  python run_all.py paper --only backbone=MobileNet --step evaluate
+                                                 a part of it and what that part needs
+  python run_all.py paper --scheduler tcp://HOST:8786
+                                                 on the workers of a Dask cluster; under Slurm: sbatch slurm.sh paper
+  python run_all.py --compare demo mobilenet_cpu
+                                                 what changed from one result to the other
+"""
 
 
 def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int:
@@ -44,7 +53,7 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     """
     outlast_output()
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = parser(__doc__).parse_args(arguments)
+    options = parser().parse_args(arguments)
     interruption = Interruption()
     try:
         with interruption.handled():
@@ -70,7 +79,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     if options.weights == "none":
         study = study.model_copy(update={"weights": "none"})
     paths = _paths(options)
-    only, steps = chosen_values(options.only, study), chosen_steps(options.step)
+    only, steps = _chosen_values(options.only, study), _chosen_steps(options.step)
     force = frozenset([options.force] if options.force else [])
     weights_dir = _weights(options, study, only)
     how = Options(
@@ -80,6 +89,7 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         force=force,
         fail_fast=options.fail_fast,
         dashboard=options.dashboard,
+        silence=study.silent_minutes,
     )
 
     def check(inputs: Inputs) -> Overview:
@@ -173,6 +183,61 @@ def _compare(options: argparse.Namespace) -> int:
         raise ParameterError(str(error)) from error
     print(f"{result}\ncomparison: {target}")
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of the command line."""
+    made = argparse.ArgumentParser("run_all.py", description=__doc__, epilog=EXAMPLES, allow_abbrev=False)
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = made.add_argument
+    add("study", nargs="?", default="paper", metavar="STUDY", help="a name in params/ or the path of a YAML file")
+    add("--data", default="", metavar="DIR", help="folder with Train/<class>/ and Test/<class>/, or <class>/ folders")
+    metadata = "official diagnoses and lesion ids, as ISIC or HAM10000 publish them or in our columns; repeatable"
+    add("--metadata", action="append", default=[], metavar="FILE", help=metadata)
+    add("--masks", default="", metavar="DIR", help="true lesion masks <isic_id>*.png for 06_gradcam and 07_kmeans")
+    add("--external", default="", metavar="DIR", help="class folders of external images, to score the models on")
+    add("--weights", default="", metavar="DIR", help="folder of <name>_notop.weights.h5 files; `none`: random weights")
+    add("--results", default="", metavar="DIR", help="default: results/<study>")
+    add("--only", action="append", default=[], metavar="AXIS=V[,V]", help="keep part of the matrix; repeatable")
+    add("--step", default="", metavar="NAME[,NAME]", help=f"only these steps and what they need: {', '.join(STEPS)}")
+    add("--jobs", type=_positive, default=0, metavar="N", help="notebooks at once; default: one per GPU, else by cores")
+    add("--per-gpu", type=_positive, default=1, metavar="N", help="training notebooks that share a GPU")
+    add("--scheduler", default="", metavar="ADDR", help="an existing Dask cluster, instead of a local one")
+    add("--dashboard", action="store_true", help="open Dask's dashboard on port 8787")
+    add("--dry-run", action="store_true", help="print the plan: fresh, stale (what changed) or missing; start nothing")
+    add("--yes", action="store_true", help="skip the confirmation of long CPU runs")
+    steps = ("all", *STEPS)
+    add("--force", nargs="?", const="all", default="", choices=steps, metavar="STEP", help="run again though fresh")
+    add("--fail-fast", action="store_true", help="stop at the first failure")
+    add("--verify", action="store_true", help="run nothing: hash every finished output and name those that changed")
+    compared = "run nothing: write results/compare/A-B.html, what changed between two results (names or folders)"
+    add("--compare", nargs=2, metavar=("A", "B"), help=compared)
+    return made
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _chosen_values(texts: list[str], study: Study) -> dict[str, list[str]]:
+    """`--only AXIS=V[,V]` as axis -> values, checked against the study."""
+    valid = {axis: [str(value) for value in values] for axis, values in study.values_of_axes().items()}
+    only: dict[str, list[str]] = {}
+    for text in texts:
+        axis, _, values = text.partition("=")
+        refuse_unknown([axis], AXES, f"--only {text!r}: no axis")
+        refuse_unknown(values.split(","), valid[axis], f"--only {text!r}: the study has no {axis}")
+        only.setdefault(axis, []).extend(values.split(","))
+    return only
+
+
+def _chosen_steps(text: str) -> list[str]:
+    """`--step NAME[,NAME]` as names, checked."""
+    names = [name for name in text.split(",") if name]
+    refuse_unknown(names, STEPS, f"--step {text!r}: no step")
+    return names
 
 
 def _check_backend() -> None:

@@ -23,7 +23,7 @@ import run_all
 from lib.config.paper import CLASSES
 from lib.config.paths import NOTEBOOKS, REPOSITORY
 from lib.data.folder import KAGGLE, downloaded
-from lib.engine import announcement
+from lib.engine import estimate
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -336,7 +336,7 @@ def test_a_long_study_starts_where_somebody_agrees_or_nobody_is_there(
 
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: terminal))
     monkeypatch.setattr("builtins.input", reply)
-    assert announcement.confirm(yes, {"b": 7200.0, "a": 600.0}) is starts
+    assert estimate.confirm(yes, {"b": 7200.0, "a": 600.0}) is starts
     assert "smaller studies: a (10 min), b (2.0 h)" in capsys.readouterr().out
 
 
@@ -363,11 +363,11 @@ def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys
 
 
 def test_every_example_of_the_help_is_a_command_that_is_understood():
-    page = run_all.parser("").format_help()
+    page = run_all.parser().format_help()
     examples = re.findall(r"^  python (run_all\.py .*?)(?:  |$)", page.split("examples:")[1], flags=re.MULTILINE)
     assert len(examples) >= 5
     for example in examples:
-        run_all.parser("").parse_args(shlex.split(example)[1:])
+        run_all.parser().parse_args(shlex.split(example)[1:])
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):

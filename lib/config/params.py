@@ -102,6 +102,9 @@ class Study(Strict):
     kmeans_attempts: int = Field(3, ge=1)
     kmeans_images: int = Field(0, ge=0)  # images to segment, an equal number per class; 0: all
 
+    # a notebook that waits: after how many minutes without output and processor time that is said; 0: never
+    silent_minutes: int = Field(30, ge=0)
+
     # the embedded demo (lib.data.demo)
     demo_images: int = Field(12, ge=6)  # images per class
     demo_size: int = Field(128, ge=32)  # px
@@ -184,7 +187,7 @@ class Study(Strict):
 # What shapes the matrix is the same in every variant.
 NOT_VARIABLE = {
     *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds"),
-    *("variants", "skip", "overrides"),
+    *("variants", "skip", "overrides", "silent_minutes"),
 }
 # What shapes the inputs that cells share cannot differ between the cells of one variant.
 NOT_OVERRIDABLE = NOT_VARIABLE | {

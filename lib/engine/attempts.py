@@ -37,10 +37,8 @@ def perform(
         root: results folder of the study.
         described: what `Freshness.describe` says of the run.
         force: execute it though fresh, and from its beginning.
-        environment: variables for the kernel, beside those of this process.
+        environment, report_progress, is_cancelled: see `kernel.execute`; `attempt` is reported, too, when one starts.
         facts: what is known of the study as a whole, for the provenance of the run.
-        report_progress: called with `attempt` when one starts, and as `kernel.execute` does.
-        is_cancelled: checked now and then; the kernel is killed once it returns true.
     """
     paths = StudyPaths(root)
     try:
@@ -64,9 +62,11 @@ def perform(
 def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_progress, is_cancelled) -> Result:
     folder = paths.attempts / run.id
     stamp = described | {"inputs": Freshness(paths.root).inputs(run)}  # digests from before the notebook reads them
-    _prepare(folder, stamp)
-    attempt = StudyPaths(paths.root, folder)
-    executed = attempt.new(paths.executed(run.id))
+    # checkpoints that were made from the same are kept
+    mark, digest = folder / CHECKPOINTS / "made_from.json", text_digest(json.dumps(stamp, sort_keys=True))
+    remove_attempt(folder, checkpoints=read_json(mark) != digest)
+    write_json(mark, digest)
+    executed = StudyPaths(paths.root, folder).new(paths.executed(run.id))
     places = {"results": str(paths.root), "attempt": str(folder)}
     parameters = run.parameters | {name: places[name] for name in places if name in run.injected}
     result = execute(run.notebook, executed, parameters, environment, report_progress, is_cancelled)
@@ -85,13 +85,6 @@ def _attempt(run: Run, paths: StudyPaths, described, environment, facts, report_
         _put_in_place(run, folder, paths)
     remove_attempt(folder, checkpoints=not result.killed)
     return result
-
-
-def _prepare(folder: Path, made_from: dict[str, Any]) -> None:
-    """Empty an attempt's folder, except for checkpoints that were made from the same."""
-    mark, digest = folder / CHECKPOINTS / "made_from.json", text_digest(json.dumps(made_from, sort_keys=True))
-    remove_attempt(folder, checkpoints=read_json(mark) != digest)
-    write_json(mark, digest)
 
 
 def _wrong_outputs(run: Run, folder: Path) -> str:

@@ -31,18 +31,10 @@ class CodeError(ValueError):
 
 @cache
 def reached(notebook: Path, with_figures: bool, lib: Path = paths.LIB) -> tuple[dict[str, str], set[str]]:
-    """What the code of a notebook reaches, read once per process.
+    """What the code of a notebook reaches in the modules of `lib`, those of lib.figures only where they count.
 
-    Args:
-        with_figures: modules of lib.figures count, too.
-        lib: folder of the modules.
-
-    Returns:
-        Digests by name: of modules of lib, of other files in their packages, and of files in params/ that these modules
-        name. The names of the packages that are imported.
-
-    Raises:
-        CodeError: an import that cannot be followed.
+    Returns digests by name, of modules, of other files in their packages, and of files in params/ that these modules
+    name; and the names of the packages that are imported. A CodeError where an import cannot be followed.
     """
     waiting: set[str] = set()
     for number, (cell, _) in enumerate(code_cells(notebook), 1):

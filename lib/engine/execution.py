@@ -6,20 +6,20 @@ A run that fails is a result like any other, so that what does not depend on it 
 import os
 import pickle
 import queue
+import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lib.config.backends import chosen_backend
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine.estimate import Forecast
-from lib.engine.freshness import Freshness
-from lib.engine.interruption import Interruption
+from lib.engine.freshness import Freshness, Standing
 from lib.engine.locks import remove_leftovers
 from lib.engine.planning import Run
 from lib.engine.progress import View
@@ -27,84 +27,59 @@ from lib.engine.results import Result, blocked, write_state
 from lib.engine.workers import Options, Pool, cluster, exposed, kernel_environment, kernel_threads
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How a run stands before anything starts.
+class Interruption:
+    """Whether Ctrl-C or SIGTERM has interrupted this process.
 
-    Attributes:
-        changes: what differs from its stamp, where it is stale.
-        described: what decides it now.
-        remakes_numbers: what reads the run has to be made again, too; a change to figures leaves the numbers.
+    A signal raises KeyboardInterrupt, which ends any wait at once, or is only `noted` once `raises` is false, for
+    notebooks to be ended in order. A second signal ends the process at once.
     """
 
-    status: Literal["fresh", "stale", "missing"]
-    changes: tuple[str, ...] = ()
-    described: dict[str, Any] = field(default_factory=dict)
-    remakes_numbers: bool = True
+    def __init__(self) -> None:
+        self.noted, self.raises = False, True
 
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle signals inside this context."""
+        before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = frozenset()) -> dict[str, Standing]:
-    """How every run stands. A fresh run whose inputs are about to be made again counts as stale, with that as cause."""
-    standing: dict[str, Standing] = {}
-    for run in runs:
-        described = freshness.describe(run)
-        changes = freshness.changes(run, described)
-        if changes is None:
-            standing[run.id] = Standing("missing", described=described)
-            continue
-        drawn = {"figures": (freshness.stamp(run.id) or {}).get("figures")}
-        only_figures = not changes or freshness.changes(run, described | drawn) == []
-        if force & {"all", run.step}:
-            changes, only_figures = ["--force", *changes], False
-        before = [name for name in run.waits_for if name in standing and standing[name].remakes_numbers]
-        if before and only_figures:
-            more = f" and {len(before) - 1} more" if len(before) > 1 else ""
-            changes, only_figures = [*changes, f"{before[0]}{more} will be made again first"], False
-        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described, not only_figures)
-    return standing
+    def _handle(self, _number: int, _frame: object) -> None:
+        if self.noted:
+            os._exit(130)  # workers and kernels are leashed and end with this process
+        self.noted = True
+        if self.raises:
+            raise KeyboardInterrupt
 
 
 @dataclass
 class Execution:
-    """The runs of one call. Some wait for others, some are sent to workers, the rest have ended.
+    """The runs of one call. Some wait for others, some are sent to workers, the rest have ended."""
 
-    Args:
-        runs: those to carry out, each after what it waits for.
-        standing: how these stand.
-        planned: the whole study, of which `runs` may be a part.
-        skipped: cells that the study skips, for state.json.
-        root: results folder of the study.
-        options: where and how runs are carried out.
-        facts: for the provenance of each run.
-    """
-
-    runs: list[Run]
+    runs: list[Run]  # those to carry out, each after what it waits for
     standing: dict[str, Standing]
-    planned: list[Run]
-    skipped: list[dict[str, Any]]
+    planned: list[Run]  # the whole study
+    skipped: list[dict[str, Any]]  # cells that the study skips, for state.json
     root: Path
     options: Options
-    facts: dict[str, Any]
+    facts: dict[str, Any]  # for the provenance of each run
 
     def carry_out(self, interruption: Interruption, forecast: Forecast | None = None) -> dict[str, Result]:
         """Make every run that is not fresh, write state.json, then make the runs that come last.
 
-        Args:
-            interruption: once noted, what has not ended is `cancelled`, or `not started`.
-            forecast: of those that are not fresh.
-
-        Returns:
-            How each run ended, by its id.
+        Returns how each ended, by its id. Once an interruption is noted, the others are `cancelled` or `not started`.
         """
         fresh = {run.id for run in self.runs if self.standing[run.id].status == "fresh" and not run.declared.last}
         self.results = {name: Result("fresh") for name in fresh}
         self.waiting = {run.id: run for run in self.runs if run.id not in fresh}
         self.sent: dict[str, Any] = {}  # futures
         self.ended: queue.Queue = queue.Queue()
-        self.topic = f"skincas-{os.getpid()}-{time.time_ns()}"
+        self.topic, self.interruption = f"skincas-{os.getpid()}-{time.time_ns()}", interruption
         total = sum(one.status != "fresh" for one in self.standing.values())
-        self.interruption = interruption
-        with View(total, forecast) as self.view, ExitStack() as self.stack:
+        with View(total, forecast, silence=self.options.silence) as self.view, ExitStack() as self.stack:
             self._carry_out()
         return self.results
 
@@ -117,7 +92,7 @@ class Execution:
             except queue.Empty:
                 before, problem = problem, self.pool.replace_lost_workers()
                 if problem not in ("", before):
-                    self.view.announce(problem)
+                    self.view.say(problem)
                 continue
             del self.sent[name]
             self._end(name, _result(future))
@@ -130,20 +105,20 @@ class Execution:
             self.results |= {name: Result("cancelled" if name in self.sent else "not started") for name in names}
             with suppress(OSError):  # where the scheduler has gone
                 self.pool.client.cancel(list(self.sent.values()), force=True)
-        self._write_state()
+        write_state(self.planned, self.skipped, self.results, self.root)
 
     @cached_property
     def pool(self) -> Pool:
         """The workers, started once something has to be run."""
-        self.view.announce("starting the workers")
+        self.view.say("starting the workers")
         remove_leftovers(StudyPaths(self.root), frozenset(run.id for run in self.planned))
         self.interruption.raises = bool(self.options.scheduler)  # until it answers nothing has to be ended
         pool = self.stack.enter_context(cluster(self.options))
         self.interruption.raises = False
         if self.options.scheduler and (warning := exposed(self.options.scheduler)):
-            self.view.announce(warning)
+            self.view.say(warning)
         if self.options.dashboard:
-            self.view.announce(f"dashboard: {pool.client.dashboard_link}")
+            self.view.say(f"dashboard: {pool.client.dashboard_link}")
         pool.client.subscribe_topic(self.topic, lambda event: self.view.update(**event[1]))
         return pool
 
@@ -155,7 +130,7 @@ class Execution:
             del self.waiting[run.id]
             described = self.standing[run.id].described
             if run.declared.last:  # what it reads has just been written
-                self._write_state()
+                write_state(self.planned, self.skipped, self.results, self.root)
                 if not self.options.force & {"all", run.step} and Freshness(self.root).changes(run, described) == []:
                     self.results[run.id] = Result("fresh")
                     continue
@@ -185,9 +160,6 @@ class Execution:
     def _end(self, name: str, result: Result) -> None:
         self.results[name] = result
         self.view.ended(name, result)
-
-    def _write_state(self) -> None:
-        write_state(self.planned, self.skipped, self.results, StudyPaths(self.root))
 
 
 def _result(future: Any) -> Result:

@@ -9,12 +9,12 @@ import os
 import platform
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
-from itertools import zip_longest
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -30,6 +30,16 @@ FORMAT = 2  # of the stamps; a results folder of another format is refused
 DECIDING = ("numpy", "pandas", "scipy", "sklearn", "statsmodels", "cleanlab", "cv2", "PIL", "imagehash", "keras")
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow"}
 PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir", "external")
+# parts of a stamp, and what is said of those in which it differs: of the first and how many more, or of each its values
+PARTS = {
+    "cells": "notebook: code cell {}",
+    "parameters": "parameter {}: {} -> {}",
+    "code": "{}",
+    "figures": "{}",
+    "inputs": "input {}",
+    "external": "input {}",
+    "packages": "package {}: {} -> {}",
+}
 
 
 class Stamp(BaseModel):
@@ -59,9 +69,7 @@ class Freshness:
     """Compares runs with their stamps. It keeps what it has read: a new look at the folder needs a new one."""
 
     def __init__(self, root: Path, lib: Path = LIB):
-        self.paths = StudyPaths(root)
-        self.root = root
-        self.lib = lib
+        self.paths, self.root, self.lib = StudyPaths(root), root, lib
         self._stamps: dict[str, dict | None] = {}
         self._external: dict[str, Any] = read_json(self.paths.external_digests, dict) or {}
         self._trees: dict[Path, str] = {}
@@ -103,9 +111,9 @@ class Freshness:
     def external(self, path: Path) -> str:
         """Digest of a file, or of a folder's files and their names, outside the results folder."""
         if path not in self._trees:
-            digests = {f: _digest(f, str(f), self._external) for f in _files(path)}
-            parts = [f"{file.relative_to(path).as_posix()} {digest}" for file, digest in digests.items()]
-            self._trees[path] = text_digest("\n".join(parts))
+            files = {file: _digest(file, str(file), self._external) for file in _files(path)}
+            lines = (f"{file.relative_to(path).as_posix()} {digest}" for file, digest in files.items())
+            self._trees[path] = text_digest("\n".join(lines))
         return self._trees[path]
 
     def save_external(self) -> None:
@@ -141,6 +149,36 @@ class Freshness:
         return missing, others
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands before anything starts."""
+
+    status: Literal["fresh", "stale", "missing"]
+    changes: tuple[str, ...] = ()  # what differs from its stamp, where it is stale
+    described: dict[str, Any] = field(default_factory=dict)  # what decides it now
+    remakes_numbers: bool = True  # what reads the run has to be made again; a change to figures leaves the numbers
+
+
+def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = frozenset()) -> dict[str, Standing]:
+    """How every run stands. A fresh run whose inputs are about to be made again counts as stale, with that as cause."""
+    standing: dict[str, Standing] = {}
+    for run in runs:
+        described = freshness.describe(run)
+        changes = freshness.changes(run, described)
+        if changes is None:
+            standing[run.id] = Standing("missing", described=described)
+            continue
+        drawn = {"figures": (freshness.stamp(run.id) or {}).get("figures")}
+        only_figures = not changes or freshness.changes(run, described | drawn) == []
+        if force & {"all", run.step}:
+            changes, only_figures = ["--force", *changes], False
+        before = [name for name in run.waits_for if name in standing and standing[name].remakes_numbers]
+        if before and only_figures:
+            changes, only_figures = [*changes, *_short(before, "{} will be made again first")], False
+        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described, not only_figures)
+    return standing
+
+
 def _digest(path: Path, name: str, known: dict[str, list]) -> str:
     """Digest of a file, read again unless its size and modification time are those of its entry in `known`."""
     status = path.stat()
@@ -172,24 +210,15 @@ def _files(path: Path) -> list[Path]:
 
 def _differences(stamp: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What differs between two descriptions of a run, in words."""
-    cells = enumerate(zip_longest(stamp["cells"], now["cells"]), 1)
-
-    def names(key: str) -> list[str]:
-        before, after = stamp[key], now[key]
-        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-
-    def values(key: str) -> list[str]:
-        return [f"{name}: {_value(stamp[key], name)} -> {_value(now[key], name)}" for name in names(key)]
-
-    return [
-        *_short([str(number) for number, (before, after) in cells if before != after], "notebook: code cell {}"),
-        *(f"parameter {text}" for text in values("parameters")),
-        *_short(names("code"), "{}"),
-        *_short(names("figures"), "{}"),
-        *_short(names("inputs"), "input {}"),
-        *(f"input {name}" for name in names("external")),
-        *(f"package {text}" for text in values("packages")),
-    ]
+    reasons: list[str] = []
+    for part, text in PARTS.items():
+        before, after = (one[part] if part != "cells" else dict(enumerate(one[part], 1)) for one in (stamp, now))
+        names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if "->" in text:
+            reasons += [text.format(name, _value(before, name), _value(after, name)) for name in names]
+        else:
+            reasons += _short(names, text)
+    return reasons
 
 
 def _value(values: dict[str, Any], name: str) -> str:
@@ -197,7 +226,7 @@ def _value(values: dict[str, Any], name: str) -> str:
     return shorten(value if isinstance(value, str) else json.dumps(value), 40, placeholder="...")
 
 
-def _short(names: list[str], text: str) -> list[str]:
+def _short(names: list, text: str) -> list[str]:
     """A text on the first of some names, and how many more there are."""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     return [text.format(f"{names[0]}{more}")] if names else []

@@ -29,7 +29,8 @@ from lib.engine.results import Cancelled, Result
 MOST_TEXT = 2**20  # characters that a cell may print, and of any other text in an executed notebook
 MOST_ERROR = 2000  # characters of an exception
 CUT = "\n[cut here: a cell kept printing or showing text; print less, or write it to a file]\n"
-INTERVAL = 0.5  # seconds between checks of a kernel's memory and of whether its run was cancelled
+INTERVAL = 0.5  # seconds between checks of what a kernel uses and of whether its run was cancelled
+MINUTE = 60.0  # of silence: nothing from the kernel, and its processes used less than 5 % of a core
 
 
 def execute(
@@ -44,15 +45,13 @@ def execute(
 
     Args:
         environment: variables for the kernel, beside those of this process.
-        report_progress: called with `cell` and `cells` when a cell starts, and with each `line` that one prints.
-        is_cancelled: checked every `INTERVAL`; the kernel is killed once it returns true.
+        report_progress: called with `cell` and `cells` when a cell starts, with each `line` that one prints, and with
+            the minutes for which one was `silent`.
+        is_cancelled: checked every `INTERVAL`; the kernel is killed once it returns true, and Cancelled raised.
 
     Returns:
         `done` where nothing was raised, the kernel lived to the end and every code cell has an execution count;
         else `failed`.
-
-    Raises:
-        Cancelled: the run was cancelled.
     """
     started = time.monotonic()
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -95,18 +94,12 @@ def execute(
         raise Cancelled
     if not whole:
         error = error or kernel.describe_death()
-    return Result(
-        "failed" if error else "done",
-        seconds=round(time.monotonic() - started, 3),
-        peak_memory=kernel.peak,
-        error=error,
-        cell=kernel.cell if error else 0,
-        killed=not whole,
-    )
+    status, cell = ("failed", kernel.cell) if error else ("done", 0)
+    return Result(status, round(time.monotonic() - started, 3), kernel.peak, error, cell, killed=not whole)
 
 
 class _Kernel:
-    """Looks after one kernel: its end, its memory, its progress, and whether its run was cancelled.
+    """Looks after one kernel: its end, its memory, its progress and silence, and whether its run was cancelled.
 
     Papermill writes what the notebook prints to it, as to a file.
     """
@@ -119,6 +112,7 @@ class _Kernel:
         self.cancelled = False
         self.process: subprocess.Popen | None = None
         self._printed: dict[str, int] = {}  # characters, of the cell that runs
+        self._heard = time.monotonic()  # when it last sent something or used the processor
         self._report_progress, self._is_cancelled = report_progress, is_cancelled
         self._leash = Leash()
         self.sockets = self._leash.folder
@@ -155,6 +149,7 @@ class _Kernel:
 
     def cut(self, message: dict[str, Any]) -> bool:
         """Cut the texts in a message of the kernel to what is kept; whether anything is left of it."""
+        self._heard = time.monotonic()
         content, cell = message["content"], message["parent_header"].get("msg_id")
         if "evalue" in content:
             content["evalue"] = shorten(content["evalue"], MOST_ERROR)
@@ -182,11 +177,18 @@ class _Kernel:
         return f"the kernel {how}{hint}; its peak memory was {self.peak / 2**20:.0f} MiB"
 
     def _watch(self) -> None:
+        used = silent = 0.0
         while True:
             with suppress(psutil.Error):
                 leader = psutil.Process(self.process.pid)
-                used = sum(process.memory_info().rss for process in (leader, *leader.children(recursive=True)))
-                self.peak = max(self.peak, used)
+                processes = (leader, *leader.children(recursive=True))
+                self.peak = max(self.peak, sum(process.memory_info().rss for process in processes))
+                before, used = used, sum(sum(process.cpu_times()[:2]) for process in processes)
+                if abs(used - before) > 0.05 * INTERVAL:
+                    self._heard = time.monotonic()
+            before, silent = silent, (time.monotonic() - self._heard) // MINUTE
+            if silent != before:
+                self._report_progress(silent=int(silent), cell=self.cell, cells=self.cells)
             if not self.cancelled and self._is_cancelled():
                 self.cancelled = True
                 with suppress(ProcessLookupError):

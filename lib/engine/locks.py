@@ -23,11 +23,8 @@ class FolderError(RuntimeError):
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold a results folder for this process alone.
-
-    Raises:
-        FolderError: another run_all works there, the folder cannot be written, or it holds something else.
-    """
+    """Hold a results folder for this process alone; a FolderError where another run_all works there, it cannot be
+    written, or it holds something else."""
     paths = StudyPaths(root)
     check_format(paths)
     try:
@@ -49,11 +46,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def check_format(paths: StudyPaths) -> None:
-    """Refuse a folder that holds anything but results of this version.
-
-    Raises:
-        FolderError: it does.
-    """
+    """Refuse, with a FolderError, a folder that holds anything but results of this version."""
     contents = map(read_json, (paths.format, *paths.stamps.glob("[!.]*.json")))  # a copy may lack hidden files
     written = next((one["format"] for one in contents if isinstance(one, dict) and "format" in one), None)
     others = [path for path in paths.root.glob("*") if path not in (paths.lock, paths.stamps)]
@@ -66,11 +59,8 @@ def check_format(paths: StudyPaths) -> None:
 
 @contextmanager
 def run_locked(paths: StudyPaths, run_id: str, is_cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Hold a run: a worker left over from an interrupted run_all may still be ending the same one.
-
-    Raises:
-        Cancelled: the run was cancelled before it could be held.
-    """
+    """Hold a run: a worker left over from an interrupted run_all may still be ending the same one. Raises Cancelled
+    where it was before it could be held."""
     paths.attempts.mkdir(parents=True, exist_ok=True)
     with (paths.attempts / f"{run_id}.lock").open("w") as lock:
         while _hold(lock) is False:

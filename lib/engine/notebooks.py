@@ -11,11 +11,7 @@ class NotebookError(ValueError):
 
 
 def code_cells(path: Path) -> list[tuple[str, list[str]]]:
-    """Source and tags of each code cell.
-
-    Raises:
-        NotebookError: no such file, or not a notebook.
-    """
+    """Source and tags of each code cell; a NotebookError where there is no such file, or it is not a notebook."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code"]
@@ -32,12 +28,8 @@ def python_of(cell: str) -> str:
 
 
 def declared_parameters(path: Path) -> tuple[str, ...]:
-    """The parameters that a notebook declares, after checking that they can be injected and will be used.
-
-    Raises:
-        NotebookError: unreadable; not exactly one cell tagged `parameters`, or not of literals; a parameter that
-            the code never reads.
-    """
+    """The parameters that a notebook declares; a NotebookError where they cannot be injected or would not be used: not
+    exactly one cell is tagged `parameters`, it does not hold literals, or the code never reads one."""
     cells = code_cells(path)
     tagged = [number for number, (_, tags) in enumerate(cells) if "parameters" in tags]
     if len(tagged) != 1:

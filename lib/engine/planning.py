@@ -27,30 +27,21 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Run:
-    """One notebook to execute over one cell.
-
-    Attributes:
-        parameters: what is injected, by name, without `results` and `attempt`.
-        injected: all names that the notebook declares.
-        external: parameter -> path of what is read from outside the results folder.
-        inputs: files read, as glob patterns relative to the results folder.
-        outputs: files or folders that the run must write, relative to the results folder; `may_write` those it may.
-        needs: runs that must have ended well; `some_of`: of these at least one must; `after`: these only come first.
-    """
+    """One notebook to execute over one cell; files are relative to the results folder."""
 
     id: str
     step: str
     axes: dict[str, Any]
     notebook: Path
-    parameters: dict[str, Any]
-    injected: tuple[str, ...]
-    external: dict[str, str] = field(default_factory=dict)
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    parameters: dict[str, Any]  # what is injected, by name, without `results` and `attempt`
+    injected: tuple[str, ...]  # all names that the notebook declares
+    external: dict[str, str] = field(default_factory=dict)  # parameter -> path of what is read from outside
+    inputs: tuple[str, ...] = ()  # files read, as glob patterns
+    outputs: tuple[str, ...] = ()  # files or folders that it must write
     may_write: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    some_of: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # runs that must have ended well
+    some_of: tuple[str, ...] = ()  # of these at least one must
+    after: tuple[str, ...] = ()  # these only come first
 
     @property
     def declared(self) -> Step:
@@ -63,35 +54,21 @@ class Run:
 
 
 def plan(study: Study, study_name: str, inputs: Inputs, notebooks: Path = NOTEBOOKS) -> list[Run]:
-    """Every run of a study, each after what it waits for.
-
-    Args:
-        study_name: for messages.
-        inputs: what the study reads from outside.
-        notebooks: folder of the notebooks.
-
-    Raises:
-        NotebookError: a notebook is missing or breaks the contract of parameters.
-    """
+    """Every run of a study, which messages call `study_name`, each after what it waits for; a NotebookError where a
+    notebook is missing or breaks the contract of parameters."""
     paths = {name: (notebooks / f"{step.notebook}.ipynb").resolve() for name, step in STEPS.items()}
     injected = {name: declared_parameters(path) for name, path in paths.items()}
     own = own_steps(study, injected)
     runs: list[Run] = []
     for name, step in STEPS.items():
-        declared = (paths[name], injected[name])
-        cells = _cells(study, step, own)
-        runs += [_run(study, study_name, inputs, step, axes, *declared, own, runs) for axes in cells]
+        common = (study, study_name, inputs, step, paths[name], injected[name], own, runs)
+        runs += [_run(axes, *common) for axes in _cells(study, step, own)]
     return runs
 
 
 def own_steps(study: Study, injected: dict[str, tuple[str, ...]]) -> dict[str, dict[str, str]]:
     """For each variant the steps that run for it, step -> variant: those that read one of its settings, or follow one.
-
-    Args:
-        injected: step -> the parameters that its notebook declares.
-
-    Raises:
-        NotebookError: no step that runs once per variant reads a setting of a variant.
+    `injected` has the parameters that the notebook of each step declares; a NotebookError where none reads a setting.
     """
     found = {DEFAULT_VARIANT: {}}
     for variant, settings in study.variants.items():
@@ -116,11 +93,8 @@ def skipped_cells(study: Study) -> list[dict[str, Any]]:
 
 
 def select(runs: list[Run], steps: list[str], only: dict[str, list[str]]) -> list[Run]:
-    """The runs of `steps` (all if empty) whose axes have the values in `only`, and all that these need.
-
-    Raises:
-        NotebookError: no run is left.
-    """
+    """The runs of `steps` (all if empty) whose axes have the values in `only`, and all that these need; a NotebookError
+    where none is left."""
     by_id = {run.id: run for run in runs}
 
     def matches_only(run: Run) -> bool:
@@ -153,15 +127,14 @@ def _as_run(step: str, cell: dict[str, Any], own: dict[str, dict[str, str]]) -> 
     return cell | {"variant": own[cell["variant"]].get(step, DEFAULT_VARIANT)} if "variant" in cell else cell
 
 
-def _run(study, study_name, inputs, step: Step, axes, notebook: Path, injected, own, before: list[Run]) -> Run:
+def _run(axes, study, study_name, inputs, step: Step, notebook: Path, injected, own, before: list[Run]) -> Run:
     cell = axes | step.fixed(study)
     cell = {axis: cell[axis] for axis in AXES if axis in cell}  # in one order, whatever the step's own is
     variant_of = own[cell.get("variant", DEFAULT_VARIANT)]
     outside = {name: str(path.resolve()) if path else "" for name, path in vars(inputs).items() if name != "metadata"}
     outside["metadata"] = [str(path.resolve()) for path in inputs.metadata]
     values = study.settings(cell) | cell | outside | {"settings": study.model_dump(), "variant_of": variant_of}
-    unknown = [name for name in injected if name not in values and name not in ("results", "attempt")]
-    if unknown:
+    if unknown := [name for name in injected if name not in values and name not in ("results", "attempt")]:
         raise NotebookError(
             f"{notebook.name}: parameter {unknown[0]!r} cannot be filled in study {study_name!r}; declare only "
             f"fields of lib.config.params.Study, {', '.join(cell) or 'no axis'}, settings, results, attempt, "

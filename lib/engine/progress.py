@@ -17,6 +17,10 @@ from lib.config.text import duration
 from lib.engine.estimate import Forecast
 from lib.engine.results import Result
 
+SILENT = (
+    "code cell {cell} has printed nothing and used no processor for {minutes} min; if it waits for what will not come "
+    "(input, a server, a lock), press Ctrl-C, mend that and repeat the command: finished runs are kept"
+)
 log = logging.getLogger("skincas")
 log.addHandler(logging.NullHandler())
 
@@ -57,19 +61,18 @@ def outlast_output() -> None:
 class View:
     """Shows the runs of one call: a line per run that starts, ends or fails; on a terminal also what runs now.
 
-    Args:
-        total: number of runs to make, the report among them.
-        forecast: tells how long these take; None where that is not known.
+    `forecast` tells how long the `total` runs to make take. A notebook without output and processor time is named after
+    `silence` minutes, unless they are 0.
     """
 
-    def __init__(self, total: int, forecast: Forecast | None = None, console: Console | None = None):
+    def __init__(self, total: int, forecast: Forecast | None = None, console: Console | None = None, silence: int = 0):
         self.console = console or Console()
-        self.total, self.forecast = total, forecast
+        self.total, self.forecast, self.silence = total, forecast, silence
         self.ended_well = self.failed = 0
         self._since: dict[str, float] = {}  # when each running notebook started
         self._latest: dict[str, str] = {}  # its cell, or the line that it printed last
         self._over: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # never held while a line is printed, which waits for what draws the runs
         self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> "View":
@@ -80,33 +83,34 @@ class View:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def announce(self, text: str) -> None:
-        """Print a line of its own."""
-        with self._lock:
-            self._say(text)
-
     def cancel(self) -> None:
         """Show no run any more: they are cancelled."""
         with self._lock:
             self._over |= self._since.keys()
             self._since.clear()
-            self._say("ending the running notebooks")
+        self.say("ending the running notebooks")
 
-    def update(self, run_id: str, attempt=1, line="", cell=0, cells=0, worker="") -> None:
-        """A run has started, a cell of it, another `attempt`; or its notebook prints a line. Dask adds the `worker`."""
+    def update(self, run_id: str, attempt=1, line="", cell=0, cells=0, silent=0, worker="") -> None:
+        """A run has started, a cell of it, another `attempt`; its notebook prints a line, or is silent for minutes.
+        Dask adds the `worker`."""
         with self._lock:
             if run_id in self._over:  # this arrives late
                 return
-            if run_id not in self._since:
+            if starts := run_id not in self._since:
                 self._since[run_id], self._latest[run_id] = time.monotonic(), "starting"
-                self._say(f"{run_id}: started", shown=not self.console.is_terminal)
-            if attempt > 1:
-                self._say(f"{run_id}: its kernel was killed; second attempt", level=logging.WARNING)
             if cell:
-                self._latest[run_id] = f"cell {cell}/{cells}"
+                silence = f", silent for {silent} min" * (silent >= self.silence > 0)
+                self._latest[run_id] = f"cell {cell}/{cells}{silence}"
             if line:  # of a progress bar all states arrive, each after a carriage return
                 self._latest[run_id] = line.strip().rpartition("\r")[2]
-                self._say(f"{run_id}: {line}", shown=False, level=logging.DEBUG if "\r" in line else logging.INFO)
+        if starts:
+            self.say(f"{run_id}: started", shown=not self.console.is_terminal)
+        if attempt > 1:
+            self.say(f"{run_id}: its kernel was killed; second attempt", level=logging.WARNING)
+        if cell and silent == self.silence > 0:
+            self.say(f"{run_id}: {SILENT.format(cell=cell, minutes=silent)}", level=logging.WARNING)
+        if line:
+            self.say(f"{run_id}: {line}", shown=False, level=logging.DEBUG if "\r" in line else logging.INFO)
 
     def ended(self, run_id: str, result: Result) -> None:
         """A run has ended."""
@@ -118,15 +122,14 @@ class View:
             bad = result.status in ("failed", "not run")
             self.failed += bad
             self.ended_well += result.well
-            place = f"[{self.ended_well + self.failed}/{self.total}] {run_id}"
             detail = result.error or result.cause or duration(result.seconds)
-            self._say(
-                f"{place}: {result.status}: {detail}{self._time_left()}",
-                shown=bad or not self.console.is_terminal,
-                level=logging.ERROR if result.status == "failed" else logging.INFO,
-            )
+            place = f"[{self.ended_well + self.failed}/{self.total}] {run_id}"
+            text = f"{place}: {result.status}: {detail}{self._time_left()}"
+        level = logging.ERROR if result.status == "failed" else logging.INFO
+        self.say(text, shown=bad or not self.console.is_terminal, level=level)
 
-    def _say(self, text: str, shown: bool = True, level: int = logging.INFO) -> None:
+    def say(self, text: str, shown: bool = True, level: int = logging.INFO) -> None:
+        """Log a text, and print it on a line of its own where it is `shown`."""
         log.log(level, "%s", text)
         if shown:
             self.console.print(Text(text), soft_wrap=True)

@@ -31,21 +31,18 @@ def complete(run: Run, attempt: Path, stamp: dict, facts: dict, environment: dic
         path = folder / "run.json"
         if not path.is_file():
             continue
-        outputs = {f.relative_to(folder).as_posix(): file_digest(f) for f in files_below(folder) if f != path}
-        own = read_json(path, dict) or {}
-        own["provenance"] = facts | {key: stamp[key] for key in ("parameters", "code", "seconds", "peak_memory_bytes")}
-        own["provenance"] |= {
+        provenance = facts | {key: stamp[key] for key in ("parameters", "code", "seconds", "peak_memory_bytes")}
+        provenance |= {
             "run": run.id,
             "axes": run.axes,
-            "seed": run.axes.get("seed"),
             "deterministic": run.parameters.get("deterministic"),
             "inputs": stamp["inputs"] | stamp["external"],
-            "outputs": outputs,
+            "outputs": {f.relative_to(folder).as_posix(): file_digest(f) for f in files_below(folder) if f != path},
             "packages": packages(),
             "hardware": hardware(),
-            "environment": {k: v for k, v in environment.items() if k != "PATH"},
+            "environment": environment,
         }
-        write_json(path, own)
+        write_json(path, (read_json(path, dict) or {}) | {"provenance": provenance})
 
 
 @cache
@@ -88,9 +85,8 @@ def _output(*command: str) -> str | None:
 def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) -> Path:
     """Describe a results folder as an RO-Crate (version 1.1, profile Process Run Crate 0.5): ro-crate-metadata.json.
 
-    Every run that ended well is a CreateAction with its notebook, what it read and what it wrote. Files are listed with
-    format, size and SHA-256 as the stamps have them; nothing is copied. Who ran the study is not recorded: add agent,
-    author and publisher when you publish the folder.
+    Every run that ended well is a CreateAction with its notebook, what it read and what it wrote. Files have size and
+    SHA-256 as in the stamps. Who ran the study is not recorded: add agent, author and publisher when you publish.
     """
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
@@ -119,10 +115,7 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
         stamp = read_stamp(paths.stamp(run.id))
         if not stamp or not paths.executed(run.id).is_file():
             continue
-        version = facts["git"]["commit"] or "unknown"
-        software = entity(
-            f"#{run.notebook.stem}", "SoftwareApplication", name=run.notebook.name, softwareVersion=version
-        )
+        software = {"name": run.notebook.name, "softwareVersion": facts["git"]["commit"] or "unknown"}
         written = {
             name: file(name, contentSize=str(size), sha256=digest)
             for name, (size, _, digest) in stamp["outputs"].items()
@@ -138,7 +131,8 @@ def write_crate(runs: list[Run], root: Path, title: str, facts: dict[str, Any]) 
             "endTime": ended.isoformat(timespec="seconds"),
         }
         read, results = [files[name] for name in stamp["inputs"] if name in files], [*written.values(), executed]
-        action = crate.add_action(software, f"#{run.id}", read, results, properties)
+        notebook = entity(f"#{run.notebook.stem}", "SoftwareApplication", **software)
+        action = crate.add_action(notebook, f"#{run.id}", read, results, properties)
         crate.root_dataset.append_to("mentions", action, compact=True)
     write_json(paths.crate, crate.metadata.generate())
     return paths.crate

@@ -1,6 +1,7 @@
 """How runs end, what follows for those that need them, and state.json, which the report reads."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from lib.config.files import read_json, write_json
@@ -18,22 +19,15 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
-
-    Attributes:
-        seconds, peak_memory: of its notebook; bytes.
-        error, cell: of a failure, with the number of the code cell, 0 where it was in none.
-        killed: the kernel, or its worker, died.
-        cause: why a run could not start. One that was cancelled before it did is "not started".
-    """
+    """How a run ended. One that was cancelled before it started is "not started"."""
 
     status: Status
     seconds: float = 0.0
-    peak_memory: int = 0
+    peak_memory: int = 0  # bytes
     error: str = ""
-    cell: int = 0
-    killed: bool = False
-    cause: str = ""
+    cell: int = 0  # the code cell that failed, 0 where it was in none
+    killed: bool = False  # the kernel, or its worker, died
+    cause: str = ""  # why it could not start
 
     @property
     def well(self) -> bool:
@@ -55,14 +49,9 @@ def blocked(run: Run, results: dict[str, Result]) -> str:
     return next(filter(None, needed), some[0] if some and all(some) else "")
 
 
-def write_state(
-    planned: list[Run], skipped: list[dict[str, Any]], results: dict[str, Result], paths: StudyPaths
-) -> None:
-    """Write state.json: how every run of the study stands, except the report itself.
-
-    Args:
-        skipped: cells that the study skips.
-    """
+def write_state(planned: list[Run], skipped: list[dict[str, Any]], results: dict[str, Result], root: Path) -> None:
+    """Write state.json: how every run of the study stands, except the report itself, and the cells that it skips."""
+    paths = StudyPaths(root)
     before = read_json(paths.state, dict) or {}
     state: dict[str, dict[str, Any]] = {}
     for run in planned:
@@ -81,8 +70,7 @@ def write_state(
         ended["notebook"] = executed.relative_to(paths.root).as_posix() if executed.is_file() else ""
         entry = ENTRY | {key: ended[key] for key in ENTRY if key in ended}
         state[run.id] = {"step": run.step, "axes": run.axes} | entry
-    for cell in skipped:
-        reason = {"status": "skipped", "cause": "skipped by the study file"}
-        state[cell["id"]] = {"step": cell["step"], "axes": cell["axes"]} | ENTRY | reason
+    reason = {"status": "skipped", "cause": "skipped by the study file"}
+    state |= {cell["id"]: {"step": cell["step"], "axes": cell["axes"]} | ENTRY | reason for cell in skipped}
     if state != before:
         write_json(paths.state, state)

@@ -23,18 +23,15 @@ class ClusterError(RuntimeError):
 
 @dataclass(frozen=True)
 class Options:
-    """How a study is run: see `run_all.py --help`.
-
-    Attributes:
-        force: steps to run again, all of them where it has "all".
-    """
+    """How a study is run: see `run_all.py --help`."""
 
     jobs: int = 0
     per_gpu: int = 1
     scheduler: str = ""
-    force: frozenset[str] = frozenset()
+    force: frozenset[str] = frozenset()  # steps, or "all"
     fail_fast: bool = False
     dashboard: bool = False
+    silence: int = 0  # minutes without output and processor time after which a notebook is named
 
 
 @dataclass(frozen=True)
@@ -52,21 +49,17 @@ class Pool:
             with suppress(OSError):  # the scheduler has gone, and each run says so
                 return "" if self.client.nthreads() else f"the cluster has no worker; waiting for one: {start}"
             return ""
-        nannies = list(self.local.workers.items())
-        if lost := [name for name, nanny in nannies if nanny.status.name in ("closed", "failed")]:
-            for name in lost:
+        for name, nanny in list(self.local.workers.items()):
+            if nanny.status.name in ("closed", "failed"):
                 del self.local.workers[name]
-            self.local.scale(len(self.local.worker_spec))
+                self.local.scale(len(self.local.worker_spec))
         return ""
 
 
 @contextmanager
 def cluster(options: Options) -> Iterator[Pool]:
-    """Dask workers: those of the given scheduler, or some on this machine that end with the context.
-
-    Raises:
-        ClusterError: no scheduler answers at the address.
-    """
+    """Dask workers: those of the given scheduler, or some on this machine that end with the context. A ClusterError
+    where no scheduler answers."""
     import dask
     from distributed import Client, Nanny, Scheduler, SpecCluster
     from distributed.security import Security

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from lib.config.params import Study
-from lib.engine import announcement, workers
-from lib.engine.announcement import describe, is_long
-from lib.engine.estimate import Forecast
+from lib.engine import estimate, workers
+from lib.engine.estimate import Forecast, describe, is_long
 from lib.engine.planning import Inputs, plan
 from lib.engine.workers import Options
 from tests.engine.test_estimate import RATES
@@ -61,7 +60,7 @@ def test_only_what_takes_more_than_an_hour_and_has_no_gpu_is_confirmed(machine):
 
 def test_a_disk_that_is_too_small_is_named(machine, tmp_path, monkeypatch):
     machine(0)
-    monkeypatch.setattr(announcement.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1e6}))
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1e6}))
     assert "the disk may be too small" in lines(tmp_path)
 
 

@@ -113,7 +113,7 @@ def test_a_stamp_or_a_state_of_another_type_counts_as_none(small, wrong):
     for path in (paths.state, paths.external_digests):
         write_json(path, wrong)
     write_json(paths.external_digests, {runs["audit"].external["data"]: wrong})
-    write_state(list(runs.values()), [], {"audit": Result("not started")}, paths)
+    write_state(list(runs.values()), [], {"audit": Result("not started")}, root)
     assert perform(runs["audit"], root).status == "done"
     assert (root.parent / "outside").read_text() == "of others"
 

@@ -19,8 +19,7 @@ import pytest
 from lib.config.files import write_json
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine import attempts, kernel, workers
-from lib.engine.execution import standings
-from lib.engine.freshness import FORMAT, Freshness
+from lib.engine.freshness import FORMAT, Freshness, standings
 from lib.engine.locks import FolderError, locked, remove_leftovers, run_locked
 from lib.engine.results import Cancelled, Result, blocked
 from lib.engine.workers import Options
@@ -302,7 +301,7 @@ def test_a_run_json_tells_where_its_numbers_are_from(small):
     provenance = record["provenance"]
     assert (
         provenance["git"] == {"commit": "abc", "clean": True}
-        and provenance["seed"] == 0
+        and provenance["axes"]["seed"] == 0
         and provenance["deterministic"] is True
     )
     assert provenance["parameters"]["units"] == 8 and provenance["packages"]["numpy"]

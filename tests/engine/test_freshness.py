@@ -14,8 +14,7 @@ from lib.config.files import files_below, write_json
 from lib.config.params import Study, load_study
 from lib.config.paths import LIB, NOTEBOOKS, REPOSITORY, StudyPaths
 from lib.engine.code import CodeError, _read_module, reached
-from lib.engine.execution import standings
-from lib.engine.freshness import FORMAT, Freshness, outputs_of
+from lib.engine.freshness import FORMAT, Freshness, outputs_of, standings
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.planning import Inputs, plan
 
