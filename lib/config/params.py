@@ -18,7 +18,7 @@ from lib.config.paths import DEFAULT_VARIANT, PARAMS
 from lib.config.schema import ParameterError, Strict, nearest, read_yaml, refuse_unknown, validated
 
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed", "variant")
-PROTOCOLS = ("by_view", "by_lesion", "clean")
+PROTOCOLS = ("by_view", "by_file", "by_lesion", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
 AXES_OF_NAMES = ("scenarios", "backbones", "protocols", "preprocessings")
 PHASES = ("transfer", "finetune")

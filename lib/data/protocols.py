@@ -1,8 +1,9 @@
-"""The three protocols: which view, under which label, is tested in which fold.
+"""The four protocols: which view, under which label, is tested in which fold.
 
 A protocol is a table over the rows of the pool (lib.data.pool). Protocols differ in no pixel and in no model:
-`by_view` deals views to tenths at random, which is the leak that the printed test sets imply. `by_lesion` deals whole
-groups. `clean` is `by_lesion` with corrected labels.
+`by_view` deals views to tenths at random: augment first, split afterwards. `by_file` deals files, each with its views:
+split first, augment afterwards. The printed test sets fit both. `by_lesion` deals whole groups. `clean` is `by_lesion`
+with corrected labels.
 """
 
 import warnings
@@ -26,7 +27,7 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
     Args:
         index: one row per file: source, class, near_group, group, diagnosis (audit/images.parquet).
         views: what lib.data.pool.pool_views makes of it.
-        protocol: by_view, by_lesion or clean.
+        protocol: by_view, by_file, by_lesion or clean.
         seed: of the dealing.
 
     Returns:
@@ -40,7 +41,7 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
         for pool in POOLS:
             table[f"tenth_{pool}"] = _deal_views(views, pool, seed)
         return table, changes
-    tenth = views["source"].map(_deal_groups(index, seed))
+    tenth = views["source"].map((_deal_files if protocol == "by_file" else _deal_groups)(index, seed))
     if protocol == "clean":
         labels, changes = corrected_labels(index)
         table["class"] = views["source"].map(labels)
@@ -118,11 +119,32 @@ def share_in_training(chosen: pd.DataFrame, by: str) -> float:
     return float((in_training > 0).mean()) if len(chosen) else float("nan")
 
 
+def files_in_training(chosen: pd.DataFrame) -> float:
+    """How many different files a fold trains on, the mean over the folds.
+
+    Args:
+        chosen: what `select` gives.
+    """
+    counts = pd.crosstab(chosen["source"], chosen["tenth"]).reindex(columns=range(FOLDS), fill_value=0).to_numpy()
+    held_out = counts + np.roll(counts, -1, axis=1)  # the test tenth and the next one
+    return float((counts.sum(axis=1, keepdims=True) > held_out).sum(axis=0).mean())
+
+
 def _deal_views(views: pd.DataFrame, pool: str, seed: int) -> pd.Series:
     """A random tenth for each view of a pool, within each class of that pool, tenths of equal size."""
     tenth = pd.Series(UNUSED, index=views.index)
     for label, members in views[views[f"in_{pool}"]].groupby(pool_class(views["class"], pool)):
         random = random_for(seed, STREAM, pool, label)
+        tenth[members.index] = random.permutation((np.arange(len(members)) + random.integers(FOLDS)) % FOLDS)
+    return tenth
+
+
+def _deal_files(index: pd.DataFrame, seed: int) -> pd.Series:
+    """source -> tenth: a random tenth for each file within its class, whatever pictures are alike."""
+    files = index.sort_values("source").set_index("source")["class"]
+    tenth = pd.Series(UNUSED, index=files.index)
+    for label, members in files.groupby(files):
+        random = random_for(seed, "files", label)
         tenth[members.index] = random.permutation((np.arange(len(members)) + random.integers(FOLDS)) % FOLDS)
     return tenth
 

@@ -12,7 +12,8 @@ from lib.figures.style import COLOURS, INK, MUTED, RULE, panels, show_names, sty
 RUNG_NAMES = {
     "printed": "printed",
     "by view": "our run, leak kept",
-    "by lesion": "leak gone",
+    "by file": "views on one side",
+    "by lesion": "lesions on one side",
     "originals": "originals only",
     "corrected labels": "scored by corrected labels",
     "clean": "trained on corrected labels",

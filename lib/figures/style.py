@@ -19,13 +19,14 @@ INK, MUTED, RULE = "#1f2328", "#6b7280", "#d7dbe0"
 COLOURS = {
     "printed": "#5f6670",
     "by_view": "#d55e00",
+    "by_file": "#cc79a7",
     "by_lesion": "#b8860b",
     "clean": "#0072b2",
     "train": "#009e73",
     "validation": "#0072b2",
 }
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9")
-SERIES_MARKERS = {"printed": "D", "by_view": "o", "by_lesion": "s", "clean": "^"}
+SERIES_MARKERS = {"printed": "D", "by_view": "o", "by_file": "P", "by_lesion": "s", "clean": "^"}
 MARKERS = ("o", "s", "^", "D", "v", "P")
 STYLE = {
     "font.family": "DejaVu Sans",

@@ -36,7 +36,8 @@ class Rung:
 
 RUNGS = (
     Rung("by view", "by_view", "views", "as filed", "our run against the printed number"),
-    Rung("by lesion", "by_lesion", "views", "as filed", "no view, duplicate or lesion on both sides of the split"),
+    Rung("by file", "by_file", "views", "as filed", "no file has views on both sides of the split"),
+    Rung("by lesion", "by_lesion", "views", "as filed", "no duplicate and no known lesion on both sides"),
     Rung("originals", "by_lesion", "originals", "as filed", "tested on the pictures themselves, as often as they come"),
     Rung("corrected labels", "by_lesion", "originals", "corrected", "scored by corrected labels"),
     Rung("clean", "clean", "originals", "corrected", "trained on corrected labels"),

@@ -22,7 +22,7 @@ COLUMNS = [
     *("true_class", "corrected_class", "predicted_class", "right", "right_corrected"),
 ]
 ADDED = ["truth", "correct"]  # by `select`
-ON_VIEWS = ("by_view",)  # protocols that are scored on all views, as the paper's are; the others on the originals
+ON_VIEWS = ("by_view", "by_file")  # protocols scored on all views, as the paper scores; the others on the originals
 
 
 def collect_outcomes(
@@ -82,7 +82,7 @@ def select(
 
     Args:
         part: test, val or external.
-        originals: score originals alone; if None as Tables I to IV do: all views under `by_view`, else originals.
+        originals: score originals alone; if None as Tables I to IV do: all views under ON_VIEWS, else originals.
         corrected: score by corrected labels; if None by the labels of the protocol. Images that have no such label
             are not scored.
         where: further columns and their values, as backbone="MobileNet".

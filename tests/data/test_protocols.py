@@ -1,5 +1,7 @@
 """What each protocol promises, on sets with planted groups and contradictions and on the real set."""
 
+import zlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +12,14 @@ from lib.data.folder import find_folder
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
 from lib.data.pool import pool_views
-from lib.data.protocols import corrected_labels, deal, not_evaluable, share_in_training
+from lib.data.protocols import corrected_labels, deal, files_in_training, not_evaluable, share_in_training
 from tests.fixtures.predictions import made_up_index
 
 SIZES = dict.fromkeys(CLASSES, 100)
-PROTOCOLS = ("by_view", "by_lesion", "clean")
+PROTOCOLS = params.PROTOCOLS
+
+
+DIGESTS = {"by_view": 1253532112, "by_file": 1016403333, "by_lesion": 3946106353, "clean": 3946106353}  # CRC-32
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +91,27 @@ def test_by_lesion_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_al
     counts = pd.crosstab(originals["label"], originals["tenth"])
     even = counts.sum(axis=1).to_numpy()[:, None] / FOLDS
     assert (abs(counts - even) <= 2).all(axis=None), counts  # the largest group of a class has four files of 40
+
+
+@pytest.mark.parametrize("scenario", ["nine_classes", "benign_malignant"])
+def test_by_file_keeps_the_views_of_a_file_together_and_spreads_files_evenly_whatever_their_group(index, scenario):
+    rows = chosen(index, "by_file", scenario)
+    assert rows.groupby("source")["tenth"].nunique().max() == 1 and share_in_training(rows, "source") == 0
+    originals = rows[rows["view"] == 0].merge(index[["source", "class"]], on="source")
+    assert pd.crosstab(originals["class"], originals["tenth"]).agg(np.ptp, axis=1).max() <= 1
+    # another file of the group is in training unless all lie in the own tenth or the next
+    others = originals["group"].map(originals["group"].value_counts()) - 1
+    assert share_in_training(originals, "group") == pytest.approx((1 - 0.2**others).mean(), abs=0.06)
+
+
+def test_by_view_trains_on_more_files_than_protocols_that_keep_files_whole(index):
+    counted = {}
+    for protocol in PROTOCOLS:
+        rows = chosen(index, protocol)
+        folds = [parts_of_fold(rows, fold) for fold in range(FOLDS)]
+        counted[protocol] = np.mean([fold.loc[fold["part"] == "train", "source"].nunique() for fold in folds])
+        assert files_in_training(rows) == pytest.approx(counted[protocol])
+    assert counted["by_file"] == pytest.approx(0.8 * len(index)) and counted["by_view"] > counted["by_file"]
 
 
 def test_by_view_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
@@ -162,6 +188,13 @@ def test_a_dealing_depends_on_its_seed_and_not_on_the_order_of_the_files(index):
         first = dealt(index, protocol)[1]
         assert first.equals(dealt(index.iloc[::-1], protocol)[1])
         assert not first.equals(dealt(index, protocol, seed=1)[1])
+
+
+def test_tenths_stay_what_they_were_so_that_kept_results_can_be_made_again():
+    views = pool_views(made_up_index(), SIZES, 250, 0)
+    for protocol, digest in DIGESTS.items():
+        tenths = deal(made_up_index(mislabelled=2), views, protocol, 0)[0][["tenth_nine_classes", "tenth_two_classes"]]
+        assert zlib.crc32(tenths.to_numpy(np.int8).tobytes()) == digest, protocol
 
 
 def test_default_pools_give_the_test_sets_that_the_printed_tables_imply(real_index):

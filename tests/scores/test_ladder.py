@@ -10,7 +10,7 @@ from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
 CELL = {"preprocessing": "native", "scenario": "three_malignant", "variant": "default"}
 AXES = {"scenario": "three_malignant", "backbone": "MobileNet", "phase": "transfer"}
-PROTOCOLS = ["by_view", "by_lesion", "clean"]
+PROTOCOLS = ["by_view", "by_file", "by_lesion", "clean"]
 MISLABELLED = 4
 
 
@@ -33,7 +33,7 @@ def outcomes(tmp_path_factory):
     """A study in which the leak is worth 25 points and the views say nothing; four melanomas are carcinomas."""
     index = made_up_index(files=60, mislabelled=MISLABELLED)
     sizes = dict.fromkeys(set(index["class"]), 240)
-    shares = dict(zip(PROTOCOLS, (0.9, 0.65, 0.65)))
+    shares = dict(zip(PROTOCOLS, (0.9, 0.65, 0.65, 0.65)))
     return outcomes_of(tmp_path_factory.mktemp("study"), shares, index, sizes=sizes)
 
 
@@ -44,15 +44,15 @@ def rungs(outcomes):
 
 def test_every_rung_is_there_in_order_and_counts_what_it_scores(rungs):
     assert list(rungs.index) == ["printed", *(rung.name for rung in RUNGS)]
-    assert rungs["images"].tolist()[1:] == [720, 720, 180, 180, 180]
+    assert rungs["images"].tolist()[1:] == [720, 720, 720, 180, 180, 180]
     assert (rungs["folds"].dropna() == 10).all()
     assert (rungs["groups"].dropna() == 90).all()
 
 
 def test_the_leak_is_found_where_it_was_planted_and_nowhere_else(rungs):
-    assert rungs.loc["by lesion", "step"] == pytest.approx(-0.25, abs=0.05)
-    assert rungs.loc["by lesion", "step_high"] < 0
-    for name in ("originals", "clean"):
+    assert rungs.loc["by file", "step"] == pytest.approx(-0.25, abs=0.05)
+    assert rungs.loc["by file", "step_high"] < 0
+    for name in ("by lesion", "originals", "clean"):
         assert rungs.loc[name, "step_low"] <= 0 <= rungs.loc[name, "step_high"]
 
 
@@ -70,7 +70,7 @@ def test_without_the_printed_number_its_rung_and_the_step_from_it_are_gone(rungs
 
 
 def test_corrected_labels_change_the_outcomes_of_the_mislabelled_alone(outcomes):
-    filed, corrected = (rung.select(outcomes).set_index("row")["correct"] for rung in RUNGS[2:4])
+    filed, corrected = (rung.select(outcomes).set_index("row")["correct"] for rung in RUNGS[3:5])
     assert 0 < (filed != corrected).sum() <= MISLABELLED
 
 
@@ -80,10 +80,10 @@ def test_a_rung_that_was_not_trained_is_missing_and_so_is_the_step_over_it(tmp_p
 
 
 def test_one_fold_is_enough_for_a_ladder_with_intervals_of_its_groups(tmp_path):
-    shares = dict(zip(PROTOCOLS, (0.9, 0.5, 0.5)))
+    shares = dict(zip(PROTOCOLS, (0.9, 0.5, 0.5, 0.5)))
     table = ladder(outcomes_of(tmp_path, shares, folds=[0]), CELL, {}).set_index("rung")
-    assert (table["folds"].dropna() == 1).all() and table["low"].notna().sum() == 5
-    assert table.loc["by lesion", ["step_low", "step", "step_high"]].is_monotonic_increasing
+    assert (table["folds"].dropna() == 1).all() and table["low"].notna().sum() == 6
+    assert table.loc["by file", ["step_low", "step", "step_high"]].is_monotonic_increasing
 
 
 def test_a_study_without_runs_gives_an_empty_table_with_its_columns(tmp_path):
