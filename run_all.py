@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lib.config.backends import BACKENDS, chosen_backend
+from lib.config.packages import BACKENDS, chosen_backend
 from lib.config.paper import CLASSES, backbones, scenarios
 from lib.config.params import AXES, Study, load_study, study_names, study_path
 from lib.config.paths import DEMO_MASKS, DEMO_METADATA, NOTEBOOKS, RESULTS, StudyPaths
@@ -285,7 +285,7 @@ def _inputs(
             from lib.data import demo
 
             try:
-                demo.ensure(folder, study.demo_images, study.demo_size, study.demo_seed)
+                demo.ensure(folder, study.demo_images, study.demo_size)
             except FileExistsError as error:
                 raise ParameterError(str(error)) from error
         return Inputs(folder, (folder / DEMO_METADATA,), folder / DEMO_MASKS, weights_dir, external)

@@ -55,7 +55,7 @@ def small(tmp_path_factory):
     path.write_text(SMALL.replace("CLASSES", ", ".join(f"{name}: 30" for name in names)))
     study = load_study(str(path))
     data = StudyPaths(root).demo_data
-    demo.ensure(data, study.demo_images, study.demo_size, study.demo_seed)
+    demo.ensure(data, study.demo_images, study.demo_size)
     runs = plan(study, "small", Inputs(data, (data / "metadata.csv",), data / "masks"), NOTEBOOKS)
     for run in runs:
         if run.step in ("audit", "prepare", "features"):

@@ -17,7 +17,11 @@ from lib.config.paper import IMAGES, SPLIT, Scenario, scenarios
 
 
 def printed_audit(
-    printed: pd.DataFrame, text: pd.DataFrame, min_n: int, max_n: int, literature: pd.DataFrame | None = None
+    printed: pd.DataFrame,
+    text: pd.DataFrame,
+    literature: pd.DataFrame | None = None,
+    min_n: int = 100,
+    max_n: int = 1500,
 ) -> dict:
     """Everything that the printed numbers say about themselves, as plain values for JSON.
 
@@ -25,8 +29,8 @@ def printed_audit(
         printed: one row per (table, phase, backbone) with val_accuracy, test_accuracy, precision, recall and f1 in
             per cent, two decimals (params/printed.csv).
         text: numbers and ranks stated in prose (params/text_numbers.csv), see `text_errors`.
-        min_n, max_n: range of the test-set sizes tried, both included, from 2.
         literature: Table V (params/literature.csv); None skips what the text says about it.
+        min_n, max_n: range of the test-set sizes tried, both included, from 2.
 
     Returns:
         tables, row_errors: see `audit_tables`; text_errors: see `text_errors`.

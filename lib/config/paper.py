@@ -6,19 +6,13 @@ from typing import Literal
 from lib.config.paths import BACKBONES, SCENARIOS
 from lib.config.schema import Strict, read_yaml, validated
 
-POOL_SIZES = {  # class -> images after augmentation: their tenths add up to the printed test sets
-    "actinic keratosis": 990,
-    "basal cell carcinoma": 1020,
-    "dermatofibroma": 990,
-    "melanoma": 1030,
-    "nevus": 990,
-    "pigmented benign keratosis": 990,
-    "seborrheic keratosis": 990,
-    "squamous cell carcinoma": 1020,
-    "vascular lesion": 990,
-}
-CLASSES = tuple(POOL_SIZES)
+CLASSES = (
+    *("actinic keratosis", "basal cell carcinoma", "dermatofibroma", "melanoma", "nevus"),
+    *("pigmented benign keratosis", "seborrheic keratosis", "squamous cell carcinoma", "vascular lesion"),
+)
 MALIGNANT = ("basal cell carcinoma", "melanoma", "squamous cell carcinoma")
+# class -> images after augmentation: their tenths add up to the printed test sets
+POOL_SIZES = dict.fromkeys(CLASSES, 990) | dict(zip(MALIGNANT, (1020, 1030, 1020)))
 IMAGES = 2357  # abstract, sections III and IV.A
 SPLIT = (8, 1, 1)  # training, validation and test; section III.A, step 3
 

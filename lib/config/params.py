@@ -1,15 +1,11 @@
-"""What a study is: the defaults of every parameter, once, and the reading of the files in params/.
-
-A study file holds only what differs from the defaults here. An unknown key, a wrong type or an
-impossible value is refused with the file, the key and the nearest valid name.
-"""
+"""What a study is: the defaults of every parameter, once; a study file in params/ holds only what differs from them."""
 
 import re
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from lib.config.paper import CLASSES, POOL_SIZES
 from lib.config.paper import backbones as paper_backbones
@@ -20,7 +16,6 @@ from lib.config.schema import ParameterError, Strict, nearest, read_yaml, refuse
 AXES = ("protocol", "preprocessing", "scenario", "backbone", "seed", "variant")
 PROTOCOLS = ("by_view", "by_file", "by_lesion", "clean")
 PREPROCESSING = ("native", "minmax", "raw")
-AXES_OF_NAMES = ("scenarios", "backbones", "protocols", "preprocessings")
 PHASES = ("transfer", "finetune")
 PHASE_TITLES = {"transfer": "Transfer learning", "finetune": "Fine-tuning"}
 NOT_STUDIES = {"scenarios", "backbones", "claims", "open_choices", "reforms"}  # the other files of params/
@@ -30,50 +25,17 @@ Fold = Annotated[int, Field(ge=0, le=9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what Keras and NumPy take
 
 
-class Override(Strict):
-    """Settings that hold only in some cells of the matrix: where every axis of `when` matches, `set` applies."""
-
-    when: dict[str, Any]
-    set: dict[str, Any]
-
-
-class Study(Strict):
-    """Every parameter of a study with its default: the paper's value where it gives one, ours where it is silent."""
-
-    title: str = "Reproduction of EfficientSkinCaSV2B3"
-    synthetic: bool = False  # the images are made by lib.data.demo and marked so wherever they are shown
-
-    # the matrix
-    scenarios: list[str] = Field(default_factory=lambda: list(paper_scenarios()))
-    backbones: list[str] = Field(default_factory=lambda: list(paper_backbones()))
-    protocols: list[str] = list(PROTOCOLS)
-    preprocessings: list[str] = ["native"]
-    seeds: list[Seed] = [0]
-    variants: dict[str, dict[str, Any]] = {}  # name -> settings that the paper leaves open; beside them `default`
-    skip: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
-    overrides: list[Override] = []
-
-    # images and pools (02_prepare_data)
-    image_size: int = Field(224, ge=32, le=1024)  # px, side of the square input
-    pool_sizes: dict[str, Annotated[int, Field(ge=10)]] = POOL_SIZES  # images per class after augmentation
-    pool_size_benign_malignant: int = Field(2500, ge=10)  # images for each of the two classes: a test set of 500
-    split_seed: Seed = 0
-    min_test_images: int = Field(10, ge=1)  # a class with fewer originals, over all folds, is not evaluable
-    rotation: float = Field(180.0, ge=0, le=180)  # degrees, largest angle of equation 3
-    contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
-    near_duplicate_bits: int = Field(8, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
-    near_duplicate_difference: float = Field(9.0, ge=0)  # grey levels, largest mean absolute difference to confirm it
+class Training(Strict):
+    """How models are trained and explained: what `overrides` may change for some cells of the matrix."""
 
     # the head of Fig. 2 and its training (04_train)
     units: int = Field(256, ge=1)
     dropout_features: float = Field(0.15, ge=0, lt=1)
     dropout_hidden: float = Field(0.2, ge=0, lt=1)
     head_momentum: float = Field(0.99, gt=0, lt=1)  # of the head's BatchNormalization statistics; lower for few steps
-    weights: Literal["imagenet", "none"] = "imagenet"
     optimizer: Literal["adam", "sgd"] = "adam"
     transfer_batch_size: int = Field(32, ge=1)  # 128 takes two thirds of the time, and its validation loss is higher
     finetune_batch_size: int = Field(32, ge=1)
-    batch_size: int = Field(32, ge=1)  # images at a time where nothing is trained
     transfer_folds: list[Fold] = list(range(10))  # folds whose head is trained; heads are cheap
     finetune_folds: list[Fold] = [0]  # of these, the folds whose whole network is trained
     transfer_epochs: int = Field(40, ge=1)
@@ -86,62 +48,74 @@ class Study(Strict):
     mixed_precision: bool = True  # on GPUs only
     jit_compile: bool = True  # on GPUs only
     deterministic: bool = True
-
-    # the audit of the printed tables (01_audit)
-    audit_min_n: int = Field(100, ge=2)
-    audit_max_n: int = Field(1500, ge=2)
-
-    # explanation and segmentation (06_gradcam, 07_kmeans)
     gradcam_images: int = Field(18, ge=1)  # maps shown per cell; all test images of the fold are measured
-    gradcam_phase: Literal["best", "transfer", "finetune"] = "best"
+
+
+class Settings(Training):
+    """What the cells of a study share: only `variants` may change it."""
+
+    weights: Literal["imagenet", "none"] = "imagenet"
+
+    # images and pools (02_prepare_data)
+    image_size: int = Field(224, ge=32, le=1024)  # px, side of the square input
+    pool_sizes: dict[Literal[CLASSES], Annotated[int, Field(ge=10)]] = Field(POOL_SIZES, min_length=len(CLASSES))
+    pool_size_benign_malignant: int = Field(2500, ge=10)  # images for each of the two classes: a test set of 500
+    split_seed: Seed = 0
+    min_test_images: int = Field(10, ge=1)  # a class with fewer originals, over all folds, is not evaluable
+    rotation: float = Field(180.0, ge=0, le=180)  # degrees, largest angle of equation 3
+    contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
+    near_duplicate_bits: int = Field(8, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
+    near_duplicate_difference: float = Field(9.0, ge=0)  # grey levels, largest mean absolute difference to confirm it
+
+    # segmentation (06_gradcam, 07_kmeans)
     kmeans_k: int = Field(3, ge=2, le=16)
     kmeans_features: Literal["colour", "colour_texture"] = "colour"
     kmeans_init: Literal["random", "k-means++"] = "k-means++"
-    kmeans_iterations: int = Field(100, ge=1)
-    kmeans_tolerance: float = Field(1e-3, gt=0)  # largest movement of a centroid, grey levels
-    kmeans_attempts: int = Field(3, ge=1)
     kmeans_images: int = Field(0, ge=0)  # images to segment, an equal number per class; 0: all
-
-    # a notebook that waits: after how many minutes without output and processor time that is said; 0: never
-    silent_minutes: int = Field(30, ge=0)
 
     # the embedded demo (lib.data.demo)
     demo_images: int = Field(12, ge=6)  # images per class
     demo_size: int = Field(128, ge=32)  # px
-    demo_seed: Seed = 0
 
-    @field_validator(*AXES_OF_NAMES, "seeds", "transfer_folds", "finetune_folds")
-    @classmethod
-    def known_and_once(cls, values: list, info) -> list:
-        if info.field_name in AXES_OF_NAMES:
-            valid = dict(zip(AXES_OF_NAMES, (paper_scenarios(), paper_backbones(), PROTOCOLS, PREPROCESSING)))
-            refuse_unknown(values, valid[info.field_name], f"no {info.field_name} value")
-        if not values or len(set(values)) < len(values):
-            raise ValueError("must list at least one value, each once")
-        return values if info.field_name in AXES_OF_NAMES else sorted(values)
 
-    @field_validator("pool_sizes")
-    @classmethod
-    def one_pool_per_class(cls, sizes: dict[str, int]) -> dict[str, int]:
-        refuse_unknown(sizes, CLASSES, "no class")
-        if len(sizes) < len(CLASSES):
-            raise ValueError("must give every class a size")
-        return sizes
+class Study(Settings):
+    """Every parameter of a study with its default: the paper's value where it gives one, ours where it is silent."""
+
+    title: str = "Reproduction of EfficientSkinCaSV2B3"
+    synthetic: bool = False  # the images are made by lib.data.demo and marked so wherever they are shown
+    silent_minutes: int = Field(30, ge=0)  # without output and processor time until it is said of a notebook; 0: never
+    weights_note: dict[str, Annotated[str, Field(min_length=1)]] = {}  # backbone -> why its weights are not ImageNet's
+
+    # the matrix
+    scenarios: list[str] = Field(default_factory=lambda: list(paper_scenarios()))
+    backbones: list[str] = Field(default_factory=lambda: list(paper_backbones()))
+    protocols: list[Literal[PROTOCOLS]] = list(PROTOCOLS)
+    preprocessings: list[Literal[PREPROCESSING]] = ["native"]
+    seeds: list[Seed] = [0]
+    variants: dict[str, dict[str, Any]] = {}  # name -> settings that the paper leaves open; beside them `default`
+    skip: list[dict[str, Any]] = []  # cells that are not trained, each {axis: value or list of values}
+    # settings that hold only in some cells: where every axis of `when` matches, `set` applies
+    overrides: list[Annotated[dict[Literal["when", "set"], dict[str, Any]], Field(min_length=2)]] = []
 
     @model_validator(mode="after")
-    def known_cells(self) -> "Study":
-        for cell in [*self.skip, *(override.when for override in self.overrides)]:
+    def known_names_and_cells(self) -> "Study":
+        names = {"scenarios": paper_scenarios(), "backbones": paper_backbones(), "weights_note": paper_backbones()}
+        for field, valid in names.items():
+            refuse_unknown(getattr(self, field), valid, f"unknown name in {field}:")
+        for cell in [*self.skip, *(override["when"] for override in self.overrides)]:
             refuse_unknown(cell, AXES, "no axis")
         for override in self.overrides:
-            self._check_settings(override.set, NOT_OVERRIDABLE, "cannot be set for part of the matrix")
+            self._check(override["set"], Training, "cannot be set for part of the matrix")
         for name, changed in self.variants.items():
             if name == DEFAULT_VARIANT or not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,31}", name):
                 raise ValueError(f"a variant cannot be named {name!r}: small letters, digits and _, and not `default`")
-            self._check_settings(changed, NOT_VARIABLE, "cannot be set by a variant")
+            self._check(changed, Settings, "cannot be set by a variant")
+        folds = {"transfer_fold": self.transfer_folds, "finetune_fold": self.finetune_folds}
+        for name, values in (self.values_of_axes() | folds).items():
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name}s must list at least one value, each once, not {values}")
         if missing := set(self.finetune_folds) - set(self.transfer_folds):
             raise ValueError(f"finetune_folds has fold {min(missing)}, which transfer_folds lacks; its head is needed")
-        if self.audit_min_n > self.audit_max_n:
-            raise ValueError("audit_min_n must not be above audit_max_n")
         return self
 
     def cells(self, *axes: str) -> list[dict[str, Any]]:
@@ -153,9 +127,8 @@ class Study(Strict):
 
     def values_of_axes(self) -> dict[str, list]:
         """The values of each axis of the matrix, in the order of the study file; variants after `default`."""
-        variants = [DEFAULT_VARIANT, *self.variants]
-        lists = (self.protocols, self.preprocessings, self.scenarios, self.backbones, self.seeds, variants)
-        return dict(zip(AXES, lists))
+        models = (self.protocols, self.preprocessings, self.scenarios, self.backbones, self.seeds)
+        return dict(zip(AXES, (*models, [DEFAULT_VARIANT, *self.variants])))
 
     def count_views(self, files: int) -> int:
         """About how many views the pool of `files` images has: a tenth are in one of the two dealings alone."""
@@ -163,52 +136,33 @@ class Study(Strict):
 
     def count_images(self, scenario: str) -> int:
         """The views of a scenario over all tenths."""
-        if paper_scenarios()[scenario].pool == "two_classes":
-            return 2 * self.pool_size_benign_malignant
-        return sum(self.pool_sizes[name] for name in paper_scenarios()[scenario].label_of())
+        of_nine = sum(self.pool_sizes[name] for name in paper_scenarios()[scenario].label_of())
+        return 2 * self.pool_size_benign_malignant if paper_scenarios()[scenario].pool == "two_classes" else of_nine
 
     def settings(self, cell: dict[str, Any]) -> dict[str, Any]:
         """Every parameter as it holds in a cell (axis -> value): its variant's, then overrides, the later ones last."""
         settings = self.model_dump(exclude={"overrides", "skip", "variants"})
         settings |= self.variants.get(cell.get("variant", DEFAULT_VARIANT), {})
         for override in self.overrides:
-            if matches(cell, override.when):
-                settings |= override.set
+            if matches(cell, override["when"]):
+                settings |= override["set"]
         return settings
 
-    def _check_settings(self, changed: dict[str, Any], refused: set[str], problem: str) -> None:
-        """Refuse settings that do not exist, or are `refused`, or would not be valid for the whole study."""
+    def _check(self, changed: dict[str, Any], allowed: type[Strict], problem: str) -> None:
+        """Refuse settings that are not `allowed`, or would not be valid for the whole study."""
         for key in changed:
-            if key not in Study.model_fields or key in refused:
-                raise ValueError(f"{key!r} {problem}{nearest(key, set(Study.model_fields) - refused)}")
+            if key not in allowed.model_fields:
+                raise ValueError(f"{key!r} {problem}{nearest(key, allowed.model_fields)}")
         Study.model_validate(self.model_dump(exclude={"overrides", "variants"}) | changed)
 
 
-# What shapes the matrix is the same in every variant.
-NOT_VARIABLE = {
-    *("title", "synthetic", "scenarios", "backbones", "protocols", "preprocessings", "seeds"),
-    *("variants", "skip", "overrides", "silent_minutes"),
-}
-# What shapes the inputs that cells share cannot differ between the cells of one variant.
-NOT_OVERRIDABLE = NOT_VARIABLE | {
-    *(name for name in Study.model_fields if name.startswith(("audit_", "demo_", "kmeans_", "pool_", "near_"))),
-    *("image_size", "split_seed", "rotation", "contrast", "weights", "min_test_images"),
-}
-
-
 def matches(cell: dict[str, Any], when: dict[str, Any]) -> bool:
-    """Whether every axis named in `when` is in the cell and has the value, or one of the values, given there."""
-    return all(
-        axis in cell and cell[axis] in (value if isinstance(value, list) else [value]) for axis, value in when.items()
-    )
+    """Whether a cell has every axis of `when` with the value, or one of the values, given there."""
+    return all(axis in cell and cell[axis] in (v if isinstance(v, list) else [v]) for axis, v in when.items())
 
 
 def load_study(name_or_path: str) -> Study:
-    """Read a study by its name in params/ or by the path of a YAML file.
-
-    Raises:
-        ParameterError: no such study, unreadable YAML, unknown key, wrong type or impossible value.
-    """
+    """Read a study by its name in params/ or the path of a YAML file; ParameterError names what cannot be used."""
     path = study_path(name_or_path)
     return validated(Study, read_yaml(path), path)
 

@@ -12,18 +12,18 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIB, NOTEBOOKS, PARAMS, RESULTS = (REPOSITORY / name for name in ("lib", "notebooks", "params", "results"))
-SCENARIOS, BACKBONES = PARAMS / "scenarios.yaml", PARAMS / "backbones.yaml"
-CLAIMS, OPEN_CHOICES = PARAMS / "claims.yaml", PARAMS / "open_choices.yaml"
+SCENARIOS, BACKBONES, CLAIMS = (PARAMS / name for name in ("scenarios.yaml", "backbones.yaml", "claims.yaml"))
+OPEN_CHOICES, REFORMS = PARAMS / "open_choices.yaml", PARAMS / "reforms.yaml"
 PRINTED, LITERATURE = PARAMS / "printed.csv", PARAMS / "literature.csv"  # Tables I to IV, and V
-TEXT_NUMBERS = PARAMS / "text_numbers.csv"
-RELATED_WORK = PARAMS / "related_work.csv"  # results of others
-REFORMS = PARAMS / "reforms.yaml"
-RATES = RESULTS / "rates.json"  # how fast this machine is, for lib.engine.estimate
-REFERENCE_RATES = RESULTS / "reference" / "rates.json"
+TEXT_NUMBERS, RELATED_WORK = PARAMS / "text_numbers.csv", PARAMS / "related_work.csv"  # the paper's prose; of others
+# how fast this machine is, for lib.engine.estimate, and the reference machine
+RATES, REFERENCE_RATES = RESULTS / "rates.json", RESULTS / "reference" / "rates.json"
 SCRATCH = "scratch"  # the `attempt` of a notebook that is run by hand
 CHECKPOINTS = ".checkpoints"  # in an attempt's folder
 # in a demo set: official diagnoses, true lesion masks `<image id>_segmentation.png`, planted flaws, external images
 DEMO_METADATA, DEMO_MASKS, DEMO_PLANTED, DEMO_EXTERNAL = "metadata.csv", "masks", "planted.json", "external"
+# in the folder of a training run: how its model was built and trained; of each phase predictions, and weights of fold 0
+RUN_RECORD, RUN_PREDICTIONS, RUN_WEIGHTS = "run.json", "predictions_{}.parquet", "{}.weights.h5"
 DEFAULT_VARIANT = "default"  # the study's own settings
 
 
@@ -37,19 +37,6 @@ def comparison(a: str, b: str) -> Path:
     """The page that compares two results, by their names; `-` stands for characters that are not of a word."""
     names = [re.sub(r"[^\w.]+", "-", name).strip("-.") or "results" for name in (a, b)]
     return RESULTS / "compare" / f"{names[0]}-{names[1]}.html"
-
-
-def run_record(run: Path) -> Path:
-    """How the model of a training run was built and trained; `run` is what StudyPaths.run gives."""
-    return run / "run.json"
-
-
-def run_predictions(run: Path, phase: str) -> Path:
-    return run / f"predictions_{phase}.parquet"
-
-
-def run_weights(run: Path, phase: str) -> Path:
-    return run / f"{phase}.weights.h5"
 
 
 class _Name:
@@ -72,17 +59,11 @@ class _Name:
 
 @dataclass(frozen=True)
 class StudyPaths:
-    """The files of one study, `results/<study>/...`.
-
-    Args:
-        root: the results folder of the study.
-        attempt: folder to write to instead of `root` (`new` maps into it); empty writes in place.
-        variant_of: step -> the variant whose files it has, in a folder of their own; other steps have the study's own.
-    """
+    """The files of one study, `results/<study>/...`."""
 
     root: Path
-    attempt: Path | None = None
-    variant_of: Mapping[str, str] = field(default_factory=dict)
+    attempt: Path | None = None  # folder to write to instead of `root`: `new` maps into it
+    variant_of: Mapping[str, str] = field(default_factory=dict)  # step -> the variant whose files it has, in its folder
 
     demo_data = _Name("data")  # the synthetic data set of a demo study (lib.data.demo)
     demo_external = _Name(f"data/{DEMO_EXTERNAL}")  # the demo's external images: class folders
@@ -92,7 +73,6 @@ class StudyPaths:
     printed_audit = _Name("audit/printed.json")
     dataset_audit = _Name("audit/dataset.json")
     image_index = _Name("audit/images.parquet")  # one row per readable file: lib.data.index
-    unreadable = _Name("audit/unreadable.csv")  # files that could not be read, with the reason
 
     # 02_prepare_data
     prepared = _Name("prepared", "prepare")
@@ -101,19 +81,21 @@ class StudyPaths:
     protocol = _Name("prepared/{protocol}.parquet", "prepare")  # over the rows of the pool: class, group and tenths
     label_changes = _Name("prepared/label_changes.csv", "prepare")  # by `clean`: corrected or dropped, with the reason
     not_evaluable = _Name("prepared/not_evaluable.csv", "prepare")  # classes with too few images under a protocol
-    # per protocol and scenario: the share of test views whose file, or group, is also in training
-    seen_in_training = _Name("prepared/seen_in_training.csv", "prepare")
-    ceilings = _Name("prepared/ceilings.csv", "prepare")  # the best accuracy that contradictory labels leave
+    seen_in_training = _Name(
+        "prepared/seen_in_training.csv", "prepare"
+    )  # test views whose file or group is in training
 
     # 03_extract_features, 04_train and 05_evaluate
     feature_folder = _Name("features/{preprocessing}/{backbone}", "features")
     features = _Name("features/{preprocessing}/{backbone}/features.npy", "features")
     run = _Name("runs/{protocol}/{preprocessing}/{scenario}/{backbone}/seed{seed}", "train")  # a folder
-    # one row per tested view of every model: lib.scores.outcomes; the same of external images; and their files, with
-    # the reason why some are not scored
-    outcomes = _Name("outcomes/{preprocessing}/{scenario}.parquet", "evaluate")
+    outcomes = _Name(
+        "outcomes/{preprocessing}/{scenario}.parquet", "evaluate"
+    )  # one row per tested view of every model
     external_outcomes = _Name("outcomes/{preprocessing}/{scenario}_external.parquet", "evaluate")
-    external_files = _Name("outcomes/{preprocessing}/{scenario}_external_files.csv", "evaluate")
+    external_files = _Name(
+        "outcomes/{preprocessing}/{scenario}_external_files.csv", "evaluate"
+    )  # why some have no score
 
     # 06_gradcam and 07_kmeans
     gradcam = _Name("gradcam")
@@ -123,18 +105,15 @@ class StudyPaths:
     gradcam_table = _Name("gradcam/gradcam.csv")  # the rows of every model's `gradcam_shares`
     kmeans = _Name("kmeans")
     segmentation = _Name("kmeans/segmentation.csv")  # one row per image: its clusters, and how they fit a true mask
-    excluded_masks = _Name("kmeans/excluded_masks.csv")  # files that are not the true mask of their image, and why
     segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: PNG files, named in segmentation.csv
 
     # 08_report
     tables = _Name("tables")
     table = _Name("tables/table_{number}.csv")
     ladder = _Name("tables/ladder.csv")  # one row per rung: lib.scores.ladder
-    ladder_picture = _Name("tables/ladder.svg")
     claims = _Name("claims.json")
     report_folder = _Name("report")
     report = _Name("report/index.html")
-    report_style = _Name("report/style.css")  # shared by the pages of the notebooks
     notebook_page = _Name("report/notebooks/{run_id}.html")  # an executed notebook as a page
 
     # the engine
@@ -151,11 +130,8 @@ class StudyPaths:
 
     @classmethod
     def of(cls, results: str, attempt: str = "", variant_of: Mapping[str, str] | None = None) -> "StudyPaths":
-        """Paths from a notebook's parameters.
-
-        With the attempt `scratch`, that of notebooks run by hand, a study that run_all has made is read and never
-        written: what is new goes to `scratch/<study>` beside it.
-        """
+        """Paths from a notebook's parameters. With the attempt `scratch`, that of notebooks run by hand, a study that
+        run_all has made is never written: what is new goes to `scratch/<study>` beside it."""
         root = Path(results)
         folder = Path(attempt) if attempt else None
         if attempt == SCRATCH:
@@ -163,21 +139,10 @@ class StudyPaths:
         return cls(root, folder, variant_of or {})
 
     @property
-    def by_hand(self) -> bool:
-        """Whether what is new is kept apart from the study, in its scratch folder."""
-        return self.attempt is not None and self.attempt.parent.name == SCRATCH
-
-    @property
     def checkpoints(self) -> Path | None:
-        """What a killed run resumes from; None where the engine made no such folder, since it alone knows whether the
-        checkpoints in it were made from the same inputs."""
+        """What a killed run resumes from; None without such a folder, which the engine makes for the same inputs."""
         folder = self.attempt and self.attempt / CHECKPOINTS
         return folder if folder and folder.is_dir() else None
-
-    @property
-    def variant(self) -> str:
-        """The variant whose scores these paths lead to: whatever a variant changes, it is evaluated anew."""
-        return self.variant_of.get("evaluate", DEFAULT_VARIANT)
 
     def of_variant(self, variant: str) -> "StudyPaths":
         """The paths of what a variant has trained and evaluated."""
@@ -190,8 +155,7 @@ class StudyPaths:
 
     def named(self, names: Iterable[str], axes: Mapping[str, Any]) -> list[Path]:
         """The files and folders of these names, of the cell that `axes` gives."""
-        found = [getattr(self, name) for name in names]
-        return [path if isinstance(path, Path) else path(**axes) for path in found]
+        return [path if isinstance(path, Path) else path(**axes) for path in (getattr(self, name) for name in names)]
 
     def new(self, path: Path) -> Path:
         """Where to write `path` in this attempt; its parent folder is made."""

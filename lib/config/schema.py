@@ -21,20 +21,7 @@ class Strict(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without what can hang or mislead: aliases, tags, deep nests, a key given twice, numbers without end."""
-
-    depth = 0
-
-    def compose_node(self, parent, index):
-        event = self.peek_event()
-        if event.anchor or getattr(event, "tag", None) or self.depth == MAX_DEPTH:
-            raise _problem(
-                f"anchors, aliases, tags and values nested {MAX_DEPTH} deep are not read; write it out", event
-            )
-        self.depth += 1
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
+    """YAML without what misleads: a key given twice, numbers without end."""
 
     def construct_mapping(self, node, deep=False):
         mapping, seen = super().construct_mapping(node, deep), set()
@@ -65,7 +52,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"it has more than {MAX_BYTES // 1024} KiB; write only what differs from the defaults")
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text, depth = path.read_text(encoding="utf-8"), 0
+        for event in yaml.parse(text, yaml.SafeLoader):  # what can hang its reader is found before anything is composed
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if getattr(event, "anchor", None) or getattr(event, "tag", None) or depth > MAX_DEPTH:
+                raise _problem(
+                    f"anchors, aliases, tags and {MAX_DEPTH} nested values are not read; write it out", event
+                )
+        content = yaml.load(text, _Loader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where, what = f", line {mark.line + 1}" if mark else "", getattr(error, "problem", None) or error

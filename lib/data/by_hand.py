@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.config.paths import StudyPaths
+from lib.config.paths import SCRATCH, StudyPaths
 
 
 def compare_with_study(
@@ -21,9 +21,8 @@ def compare_with_study(
     Returns:
         One row per name. Columns `the study's` and `yours` by hand, else `this run`; missing where there is no number.
     """
-    places = {"yours" if paths.by_hand else "this run": paths.new(written)}
-    if paths.by_hand:
-        places = {"the study's": written} | places
+    by_hand = paths.attempt is not None and paths.attempt.parent.name == SCRATCH
+    places = {"the study's": written, "yours": paths.new(written)} if by_hand else {"this run": paths.new(written)}
     columns = {title: dict(numbers(path)) if path.exists() else {} for title, path in places.items()}
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     shown = [", ".join(name) if isinstance(name, tuple) else name for name in names]

@@ -35,7 +35,7 @@ CODE = {label: code for code, labels in DIAGNOSIS_CLASSES.items() for label in l
 DECIDED = [label for label in CLASSES if len(DIAGNOSIS_CLASSES[CODE[label]]) == 1]  # BKL covers two classes
 
 
-def ensure(folder: Path, images_per_class: int, size: int, seed: int) -> dict[str, list[dict]]:
+def ensure(folder: Path, images_per_class: int, size: int, seed: int = 0) -> dict[str, list[dict]]:
     """Make the data set in `folder`, where it is not there or has other arguments.
 
     It holds Train/, Test/, masks/, metadata.csv, planted.json, and external/ with external images in class folders. The

@@ -2,18 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from lib.config.paths import StudyPaths, run_predictions
+from lib.config.paths import RUN_PREDICTIONS, StudyPaths
 
 DESCRIPTION = ["seed", "fold", "row", "source", "image_id", "group", "view", "part", "true_class"]
 
 
+class Models(NamedTuple):
+    """Models of a scenario: those of every one of these protocols, backbones and seeds that a study has trained."""
+
+    paths: StudyPaths
+    preprocessing: str
+    scenario: str
+    protocols: Sequence[str]
+    backbones: Sequence[str]
+    seeds: Sequence[int]
+
+
 def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
     """The predictions of a phase of a training run; None where the phase was not run."""
-    path = run_predictions(folder, phase)
+    path = folder / RUN_PREDICTIONS.format(phase)
     return pd.read_parquet(path) if path.is_file() else None
 
 
@@ -55,3 +67,15 @@ def predicted_class(predictions: pd.DataFrame) -> np.ndarray:
     """The class of highest probability of each image, [n] of str."""
     classes = class_columns(predictions)
     return np.array(classes)[predictions[classes].to_numpy().argmax(axis=1)]
+
+
+def still_learning(history: pd.DataFrame, phase: str = "finetune") -> bool:
+    """Whether a phase was stopped by its number of epochs while the validation loss still fell, in any of its folds.
+
+    Args:
+        history: history.csv of a training run: phase, fold, epoch, val_loss and more. Where a fold stopped early, its
+            last epoch is not the best.
+    """
+    rows = history[history["phase"] == phase].reset_index(drop=True)
+    folds = rows.groupby("fold")
+    return bool((folds["val_loss"].idxmin() == folds["epoch"].idxmax()).any())

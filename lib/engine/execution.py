@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lib.config.backends import chosen_backend
+from lib.config.packages import chosen_backend
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine.estimate import Forecast
 from lib.engine.freshness import Freshness, Standing

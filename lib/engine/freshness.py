@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from lib.config.backends import BACKENDS, chosen_backend
 from lib.config.files import file_digest, files_below, read_json, text_digest, write_json
+from lib.config.packages import BACKENDS, chosen_backend
 from lib.config.paths import LIB, StudyPaths
 from lib.engine.code import FIGURES, cell_digests, reached
 from lib.engine.planning import Run
@@ -82,7 +82,7 @@ class Freshness:
 
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
-        code, imported = reached(run.notebook, run.declared.pictures, self.lib)
+        code, imported = reached(run.notebook, run.declared.last, self.lib)
         figures = {name: digest for name, digest in code.items() if name.startswith(FIGURES)}
         return {
             "format": FORMAT,

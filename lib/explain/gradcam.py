@@ -101,21 +101,13 @@ def measure_focus(
     return pd.DataFrame(focus, columns=["share_in_lesion", "lesion_area"])
 
 
-def best_phase(predictions: dict[str, pd.DataFrame], wanted: str = "best") -> str:
-    """Which phase's model to explain. Of each phase only the fold counts whose weights were saved, its first.
+def best_phase(predictions: dict[str, pd.DataFrame]) -> str:
+    """Which phase's model to explain: finetune where its validation accuracy is at least that of transfer.
 
     Args:
-        predictions: phase -> predictions, of the phases that were trained.
-        wanted: `transfer`, `finetune`, or `best`: finetune where it was trained and its validation accuracy is at
-            least that of transfer.
-
-    Raises:
-        ValueError: the phase was not trained.
+        predictions: phase -> predictions, of the phases that were trained. Of each only the fold counts whose weights
+            were saved, its first.
     """
-    if not predictions or wanted not in ("best", *predictions):
-        raise ValueError(f"phase {wanted!r} was not trained, only {sorted(predictions)}; run 04_train, or choose best")
-    if wanted != "best":
-        return wanted
 
     def accuracy(phase: str) -> float:
         table = of_saved_fold(predictions[phase])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.config.files import read_json
 from lib.config.paper import CLASSES, scenarios
-from lib.config.paths import StudyPaths, run_record
+from lib.config.paths import RUN_RECORD, StudyPaths
 from lib.data import preprocess
 from lib.data.folds import parts_of_fold
 from lib.data.folds import select as select_views
@@ -54,7 +54,7 @@ class Model:
         self.outcomes, self.names = _tested_views(self.paths, axes, self.views)
         self.saved_fold = int(gradcam.of_saved_fold(self.outcomes)["fold"].iloc[0])
         self.images = preprocess.open_images(self.paths.images)
-        self.random = (read_json(run_record(self.folder)) or {}).get("model", {}).get("weights") == "none"
+        self.random = (read_json(self.folder / RUN_RECORD) or {}).get("model", {}).get("weights") == "none"
 
     @property
     def folds(self) -> list[int]:

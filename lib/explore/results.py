@@ -6,7 +6,7 @@ import pandas as pd
 
 from lib.config import paper, params
 from lib.config.files import read_json
-from lib.config.paths import StudyPaths, run_predictions, run_record
+from lib.config.paths import RUN_PREDICTIONS, RUN_RECORD, StudyPaths
 
 AXES = ("scenario", "backbone", "protocol", "preprocessing", "seed", "phase")
 
@@ -24,11 +24,11 @@ def find_models(results: Path) -> pd.DataFrame:
     """
     order = {"scenario": list(paper.scenarios()), "backbone": list(paper.backbones())}
     order |= {"protocol": params.PROTOCOLS, "preprocessing": params.PREPROCESSING, "phase": params.PHASES}
-    rows, records = [], run_record(StudyPaths(results).run("*", "*", "*", "*", "*"))
+    rows, records = [], StudyPaths(results).run("*", "*", "*", "*", "*") / RUN_RECORD
     for record in results.glob(str(records.relative_to(results))):
         protocol, preprocessing, scenario, backbone, seed = record.parent.parts[-5:]
         for phase in params.PHASES:
-            if run_predictions(record.parent, phase).is_file():
+            if (record.parent / RUN_PREDICTIONS.format(phase)).is_file():
                 rows.append((scenario, backbone, protocol, preprocessing, int(seed.removeprefix("seed")), phase))
     models = pd.DataFrame(rows, columns=list(AXES))
     for axis, values in order.items():

@@ -8,7 +8,7 @@ import sys
 import warnings
 from contextlib import suppress
 
-from lib.config.backends import BACKENDS
+from lib.config.packages import BACKENDS
 
 # M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD of mallopt (malloc.h of the GNU C library): freed memory stays with the
 # process. Otherwise the system zeroes the pages of each step's arrays anew: a head's step took 6.3 ms instead of 3.4.

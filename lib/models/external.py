@@ -1,7 +1,6 @@
 """What the saved models predict for external images, which no training has used."""
 
 import json
-from collections.abc import Sequence
 from itertools import product
 
 import keras
@@ -10,23 +9,14 @@ import pandas as pd
 
 from lib.config.files import read_json
 from lib.config.params import PHASES
-from lib.config.paths import StudyPaths, run_record, run_weights
-from lib.data.predictions import DESCRIPTION, read_predictions
+from lib.config.paths import RUN_RECORD, RUN_WEIGHTS
+from lib.data.predictions import DESCRIPTION, Models, read_predictions
 from lib.models import networks
 from lib.models.features import extract_features, predict
 
 
 def predict_external(
-    paths: StudyPaths,
-    preprocessing: str,
-    scenario: str,
-    protocols: Sequence[str],
-    backbones: Sequence[str],
-    seeds: Sequence[int],
-    images: np.ndarray,
-    described: pd.DataFrame,
-    weights_dir: str = "",
-    batch_size: int = 32,
+    models: Models, images: np.ndarray, described: pd.DataFrame, weights_dir: str = "", batch_size: int = 32
 ) -> pd.DataFrame:
     """Predictions of every model of a scenario whose weights are saved: those of the first fold of each run.
 
@@ -45,17 +35,17 @@ def predict_external(
         WeightsError: as `networks.load`.
     """
     described = described.assign(row=np.arange(len(described)), view=0, part="external")
-    tables = []
+    (paths, preprocessing, scenario, protocols, backbones, seeds), tables = models, []
     for backbone, phase in product(backbones, PHASES):
         built = ""
         for protocol, seed in product(protocols, seeds):
             run = paths.run(protocol, preprocessing, scenario, backbone, seed)
-            if not run_weights(run, phase).is_file():
+            if not (run / RUN_WEIGHTS.format(phase)).is_file():
                 continue
-            model = read_json(run_record(run))["model"]
+            model = read_json(run / RUN_RECORD)["model"]
             if (needed := json.dumps(model | {"seed": 0})) != built:
                 network, array, built = *_load(run, phase, images, weights_dir, batch_size), needed
-            networks.load_weights(network, run_weights(run, phase))
+            networks.load_weights(network, run / RUN_WEIGHTS.format(phase))
             probabilities = predict(network, array, np.arange(len(array)), batch_size).astype(np.float32)
             fold = read_predictions(run, phase)["fold"].iloc[0]
             table = described.assign(protocol=protocol, phase=phase, backbone=backbone, seed=seed, fold=fold)

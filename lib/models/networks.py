@@ -20,7 +20,7 @@ import numpy as np
 from keras import layers
 
 from lib.config.paper import backbones
-from lib.config.paths import run_record, run_weights
+from lib.config.paths import RUN_RECORD, RUN_WEIGHTS
 
 
 class WeightsError(ValueError):
@@ -208,7 +208,7 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     Raises:
         WeightsError: the files of weights do not fit, or the backbone was a random one of another backend.
     """
-    record, own = json.loads(run_record(run).read_text(encoding="utf-8")), keras.backend.backend()
+    record, own = json.loads((run / RUN_RECORD).read_text(encoding="utf-8")), keras.backend.backend()
     built, trained_by = record["model"], record.get("machine", {}).get("backend", own)
     finetuned = phase == "finetune"
     weights = "none" if finetuned else built["weights"]
@@ -222,7 +222,7 @@ def load(run: Path, phase: str, weights_dir: str = "") -> keras.Model:
     head = {key: built[key] for key in ("units", "dropout_features", "dropout_hidden", "seed")}
     classifier = build_classifier(extractor.output_shape[-1], len(built["classes"]), **head)
     model = assemble(extractor, classifier)
-    load_weights(model if finetuned else classifier, run_weights(run, phase))
+    load_weights(model if finetuned else classifier, run / RUN_WEIGHTS.format(phase))
     return model
 
 

@@ -56,7 +56,7 @@ def write_report(executed: Path, target: Path) -> None:
 def write_notebooks(paths: StudyPaths) -> None:
     """Write report/notebooks/<run>.html for every executed notebook of the study, and the style sheet they share."""
     state = read_json(paths.state) or {}
-    paths.new(paths.report_style).write_bytes((TEMPLATE / "style.css").read_bytes())
+    paths.new(paths.report.with_name("style.css")).write_bytes((TEMPLATE / "style.css").read_bytes())
     for run, path in executed_notebooks(paths).items():
         paths.new(paths.notebook_page(run)).write_text(notebook_page(run, path, state[run]), encoding="utf-8")
 

@@ -13,8 +13,8 @@ import pandas as pd
 from lib.config.paper import scenarios
 from lib.config.params import PHASES
 from lib.config.paths import StudyPaths
+from lib.data.predictions import Models, load_predictions, predicted_class, read_not_evaluable
 from lib.data.predictions import class_columns as classes_of_predictions
-from lib.data.predictions import load_predictions, predicted_class, read_not_evaluable
 
 MODEL = ["protocol", "phase", "backbone"]
 COLUMNS = [
@@ -25,14 +25,7 @@ ADDED = ["truth", "correct"]  # by `select`
 ON_VIEWS = ("by_view", "by_file")  # protocols scored on all views, as the paper scores; the others on the originals
 
 
-def collect_outcomes(
-    paths: StudyPaths,
-    preprocessing: str,
-    scenario: str,
-    protocols: Sequence[str],
-    backbones: Sequence[str],
-    seeds: Sequence[int],
-) -> pd.DataFrame:
+def collect_outcomes(models: Models) -> pd.DataFrame:
     """The outcomes of every model of a scenario that was trained, from the predictions that 04_train saved.
 
     Images of a class that has too few images under the protocol to be evaluated are not among them.
@@ -42,6 +35,7 @@ def collect_outcomes(
         `true_class` is the class as filed, `corrected_class` that of `clean`; either is missing where the scenario, or
         `clean`, does not have the image. `right` and `right_corrected` say whether `predicted_class` is that class.
     """
+    paths, preprocessing, scenario, protocols, backbones, seeds = models
     filed, corrected = _labels(paths, scenario)
     tables = []
     for protocol, phase, backbone in product(protocols, PHASES, backbones):

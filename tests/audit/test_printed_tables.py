@@ -30,7 +30,7 @@ MIN_N, MAX_N = 100, 1500
 @pytest.fixture(scope="module")
 def paper() -> dict:
     text = pd.read_csv(PARAMS / "text_numbers.csv", dtype=str, keep_default_na=False)
-    return printed_tables.printed_audit(printed_rows(), text, MIN_N, MAX_N, literature())
+    return printed_tables.printed_audit(printed_rows(), text, literature(), MIN_N, MAX_N)
 
 
 # ---- 2x2 matrices ----

@@ -60,7 +60,7 @@ def study() -> list[dict]:
             data, metadata = find_folder(given["DATA"]), tuple(map(Path, filter(None, [given["METADATA"]])))
         else:
             data = StudyPaths(root).demo_data
-            demo.ensure(data, settings.demo_images, settings.demo_size, settings.demo_seed)
+            demo.ensure(data, settings.demo_images, settings.demo_size)
             metadata = (data / DEMO_METADATA,)
         weights = Path(given["WEIGHTS"]) if given["WEIGHTS"] else None
         took = seconds_of_steps(settings, root, Inputs(data=data, metadata=metadata, weights_dir=weights))

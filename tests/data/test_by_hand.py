@@ -13,7 +13,7 @@ def test_a_notebook_by_hand_writes_beside_a_study_that_run_all_has_made_and_into
     if made:
         StudyPaths(root).stamps.mkdir(parents=True)
     paths = StudyPaths.of(str(root), "scratch")
-    assert paths.by_hand == made and paths.segmentation == root / "kmeans" / "segmentation.csv"
+    assert (paths.attempt is not None) == made and paths.segmentation == root / "kmeans" / "segmentation.csv"
     scratch = tmp_path / "results" / "scratch" / "demo"
     assert paths.new(paths.segmentation) == (scratch if made else root) / "kmeans" / "segmentation.csv"
 

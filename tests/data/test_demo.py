@@ -23,7 +23,7 @@ from lib.data.folder import decode
 from lib.data.synthetic import FAMILIES
 
 STUDY = load_study("demo")
-DEFAULT = (STUDY.demo_images, STUDY.demo_size, STUDY.demo_seed)
+DEFAULT = (STUDY.demo_images, STUDY.demo_size, 0)
 QUANTILES = [5, 25, 50, 75, 95]
 CODES = dict(zip(CLASSES, ("AK", "BCC", "DF", "MEL", "NV", "BKL", "BKL", "SCC", "VASC")))
 

@@ -80,7 +80,7 @@ def test_names_reach_the_files_as_they_are_and_the_pages_as_text(study):
     assert set(NAMES) <= set(index["image_id"]) and "of no class" not in set(index["image_id"])
     nevi = index[index["class"] == "nevus"]
     assert nevi["source"].str.startswith(f"Train/{FOLDER}/").any() and set(index["class"]) == set(CLASSES)
-    assert SCRIPT in "".join(pd.read_csv(paths.unreadable)["source"])
+    assert SCRIPT in "".join(pd.read_csv(paths.audit / "unreadable.csv")["source"])
     pages = [paths.report, *paths.report.parent.glob("notebooks/*.html")]
     assert {path.stem for path in pages} == {"index", "audit", "prepare", "kmeans"}
     shown = {}

@@ -103,8 +103,8 @@ def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
 
 
 def test_a_variant_of_a_setting_that_no_step_reads_that_runs_once_per_variant_is_refused():
-    study = TWO.model_copy(update={"variants": {"other": {"audit_max_n": 900}}})
-    with pytest.raises(NotebookError, match="variant 'other': no step .* reads 'audit_max_n'"):
+    study = TWO.model_copy(update={"variants": {"other": {"kmeans_k": 5}}})
+    with pytest.raises(NotebookError, match="variant 'other': no step .* reads 'kmeans_k'"):
         planned(study, notebooks=NOTEBOOKS)
 
 

@@ -16,6 +16,7 @@ from lib.data.folder import decode
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
 from lib.data.pool import pool_views
+from lib.data.predictions import Models
 from lib.data.protocols import deal
 from lib.models import networks, training
 from lib.models.features import extract_features
@@ -52,7 +53,7 @@ def study(tmp_path_factory, drawn):
         for scenario in ("nine_classes", "three_malignant")[: 2 if protocol == "by_lesion" else 1]:
             _train(paths, protocol, scenario, select(views, table, paper.scenarios()[scenario]), features)
     for scenario in ("nine_classes", "three_malignant"):
-        outcomes = collect_outcomes(paths, "native", scenario, ("by_view", "by_lesion"), ["MobileNet"], [0])
+        outcomes = collect_outcomes(Models(paths, "native", scenario, ("by_view", "by_lesion"), ["MobileNet"], [0]))
         write_outcomes(outcomes, paths.new(paths.outcomes("native", scenario)))
     (paths.root.parent / "empty" / "runs").mkdir(parents=True)  # a study that has not got so far
     return paths

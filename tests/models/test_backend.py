@@ -44,7 +44,6 @@ demo_images: 12
 pool_sizes: {CLASSES}
 weights: none
 units: 8
-batch_size: 8
 transfer_epochs: 2
 finetune_epochs: 1
 finetune_learning_rate: 1.0e-7

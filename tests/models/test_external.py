@@ -9,10 +9,11 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score
 
 from lib.config.paper import scenarios
-from lib.config.paths import StudyPaths, run_predictions, run_record, run_weights
+from lib.config.paths import RUN_PREDICTIONS, RUN_RECORD, RUN_WEIGHTS, StudyPaths
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from lib.data.predictions import Models
 from lib.models import backend, networks, training
 from lib.models.external import predict_external
 from lib.models.features import extract_features
@@ -54,20 +55,21 @@ def study(tmp_path_factory):
         schedule = training.Schedule("transfer", 3, 1e-2, batch_size=16, patience=9, seed=seed)
         trainer = training.Trainer(classifier, features, schedule)
         _, table, heads = training.train_folds(trainer, rows, CLASSES, [2, 3])
-        table.to_parquet(run_predictions(run, "transfer"))
-        networks.save_weights(classifier, run_weights(run, "transfer"))
-        run_record(run).write_text(json.dumps({"model": built | HEAD | {"seed": seed}}))
+        table.to_parquet(run / RUN_PREDICTIONS.format("transfer"))
+        networks.save_weights(classifier, run / RUN_WEIGHTS.format("transfer"))
+        (run / RUN_RECORD).write_text(json.dumps({"model": built | HEAD | {"seed": seed}}))
     full = networks.assemble(networks.build_extractor(network, "native", frozen=False), classifier)
     trainer = training.Trainer(full, images, training.Schedule("finetune", 1, 1e-5, batch_size=16, patience=9))
     _, table, _ = training.train_folds(trainer, rows, CLASSES, [2], heads)
-    table.to_parquet(run_predictions(run, "finetune"))
-    networks.save_weights(full, run_weights(run, "finetune"))
+    table.to_parquet(run / RUN_PREDICTIONS.format("finetune"))
+    networks.save_weights(full, run / RUN_WEIGHTS.format("finetune"))
     return paths, images
 
 
 def predict_images(paths, images, described, protocols=("by_view", "clean"), seeds=(0, 1)):
     described = described.rename(columns={"label": "true_class"})[["source", "image_id", "group", "true_class"]]
-    return predict_external(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds, images, described)
+    models = Models(paths, "native", SCENARIO, protocols, [BACKBONE, "ResNet50"], seeds)
+    return predict_external(models, images, described)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_firs
     paths, images = study
     for (protocol, seed), phases in {("clean", 1): ("transfer", "finetune"), ("by_view", 0): ("transfer",)}.items():
         for phase in phases:
-            saved = pd.read_parquet(run_predictions(paths.run(protocol, **_order(CELL), seed=seed), phase))
+            saved = pd.read_parquet(paths.run(protocol, **_order(CELL), seed=seed) / RUN_PREDICTIONS.format(phase))
             saved = saved[saved["fold"] == 2].reset_index(drop=True)
             found = predict_images(paths, images[saved["row"].to_numpy()], saved, [protocol], [seed])
             found = found[found["phase"] == phase].reset_index(drop=True)
@@ -103,7 +105,7 @@ PROTOCOLS = ["by_view", "clean"]
 
 @pytest.fixture(scope="module")
 def outcomes(study):
-    return collect_outcomes(study[0], "native", SCENARIO, PROTOCOLS, [BACKBONE], [0, 1])
+    return collect_outcomes(Models(study[0], "native", SCENARIO, PROTOCOLS, [BACKBONE], [0, 1]))
 
 
 def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(outcomes, predicted):

@@ -11,8 +11,9 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from lib.config.params import AXES, PHASES, Study
-from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, StudyPaths, run_id, run_record
+from lib.config.paths import DEFAULT_VARIANT, NOTEBOOKS, RUN_RECORD, StudyPaths, run_id
 from lib.config.printed import printed_rows
+from lib.data.predictions import Models
 from lib.explain import kmeans
 from lib.report import pages
 from lib.scores.outcomes import collect_outcomes, write_outcomes
@@ -138,7 +139,7 @@ def _train(paths, study, cell, generator):
     folder = paths.run(**cell)
     pd.concat(histories).to_csv(folder / "history.csv", index=False)
     git, packages = {"commit": "0123abc" * 5, "clean": False}, {"keras": "3.15"}
-    run_record(folder).write_text(json.dumps({"provenance": {"git": git, "packages": packages}}))
+    (folder / RUN_RECORD).write_text(json.dumps({"provenance": {"git": git, "packages": packages}}))
 
 
 def _history(study, fold, tuned):
@@ -155,7 +156,7 @@ def evaluate(paths, study, cell):
     models = {"protocols": study.protocols, "backbones": study.backbones, "seeds": study.seeds}
     target = paths.outcomes(**cell)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_outcomes(collect_outcomes(paths, **cell, **models), target)
+    write_outcomes(collect_outcomes(Models(paths, **cell, **models)), target)
 
 
 def _audit(paths, study):

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from lib.config.paper import Scenario, backbones, scenarios
 from lib.config.params import PHASE_TITLES, PHASES, Study
-from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths, run_predictions
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RUN_PREDICTIONS, StudyPaths
 from lib.config.printed import printed_rows
 from lib.data.folds import UNUSED, parts_of_fold, select
 from lib.report import (
@@ -53,7 +53,7 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
     for row in tables.score_table(paths, STUDY).to_dict("records"):
         scenario, protocol, names = row["scenario"], row["protocol"], scenarios()[row["scenario"]].names
         runs = [paths.run(protocol, "native", scenario, row["backbone"], seed) for seed in STUDY.seeds]
-        files = [run_predictions(run, row["phase"]) for run in runs]
+        files = [run / RUN_PREDICTIONS.format(row["phase"]) for run in runs]
         predicted = [pd.read_parquet(path) for path in files if path.is_file()]
         assert row["seeds"] == len(predicted)
         if not predicted:

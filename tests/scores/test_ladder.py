@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lib.config.paths import StudyPaths
+from lib.data.predictions import Models
 from lib.scores.ladder import COLUMNS, RUNGS, ladder, without_printed
 from lib.scores.outcomes import collect_outcomes
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
@@ -25,7 +26,7 @@ def outcomes_of(root, shares, index=None, folds=range(10), **prepared):
     write_prepared(paths, made_up_index() if index is None else index, **prepared)
     for protocol, share in shares.items():
         write_run(paths, protocol, **AXES, right=chance(share), folds=folds)
-    return collect_outcomes(paths, "native", "three_malignant", PROTOCOLS, ["MobileNet"], [0])
+    return collect_outcomes(Models(paths, "native", "three_malignant", PROTOCOLS, ["MobileNet"], [0]))
 
 
 @pytest.fixture(scope="module")
@@ -87,5 +88,6 @@ def test_one_fold_is_enough_for_a_ladder_with_intervals_of_its_groups(tmp_path):
 
 
 def test_a_study_without_runs_gives_an_empty_table_with_its_columns(tmp_path):
-    table = ladder(collect_outcomes(StudyPaths(tmp_path), "native", "three_malignant", PROTOCOLS, [], [0]), CELL, {})
+    models = Models(StudyPaths(tmp_path), "native", "three_malignant", PROTOCOLS, [], [0])
+    table = ladder(collect_outcomes(models), CELL, {})
     assert table.empty and list(table.columns) == COLUMNS

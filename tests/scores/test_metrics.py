@@ -7,6 +7,7 @@ from scipy.stats import binomtest, t
 from sklearn.metrics import precision_recall_fscore_support, precision_score
 
 from lib.config.paths import StudyPaths
+from lib.data.predictions import Models
 from lib.scores.estimates import difference, estimate
 from lib.scores.measures import weighted_scores
 from lib.scores.metrics import class_scores, compare, compare_with_proposed, confusion, model_scores
@@ -137,7 +138,8 @@ def study(tmp_path_factory):
 
 
 def collected(study):
-    return collect_outcomes(study, "native", "six_benign", ["by_view", "by_lesion"], ["MobileNet", "ResNet50"], [0])
+    protocols, backbones = ["by_view", "by_lesion"], ["MobileNet", "ResNet50"]
+    return collect_outcomes(Models(study, "native", "six_benign", protocols, backbones, [0]))
 
 
 def test_augmented_views_are_scored_only_where_they_are_the_test_set_and_what_was_not_run_is_missing(study):

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lib.config.paper import backbones, scenarios
-from lib.config.paths import StudyPaths, run_predictions
+from lib.config.paths import RUN_PREDICTIONS, StudyPaths
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.pool import pool_views
+from lib.data.predictions import Models
 from lib.data.protocols import deal
 from lib.scores.outcomes import collect_outcomes, write_outcomes
 
@@ -73,7 +74,7 @@ def write_predictions(
     table = held_out.assign(**dict(zip(names, probability.astype(np.float32).T)))
     folder = paths.run(protocol, "native", scenario, backbone, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(run_predictions(folder, phase))
+    table.to_parquet(folder / RUN_PREDICTIONS.format(phase))
     return table
 
 
@@ -82,7 +83,8 @@ def evaluate(paths: StudyPaths, seeds: Iterable[int] = (0,)) -> None:
     for folder in {run.name for run in (paths.root / "runs").glob("*/native/*")}:
         target = paths.outcomes("native", folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_outcomes(collect_outcomes(paths, "native", folder, PROTOCOLS, list(backbones()), list(seeds)), target)
+        models = Models(paths, "native", folder, PROTOCOLS, list(backbones()), list(seeds))
+        write_outcomes(collect_outcomes(models), target)
 
 
 @cache

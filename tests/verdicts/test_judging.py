@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, precision_recall_fscore_support
 
 from lib.config.paper import backbones, scenarios
 from lib.config.params import Study
-from lib.config.paths import StudyPaths, run_predictions
+from lib.config.paths import RUN_PREDICTIONS, StudyPaths
 from lib.config.printed import printed_rows
 from lib.verdicts.answers import NOT_TESTED, OUTCOMES, UNDECIDED
 from lib.verdicts.judging import IMPOSSIBLE, LEAKAGE, NOT_REPRODUCED, REPRODUCED, VERDICTS, as_table, judge, summary
@@ -66,7 +66,7 @@ def test_a_number_is_judged_by_both_questions(tmp_path: Path, by_view, clean, ou
 def test_the_repetition_interval_is_that_of_the_folds_and_the_mean_that_of_all(tmp_path: Path):
     paths = study_of(tmp_path, 0.93, 0.93)
     folder = paths.run("by_view", "native", "three_malignant", OURS, 0)
-    table = pd.read_parquet(run_predictions(folder, "finetune"))
+    table = pd.read_parquet(folder / RUN_PREDICTIONS.format("finetune"))
     test = table[table["part"] == "test"]
     names = scenarios()["three_malignant"].names
     right = np.array(names)[test[names].to_numpy().argmax(axis=1)] == test["true_class"]
