@@ -39,6 +39,7 @@ class Backbone(Strict):
     input: Literal["raw", "tf", "caffe"]
     last_conv: str
     weights: str
+    md5: str = ""
 
 
 @cache

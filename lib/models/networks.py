@@ -4,6 +4,7 @@ images uint8 -> preprocessing -> backbone -> GlobalMaxPooling2D -> classifier
 \\______________ extractor: run once, frozen ______________/       \\__ trained in the transfer phase
 """
 
+import hashlib
 import json
 import re
 import warnings
@@ -111,6 +112,20 @@ def build_backbone(name: str, image_size: int, weights: str = "imagenet", weight
         stem = model.get_layer("stem_conv").kernel
         stem.assign(stem / np.sqrt([0.229, 0.224, 0.225], dtype="float32")[:, None])
     return model
+
+
+def origin_of_weights(name: str, weights: str, weights_dir: str = "") -> str:
+    """Where the weights of `build_backbone` come from: `random`, `keras.applications` (downloaded, or a file with the
+    digest that it publishes), `another file`, or `unknown` where it publishes no digest."""
+    if weights == "none":
+        return "random"
+    if not weights_dir:
+        return "keras.applications"
+    if not backbones()[name].md5:
+        return "unknown"
+    with (Path(weights_dir) / backbones()[name].weights).open("rb") as file:
+        same = hashlib.file_digest(file, "md5").hexdigest() == backbones()[name].md5
+    return "keras.applications" if same else "another file"
 
 
 def build_extractor(backbone: keras.Model, preprocessing: str, frozen: bool, batch_norm: str = "inference"):

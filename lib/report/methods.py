@@ -29,16 +29,17 @@ def open_choices(study: Study) -> pd.DataFrame:
 
 
 def training_runs(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Where the training runs were made, from their run.json files: one row per commit and machine, with how many runs,
-    the minutes of the longest and the memory in MiB of the largest."""
+    """Where the training runs were made, from their run.json files: one row per commit, machine, backbone and origin of
+    its weights, with how many runs, the minutes of the longest and the memory in MiB of the largest."""
     rows = []
     for record in records:
         made = record.get("provenance") or {}
         git = {"commit": None, "clean": True} | (made.get("git") or {})
         commit = git["commit"][:12] + ("" if git["clean"] else " with changes") if git["commit"] else "not recorded"
         row = {"commit": commit} | {key: in_words(made.get(key)) for key in ("hardware", "deterministic")}
+        row |= {"backbone": record.get("model", {}).get("backbone", ""), "weights_from": record.get("weights_from", "")}
         row |= {"minutes": (made.get("seconds") or 0) / 60}
         rows.append(row | {"mebibytes": (made.get("peak_memory_bytes") or 0) / 2**20})
-    table = pd.DataFrame(rows, columns=["commit", "hardware", "deterministic", "minutes", "mebibytes"])
-    made = table.groupby(["commit", "hardware", "deterministic"], as_index=False)
+    keys = ["commit", "hardware", "deterministic", "backbone", "weights_from"]
+    made = pd.DataFrame(rows, columns=[*keys, "minutes", "mebibytes"]).groupby(keys, as_index=False)
     return made.agg(count=("minutes", "size"), minutes=("minutes", "max"), mebibytes=("mebibytes", "max"))

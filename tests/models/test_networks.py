@@ -1,5 +1,6 @@
 """Six backbones, their input ranges, the head of Fig. 2, and weights that fit or are refused."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -130,6 +131,37 @@ def test_files_as_keras_downloads_them_give_the_network_that_keras_makes_of_them
             shutil.copy(tmp_path / "newer.weights.h5", tmp_path / backbones()[name].weights)
         ours = networks.build_backbone(name, SIZE, "imagenet", str(tmp_path) if source else "")
         assert np.allclose(ours.predict(images.astype("float32"), verbose=0), expected, rtol=1e-3, atol=1e-5), source
+
+
+@pytest.mark.parametrize("name", backbones())
+def test_a_file_counts_as_keras_applications_own_by_the_digest_that_keras_checks_downloads_against(
+    name, tmp_path, monkeypatch
+):
+    """The digest that Keras asks for is read where it asks; here it serves a file of its own making instead."""
+    asked = []
+
+    def serve(file_name, origin, file_hash=None, **options):
+        asked.append(file_hash or "")
+        raise InterruptedError
+
+    monkeypatch.setattr(file_utils, "get_file", serve)
+    with pytest.raises(InterruptedError):
+        getattr(keras.applications, name)(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
+    assert asked == [backbones()[name].md5]
+    assert networks.origin_of_weights(name, "none") == "random"
+    assert networks.origin_of_weights(name, "imagenet") == "keras.applications"
+    path = tmp_path / backbones()[name].weights
+    keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(4, 3)]).save_weights(path)
+    assert networks.origin_of_weights(name, "imagenet", str(tmp_path)) == ("another file" if asked[0] else "unknown")
+    digest = hashlib.md5(path.read_bytes()).hexdigest()
+    published = {name: backbones()[name].model_copy(update={"md5": digest})}
+    monkeypatch.setattr(networks, "backbones", lambda: published)
+    assert networks.origin_of_weights(name, "imagenet", str(tmp_path)) == "keras.applications"
+
+
+def test_of_the_real_files_keras_publishes_no_digest(real_weights):
+    for name in ("MobileNet", "MobileNetV2"):
+        assert networks.origin_of_weights(name, "imagenet", str(real_weights)) == "unknown"
 
 
 def test_weights_of_another_model_are_refused_by_name(tmp_path):

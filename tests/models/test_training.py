@@ -15,6 +15,7 @@ from lib.config.paths import REPOSITORY
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+from lib.data.predictions import still_learning
 from lib.models import backend, networks, training
 from lib.models.features import Batches, extract_features, predict
 from tests.fixtures.small_training import separate
@@ -170,7 +171,9 @@ def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes, noi
     _, rows, classes = three_classes  # nothing to learn: validation loss soon rises
     trainer = training.Trainer(head(units=64, dropout=0.0), noise, training.Schedule("transfer", 60, 1e-2, 16, 5))
     history, predictions, _ = training.train_folds(trainer, rows, classes, [0])
-    assert len(history) < 60
+    assert len(history) < 60 and not still_learning(history, "transfer")  # patience ended it
+    cut = history[history["epoch"] <= history["val_loss"].argmin() + 1]
+    assert still_learning(cut, "transfer") and not still_learning(cut)  # no fine-tuning, nothing to stop
     val = predictions[predictions["part"] == "val"]
     predicted = val[classes].to_numpy()[np.arange(len(val)), [classes.index(name) for name in val["true_class"]]]
     assert -np.log(predicted).mean() == pytest.approx(history["val_loss"].min(), rel=1e-4)
