@@ -1,8 +1,7 @@
 """The pool: every view that any protocol uses, each once. Protocols (lib.data.protocols) are tables over its rows.
 
-A view is an image file as it is (view 0) or rotated, flipped and changed in contrast. The paper augments each class to
-one size; `benign_malignant` has a pool of its own, with sizes for its two classes. A view that is in both pools is one
-row, so a backbone passes over it once.
+The paper augments each class to one size; `benign_malignant` has a pool of its own, with sizes for its two classes. A
+view that is in both pools is one row, so a backbone passes over it once.
 """
 
 import zlib
@@ -20,8 +19,8 @@ VIEW_COLUMNS = ["source", "image_id", "view", "class", "group", "in_nine_classes
 def pool_views(index: pd.DataFrame, sizes: Mapping[str, int], size_benign_malignant: int, seed: int) -> pd.DataFrame:
     """The views of the pool, one row each, in the order of images.npy.
 
-    Every file is in the pool as it is. Augmented views of the files of a class are then added in turn, until the class
-    has its size; a class with more files than that keeps them all.
+    Every file is in the pool as it is (view 0). Augmented views of the files of a class are then added in turn, until
+    the class has its size; a class with more files than that keeps them all.
 
     Args:
         index: one row per file: source, image_id, class, group (audit/images.parquet).
@@ -30,8 +29,7 @@ def pool_views(index: pd.DataFrame, sizes: Mapping[str, int], size_benign_malign
         seed: of the order in which files get one more view.
 
     Returns:
-        VIEW_COLUMNS, sorted by source and view. `class` is that of the file's folder; in_nine_classes and
-        in_two_classes say (bool) to which pool a view belongs.
+        VIEW_COLUMNS, sorted by source and view. `class` is that of the folder, in_... (bool) whether it is in a pool.
     """
     files = index.sort_values("source", ignore_index=True)
     sizes_of = {"nine_classes": sizes, "two_classes": dict.fromkeys(("benign", "malignant"), size_benign_malignant)}

@@ -32,13 +32,10 @@ def read_predictions(folder: Path, phase: str) -> pd.DataFrame | None:
 def load_predictions(
     paths: StudyPaths, protocol: str, preprocessing: str, scenario: str, backbone: str, phase: str, seeds: Sequence[int]
 ) -> pd.DataFrame:
-    """A cell's saved predictions over all folds, its seeds under each other in column `seed`.
+    """A cell's saved predictions over all folds and seeds: DESCRIPTION, then one column per class.
 
     With ten folds each view is tested once per seed, and validated once (`part`). Images of a class that is not
-    evaluable under the protocol are dropped, as they are from every score.
-
-    Returns:
-        seed, then what the run saved (DESCRIPTION), then one column per class; empty where nothing was saved.
+    evaluable under the protocol are dropped, as they are from every score. Empty where nothing was saved.
     """
     runs = [paths.run(protocol, preprocessing, scenario, backbone, seed) for seed in seeds]
     saved = [read_predictions(run, phase) for run in runs]

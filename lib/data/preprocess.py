@@ -18,16 +18,10 @@ from lib.data.threads import map_in_threads
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """Equation 1, I_resized = resize(I, D_desired), to a square of `size` px.
+    """Equation 1, I_resized = resize(I, D_desired): uint8 [h, w, 3] to [size, size, 3].
 
     Areas are averaged where the image shrinks (antialiased); where it grows it is interpolated bicubically. The aspect
     ratio is not kept, since the equation mentions neither cropping nor padding.
-
-    Args:
-        image: uint8 [h, w, 3].
-
-    Returns:
-        uint8 [size, size, 3].
     """
     if image.shape[:2] == (size, size):
         return image
@@ -57,14 +51,11 @@ def enhance_contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 
 def augment(image: np.ndarray, source: str, view: int, seed: int, rotation: float, contrast: float) -> np.ndarray:
-    """View number `view` of an image: view 0 is the image, the others are rotated, flipped and changed in contrast.
+    """View number `view` of an image, uint8 [s, s, 3]: view 0 is the image, the others are rotated, flipped and changed
+    in contrast.
 
-    The random numbers depend on (source, view, seed) alone, so a set is the same whatever the order of work.
-
-    Args:
-        image: uint8 [s, s, 3].
-        rotation: largest angle to either side, degrees.
-        contrast: largest relative change of contrast, in [0, 1).
+    The random numbers depend on (source, view, seed) alone, so a set is the same whatever the order of work. `rotation`
+    is the largest angle to either side, degrees; `contrast` the largest relative change, in [0, 1).
     """
     if view == 0:
         return image
@@ -109,11 +100,8 @@ def write_images(
 
 
 def create_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-    """A new memory-mapped .npy file whose room on the disk is taken: a page that finds none would kill the process.
-
-    Raises:
-        OSError: the disk has no room for it.
-    """
+    """A new memory-mapped .npy file whose room on the disk is taken, else OSError: a page that finds none would kill
+    the process."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     try:
         with path.open("r+b") as file:
