@@ -39,6 +39,8 @@ class Backbone(Strict):
     input: Literal["raw", "tf", "caffe"]
     last_conv: str
     weights: str
+    parameters: float
+    imagenet: float
     md5: str = ""
 
 
