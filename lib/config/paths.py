@@ -100,7 +100,7 @@ class StudyPaths:
     # 06_gradcam and 07_kmeans
     gradcam = _Name("gradcam")
     gradcam_maps = _Name("gradcam/{scenario}/{backbone}")  # some explained images, their maps laid over them
-    # one row per original of the explained test fold: what is predicted, how much of its map is in the lesion
+    # one row per original of the explained test fold: lib.explain.gradcam.measure_focus
     gradcam_shares = _Name("gradcam/{scenario}/{backbone}/maps.csv")
     gradcam_table = _Name("gradcam/gradcam.csv")  # the rows of every model's `gradcam_shares`
     kmeans = _Name("kmeans")

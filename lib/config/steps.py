@@ -43,7 +43,7 @@ STEPS = {step.name: step for step in (
     Step("gradcam", "06_gradcam", ("scenario", "backbone"), heavy=True,  # of the best protocol and the first seed
          fixed=lambda study: {"protocol": study.protocols[-1], "preprocessing": study.preprocessings[0],
                               "seed": study.seeds[0], "variant": DEFAULT_VARIANT},
-         reads=("images", "views", "protocol", "run"), writes=("gradcam_maps",), needs=("train",)),
+         reads=("image_index", "images", "views", "protocol", "run"), writes=("gradcam_maps",), needs=("train",)),
     Step("kmeans", "07_kmeans", reads=("image_index",), writes=("kmeans",), needs=("audit",)),
     Step("report", "08_report", last=True, writes=("report_folder", "tables", "claims"), may_write=("gradcam_table",)),
 )}

@@ -1,16 +1,22 @@
-"""Grad-CAM, equations 6 to 8: which places of the image speak for a class.
+"""Grad-CAM, equations 6 to 8: which places of the image speak for a class, and are they the lesion?
 
 The class score before softmax is differentiated through the head alone, back to the feature maps of the last
 convolution, which are the backbone's output.
 """
 
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from lib.data.predictions import class_columns, predicted_class
+from lib.explain import kmeans
+from lib.explain.masks import read_mask
+
+MASK, KMEANS = "mask", "k-means"  # where a lesion is known from
+SHARES = ["lesion_area", "share_in_lesion", "gaussian_in_lesion", "other_map_in_lesion"]
 
 
 def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False) -> np.ndarray:
@@ -21,30 +27,17 @@ def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, r
 
     Args:
         model: a full model of lib.models.networks: uint8 images to probabilities.
-        images: uint8 [n, s, s, 3] at the model's input size; may be memory-mapped, a batch at a time is read.
+        images: uint8 [n, s, s, 3] at the model's input size.
         classes: int [n], the column of the class whose score is explained.
         raw: leave L in units of the score; else each map is divided by its largest value.
 
     Returns:
-        float32 [n, s, s]: 0 to 1, the largest value of each map 1; all 0 where nothing speaks for the class.
+        float32 [n, s, s], 0 to 1; all 0 where nothing speaks for the class.
     """
-    import keras  # late, with TensorFlow: the explorer lists studies without it
-
-    from lib.models.networks import split_at_maps
-
-    classes = np.asarray(classes)
-    backbone, head = split_at_maps(model)
+    coarse = _coarse_maps(model, images, np.arange(len(images)), classes, batch_size)
     heats = np.zeros(images.shape[:3], np.float32)
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        # called, not `predict`: tracing a graph takes longer than a few batches
-        features = backbone(keras.ops.convert_to_tensor(np.asarray(images[rows])), training=False)
-        gradients = _gradients(head, features, keras.ops.convert_to_tensor(classes[rows].astype("int32")))
-        weights = gradients.mean(axis=(1, 2))
-        activations = _double(features)  # the terms of the sum all but cancel each other
-        small = np.maximum(np.einsum("nhwc,nc->nhw", activations, weights, optimize=True), 0)
-        for row, one in enumerate(small.astype(np.float32), start):
-            heats[row] = cv2.resize(one, heats.shape[:0:-1], interpolation=cv2.INTER_LINEAR)
+    for place, one in enumerate(coarse):
+        heats[place] = _enlarge(one, heats.shape[1:])
     return heats if raw else scale(heats)
 
 
@@ -55,12 +48,9 @@ def scale(raw: np.ndarray) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.6) -> np.ndarray:
-    """The image with a map over it in the viridis colours: uint8 [h, w, 3].
+    """An RGB image [h, w, 3] with a map [h, w] over it in the viridis colours: uint8 [h, w, 3].
 
-    Args:
-        image: uint8 [h, w, 3], RGB.
-        heat: [h, w], 0 to 1.
-        alpha: 0 to 1, opacity where the map is 1; where it is 0 the image is untouched.
+    `alpha` is the opacity, 0 to 1, where the map is 1; where it is 0 the image is untouched.
     """
     bgr = cv2.applyColorMap(np.round(np.clip(heat, 0, 1) * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     opacity = alpha * np.clip(heat, 0, 1)[..., None]
@@ -76,45 +66,81 @@ def share_in_lesion(heat: np.ndarray, lesion: np.ndarray) -> float:
 def measure_focus(
     model,
     images: np.ndarray,
-    rows: np.ndarray,
+    chosen: pd.DataFrame,
     classes: np.ndarray,
-    lesion_of: Callable[[np.ndarray], np.ndarray],
+    true_masks: dict[str, Path],
+    options: dict[str, Any],
+    seed: int = 0,
     batch_size: int = 32,
 ) -> pd.DataFrame:
-    """How much of each image's map lies inside its lesion.
+    """How much of each image's map lies inside its lesion, beside two maps that do not look at the image.
+
+    The lesion is the true mask; where there is none, what k-means names abnormal, which prefers the middle as well.
 
     Args:
         images: uint8 [views, s, s, 3]; may be memory-mapped, a batch at a time is read.
-        rows: int [n], the images to explain.
+        chosen: row (of `images`) and image_id of those to explain.
         classes: int [n], the class whose score is explained.
-        lesion_of: uint8 image [s, s, 3] -> bool mask [s, s].
+        true_masks: image id -> mask, where there is one.
+        options: the keyword arguments of `kmeans.segment`.
+        seed: of the other image whose map each image is paired with; never its own.
 
     Returns:
-        One row per image, in the order of `rows`: share_in_lesion, and lesion_area, what a uniform map would have.
+        One row per row of `chosen`, with its index: lesion_from (`mask` or `k-means`), lesion_area (share of the image,
+        which is what a uniform map would have), share_in_lesion, and the same share of `centred_gaussian`
+        (gaussian_in_lesion) and of the map of another image (other_map_in_lesion). NaN for a map of zeros.
     """
-    rows, classes, focus = np.asarray(rows), np.asarray(classes), []
-    for start in range(0, len(rows), batch_size):
-        pictures = np.asarray(images[rows[start : start + batch_size]])
-        for picture, heat in zip(pictures, maps(model, pictures, classes[start : start + batch_size], batch_size)):
-            lesion = lesion_of(picture)
-            focus.append((share_in_lesion(heat, lesion), float(lesion.mean())))
-    return pd.DataFrame(focus, columns=["share_in_lesion", "lesion_area"])
+    rows, focus = chosen["row"].to_numpy(int), []
+    coarse = _coarse_maps(model, images, rows, classes, batch_size)
+    other = pair_with_others(coarse.any(axis=(1, 2)), seed)
+    for place, (row, image_id) in enumerate(zip(rows, chosen["image_id"])):
+        image, known = images[row], image_id in true_masks
+        size = image.shape[:2]
+        lesion = read_mask(true_masks[image_id], size) if known else kmeans.segment(image, **options).mask
+        heat, foreign = _enlarge(coarse[place], size), _enlarge(coarse[other[place]], size)
+        shares = [share_in_lesion(one, lesion) for one in (heat, centred_gaussian(heat), foreign)]
+        focus.append((MASK if known else KMEANS, float(lesion.mean()), *shares))
+    return pd.DataFrame(focus, columns=["lesion_from", *SHARES], index=chosen.index)
+
+
+def centred_gaussian(heat: np.ndarray) -> np.ndarray:
+    """A Gaussian round the middle of the image with the mass of a map and its standard deviation along each side.
+
+    It is as large and as concentrated as the map, and looks at no image. Zeros for a map of zeros.
+    """
+    total, gaussian = heat.sum(dtype=np.float64), np.ones((1, 1))
+    if not total:
+        return np.zeros_like(heat)
+    for axis in (1, 0):  # down, across
+        mass = heat.sum(axis=axis, dtype=np.float64) / total
+        place = np.arange(len(mass)) - (len(mass) - 1) / 2
+        variance = mass @ place**2 - (mass @ place) ** 2
+        gaussian = gaussian * np.expand_dims(np.exp(-(place**2) / (2 * max(variance, 1e-3))), axis)
+    return gaussian * (total / gaussian.sum())
+
+
+def pair_with_others(usable: np.ndarray, seed: int = 0) -> np.ndarray:
+    """For each of n images the number of another one, at random among the `usable` (bool [n]), each of them once.
+
+    An image that is not usable, or the only one that is, is paired with itself.
+    """
+    other = np.arange(len(usable))
+    circle = np.random.default_rng(seed).permutation(np.flatnonzero(usable))
+    other[circle] = np.roll(circle, 1)
+    return other
 
 
 def best_phase(predictions: dict[str, pd.DataFrame]) -> str:
-    """Which phase's model to explain: finetune where its validation accuracy is at least that of transfer.
+    """Which trained phase's model to explain (phase -> its predictions): that of the better validation accuracy.
 
-    Args:
-        predictions: phase -> predictions, of the phases that were trained. Of each only the fold counts whose weights
-            were saved, its first.
+    Only the fold counts whose weights were saved; `finetune` wins a tie.
     """
 
     def accuracy(phase: str) -> float:
-        table = of_saved_fold(predictions[phase])
-        table = table[table["part"] == "val"]
+        table = of_saved_fold(predictions[phase]).query("part == 'val'")
         return float((predicted_class(table) == table["true_class"].to_numpy()).mean()) if len(table) else 0.0
 
-    return max(sorted(predictions), key=accuracy)  # `finetune` sorts first, so it wins a tie
+    return max(sorted(predictions), key=accuracy)
 
 
 def of_saved_fold(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -125,22 +151,40 @@ def of_saved_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 def choose_images(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """The test images to explain: all originals (view 0) that the fold of the saved weights tests.
 
-    The first few show most: the classes take turns, and so do right and wrong answers within a class.
+    The classes take turns (`kmeans.take_turns`), so the first few show all of them.
 
     Returns:
-        Rows of the predictions with `predicted_class` and its `probability`.
+        Rows of the predictions with `predicted_class`, its `probability`, and whether it is `right`.
     """
     test = of_saved_fold(predictions)
-    test = test[(test["part"] == "test") & (test["view"] == 0)].sort_values("source", ignore_index=True)
+    test = test[(test["part"] == "test") & (test["view"] == 0)]
     test = test.assign(predicted_class=predicted_class(test), probability=test[class_columns(test)].max(axis=1))
-    wrong = (test["predicted_class"] != test["true_class"]).to_numpy()
-    shuffled = test.assign(wrong=wrong).iloc[np.random.default_rng(seed).permutation(len(test))]
-    number = pd.factorize(shuffled["true_class"], sort=True)[0]
-    # every other class begins with a wrong one, so that the first image of each class shows both kinds
-    turn = 2 * shuffled.groupby(["true_class", "wrong"]).cumcount() + (shuffled["wrong"].to_numpy() ^ (number % 2 == 1))
-    place = turn.groupby(shuffled["true_class"]).rank()
-    ordered = shuffled.assign(place=place).sort_values(["place", "true_class"])
-    return ordered.drop(columns=["wrong", "place"]).reset_index(drop=True)
+    test["right"] = test["predicted_class"] == test["true_class"]
+    return kmeans.take_turns(test, "true_class", seed).reset_index(drop=True)
+
+
+def _coarse_maps(model, images, rows: np.ndarray, classes: np.ndarray, batch_size: int) -> np.ndarray:
+    """L of equation 8 as large as the feature maps, of some rows of `images`, a batch at a time: float32 [n, h, w]."""
+    import keras  # late, with TensorFlow: the explorer lists studies without it
+
+    from lib.models.networks import split_at_maps
+
+    backbone, head = split_at_maps(model)
+    coarse = [np.zeros((0, 1, 1), np.float32)]
+    for start in range(0, len(rows), batch_size):
+        batch = slice(start, start + batch_size)
+        # called, not `predict`: tracing a graph takes longer than a few batches
+        features = backbone(keras.ops.convert_to_tensor(np.asarray(images[rows[batch]])), training=False)
+        gradients = _gradients(head, features, keras.ops.convert_to_tensor(np.asarray(classes[batch], np.int32)))
+        weights = gradients.mean(axis=(1, 2))
+        # in double precision: the terms of the sum all but cancel each other
+        heats = np.einsum("nhwc,nc->nhw", _double(features), weights, optimize=True)
+        coarse.append(np.maximum(heats, 0).astype(np.float32))
+    return np.concatenate(coarse[1:] or coarse)
+
+
+def _enlarge(coarse: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _gradients(head, features, classes) -> np.ndarray:

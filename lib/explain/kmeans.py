@@ -6,6 +6,7 @@ cv2.kmeans fits the centroids on a seeded sample of the pixels; then every pixel
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,9 +34,8 @@ class Segmentation:
         labels: uint8 [h, w], 0 to k-1, an index into the other fields.
         centroids: float32 [k, features], in the units of `features`.
         inertia: J of equation 9 over all pixels, squared units of `features`.
-        names: normal, abnormal or background for each cluster (`name_clusters`); clusters of one name are one region.
-        areas: float64 [k], share of the image's pixels.
-        colours: float64 [k, 3], mean RGB colour, 0 to 255; NaN for a cluster without pixels.
+        names: normal, abnormal or background for each cluster (`name_clusters`).
+        areas, colours: share of the image [k], and mean RGB [k, 3], 0 to 255; NaN for a cluster without pixels.
     """
 
     labels: np.ndarray
@@ -60,7 +60,6 @@ def segment(
     tolerance: float = 1e-3,
     attempts: int = 3,
     seed: int = 0,
-    sample: int = SAMPLE,
 ) -> Segmentation:
     """Cut an image into k clusters of pixels and name them (equation 9, Algorithm 1).
 
@@ -69,16 +68,14 @@ def segment(
     Args:
         image: uint8 [h, w, 3], RGB.
         k: clusters, 2 to 16.
-        features: `colour` (RGB, 0 to 255) or `colour_texture` (RGB and `local_texture`).
+        features: `colour` (RGB, 0 to 255) or `colour_texture` (`pixel_features`).
         init: start by `random` centroids (step 1 of Algorithm 1) or `k-means++`.
-        iterations: the largest number of assignment and update steps.
-        tolerance: stop when no centroid moves further than this, in units of `features` (grey levels).
+        iterations, tolerance: stop after so many steps, or when no centroid moves further (units of `features`).
         attempts: starts, of which the one with the lowest inertia is kept.
-        seed: of the starts and of the sample.
-        sample: pixels to fit the centroids on, spread evenly over the image; 0: every pixel.
+        seed: of the starts and of the sample of pixels that the centroids are fitted on.
     """
     values = pixel_features(image, features)
-    pixels = _spread(values.reshape(-1, values.shape[-1]), sample, seed)
+    pixels = _sample(values.reshape(-1, values.shape[-1]), seed)
     until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, iterations, tolerance)
     cv2.setRNGSeed(seed)  # of this thread's generator: nothing depends on earlier calls or other threads
     centroids = cv2.kmeans(pixels, k, None, until, attempts, STARTS[init])[2]
@@ -94,7 +91,7 @@ def segment_files(
     read: Callable[[str], np.ndarray],
     true_masks: dict[str, Path],
     folder: Path,
-    options: dict,
+    options: dict[str, Any],
     workers: int = 2,
 ) -> pd.DataFrame:
     """Segment the files of a data set, write what is named abnormal as PNG files, and tabulate them.
@@ -103,22 +100,28 @@ def segment_files(
         index: one row per file, with source, image_id and class.
         read: source -> uint8 image [h, w, 3], RGB.
         true_masks: image id -> ground-truth mask, where there is one.
-        folder: for the masks.
         options: the keyword arguments of `segment`.
         workers: threads; the result is the same for any number.
 
     Returns:
-        One row per file, in the order of `index`: source, image_id, class, mask (its name) and what `table_row` gives.
+        One row per file, in the order of `index`: source, image_id, class; `mask`, its file in `folder`;
+        `abnormal_area`, `normal_area` and `background_area`, shares of the image; `inertia`; `dice` and `jaccard` of
+        what is named abnormal and `dice_union` (`best_union`), NaN without a true mask.
     """
 
-    def work(file) -> dict:
+    def work(file) -> dict[str, Any]:
         image = read(file.source)
-        segmentation = segment(image, **options)
-        name = f"{text_digest(file.source)[:16]}.png"  # no name of the data set becomes a path
-        write_mask(folder / name, segmentation.mask)
-        truth = read_mask(true_masks[file.image_id], image.shape[:2]) if file.image_id in true_masks else None
-        row = {"source": file.source, "image_id": file.image_id, "class": file.label, "mask": name}
-        return row | table_row(segmentation, truth)
+        found = segment(image, **options)
+        mask = f"{text_digest(file.source)[:16]}.png"  # no name of the data set becomes a path
+        write_mask(folder / mask, found.mask)
+        row = {"source": file.source, "image_id": file.image_id, "class": file.label, "mask": mask}
+        for name in (ABNORMAL, NORMAL, BACKGROUND):
+            row[f"{name}_area"] = float(found.areas[np.array(found.names) == name].sum())
+        scores = (np.nan, np.nan, np.nan)
+        if file.image_id in true_masks:
+            truth = read_mask(true_masks[file.image_id], image.shape[:2])
+            scores = (*overlap(found.mask, truth), best_union(found.labels, truth))
+        return row | {"inertia": found.inertia} | dict(zip(("dice", "jaccard", "dice_union"), scores))
 
     files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
     return pd.DataFrame(map_in_threads(work, files, workers, "images segmented"))
@@ -126,41 +129,37 @@ def segment_files(
 
 def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
     """`count` rows of `index`, as many of each class where there are so many; 0: all. By class, then source."""
-    ordered = index.sort_values(["class", "source"])
+    chosen = take_turns(index, "class", seed)[: count or None]
+    return chosen.sort_values(["class", "source"])
+
+
+def take_turns(table: pd.DataFrame, column: str, seed: int = 0) -> pd.DataFrame:
+    """The rows in a random order that is the same for any order of `table`; the values of a column take turns."""
+    ordered = table.sort_values([column, "source"])
     shuffled = ordered.iloc[np.random.default_rng(seed).permutation(len(ordered))]
-    rounds = shuffled.assign(round=shuffled.groupby("class").cumcount()).sort_values(["round", "class"])
-    return ordered[ordered.index.isin(rounds.index[:count])] if count else ordered
+    rounds = shuffled.groupby(column).cumcount().rename("round")
+    return shuffled.iloc[np.lexsort((shuffled[column], rounds))]
 
 
 def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:
     """The vector x of each pixel in equation 9: float32 [h, w, 3] for `colour`, [h, w, 4] for `colour_texture`.
 
-    Texture is `local_texture` scaled to the mean variance of the three colours: it counts as one more colour.
-
-    Raises:
-        ValueError: no such features.
+    Texture is the standard deviation of the grey levels in the square window round the pixel, 5 % of the shorter side.
+    It is scaled to the mean variance of the three colours, so it counts as one more colour.
     """
     if features not in FEATURES:
         raise ValueError(f"features = {features!r}: expected {' or '.join(FEATURES)}")
     colour = image.astype(np.float32)
     if features == "colour":
         return colour
-    texture = local_texture(image)
-    spread = cv2.meanStdDev(texture)[1].item()
-    scale = np.sqrt((cv2.meanStdDev(image)[1] ** 2).mean()) / spread if spread > 1e-3 else 0.0
-    return cv2.merge([*cv2.split(colour), texture * np.float32(scale)])
-
-
-def local_texture(image: np.ndarray) -> np.ndarray:
-    """Standard deviation of the grey levels (0 to 255) in the square window round each pixel: float32 [h, w].
-
-    The window is 5 % of the shorter side, rounded to the next odd number, at least 3 px: 9 px at 180 x 180.
-    """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     grey -= grey.mean()  # a variance by difference of means loses digits when the mean is large
     side = max(3, int(TEXTURE_WINDOW * min(grey.shape)) // 2 * 2 + 1)
     mean, square = (cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT_101) for x in (grey, grey * grey))
-    return np.sqrt(np.maximum(square - mean * mean, 0))
+    texture = np.sqrt(np.maximum(square - mean * mean, 0))
+    spread = cv2.meanStdDev(texture)[1].item()
+    scale = np.sqrt((cv2.meanStdDev(image)[1] ** 2).mean()) / spread if spread > 1e-3 else 0.0
+    return cv2.merge([*cv2.split(colour), texture * np.float32(scale)])
 
 
 def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
@@ -168,33 +167,33 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
 
     Darkness is the distance in lightness (mean of R, G, B) from the lightest cluster. Centrality, 0 to 1, is the mean
     over a cluster's pixels of a Gaussian round the middle of the image.
-    1. `abnormal`: the largest product of darkness and centrality. The rule names a lesion wrongly that is paler than
-       the skin round it or lies at the border.
+    1. `abnormal`: the largest product of darkness and centrality. A lesion that is paler than the skin round it, or
+       lies at the border, is named wrongly.
     2. `normal`: the lightest of the others.
     3. `background`: any other that fills at least half of two corner squares and has at least half of the darkness
-       of 1. These are dark corners, or deep shade along a side.
+       of 1: dark corners, or deep shade along a side.
     4. Without background the others are `abnormal` too, as rim or core of the lesion, where they are more central than
        the whole image or at least as dark as 1.
     5. The rest is `normal`.
 
-    Args:
-        labels: uint8 [h, w].
-        colours: [k, 3], mean RGB of each cluster, NaN for one without pixels.
+    `labels` is uint8 [h, w], `colours` the mean RGB of each cluster [k, 3], NaN for one without pixels.
     """
     k = len(colours)
-    masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
-    counts = np.array([cv2.countNonZero(mask) for mask in masks])
-    y, x = _centre_weight(labels.shape)
-    central = np.array([y @ mask.astype(np.float32) @ x for mask in masks]) / np.maximum(counts, 1)
+    counts = np.bincount(labels.ravel(), minlength=k)
+    down, across = (np.exp(-0.5 * (np.linspace(-0.5, 0.5, n) / CENTRE) ** 2) for n in labels.shape)
+    weights = np.outer(down, across)
+    central = np.bincount(labels.ravel(), weights.ravel(), k) / np.maximum(counts, 1)
     lightness = np.asarray(colours, float).mean(axis=1)
     darkness = np.where(counts > 0, np.nanmax(lightness) - lightness, -1.0)  # an empty cluster is chosen last
     lesion = int(np.argmax(darkness * central))
-    lightest = np.where((counts > 0) & (np.arange(k) != lesion), lightness, -1.0)
-    skin = int(np.argmax(lightest))
+    skin = int(np.argmax(np.where((counts > 0) & (np.arange(k) != lesion), lightness, -1.0)))
     others = [c for c in range(k) if c not in (lesion, skin) and counts[c]]
-    corners = (_corner_shares(labels, k) >= 0.5).sum(axis=0)
+    height, width = (max(1, round(CORNER * n)) for n in labels.shape)
+    sides = labels[:height], labels[-height:]
+    squares = [square for side in sides for square in (side[:, :width], side[:, -width:])]
+    corners = np.sum([np.bincount(square.ravel(), minlength=k) >= square.size / 2 for square in squares], axis=0)
     background = [c for c in others if corners[c] >= 2 and darkness[c] >= darkness[lesion] / 2]
-    part_of_lesion = (central > y.mean() * x.mean()) | (darkness >= darkness[lesion])
+    part_of_lesion = (central > weights.mean()) | (darkness >= darkness[lesion])
     names = np.full(k, NORMAL, dtype=object)
     names[background] = BACKGROUND
     names[[lesion, *(c for c in others if not background and part_of_lesion[c])]] = ABNORMAL
@@ -207,42 +206,22 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     return (2 * both / total, both / (total - both)) if total else (1.0, 1.0)
 
 
-def best_clusters(labels: np.ndarray, truth: np.ndarray, k: int) -> tuple[float, float]:
-    """Dice of the single cluster, and of the union of clusters, that fit a true mask best.
+def best_union(labels: np.ndarray, truth: np.ndarray) -> float:
+    """Dice of the union of clusters that fits a true mask best: no rule of naming reaches more.
 
-    The best union takes the clusters in the order of the share of them that lies inside the mask: Dice is a ratio of
-    two sums over the clusters, so the best union takes all whose own ratio is above some bound.
+    It takes the clusters in the order of the share of them that lies inside the mask: Dice is a ratio of two sums over
+    the clusters, so the best union takes all whose own ratio is above some bound.
     """
-    areas, inside = np.bincount(labels.ravel(), minlength=k), np.bincount(labels[truth], minlength=k)
-    filled = areas > 0
-    areas, inside = areas[filled], inside[filled]
-    order = np.argsort(-inside / areas, kind="stable")
-    whole = np.count_nonzero(truth)
-    single = (2 * inside / (areas + whole)).max()
-    return float(single), float((2 * inside[order].cumsum() / (areas[order].cumsum() + whole)).max())
+    areas = np.bincount(labels.ravel())
+    inside = np.bincount(labels[truth], minlength=len(areas))
+    order = np.argsort(-inside / np.maximum(areas, 1), kind="stable")
+    return float((2 * inside[order].cumsum() / (areas[order].cumsum() + truth.sum())).max())
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """Write a bool mask [h, w] as a PNG of 0 and 255; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
-
-
-def table_row(segmentation: Segmentation, truth: np.ndarray | None = None) -> dict[str, float]:
-    """The numbers of an image in segmentation.csv.
-
-    For each of abnormal, normal and background: `<name>_clusters` (how many bear the name) and `<name>_area` (share of
-    the image); `inertia`; `dice` and `jaccard` of what is named abnormal; `dice_best` and `dice_union` of the best
-    cluster and of the best union of clusters, chosen with the true mask (bool [h, w]). Scores are NaN without one.
-    """
-    row: dict[str, float] = {}
-    for name in (ABNORMAL, NORMAL, BACKGROUND):
-        bears = np.array(segmentation.names) == name
-        row |= {f"{name}_clusters": int(bears.sum()), f"{name}_area": float(segmentation.areas[bears].sum())}
-    scores = [np.nan] * 4
-    if truth is not None:
-        scores = overlap(segmentation.mask, truth) + best_clusters(segmentation.labels, truth, len(segmentation.names))
-    return row | {"inertia": segmentation.inertia} | dict(zip(("dice", "jaccard", "dice_best", "dice_union"), scores))
 
 
 def paint(segmentation: Segmentation) -> np.ndarray:
@@ -256,39 +235,21 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.drawContours(image.copy(), borders, -1, CYAN, max(1, round(min(mask.shape) / 150)))
 
 
-def _spread(flat: np.ndarray, sample: int, seed: int) -> np.ndarray:
-    """`sample` pixels, one at random out of each of as many equal stretches of the image; all where it has fewer."""
-    if not 0 < sample < len(flat):
-        return flat
-    place = np.arange(sample) + np.random.default_rng(seed).random(sample)
-    return flat[np.minimum((place * (len(flat) / sample)).astype(np.int64), len(flat) - 1)]
+def _sample(pixels: np.ndarray, seed: int) -> np.ndarray:
+    """SAMPLE pixels, one at random out of each of as many equal stretches of the image; all where it has fewer."""
+    if len(pixels) <= SAMPLE:
+        return pixels
+    place = np.arange(SAMPLE) + np.random.default_rng(seed).random(SAMPLE)
+    return pixels[np.minimum((place * (len(pixels) / SAMPLE)).astype(np.int64), len(pixels) - 1)]
 
 
 def _assign(values: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, float]:
     """Each pixel's nearest centroid, uint8 [h, w], and J of equation 9."""
     # |x - m|^2 = |x - c|^2 - 2 (m - c).(x - c) + |m - c|^2, with c near the data so that float32 keeps the difference
-    m = centroids.astype(np.float64)
-    c = m.mean(axis=0)
-    m -= c
+    c = centroids.mean(axis=0, dtype=np.float64)
+    m = centroids - c
     affine = np.column_stack([-2 * m, 2 * m @ c + (m * m).sum(axis=1)]).astype(np.float32)
-    best = cv2.transform(values, affine[:1])
-    nearest = np.zeros(best.shape, np.uint8)
-    for cluster in range(1, len(m)):
-        score = cv2.transform(values, affine[cluster : cluster + 1])
-        np.copyto(nearest, cluster, where=score < best)
-        best = cv2.min(best, score)
+    scores = np.stack([cv2.transform(values, row[None]) for row in affine])
     centred = cv2.subtract(values, tuple(c) + (0.0,) * (4 - len(c)))
-    return nearest, cv2.norm(centred, cv2.NORM_L2SQR) + cv2.sumElems(best)[0]
-
-
-def _centre_weight(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """float32 [h] and [w], whose outer product is 1 in the middle of the image and near 0 at its border."""
-    return tuple(np.exp(-0.5 * (np.linspace(-0.5, 0.5, n) / CENTRE) ** 2).astype(np.float32) for n in shape)
-
-
-def _corner_shares(labels: np.ndarray, k: int) -> np.ndarray:
-    """The share of each of the four corner squares that each cluster fills: [4, k]."""
-    height, width = (max(1, round(CORNER * n)) for n in labels.shape)
-    sides = labels[:height], labels[-height:]
-    squares = [corner for side in sides for corner in (side[:, :width], side[:, -width:])]
-    return np.array([np.bincount(square.ravel(), minlength=k) / square.size for square in squares])
+    inertia = cv2.norm(centred, cv2.NORM_L2SQR) + scores.min(axis=0).sum(dtype=np.float64)
+    return scores.argmin(axis=0).astype(np.uint8), float(inertia)

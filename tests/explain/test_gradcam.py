@@ -1,4 +1,4 @@
-"""Grad-CAM against finite differences, against a rebuild one image at a time, and on all six backbones."""
+"""Grad-CAM against finite differences, a rebuild one image at a time, and planted maps; on all six backbones."""
 
 import os
 import zlib
@@ -11,10 +11,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
 import keras
+from scipy.special import erf
+from scipy.stats import norm
 
 from lib.config.paper import CLASSES, backbones
 from lib.config.paths import StudyPaths
-from lib.explain import gradcam
+from lib.explain import gradcam, kmeans
 from lib.models import networks
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
@@ -122,23 +124,69 @@ def test_overlay_leaves_the_image_where_the_map_is_zero_and_covers_it_where_it_i
     np.testing.assert_array_equal(gradcam.overlay(images[0], heat, alpha=0), images[0])
 
 
-def test_share_in_lesion_is_the_sum_inside_over_the_sum():
-    heat = np.array([[0.0, 0.5], [1.0, 0.5]])
-    assert gradcam.share_in_lesion(heat, np.array([[True, False], [True, False]])) == pytest.approx(0.5)
-    assert gradcam.share_in_lesion(np.ones((2, 2)), np.array([[True, False], [False, False]])) == pytest.approx(0.25)
-    assert np.isnan(gradcam.share_in_lesion(np.zeros((2, 2)), np.ones((2, 2), bool)))
+@pytest.fixture
+def dark():
+    """A network whose map is where the image is dark; a map of zeros for some class."""
+    pixels = keras.Input((96, 96, 3))
+    convolution = keras.layers.Conv2D(5, 8, strides=8, activation="relu")
+    backbone = keras.Model(pixels, convolution(pixels), name="MobileNet")
+    convolution.set_weights([np.full((8, 8, 3, 5), -1 / 192), np.zeros(5)])  # white is 1, black -1
+    return full_model(backbone)
 
 
-def test_focus_is_that_of_the_maps_of_the_given_rows_for_any_batch(tiny, images):
-    rows, classes = np.array([4, 0, 0, 2]), np.array([1, 0, 3, 2])
-    found = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128, batch_size=3)
-    for row, number, one in zip(rows, classes, found.itertuples()):
-        heat, lesion = gradcam.maps(tiny, images[[row]], [number])[0], images[row][..., 0] > 128
-        assert one.share_in_lesion == pytest.approx(heat[lesion].sum() / heat.sum(), abs=1e-5, nan_ok=True)
-        assert one.lesion_area == pytest.approx(lesion.mean())
-    again = gradcam.measure_focus(tiny, images, rows, classes, lambda image: image[..., 0] > 128, batch_size=1)
-    pd.testing.assert_frame_equal(again, found, atol=1e-5)
-    assert gradcam.measure_focus(tiny, images, rows[:0], classes[:0], None).empty
+def discs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dark discs on white at random places, and where they are."""
+    centres = np.random.default_rng(0).uniform(25, 70, (count, 2, 1, 1))
+    inside = np.hypot(*np.moveaxis(np.indices((96, 96)) - centres, 1, 0)) < 18
+    return np.where(inside, 20, 255).astype(np.uint8)[..., None].repeat(3, axis=3), inside
+
+
+def test_shares_are_those_of_a_planted_map_and_of_maps_that_do_not_look_at_the_image(dark, tmp_path):
+    images, lesions = discs(8)
+    label = next(c for c in range(4) if gradcam.maps(dark, images[:1], [c]).any())
+    heats = gradcam.maps(dark, images, np.full(8, label)).astype(float)
+    masks = {f"ISIC_{n}": tmp_path / f"{n}.png" for n in range(5)}
+    for path, lesion in zip(masks.values(), lesions):
+        kmeans.write_mask(path, lesion)
+    rows = np.arange(8)[::-1]
+    chosen = pd.DataFrame({"row": rows, "image_id": [f"ISIC_{n}" for n in rows]}, index=rows + 7)
+    given = (dark, images, chosen, np.full(8, label), masks, {})
+    found = gradcam.measure_focus(*given, batch_size=3)
+    assert found["lesion_from"].tolist() == ["k-means"] * 3 + ["mask"] * 5 and (found.index == chosen.index).all()
+    np.testing.assert_allclose(found["lesion_area"], lesions[rows].mean(axis=(1, 2)))
+    shares = np.einsum("ihw,jhw->ij", lesions[rows], heats[rows]) / heats[rows].sum(axis=(1, 2))
+    np.testing.assert_allclose(found["share_in_lesion"], np.diag(shares), rtol=1e-5)
+    assert found["share_in_lesion"].min() > 0.7, "the map is the lesion, but for its blurred border"
+    other = shares[np.arange(8), gradcam.pair_with_others(np.ones(8, bool))]
+    np.testing.assert_allclose(found["other_map_in_lesion"], other, rtol=1e-5)
+    pd.testing.assert_frame_equal(gradcam.measure_focus(*given, batch_size=1), found)
+    again = gradcam.measure_focus(*given, seed=1)
+    assert [name for name in found if not again[name].equals(found[name])] == ["other_map_in_lesion"]
+    dark.get_layer("backbone").network.layers[-1].set_weights([np.zeros((8, 8, 3, 5)), np.ones(5)])  # sees nothing
+    blind = gradcam.measure_focus(dark, images, chosen, np.full(8, label), masks, {})
+    for name in ("share_in_lesion", "other_map_in_lesion"):
+        np.testing.assert_allclose(blind[name], blind["lesion_area"])
+
+
+def test_the_centred_gaussian_has_the_mass_and_the_spread_of_the_map():
+    y, x = np.indices((120, 160))
+    heat = np.exp(-0.5 * (((y - 30) / 9) ** 2 + ((x - 110) / 14) ** 2)).astype(np.float32)
+    gaussian = gradcam.centred_gaussian(heat)
+    assert gaussian.sum() == pytest.approx(heat.sum(), rel=1e-6)
+    expected = np.outer(*(np.diff(norm.cdf(np.arange(n + 1) - n / 2, scale=s)) for n, s in ((120, 9), (160, 14))))
+    np.testing.assert_allclose(gaussian / gaussian.sum(), expected, atol=1e-3 * expected.max())
+    inside = gradcam.share_in_lesion(gaussian, (abs(y - 59.5) < 10) & (abs(x - 79.5) < 10))
+    assert inside == pytest.approx(erf(10 / 9 / 2**0.5) * erf(10 / 14 / 2**0.5), abs=1e-3)
+    assert not gradcam.centred_gaussian(0 * heat).any()
+
+
+def test_an_image_is_paired_with_each_other_one_that_has_a_map():
+    usable = np.array([True, True, False, True, True])
+    pairs = np.array([gradcam.pair_with_others(usable, seed) for seed in range(200)])
+    assert (pairs[:, 2] == 2).all()
+    for place in (0, 1, 3, 4):
+        counts = np.bincount(pairs[:, place], minlength=5)
+        assert counts[place] == counts[2] == 0 and counts[[n for n in (0, 1, 3, 4) if n != place]].min() > 45
 
 
 @pytest.fixture
@@ -153,16 +201,15 @@ def predictions(tmp_path):
     return write_run(paths, "clean", "nine_classes", "MobileNet", "transfer", right)
 
 
-def test_all_test_originals_of_the_saved_fold_are_chosen_and_the_first_show_most(predictions):
+def test_all_test_originals_of_the_saved_fold_are_chosen_and_the_first_show_every_class(predictions):
     chosen = gradcam.choose_images(predictions)
     test = (predictions["fold"] == 0) & (predictions["part"] == "test") & (predictions["view"] == 0)
     assert set(chosen["source"]) == set(predictions.loc[test, "source"]) and chosen["source"].is_unique
     assert set(chosen["part"]) == {"test"} and set(chosen["view"]) == {0} and set(chosen["fold"]) == {0}
-    first = chosen[:18]
-    right = first["predicted_class"] == first["true_class"]
-    assert (first["true_class"].value_counts() == 2).all() and sorted(first["true_class"][:9]) == sorted(CLASSES)
-    assert 0 < right[:9].sum() < 9 and 0 < right[9:].sum() < 9
-    assert np.allclose(chosen["probability"], 0.8)
+    for start in (0, 9):
+        assert list(chosen["true_class"][start : start + 9]) == sorted(CLASSES)
+    right = chosen["source"].map(lambda source: zlib.crc32(source.encode()) % 3 > 0)
+    assert (chosen["right"] == right).all() and 0 < right.mean() < 1 and np.allclose(chosen["probability"], 0.8)
     shuffled = pd.concat(part.sample(frac=1, random_state=3) for _, part in predictions.groupby("fold"))
     pd.testing.assert_frame_equal(gradcam.choose_images(shuffled), chosen)
     assert gradcam.choose_images(predictions[predictions["part"] == "val"]).empty
