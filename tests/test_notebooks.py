@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import sys
 
@@ -13,9 +14,11 @@ from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from lib.config.files import file_digest
 from lib.config.params import AXES, Study, load_study
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
 from lib.config.steps import STEPS
+from lib.explore.explorer import Explorer
 from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -31,6 +34,11 @@ each_notebook = pytest.mark.parametrize("path", FILES, ids=[path.stem for path i
 
 def test_there_is_a_notebook_for_every_step_of_the_study():
     assert [path.stem for path in NUMBERED] == [step.notebook for step in STEPS.values()]
+
+
+def test_the_first_notebook_leads_to_every_other():
+    linked = re.findall(r"\]\(([^)]+)\)", " ".join(cell.source for cell in _read(TOUR).cells))
+    assert set(linked) == {path.name for path in FILES} - {TOUR.name}
 
 
 @each_notebook
@@ -135,6 +143,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
     page = tmp_path / "results" / "demo" / "report" / "index.html"
     pages.write_report(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
+    _the_explorer_shows_a_finished_study_and_changes_no_file(tmp_path / "results" / "demo")
 
 
 def _read(path):
@@ -171,3 +180,14 @@ def _another_setting_by_hand_leaves_a_finished_study_as_it_is(copy):
     shown = " ".join(str(output.get("data", "")) for cell in _code(notebook) for output in cell.outputs)
     for path in (paths.segmentation, scratch):
         assert f"{pd.read_csv(path)['dice'].mean():.6f}".rstrip("0") in shown  # pandas shows no zeros at the end
+
+
+def _the_explorer_shows_a_finished_study_and_changes_no_file(root):
+    before = {path: file_digest(path) for path in root.rglob("*") if path.is_file()}
+    explorer = Explorer(str(root))
+    explorer.beside.value = True
+    for axis in ("protocol", "scenario", "phase"):
+        for _, value in explorer.second.axes[axis].options:
+            explorer.second.axes[axis].value = value
+            assert not explorer.message.value and len(explorer.maps.heats) == 2, value
+    assert {path: file_digest(path) for path in root.rglob("*") if path.is_file()} == before

@@ -4,9 +4,6 @@ The class score before softmax is differentiated through the head alone, back to
 convolution, which are the backbone's output.
 """
 
-from pathlib import Path
-from typing import Any
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -19,7 +16,7 @@ MASK, KMEANS = "mask", "k-means"  # where a lesion is known from
 SHARES = ["lesion_area", "share_in_lesion", "gaussian_in_lesion", "other_map_in_lesion"]
 
 
-def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, raw: bool = False) -> np.ndarray:
+def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32) -> np.ndarray:
     """Grad-CAM maps L of equation 8 at the size of the images.
 
     Z of equation 7 is the number of positions (i, j), so the weight of a feature map is the mean of its gradients. (The
@@ -29,22 +26,16 @@ def maps(model, images: np.ndarray, classes: np.ndarray, batch_size: int = 32, r
         model: a full model of lib.models.networks: uint8 images to probabilities.
         images: uint8 [n, s, s, 3] at the model's input size.
         classes: int [n], the column of the class whose score is explained.
-        raw: leave L in units of the score; else each map is divided by its largest value.
 
     Returns:
-        float32 [n, s, s], 0 to 1; all 0 where nothing speaks for the class.
+        float32 [n, s, s], each map divided by its largest value; all 0 where nothing speaks for the class.
     """
     coarse = _coarse_maps(model, images, np.arange(len(images)), classes, batch_size)
     heats = np.zeros(images.shape[:3], np.float32)
     for place, one in enumerate(coarse):
         heats[place] = _enlarge(one, heats.shape[1:])
-    return heats if raw else scale(heats)
-
-
-def scale(raw: np.ndarray) -> np.ndarray:
-    """Divide each map of [n, h, w], not negative, by its largest value; a map of zeros stays as it is."""
-    largest = raw.max(axis=(1, 2), keepdims=True)
-    return np.divide(raw, largest, out=np.zeros_like(raw), where=largest > 0)
+    largest = heats.max(axis=(1, 2), keepdims=True)
+    return np.divide(heats, largest, out=np.zeros_like(heats), where=largest > 0)
 
 
 def overlay(image: np.ndarray, heat: np.ndarray, alpha: float = 0.6) -> np.ndarray:
@@ -64,16 +55,9 @@ def share_in_lesion(heat: np.ndarray, lesion: np.ndarray) -> float:
 
 
 def measure_focus(
-    model,
-    images: np.ndarray,
-    chosen: pd.DataFrame,
-    classes: np.ndarray,
-    true_masks: dict[str, Path],
-    options: dict[str, Any],
-    seed: int = 0,
-    batch_size: int = 32,
+    model, images: np.ndarray, chosen: pd.DataFrame, classes: np.ndarray, true_masks: dict, options: dict, seed: int = 0
 ) -> pd.DataFrame:
-    """How much of each image's map lies inside its lesion, beside two maps that do not look at the image.
+    """How much of each image's map lies inside its lesion, beside maps that do not look at the image.
 
     The lesion is the true mask; where there is none, what k-means names abnormal, which prefers the middle as well.
 
@@ -83,16 +67,18 @@ def measure_focus(
         classes: int [n], the class whose score is explained.
         true_masks: image id -> mask, where there is one.
         options: the keyword arguments of `kmeans.segment`.
-        seed: of the other image whose map each image is paired with; never its own.
+        seed: of which other image an image is compared with.
 
     Returns:
         One row per row of `chosen`, with its index: lesion_from (`mask` or `k-means`), lesion_area (share of the image,
-        which is what a uniform map would have), share_in_lesion, and the same share of `centred_gaussian`
-        (gaussian_in_lesion) and of the map of another image (other_map_in_lesion). NaN for a map of zeros.
+        which a uniform map would have), share_in_lesion, and the same share of `centred_gaussian` (gaussian_in_lesion)
+        and of the map of another image (other_map_in_lesion). NaN for a map of zeros.
     """
     rows, focus = chosen["row"].to_numpy(int), []
-    coarse = _coarse_maps(model, images, rows, classes, batch_size)
-    other = pair_with_others(coarse.any(axis=(1, 2)), seed)
+    coarse = _coarse_maps(model, images, rows, classes)
+    other = np.arange(len(rows))
+    circle = np.random.default_rng(seed).permutation(np.flatnonzero(coarse.any(axis=(1, 2))))
+    other[circle] = np.roll(circle, 1)  # each map serves once, and never its own image
     for place, (row, image_id) in enumerate(zip(rows, chosen["image_id"])):
         image, known = images[row], image_id in true_masks
         size = image.shape[:2]
@@ -119,17 +105,6 @@ def centred_gaussian(heat: np.ndarray) -> np.ndarray:
     return gaussian * (total / gaussian.sum())
 
 
-def pair_with_others(usable: np.ndarray, seed: int = 0) -> np.ndarray:
-    """For each of n images the number of another one, at random among the `usable` (bool [n]), each of them once.
-
-    An image that is not usable, or the only one that is, is paired with itself.
-    """
-    other = np.arange(len(usable))
-    circle = np.random.default_rng(seed).permutation(np.flatnonzero(usable))
-    other[circle] = np.roll(circle, 1)
-    return other
-
-
 def best_phase(predictions: dict[str, pd.DataFrame]) -> str:
     """Which trained phase's model to explain (phase -> its predictions): that of the better validation accuracy.
 
@@ -149,9 +124,7 @@ def of_saved_fold(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def choose_images(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The test images to explain: all originals (view 0) that the fold of the saved weights tests.
-
-    The classes take turns (`kmeans.take_turns`), so the first few show all of them.
+    """The test images to explain: all originals (view 0) that the fold of the saved weights tests; classes take turns.
 
     Returns:
         Rows of the predictions with `predicted_class`, its `probability`, and whether it is `right`.
@@ -163,7 +136,7 @@ def choose_images(predictions: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return kmeans.take_turns(test, "true_class", seed).reset_index(drop=True)
 
 
-def _coarse_maps(model, images, rows: np.ndarray, classes: np.ndarray, batch_size: int) -> np.ndarray:
+def _coarse_maps(model, images, rows: np.ndarray, classes: np.ndarray, batch_size: int = 32) -> np.ndarray:
     """L of equation 8 as large as the feature maps, of some rows of `images`, a batch at a time: float32 [n, h, w]."""
     import keras  # late, with TensorFlow: the explorer lists studies without it
 
@@ -178,7 +151,7 @@ def _coarse_maps(model, images, rows: np.ndarray, classes: np.ndarray, batch_siz
         gradients = _gradients(head, features, keras.ops.convert_to_tensor(np.asarray(classes[batch], np.int32)))
         weights = gradients.mean(axis=(1, 2))
         # in double precision: the terms of the sum all but cancel each other
-        heats = np.einsum("nhwc,nc->nhw", _double(features), weights, optimize=True)
+        heats = np.einsum("nhwc,nc->nhw", np.asarray(features, np.float64), weights, optimize=True)
         coarse.append(np.maximum(heats, 0).astype(np.float32))
     return np.concatenate(coarse[1:] or coarse)
 
@@ -206,10 +179,4 @@ def _gradients(head, features, classes) -> np.ndarray:
             tape.watch(features)
             total = score(features)
         gradients = tape.gradient(total, features)
-    return _double(gradients)
-
-
-def _double(tensor) -> np.ndarray:
-    import keras
-
-    return keras.ops.convert_to_numpy(tensor).astype(np.float64)
+    return np.asarray(gradients, np.float64)

@@ -23,6 +23,8 @@ CENTRE = 0.2  # of each side: standard deviation of the Gaussian that says how c
 CYAN = (0, 230, 230)  # RGB, of outlines: no skin has it
 CORNER = 0.06  # of each side: the squares in which dark corners are looked for
 FEATURES = ("colour", "colour_texture")
+ATTEMPTS = 3  # starts, of which the one with the lowest inertia is kept
+UNTIL = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-3)  # iterations; largest movement, grey levels
 STARTS = {"random": cv2.KMEANS_RANDOM_CENTERS, "k-means++": cv2.KMEANS_PP_CENTERS}
 
 
@@ -52,14 +54,7 @@ class Segmentation:
 
 
 def segment(
-    image: np.ndarray,
-    k: int = 3,
-    features: str = "colour",
-    init: str = "k-means++",
-    iterations: int = 100,
-    tolerance: float = 1e-3,
-    attempts: int = 3,
-    seed: int = 0,
+    image: np.ndarray, k: int = 3, features: str = "colour", init: str = "k-means++", seed: int = 0
 ) -> Segmentation:
     """Cut an image into k clusters of pixels and name them (equation 9, Algorithm 1).
 
@@ -70,15 +65,15 @@ def segment(
         k: clusters, 2 to 16.
         features: `colour` (RGB, 0 to 255) or `colour_texture` (`pixel_features`).
         init: start by `random` centroids (step 1 of Algorithm 1) or `k-means++`.
-        iterations, tolerance: stop after so many steps, or when no centroid moves further (units of `features`).
-        attempts: starts, of which the one with the lowest inertia is kept.
         seed: of the starts and of the sample of pixels that the centroids are fitted on.
     """
     values = pixel_features(image, features)
-    pixels = _sample(values.reshape(-1, values.shape[-1]), seed)
-    until = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, iterations, tolerance)
+    pixels = values.reshape(-1, values.shape[-1])
+    if len(pixels) > SAMPLE:  # one pixel at random out of each of as many equal stretches of the image
+        place = np.arange(SAMPLE) + np.random.default_rng(seed).random(SAMPLE)
+        pixels = pixels[np.minimum((place * (len(pixels) / SAMPLE)).astype(np.int64), len(pixels) - 1)]
     cv2.setRNGSeed(seed)  # of this thread's generator: nothing depends on earlier calls or other threads
-    centroids = cv2.kmeans(pixels, k, None, until, attempts, STARTS[init])[2]
+    centroids = cv2.kmeans(pixels, k, None, UNTIL, ATTEMPTS, STARTS[init])[2]
     labels, inertia = _assign(values, centroids)
     masks = [(labels == cluster).view(np.uint8) for cluster in range(k)]
     areas = np.array([cv2.countNonZero(mask) for mask in masks]) / labels.size
@@ -87,12 +82,7 @@ def segment(
 
 
 def segment_files(
-    index: pd.DataFrame,
-    read: Callable[[str], np.ndarray],
-    true_masks: dict[str, Path],
-    folder: Path,
-    options: dict[str, Any],
-    workers: int = 2,
+    index: pd.DataFrame, read: Callable[[str], np.ndarray], true_masks: dict[str, Path], folder: Path, options: dict
 ) -> pd.DataFrame:
     """Segment the files of a data set, write what is named abnormal as PNG files, and tabulate them.
 
@@ -101,7 +91,6 @@ def segment_files(
         read: source -> uint8 image [h, w, 3], RGB.
         true_masks: image id -> ground-truth mask, where there is one.
         options: the keyword arguments of `segment`.
-        workers: threads; the result is the same for any number.
 
     Returns:
         One row per file, in the order of `index`: source, image_id, class; `mask`, its file in `folder`;
@@ -124,21 +113,19 @@ def segment_files(
         return row | {"inertia": found.inertia} | dict(zip(("dice", "jaccard", "dice_union"), scores))
 
     files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
-    return pd.DataFrame(map_in_threads(work, files, workers, "images segmented"))
+    return pd.DataFrame(map_in_threads(work, files, 2, "images segmented"))
 
 
 def choose_files(index: pd.DataFrame, count: int, seed: int = 0) -> pd.DataFrame:
     """`count` rows of `index`, as many of each class where there are so many; 0: all. By class, then source."""
-    chosen = take_turns(index, "class", seed)[: count or None]
-    return chosen.sort_values(["class", "source"])
+    return take_turns(index, "class", seed)[: count or None].sort_values(["class", "source"])
 
 
 def take_turns(table: pd.DataFrame, column: str, seed: int = 0) -> pd.DataFrame:
     """The rows in a random order that is the same for any order of `table`; the values of a column take turns."""
     ordered = table.sort_values([column, "source"])
     shuffled = ordered.iloc[np.random.default_rng(seed).permutation(len(ordered))]
-    rounds = shuffled.groupby(column).cumcount().rename("round")
-    return shuffled.iloc[np.lexsort((shuffled[column], rounds))]
+    return shuffled.iloc[np.lexsort((shuffled[column], shuffled.groupby(column).cumcount()))]
 
 
 def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:
@@ -165,16 +152,14 @@ def pixel_features(image: np.ndarray, features: str = "colour") -> np.ndarray:
 def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     """Name the clusters of an image by how dark they are and where they lie; some are `abnormal`, some `normal`.
 
-    Darkness is the distance in lightness (mean of R, G, B) from the lightest cluster. Centrality, 0 to 1, is the mean
-    over a cluster's pixels of a Gaussian round the middle of the image.
-    1. `abnormal`: the largest product of darkness and centrality. A lesion that is paler than the skin round it, or
-       lies at the border, is named wrongly.
+    Darkness is the distance in lightness (mean of R, G, B) from the lightest cluster; centrality, 0 to 1, the mean of a
+    Gaussian round the middle of the image.
+    1. `abnormal`: the largest product of both. A lesion that is paler than the skin or at the border is named wrongly.
     2. `normal`: the lightest of the others.
     3. `background`: any other that fills at least half of two corner squares and has at least half of the darkness
        of 1: dark corners, or deep shade along a side.
     4. Without background the others are `abnormal` too, as rim or core of the lesion, where they are more central than
-       the whole image or at least as dark as 1.
-    5. The rest is `normal`.
+       the whole image or at least as dark as 1. The rest is `normal`.
 
     `labels` is uint8 [h, w], `colours` the mean RGB of each cluster [k, 3], NaN for one without pixels.
     """
@@ -209,8 +194,7 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 def best_union(labels: np.ndarray, truth: np.ndarray) -> float:
     """Dice of the union of clusters that fits a true mask best: no rule of naming reaches more.
 
-    It takes the clusters in the order of the share of them that lies inside the mask: Dice is a ratio of two sums over
-    the clusters, so the best union takes all whose own ratio is above some bound.
+    Dice is a ratio of two sums over the clusters, so the best union takes all whose own ratio is above some bound.
     """
     areas = np.bincount(labels.ravel())
     inside = np.bincount(labels[truth], minlength=len(areas))
@@ -233,14 +217,6 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The image with the border of a bool mask drawn on it: uint8 [h, w, 3]."""
     borders, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     return cv2.drawContours(image.copy(), borders, -1, CYAN, max(1, round(min(mask.shape) / 150)))
-
-
-def _sample(pixels: np.ndarray, seed: int) -> np.ndarray:
-    """SAMPLE pixels, one at random out of each of as many equal stretches of the image; all where it has fewer."""
-    if len(pixels) <= SAMPLE:
-        return pixels
-    place = np.arange(SAMPLE) + np.random.default_rng(seed).random(SAMPLE)
-    return pixels[np.minimum((place * (len(pixels) / SAMPLE)).astype(np.int64), len(pixels) - 1)]
 
 
 def _assign(values: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, float]:

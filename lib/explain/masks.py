@@ -38,12 +38,9 @@ def find_masks(folder: Path, image_ids: Iterable[str]) -> dict[str, list[Path]]:
 
 
 def check_masks(found: dict[str, list[Path]], images: pd.DataFrame) -> tuple[dict[str, Path], pd.DataFrame]:
-    """Of the files of `find_masks` those that are a mask of their image, and the others with the reason.
+    """Of the files of `find_masks` the masks of `images` (image_id, width, height), and the others with the reason.
 
     A mask has two values, of lesion and background, and its image's size or aspect.
-
-    Args:
-        images: image_id, width and height (px); only their masks are read.
 
     Returns:
         image id -> mask, and excluded: image_id, file, reason.
@@ -59,11 +56,7 @@ def check_masks(found: dict[str, list[Path]], images: pd.DataFrame) -> tuple[dic
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """A mask file as bool [h, w] at the size of its image: lesion where the larger of its values is.
-
-    Raises:
-        ValueError: the file is not a picture.
-    """
+    """A mask file as bool [h, w] at the size of its image: lesion where the larger of its values is."""
     grey = _grey(path)
     if grey is None:
         raise ValueError(f"{path}: cannot be read as a mask; give a PNG that is white on the lesion, or remove it")
