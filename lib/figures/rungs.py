@@ -16,6 +16,7 @@ RUNG_NAMES = {
     "by lesion": "lesions on one side",
     "originals": "originals only",
     "corrected labels": "scored by corrected labels",
+    "same classes": "answers of scored classes",
     "clean": "trained on corrected labels",
     "external": "on external images",
 }

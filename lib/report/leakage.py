@@ -16,7 +16,7 @@ from lib.report.ladder import select_phases, step_in_words
 
 COUNTS = ["same_label_duplicates", "contradictory_contents", "near_duplicate_groups", "official_test_in_train"]
 COUNTS += ["lesions_with_several_images"]
-STEPS = ["by file", "by lesion", "originals", "corrected labels", "clean"]
+STEPS = ["by file", "by lesion", "originals", "corrected labels", "same classes", "clean"]
 
 
 def leakage_types(paths: StudyPaths, shown: pd.DataFrame) -> pd.DataFrame:

@@ -96,6 +96,14 @@ def select(
     return rows.assign(truth=rows[label], correct=rows[right].astype(float))
 
 
+def limit_answers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `select` with answers limited to the classes that are scored: the most probable of these."""
+    scored = [name for name in class_columns(rows) if name in set(rows["truth"])]
+    answer, best = rows["predicted_class"], rows[scored].astype(float).idxmax(axis=1)
+    answer = answer.where(answer.isin(scored), best)
+    return rows.assign(predicted_class=answer, correct=(answer == rows["truth"]).astype(float))
+
+
 def select_models(outcomes: pd.DataFrame, protocols: Sequence[str], part: str = "test") -> dict[tuple, pd.DataFrame]:
     """(protocol, phase, backbone) -> what `select` gives of that model, in the order of the outcomes."""
     models = {}

@@ -45,15 +45,16 @@ def rungs(outcomes):
 
 def test_every_rung_is_there_in_order_and_counts_what_it_scores(rungs):
     assert list(rungs.index) == ["printed", *(rung.name for rung in RUNGS)]
-    assert rungs["images"].tolist()[1:] == [720, 720, 720, 180, 180, 180]
-    assert (rungs["folds"].dropna() == 10).all()
+    assert rungs["images"].tolist()[1:] == [720, 720, 720, 180, 180, 180, 180]
+    assert rungs["shared"].tolist()[2:] == [720, 720, 180, 180, 180, 180] and rungs["shared"].isna()[:2].all()
+    assert (rungs["folds"].dropna() == 10).all() and (rungs["classes"].dropna() == 3).all()
     assert (rungs["groups"].dropna() == 90).all()
 
 
 def test_the_leak_is_found_where_it_was_planted_and_nowhere_else(rungs):
     assert rungs.loc["by file", "step"] == pytest.approx(-0.25, abs=0.05)
     assert rungs.loc["by file", "step_high"] < 0
-    for name in ("by lesion", "originals", "clean"):
+    for name in ("by lesion", "originals", "same classes", "clean"):
         assert rungs.loc[name, "step_low"] <= 0 <= rungs.loc[name, "step_high"]
 
 
@@ -75,6 +76,25 @@ def test_corrected_labels_change_the_outcomes_of_the_mislabelled_alone(outcomes)
     assert 0 < (filed != corrected).sum() <= MISLABELLED
 
 
+def test_where_clean_lacks_a_class_the_step_to_its_classes_takes_the_answers_that_are_never_right(tmp_path):
+    index = made_up_index()
+    index.loc[index["class"] == "melanoma", "diagnosis"] = "BCC"
+    own = outcomes_of(tmp_path, {"by_lesion": 0.7, "clean": 0.7}, index)
+    table = ladder(own, CELL, {}).set_index("rung")
+    assert table.loc["by lesion":, "classes"].tolist() == [3, 3, 2, 2, 2]
+    rows = own[(own["protocol"] == "by_lesion") & (own["part"] == "test") & (own["view"] == 0)]
+    two = rows[["basal cell carcinoma", "squamous cell carcinoma"]].idxmax(axis=1)
+    assert table.loc["same classes", "accuracy"] == pytest.approx((two == rows["corrected_class"]).mean())
+    assert table.loc["same classes", "step"] > 0.1 and (rows["predicted_class"] == "melanoma").any()
+
+
+def test_a_single_fold_of_two_protocols_shares_few_views_and_the_step_says_how_many(tmp_path):
+    own = outcomes_of(tmp_path, {"by_view": 0.9, "by_file": 0.6}, folds=[0])
+    views = [set(own.loc[(own["protocol"] == p) & (own["part"] == "test"), "row"]) for p in ("by_view", "by_file")]
+    table = ladder(own, CELL, {}).set_index("rung")
+    assert table.loc["by file", "shared"] == len(views[0] & views[1]) < min(map(len, views)) / 2
+
+
 def test_a_rung_that_was_not_trained_is_missing_and_so_is_the_step_over_it(tmp_path):
     table = ladder(outcomes_of(tmp_path, {"by_view": 0.9, "clean": 0.6}), CELL, {}).set_index("rung")
     assert list(table.index) == ["printed", "by view", "clean"] and np.isnan(table.loc["clean", "step"])
@@ -83,7 +103,7 @@ def test_a_rung_that_was_not_trained_is_missing_and_so_is_the_step_over_it(tmp_p
 def test_one_fold_is_enough_for_a_ladder_with_intervals_of_its_groups(tmp_path):
     shares = dict(zip(PROTOCOLS, (0.9, 0.5, 0.5, 0.5)))
     table = ladder(outcomes_of(tmp_path, shares, folds=[0]), CELL, {}).set_index("rung")
-    assert (table["folds"].dropna() == 1).all() and table["low"].notna().sum() == 6
+    assert (table["folds"].dropna() == 1).all() and table["low"].notna().sum() == 7
     assert table.loc["by file", ["step_low", "step", "step_high"]].is_monotonic_increasing
 
 
