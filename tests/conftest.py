@@ -1,6 +1,7 @@
 """What all tests share: quiet libraries, the real images, labels and weights where there are any, and processes."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports Te
 # Several processes (pytest-xdist): the longest go first, so that none is left over at the end. Tests of a file share
 # what its fixtures make, those of tests/report a report too; the others here start processes of their own, one by one.
 FIRST = ("tests/report/", "tests/test_notebooks.py", "tests/test_run_all.py", "tests/models/", "tests/engine/")
+LIMIT = 1800  # seconds of a test with the fixtures that it makes
 ONE_BY_ONE = ("tests/test_run_all.py", "tests/engine/test_execution.py", "tests/engine/test_chaos.py")
 
 
@@ -19,6 +21,21 @@ def pytest_collection_modifyitems(items) -> None:
         return next((number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test that hangs fails, and names the line at which it waits, once in every wait that it must leave."""
+
+    def stop(*_):
+        raise TimeoutError(f"{item.nodeid} takes more than {LIMIT} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT, 60)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.hookimpl(optionalhook=True)

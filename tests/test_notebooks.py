@@ -4,19 +4,15 @@ import ast
 import os
 import re
 import shutil
-import sys
 
 import nbformat
-import pandas as pd
 import pytest
-from ipykernel.ipkernel import IPythonKernel
-from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from lib.config.files import file_digest
 from lib.config.params import AXES, Study, load_study
-from lib.config.paths import LIB, NOTEBOOKS, PARAMS, StudyPaths
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS
 from lib.config.steps import STEPS
 from lib.explore.explorer import Explorer
 from lib.report import pages
@@ -46,20 +42,6 @@ def test_is_stored_without_outputs_and_counts(path):
     for cell in _code(_read(path)):
         assert cell.outputs == [], cell.source
         assert cell.execution_count is None, cell.source
-
-
-@each_notebook
-def test_has_the_metadata_that_jupyterlab_gives_a_notebook_once_its_kernel_runs(path):
-    """JupyterLab would otherwise set it on opening, and the notebook would count as changed."""
-    metadata = _read(path).metadata
-    assert metadata.kernelspec == {key: get_kernel_dict()[key] for key in ("display_name", "language")} | {
-        "name": KERNEL_NAME
-    }
-    language = IPythonKernel.language_info
-    assert metadata.language_info | {"version": language["version"]} == language
-    if sys.version_info[:2] == (3, 11):  # the version of the kernel is among them, and no notebook can have several
-        assert metadata.language_info.version.startswith("3.11.")
-    assert set(metadata) == {"kernelspec", "language_info"}
 
 
 @each_notebook
@@ -139,7 +121,6 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
         assert all(cell.execution_count for cell in _code(notebook)), path.name
     # the last one, executed, becomes the page, as the runner does it
     nbformat.write(notebook, tmp_path / "08_report.ipynb")
-    _another_setting_by_hand_leaves_a_finished_study_as_it_is(tmp_path)
     page = tmp_path / "results" / "demo" / "report" / "index.html"
     pages.write_report(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
@@ -164,22 +145,6 @@ def _declared(notebook):
     """Parameter -> default."""
     statements = ast.parse(_parameters_cell(notebook).source).body
     return {statement.target.id: ast.literal_eval(statement.value) for statement in statements}
-
-
-def _another_setting_by_hand_leaves_a_finished_study_as_it_is(copy):
-    """As when k is changed in JupyterLab after run_all: the study's file stays, and both numbers are shown."""
-    paths = StudyPaths(copy / "results" / "demo")
-    paths.stamps.mkdir()
-    before = paths.segmentation.read_bytes()
-    notebook = _read(copy / "notebooks" / "07_kmeans.ipynb")
-    cell = _parameters_cell(notebook)
-    cell.source = cell.source.replace("kmeans_k: int = 3", "kmeans_k: int = 2")
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(copy / "notebooks")}}).execute()
-    scratch = copy / "results" / "scratch" / "demo" / "kmeans" / "segmentation.csv"
-    assert paths.segmentation.read_bytes() == before != scratch.read_bytes()
-    shown = " ".join(str(output.get("data", "")) for cell in _code(notebook) for output in cell.outputs)
-    for path in (paths.segmentation, scratch):
-        assert f"{pd.read_csv(path)['dice'].mean():.6f}".rstrip("0") in shown  # pandas shows no zeros at the end
 
 
 def _the_explorer_shows_a_finished_study_and_changes_no_file(root):

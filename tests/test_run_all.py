@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import shlex
 import shutil
@@ -86,46 +85,15 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     after = {path: path.stat().st_mtime_ns for path in before}
     assert not [path for path in before if before[path] != after[path] and path.is_file()]
 
-    _check_crate(root)
     forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
     assert "10 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
     assert "report: stale (kmeans will be made again first)" in forced
-    _outputs_changed_by_hand_are_counted_in_one_line_and_made_again(data, root)
-
-
-def _outputs_changed_by_hand_are_counted_in_one_line_and_made_again(data: Path, root: Path) -> None:
-    before = outputs(root)
-    trained = root / "runs/clean/native/nine_classes/MobileNet/seed0"
-    changed = [*sorted(trained.iterdir()), root / "kmeans/segmentation.csv"]
-    assert len(changed) > 3
-    for path in changed:
-        path.write_bytes(b"another number")
-    line = f"outputs changed by hand: {len(changed)}"
-    printed = run(data, root, "--dry-run").stdout
-    assert printed.splitlines().count(line) == 1
-    assert all(sum(path.name in one for path in changed) <= 1 for one in printed.splitlines())
-    assert f" and {len(changed) - 2} more changed by hand)" in printed
-    assert "kmeans: stale (output kmeans/segmentation.csv changed by hand)" in printed
-    again = run(data, root)
-    assert again.returncode == 0 and again.stdout.splitlines().count(line) == 1, again.stdout + again.stderr
-    assert outputs(root) == before
-
-
-def _check_crate(root: Path) -> None:
-    """As RO-Crate 1.1 asks: a described root, every file there, every reference to an entity of the crate."""
-    crate = ROCrate(root)
-    assert all((root / entity.id).exists() for entity in crate.data_entities)
-    described = crate.root_dataset.properties()
-    assert {"name", "description", "datePublished", "license", "hasPart"} <= set(described)
     graph = json.loads((root / "ro-crate-metadata.json").read_text())["@graph"]
-    known = {entity["@id"] for entity in graph}
-    for entity in graph:
-        for value in entity.values():
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, dict) and not item["@id"].startswith("https://"):
-                    assert item["@id"] in known, f"{entity['@id']} refers to {item['@id']}"
-    actions = [entity for entity in graph if entity["@type"] == "CreateAction"]
-    assert len(actions) == 12 and all(action["result"] and action["instrument"] for action in actions)
+    values = [value for entity in graph for value in entity.values()]
+    listed = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    named = {item["@id"] for item in listed if isinstance(item, dict) and not item["@id"].startswith("https://")}
+    assert named <= {entity["@id"] for entity in graph}  # every reference is to an entity of the crate
+    assert all((root / entity.id).exists() for entity in ROCrate(root).data_entities)
 
 
 @pytest.mark.slow
@@ -223,14 +191,6 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
     assert message in refused(capsys, *arguments)
 
 
-def test_external_images_under_a_name_of_no_class_are_refused_with_the_nearest(data, tmp_path, capsys):
-    (tmp_path / "elsewhere" / "melanomas").mkdir(parents=True)
-    arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r")]
-    said = refused(capsys, *arguments, "--external", str(tmp_path / "elsewhere"))
-    assert said.startswith("run_all.py: --external: ") and "did you mean 'melanoma'" in said
-    assert not (tmp_path / "r" / "state.json").exists()  # nothing was started
-
-
 def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
     os.mkfifo(data / "nevus" / "pipe.jpg")
     done = subprocess.run(command(data, tmp_path / "r", "--dry-run"), capture_output=True, text=True, timeout=120)
@@ -242,9 +202,13 @@ def test_a_signal_ends_a_wait_before_anything_has_started(tmp_path, monkeypatch,
     """Whoever opens a named pipe waits for a writer; here nobody comes."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    monkeypatch.setattr(run_all, "load_study", lambda name: pipe.read_text())
     before = signal.getsignal(number)
-    threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+
+    def wait(name):
+        threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+        return pipe.read_text()
+
+    monkeypatch.setattr(run_all, "load_study", wait)
     assert run_all.main([SMALL, "--results", str(tmp_path / "r")]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert signal.getsignal(number) is before
@@ -286,34 +250,6 @@ def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_pa
     assert "0 fresh, 0 stale" in before and "0 fresh, 0 stale" in after
     audits = [re.search(r"1 audit \((\d+) s\)", said).group(1) for said in (before, after)]
     assert int(audits[0]) > int(audits[1])  # 2,357 files are expected, then nine are there
-
-
-def test_on_a_terminal_a_long_study_without_a_gpu_is_confirmed_and_smaller_ones_are_named(data, tmp_path):
-    """A real terminal; the answer is no."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "run_all.py", "paper", "--weights", "none", "--data", str(data)]
-    with subprocess.Popen(
-        [*command, "--results", str(tmp_path / "r")],
-        cwd=REPOSITORY,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "COLUMNS": "80"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        said = ""
-        while "[y/N]" not in said:
-            said += os.read(ours, 4096).decode()
-        os.write(ours, b"n\n")
-        while "nothing was started" not in said:
-            said += os.read(ours, 4096).decode()
-    os.close(ours)
-    assert process.returncode == 2
-    assert "checking 110 runs" in said and re.search(r"110: 1 audit .* 6 features .*\s*72 train", said)
-    assert re.search(r"about \d+ h on this machine \(GPUs: 0", said)
-    assert re.search(r"smaller studies: demo \(\d+ min\), preprocessing \(\d+ min\)", said)
-    assert not list((tmp_path / "r").glob("*/[!.]*"))  # no stamp, no attempt, no output
 
 
 @pytest.mark.parametrize(
@@ -360,14 +296,6 @@ def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys
     (tmp_path / "file").touch()
     said = refused(capsys, SMALL, "--data", str(data), "--results", str(tmp_path / "file" / "r"))
     assert "cannot be written" in said and "another --results" in said
-
-
-def test_every_example_of_the_help_is_a_command_that_is_understood():
-    page = run_all.parser().format_help()
-    examples = re.findall(r"^  python (run_all\.py .*?)(?:  |$)", page.split("examples:")[1], flags=re.MULTILINE)
-    assert len(examples) >= 5
-    for example in examples:
-        run_all.parser().parse_args(shlex.split(example)[1:])
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):

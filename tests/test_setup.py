@@ -94,12 +94,6 @@ def test_make_takes_the_lock_with_cuda_where_there_is_a_gpu_and_nobody_refuses(t
     assert f"--require-hashes -r {lock} " in plan and plan.splitlines()[-1].strip().endswith("run_all.py paper")
 
 
-def test_makefile_takes_the_pythons_that_the_project_states():
-    makefile = (REPOSITORY / "Makefile").read_text()
-    low, high = re.search(r"not \((\d+, \d+)\) <= sys.version_info < \((\d+, \d+)\)", makefile).groups()
-    assert SpecifierSet(f">={low.replace(', ', '.')},<{high.replace(', ', '.')}") == pythons()
-
-
 def pythons():
     return SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
 
@@ -153,48 +147,6 @@ def _defined(tree):
     """The names that a module's own statements bind, without its imports."""
     own = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
     return {getattr(node, "id", getattr(node, "name", None)) for part in own for node in ast.walk(part)}
-
-
-@pytest.mark.slow
-def test_venv_is_made_anew_when_the_lock_says_something_else_and_only_then(tmp_path):
-    shutil.copy(REPOSITORY / "Makefile", tmp_path)
-    lock, mark = tmp_path / "requirements.lock", tmp_path / ".venv" / "mark"
-
-    def make():
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        command = ["make", "--silent", ".venv/installed.lock", "GPU=0", f"PYTHON={sys.executable}"]
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
-
-    lock.write_text("# nothing\n")
-    make()
-    mark.touch()
-    os.utime(lock, times=(later := lock.stat().st_mtime + 60, later))  # another date, as a checkout leaves it
-    make()
-    assert mark.exists()
-    lock.write_text("# nothing, said differently\n")
-    os.utime(lock, times=(later + 60, later + 60))
-    make()
-    assert not mark.exists()
-
-
-def test_make_refuses_an_unfit_python_and_says_which_to_give(tmp_path):
-    shutil.copy(REPOSITORY / "Makefile", tmp_path)
-    (tmp_path / "requirements.lock").write_text("# nothing\n")
-    result = subprocess.run(["make", "test", "GPU=0", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode != 0
-    assert "needed is 3.11 to 3.13" in result.stdout and not (tmp_path / ".venv").exists()
-
-
-def test_git_keeps_the_code_and_the_reference_tables_and_leaves_results_out():
-    def ignored(path):
-        return subprocess.run(["git", "check-ignore", "-q", path], cwd=REPOSITORY).returncode == 0
-
-    if not (REPOSITORY / ".git").exists():
-        pytest.skip("not a git checkout")
-    for path in ("lib/new.py", "results/README.md", "results/reference/mobilenet_cpu/tables/table_1.csv"):
-        assert not ignored(path)
-    for path in ("results/demo/report/index.html", "results/paper/runs/run.json"):
-        assert ignored(path)
 
 
 def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other():

@@ -6,9 +6,6 @@ import signal
 
 import psutil
 import pytest
-from nbclient import NotebookClient
-from papermill.iorw import load_notebook_node
-from papermill.parameterize import parameterize_notebook
 
 from lib.config.params import load_study
 from lib.config.paths import NOTEBOOKS, StudyPaths
@@ -105,17 +102,3 @@ def test_killed_at_random_epochs_it_resumes_and_writes_the_same_bytes(small, und
     assert any("transfer" in line and "restored" in line for line in lines)
     assert numbers(root, run) == undisturbed
     assert not (StudyPaths(root).attempts / run.id).exists()
-
-
-def test_rerun_from_any_cell_it_writes_what_it_writes_run_once(small, undisturbed, tmp_path):
-    run, root = small
-    values = run.parameters | {"results": str(root), "attempt": str(tmp_path)}
-    notebook = parameterize_notebook(load_notebook_node(str(run.notebook)), values)
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(NOTEBOOKS)}})
-    places = [place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    with client.setup_kernel():
-        # from the first; then from each later one, the last first, so that each time more has been run before
-        for first in (places[0], *reversed(places[3:])):
-            for place in places[places.index(first) :]:
-                client.execute_cell(notebook.cells[place], place)
-            assert numbers(tmp_path, run) == undisturbed, f"rerun from cell {places.index(first)}"

@@ -26,9 +26,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what Keras and NumPy take
 
 
 class Training(Strict):
-    """How models are trained and explained: what `overrides` may change for some cells of the matrix."""
+    """How the models of Fig. 2 are trained and explained: what `overrides` may change for some cells of the matrix."""
 
-    # the head of Fig. 2 and its training (04_train)
     units: int = Field(256, ge=1)
     dropout_features: float = Field(0.15, ge=0, lt=1)
     dropout_hidden: float = Field(0.2, ge=0, lt=1)
@@ -66,15 +65,11 @@ class Settings(Training):
     contrast: float = Field(0.3, ge=0, lt=1)  # largest relative change of contrast, equation 5
     near_duplicate_bits: int = Field(8, ge=0, le=16)  # largest Hamming distance of perceptual hashes of a candidate
     near_duplicate_difference: float = Field(9.0, ge=0)  # grey levels, largest mean absolute difference to confirm it
-
-    # segmentation (06_gradcam, 07_kmeans)
-    kmeans_k: int = Field(3, ge=2, le=16)
+    kmeans_k: int = Field(3, ge=2, le=16)  # of the segmentation in 06_gradcam and 07_kmeans
     kmeans_features: Literal["colour", "colour_texture"] = "colour"
     kmeans_init: Literal["random", "k-means++"] = "k-means++"
     kmeans_images: int = Field(0, ge=0)  # images to segment, an equal number per class; 0: all
-
-    # the embedded demo (lib.data.demo)
-    demo_images: int = Field(12, ge=6)  # images per class
+    demo_images: int = Field(12, ge=6)  # per class, of the demo's own data set
     demo_size: int = Field(128, ge=32)  # px
 
 
@@ -85,8 +80,6 @@ class Study(Settings):
     synthetic: bool = False  # the images are made by lib.data.demo and marked so wherever they are shown
     silent_minutes: int = Field(30, ge=0)  # without output and processor time until it is said of a notebook; 0: never
     weights_note: dict[str, Annotated[str, Field(min_length=1)]] = {}  # backbone -> why its weights are not ImageNet's
-
-    # the matrix
     scenarios: list[str] = Field(default_factory=lambda: list(paper_scenarios()))
     backbones: list[str] = Field(default_factory=lambda: list(paper_backbones()))
     protocols: list[Literal[PROTOCOLS]] = list(PROTOCOLS)

@@ -23,14 +23,10 @@ STATES = {"stopping": ("wait", "best", "best_epoch", "stopped_epoch"), "slower":
 
 @dataclass(frozen=True)
 class FoldCheckpoint:
-    """What is kept of one fold in one phase.
+    """What is kept of one fold in one phase. The caller makes sure that all inputs but the machine are unchanged."""
 
-    Attributes:
-        folder: its caller makes sure that all inputs but the machine are unchanged. None keeps nothing.
-        machine: what lib.models.backend.configure returned; what was kept on another one is ignored.
-    """
-
-    folder: Path | None = None
+    folder: Path | None = None  # None keeps nothing
+    # what lib.models.backend.configure returned; what was kept on another one is ignored
     machine: dict[str, str] = field(default_factory=dict)
 
     def load_result(self, network: keras.Model) -> tuple[pd.DataFrame, pd.DataFrame] | None:

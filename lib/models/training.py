@@ -39,17 +39,11 @@ class Schedule:
 
 
 class Trained(NamedTuple):
-    """The results of a phase.
+    """The results of a phase, fold after fold."""
 
-    Attributes:
-        history: one row per epoch with the columns of HISTORY, fold after fold.
-        predictions: the table of `predictions`, fold after fold.
-        heads: fold -> the weights of its classifier at the end.
-    """
-
-    history: pd.DataFrame
-    predictions: pd.DataFrame
-    heads: dict[int, list[np.ndarray]]
+    history: pd.DataFrame  # one row per epoch with the columns of HISTORY
+    predictions: pd.DataFrame  # the table of `predictions`
+    heads: dict[int, list[np.ndarray]]  # fold -> the weights of its classifier at the end
 
 
 class OnDevice(keras.Model):

@@ -1,8 +1,6 @@
-"""Speed of training: a head beside its matrix products, the transfer phase, a step of fine-tuning, and tracing."""
+"""Speed of training: the transfer phase, and a step of fine-tuning."""
 
-import os
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
@@ -12,71 +10,15 @@ import pandas as pd
 import tensorflow as tf
 import timing
 from keras import layers
-from timing import AT_LEAST, AT_MOST, row
+from timing import AT_LEAST, row
 
 from lib.config.paper import scenarios
-from lib.config.params import AXES, load_study
 from lib.data import preprocess
 from lib.data.folder import decode
-from lib.data.folds import parts_of_fold
 from lib.models import backend, networks, training
 from lib.models.features import Batches, extract_features
 
-CHANNELS, UNITS, CLASSES, BATCH = 1024, 256, list("abcdefghi"), 32
-EPOCHS, TURNS = 4, 7
-KERAS_STEPS = 32  # per call, before heads were profiled
-
-
-def head() -> list[dict]:
-    """What a head of Fig. 2 costs beside its matrix products: 9,000 rows of MobileNet's features, one fold, one thread.
-
-    Seconds are those of the processor, which other work of the machine changes little. The baseline of `head_rest` is
-    the head as it was trained before it was profiled: Keras runs its steps, fed in batches of features, and the C
-    library returns the memory of each step. That one has a process of its own.
-    """
-    backend.configure(0, deterministic=True, mixed_precision=False)
-    features, parts = _head_data()
-    trainers = {"ours": _head_trainer(features, True), "keras": _head_trainer(features, False)}
-    for trainer in trainers.values():
-        trainer.fit(parts, CLASSES)  # traced
-    took: dict[str, list[float]] = {"ours": [], "before": [], "keras": [], "products": []}
-    histories = {}
-
-    def fit(name: str) -> None:
-        histories[name] = trainers[name].fit(parts, CLASSES)
-
-    for _ in range(TURNS):
-        for name, trainer in trainers.items():
-            trainer.reset()
-            took[name].append(timing.seconds(lambda: fit(name), time.process_time))  # noqa: B023
-        took["products"].append(_products(parts))
-        before, losses = timing.in_own_process("training_speed", "head_before")
-        took["before"].append(before)
-    if not histories["ours"].equals(histories["keras"]) or losses != _losses(histories["ours"]):
-        raise RuntimeError("the three trainings do not give the same losses to the last bit")
-    ours, before, with_keras, products = (median(seconds) for seconds in took.values())
-    steps = -(-int((parts["part"] == "train").sum()) // BATCH)
-    shape = f"{EPOCHS} epochs of {steps} steps of {BATCH} rows, {CHANNELS} channels, {UNITS} units"
-    each = ", ".join(f"{name} {median(values) / EPOCHS / steps * 1e3:.2f} ms" for name, values in took.items())
-    note = f"a step: {each}; seconds of one processor, load {os.getloadavg()[0]:.1f}; the same losses to the last bit"
-    rest = "what a head costs beside its products: before it was profiled / now"
-    kept = f"; against Keras's loop with the memory kept {(with_keras - products) / (ours - products):.2f}"
-    return [
-        row("head", f"a head ({shape}): all of it / its products", ours, products, 4, AT_MOST, note),
-        row("head_rest", rest, ours - products, before - products, 2, AT_LEAST, note + kept),
-    ]
-
-
-def head_before() -> tuple[float, list[list[float]]]:
-    """Seconds and losses of a head as it was trained before it was profiled."""
-    backend.keep_memory = lambda: None
-    backend.configure(0, deterministic=True, mixed_precision=False)
-    features, parts = _head_data()
-    trainer, histories = _head_trainer(features, False), []
-    trainer.fit(parts, CLASSES)  # traced
-    trainer.reset()
-    took = timing.seconds(lambda: histories.append(trainer.fit(parts, CLASSES)), time.process_time)
-    return took, _losses(histories[0])
+UNITS, BATCH = 256, 32
 
 
 def transfer() -> list[dict]:
@@ -137,105 +79,6 @@ def step() -> list[dict]:
     note = f"medians of {rounds} rounds of {steps} steps of {BATCH} images by turns; {rates} images/s"
     fed_rate, bare_rate = (shown / median(seconds) for seconds in took.values())
     return [row("step", what, fed_rate, bare_rate, 0.95, AT_LEAST, note, "images/s")]
-
-
-def tracing() -> list[dict]:
-    """Tracing of graphs on the demo's matrix: what the study pays, against one fit for each cell and phase.
-
-    The study traces a frozen backbone once for each (preprocessing, backbone), however many heads are trained on its
-    features, and a whole network once per fine-tuned cell. The baseline traces it in each phase of each cell.
-    """
-    study = load_study("demo")
-    shape = (study.image_size, study.finetune_batch_size)
-    cost = {name: timing.in_own_process("training_speed", "traces", name, *shape) for name in study.backbones}
-    cells = study.cells(*AXES)
-    ours = sum(cost[cell["backbone"]]["predict"] for cell in study.cells("preprocessing", "backbone"))
-    ours += sum(cost[cell["backbone"]]["head"] for cell in cells)
-    baseline = sum(cost[cell["backbone"]]["frozen"] for cell in cells)
-    fine = sum(cost[cell["backbone"]]["finetune"] for cell in cells) if study.finetune_epochs else 0.0
-    each = ", ".join(f"{name} {seconds['finetune']:.0f} s a fine-tuning" for name, seconds in cost.items())
-    what = f"tracing in the transfer phase of the demo's {len(cells)} cells: a fit a cell / features once, then heads"
-    note = f"{each}, which both pay in each of the {len(cells)} cells ({fine:.0f} s)"
-    return [row("tracing", what, ours, baseline, 1, AT_LEAST, note)]
-
-
-def traces(name: str, size: int, batch: int) -> dict[str, float]:
-    """Seconds that the first call takes longer than the second: extraction, a head, and whole networks."""
-    keras.Sequential([keras.Input((2,)), layers.Dense(1)]).predict(np.ones((1, 2)), verbose=0)  # first call ever
-    images, labels = np.zeros((batch, size, size, 3), np.uint8), np.zeros(batch, int)
-    backbone = networks.build_backbone(name, size, "none")
-    extractor = networks.build_extractor(backbone, "native", frozen=True)
-    unfrozen = networks.build_extractor(backbone, "native", frozen=False)
-    classifier = networks.build_classifier(extractor.output_shape[-1], 9, 64, 0.15, 0.2, seed=0)
-
-    def extra(call) -> float:
-        first, second = (timing.seconds(call) for _ in range(2))
-        return max(0.0, first - second)
-
-    def fit(network, data) -> float:
-        network.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
-        return extra(lambda: network.fit(data, labels, validation_data=(data, labels), verbose=0))
-
-    return {
-        "predict": extra(lambda: extractor.predict(images, verbose=0)),
-        "head": fit(classifier, np.zeros((batch, extractor.output_shape[-1]), np.float32)),
-        "frozen": fit(networks.assemble(extractor, classifier), images),
-        "finetune": fit(networks.assemble(unfrozen, classifier), images),
-    }
-
-
-def _head_data() -> tuple[np.ndarray, pd.DataFrame]:
-    """Features and the rows of a fold."""
-    number = np.arange(9000)
-    features = np.random.default_rng(0).normal(size=(len(number), CHANNELS)).astype(np.float32)
-    rows = pd.DataFrame({"row": number, "label": np.array(CLASSES)[number % 9], "tenth": number // 9 % 10})
-    return features, parts_of_fold(rows.assign(group=number, source="s", image_id="i", view=0), 0)
-
-
-def _losses(history: pd.DataFrame) -> list[list[float]]:
-    return history[["loss", "val_loss"]].to_numpy().tolist()
-
-
-def _head_trainer(features: np.ndarray, repeat_steps: bool) -> training.Trainer:
-    original, training.IN_MEMORY = training.IN_MEMORY, training.IN_MEMORY if repeat_steps else -1
-    steps = training.HEAD_STEPS if repeat_steps else KERAS_STEPS
-    schedule = training.Schedule("transfer", EPOCHS, 1e-3, BATCH, EPOCHS, steps_per_execution=steps)
-    classifier = networks.build_classifier(CHANNELS, len(CLASSES), UNITS, 0.15, 0.2, seed=0)
-    trainer = training.Trainer(classifier, features, schedule)
-    training.IN_MEMORY = original
-    return trainer
-
-
-def _products(parts: pd.DataFrame) -> float:
-    """Seconds of the matrix products alone, of every step and of validation, each of the shape that it has there."""
-    train, val = (-(-int((parts["part"] == part).sum()) // BATCH) for part in ("train", "val"))
-    x, hidden, out = (keras.random.normal(shape, seed=0) for shape in ((BATCH, CHANNELS), (BATCH, UNITS), (BATCH, 9)))
-    w1, w2 = keras.random.normal((CHANNELS, UNITS), seed=1), keras.random.normal((UNITS, 9), seed=1)
-
-    def forward(x):
-        return tf.reduce_sum(tf.matmul(x, w1)) + tf.reduce_sum(tf.matmul(hidden + x[0, 0], w2))
-
-    def forward_and_backward(x):
-        gradients = (
-            tf.matmul(x, hidden, transpose_a=True),
-            tf.matmul(hidden + x[0, 0], w1, transpose_b=True),
-            tf.matmul(hidden + x[0, 0], out, transpose_a=True),
-            tf.matmul(out + x[0, 0], w2, transpose_b=True),
-        )
-        return forward(x) + sum(gradient[0, 0] for gradient in gradients)
-
-    def repeated(product, times):
-        def body(number, total):
-            return number + 1, total + 1e-30 * product(x + total)  # each waits for the one before
-
-        return tf.while_loop(lambda number, total: number < times, body, [0, 0.0])[1]
-
-    @tf.function
-    def epoch():
-        return repeated(forward_and_backward, train) + repeated(forward, val)
-
-    epoch()
-    return timing.seconds(lambda: [epoch() for _ in range(EPOCHS)], time.process_time)
 
 
 def _with_features(views: pd.DataFrame, folder: Path, size: int, schedule: training.Schedule) -> dict[str, np.ndarray]:

@@ -1,17 +1,15 @@
 """What the paper says: its scenarios, and its numbers, which are those of its text where that is given."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from lib.audit.fractions import VALUES
-from lib.config.paper import CLASSES, MALIGNANT, Scenario, backbones, scenarios
+from lib.config.paper import CLASSES, MALIGNANT, backbones, scenarios
 from lib.config.params import PHASES
 from lib.config.paths import PARAMS
-from lib.config.printed import literature, printed_rows, roman, text_numbers
-from lib.config.schema import ParameterError, validated
+from lib.config.printed import literature, printed_rows, text_numbers
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +27,6 @@ def test_scenarios_cover_the_classes_as_the_paper_lists_them():
     assert set(malignant) == set(found["three_malignant"].names) == set(MALIGNANT)
     # benign and malignant alone are drawn from a pool of their own: the printed test sets of Table II are larger
     assert [name for name, scenario in found.items() if scenario.pool == "two_classes"] == ["benign_malignant"]
-
-
-def test_a_pool_that_does_not_exist_is_refused():
-    entry = {"table": 4, "title": "Three", "classes": {}, "pool": "three"}
-    with pytest.raises(ParameterError, match="mine.yaml: mine.pool.*two_classes"):
-        validated(Scenario, entry, Path("mine.yaml"), "mine")
-
-
-def test_tables_are_numbered_as_the_paper_does_it():
-    assert [roman(number) for number in range(1, 6)] == ["I", "II", "III", "IV", "V"] and roman("4") == "IV"
 
 
 def test_every_backbone_has_one_row_in_every_table_and_phase():

@@ -14,9 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from lib.config.paper import CLASSES
-from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
-from lib.engine.code import reached
-from lib.engine.freshness import deciding_packages
+from lib.config.paths import REPOSITORY, StudyPaths
 
 SMALL_TRAINING = REPOSITORY / "tests" / "fixtures" / "small_training.py"
 
@@ -87,11 +85,6 @@ def trained(jax, tmp_path_factory) -> Path:
     return root
 
 
-def test_tensorflow_cannot_be_imported_where_these_tests_hide_it(jax):
-    code = "import importlib.util as u; print(u.find_spec('tensorflow'), u.find_spec('jax').name)"
-    assert python("-c", code, env=jax).stdout == "None jax\n"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", ["tensorflow", "jax"])
 def test_the_other_backend_computes_the_same_with_a_trained_network(trained, trainer):
@@ -149,31 +142,14 @@ def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(
         assert len(classes) == 3 and np.allclose(table[classes].sum(axis=1), 1, atol=1e-4)
     record = json.loads((run / "run.json").read_text())
     assert record["machine"]["backend"] == record["provenance"]["environment"]["KERAS_BACKEND"] == "jax"
-    explained = table[(table["fold"] == 0) & (table["part"] == "test") & (table["view"] == 0)]
-    maps = pd.read_csv(paths.gradcam_shares("three_malignant", "MobileNet"))
-    assert set(maps["source"]) == set(explained["source"])
-
-    backends = {"backend": "jax", "jax": version("jax"), "jaxlib": version("jaxlib")}
-    heavy = [path for step in ("features", "train", "gradcam") for path in paths.stamps.glob(f"{step}-*.json")]
-    assert len(heavy) == 3
-    for path in heavy:
+    for path in (path for step in ("features", "train", "gradcam") for path in paths.stamps.glob(f"{step}-*.json")):
         packages = json.loads(path.read_text())["packages"]
-        assert packages.items() >= backends.items() and "tensorflow" not in packages, path.stem
-
+        assert packages["jax"] == version("jax") and "tensorflow" not in packages, path.stem
     again = python(*command, "--dry-run", env=jax).stdout
     assert "5 fresh, 0 stale, 0 missing" in again
     other = python(*command, "--dry-run", env=os.environ | {"KERAS_BACKEND": "tensorflow"}).stdout
     assert "2 fresh, 3 stale, 0 missing" in other
     assert other.count("package backend: jax -> tensorflow") == 3
-
-
-@pytest.mark.parametrize("name", ["tensorflow", "jax"])
-def test_a_stamp_holds_the_versions_of_the_chosen_backend_and_not_of_the_other(name, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", name)
-    packages = deciding_packages(reached(NOTEBOOKS / "06_gradcam.ipynb", True)[1])  # names both of them
-    assert packages["backend"] == name and packages[name] == version(name)
-    assert {"tensorflow", "jax"} & set(packages) == {name}
-    assert "backend" not in deciding_packages(reached(NOTEBOOKS / "01_audit.ipynb", True)[1])
 
 
 @pytest.mark.parametrize("chosen", ["jx", "torch", "tensorflow"])

@@ -119,24 +119,6 @@ def test_killed_at_random_a_training_writes_what_an_undisturbed_one_writes(
     assert not list((tmp_path / "kept").rglob("*.keras"))
 
 
-def test_no_epoch_that_was_kept_is_trained_again(images, rows, tmp_path, monkeypatch):
-    trainer = trainer_of(images, 4)
-    end, epochs = checkpoints.EpochCheckpoint.on_epoch_end, []
-
-    def ending(self, epoch, logs=None):
-        epochs.append((int(self.checkpoint.folder.name.removeprefix("fold")), epoch))
-        if epochs.count((4, 2)) == 1 and epochs[-1] == (4, 2):
-            raise Killed
-        end(self, epoch, logs)
-
-    monkeypatch.setattr(checkpoints.EpochCheckpoint, "on_epoch_end", ending)
-    with pytest.raises(Killed):
-        train(trainer, rows, tmp_path)
-    train(trainer, rows, tmp_path)
-    assert epochs[:7] == [(0, 0), (0, 1), (0, 2), (0, 3), (4, 0), (4, 1), (4, 2)]
-    assert epochs[7:] == [(4, 2), (4, 3), (7, 0), (7, 1), (7, 2), (7, 3)]
-
-
 def test_checkpoints_that_are_damaged_or_of_another_machine_are_ignored(images, rows, tmp_path, monkeypatch, capsys):
     trainer = trainer_of(images, 3)
     monkeypatch.setattr(checkpoints.FoldCheckpoint, "write_result", lambda *_: (_ for _ in ()).throw(Killed))

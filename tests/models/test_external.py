@@ -17,7 +17,6 @@ from lib.data.predictions import Models
 from lib.models import backend, networks, training
 from lib.models.external import predict_external
 from lib.models.features import extract_features
-from lib.scores.ladder import ladder
 from lib.scores.metrics import external_scores, model_scores
 from lib.scores.outcomes import collect_outcomes, external_outcomes
 
@@ -81,7 +80,7 @@ def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_firs
     paths, images = study
     for (protocol, seed), phases in {("clean", 1): ("transfer", "finetune"), ("by_view", 0): ("transfer",)}.items():
         for phase in phases:
-            saved = pd.read_parquet(paths.run(protocol, **_order(CELL), seed=seed) / RUN_PREDICTIONS.format(phase))
+            saved = pd.read_parquet(paths.run(protocol, **CELL, seed=seed) / RUN_PREDICTIONS.format(phase))
             saved = saved[saved["fold"] == 2].reset_index(drop=True)
             found = predict_images(paths, images[saved["row"].to_numpy()], saved, [protocol], [seed])
             found = found[found["phase"] == phase].reset_index(drop=True)
@@ -123,18 +122,3 @@ def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_pa
     # Newcombe: either side's own distance to its bound, squared and added
     lower = np.hypot(row["accuracy"] - row["low"], row["own_high"] - row["own_accuracy"])
     assert row["difference_low"] == pytest.approx(row["difference"] - lower)
-
-
-def test_the_rung_stands_below_clean_and_its_step_starts_there(outcomes, predicted):
-    cell = {"preprocessing": "native", "scenario": SCENARIO, "variant": "default"}
-    steps, table = (ladder(outcomes, cell, {}, external) for external in (None, external_outcomes(predicted)))
-    pd.testing.assert_frame_equal(table[table["rung"] != "external"].reset_index(drop=True), steps, check_dtype=False)
-    for phase, rungs in table.groupby("phase"):
-        assert rungs["rung"].tolist()[-2:] == ["clean", "external"], phase
-        clean, last = rungs.iloc[-2], rungs.iloc[-1]
-        assert last["step"] == pytest.approx(last["accuracy"] - clean["accuracy"]) and last["folds"] == 1
-        assert last["step_low"] < last["step"] < last["step_high"]
-
-
-def _order(cell):
-    return {name: cell[name] for name in ("preprocessing", "scenario", "backbone")}

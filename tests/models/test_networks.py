@@ -164,15 +164,12 @@ def test_of_the_real_files_keras_publishes_no_digest(real_weights):
         assert networks.origin_of_weights(name, "imagenet", str(real_weights)) == "unknown"
 
 
-def test_weights_of_another_model_are_refused_by_name(tmp_path):
+def test_weights_that_are_missing_or_of_another_model_are_refused_by_name(tmp_path):
     path = tmp_path / "mobilenet_notop.weights.h5"
     other = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(4, 3)])
     other.save_weights(path)
     with pytest.raises(networks.WeightsError, match=r"mobilenet_notop\.weights\.h5.*MobileNet"):
         networks.build_backbone("MobileNet", SIZE, "imagenet", str(tmp_path))
-
-
-def test_missing_weights_are_named(tmp_path):
     with pytest.raises(networks.WeightsError, match=r"resnet50_notop\.weights\.h5: no such file"):
         networks.build_backbone("ResNet50", SIZE, "imagenet", str(tmp_path))
 

@@ -2,15 +2,11 @@
 
 import dataclasses
 import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-
-from lib.config.paths import REPOSITORY
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -127,46 +123,6 @@ def test_a_fold_trained_after_others_equals_the_fold_trained_alone_bit_for_bit(t
     assert not np.array_equal(heads[0][4], heads[9][4])  # folds differ, so that equality says something
 
 
-def test_every_row_held_back_by_a_fold_is_predicted_once_and_no_other(three_classes, noise):
-    _, rows, classes = three_classes
-    rows = rows.sample(frac=1, random_state=0)  # in no order
-    trainer = training.Trainer(head(), noise, schedule(epochs=1))
-    _, predictions, _ = training.train_folds(trainer, rows, classes, list(range(10)))
-    tenth = predictions["row"] % 10  # as the rows were dealt
-    distance = (tenth - predictions["fold"]) % 10
-    assert distance.map({0: "test", 1: "val"}).tolist() == predictions["part"].tolist()
-    assert len(predictions) == 180 and not predictions.duplicated(["fold", "row"]).any()
-    for part in ("val", "test"):  # over all folds every image stands in either part once
-        assert sorted(predictions.loc[predictions["part"] == part, "row"]) == list(range(90))
-    labels = rows.set_index("row").loc[predictions["row"], "label"]
-    assert predictions["true_class"].tolist() == labels.tolist()
-    assert np.allclose(predictions[classes].sum(axis=1), 1, atol=1e-5)
-
-
-def test_one_graph_serves_all_folds_though_they_differ_in_size(noise):
-    """As many passes through the network are traced for four folds as for one."""
-    traced = []
-
-    @keras.saving.register_keras_serializable("tests")
-    class Count(keras.layers.Layer):
-        def call(self, values):
-            traced.append(values.shape)
-            return values
-
-    def traces(folds):
-        features = keras.Input((8,), name="features")
-        network = keras.Model(features, keras.layers.Dense(3, "softmax")(Count()(features)), name="classifier")
-        before = len(traced)
-        training.train_folds(training.Trainer(network, noise, schedule(epochs=2)), uneven, ["a", "b", "c"], folds)
-        return len(traced) - before
-
-    sizes = np.repeat(np.arange(10), [3, 5, 7, 9, 11, 13, 17, 12, 8, 5])
-    uneven = pd.DataFrame({"row": np.arange(90), "label": np.array(["a", "b", "c"])[np.arange(90) % 3], "tenth": sizes})
-    uneven = uneven.assign(source="s", image_id="i", group=np.arange(90), view=0)
-    one = traces([0])
-    assert 0 < one == traces([0, 3, 5, 8])
-
-
 def test_the_model_is_left_with_the_weights_of_its_best_epoch(three_classes, noise):
     _, rows, classes = three_classes  # nothing to learn: validation loss soon rises
     trainer = training.Trainer(head(units=64, dropout=0.0), noise, training.Schedule("transfer", 60, 1e-2, 16, 5))
@@ -204,34 +160,6 @@ def test_full_batches_show_every_row_and_fill_the_last_one_with_the_first_rows_o
     assert sorted(shown[0] + shown[1] + shown[2][:2]) == list(range(10)) and shown[2][2:] == shown[0][:2]
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX reads the batches themselves")
-def test_a_dataset_gives_the_same_batches_in_a_new_order_each_epoch_without_autotuning():
-    def batches():
-        return Batches(np.arange(11), np.arange(11), np.arange(11), 4, seed=1)
-
-    plain, dataset = batches(), backend.as_dataset(batches())
-    epochs = [[rows.numpy().tolist() for rows, _ in dataset] for _ in range(2)]
-    for epoch in epochs:
-        assert epoch == [plain[i][0].tolist() for i in range(3)]
-        plain.on_epoch_end()
-    assert epochs[0] != epochs[1] and len(dataset) == 3
-    assert dataset.options().autotune.enabled is False
-
-
-def test_only_an_array_of_a_quarter_of_the_free_gpu_memory_goes_there(tmp_path, monkeypatch):
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text('#!/bin/sh\ncase "$*" in *"-i 3") echo 4000;; *"-i 4") exit 9;; *) echo 400; echo 8000;; esac\n')
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(backend, "has_gpu", lambda: True)
-    monkeypatch.setattr(backend, "uses_xla", lambda wanted: wanted)
-    for devices, largest in (("3,0", 1000), ("0", 100), ("4", 0)):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
-        assert [backend.fits_on_gpu(size * 2**20, True) for size in (largest, largest + 1)] == [largest > 0, False]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert backend.fits_on_gpu(1, True) and not backend.fits_on_gpu(1, False)
-
-
 def test_steps_that_run_as_one_call_train_alike(three_classes, noise):
     _, rows, classes = three_classes
     histories, predictions = [], []
@@ -261,35 +189,3 @@ def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batc
     assert np.array_equal(predict(network, array, rows, 4), 2 * array[rows])
     assert np.array_equal(predict(network, array, rows[:1], 4), 2 * array[rows[:1]])
     assert len(traced) - before == 1, traced
-
-
-TRAIN = """
-import os, resource, sys
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import keras, numpy as np, pandas as pd
-from lib.data import preprocess
-from lib.models import training
-images = preprocess.open_images(sys.argv[1])
-model = keras.Sequential([keras.Input(images.shape[1:], dtype="uint8"), keras.layers.Rescaling(1 / 255),
-    keras.layers.Conv2D(4, 32, strides=32), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2, "softmax")])
-rows = np.arange(len(images))
-chosen = pd.DataFrame({"row": rows, "label": np.array(["a", "b"])[rows % 2], "tenth": rows % 10, "group": rows})
-chosen = chosen.assign(source="s", image_id="i", view=0)
-trainer = training.Trainer(model, images, training.Schedule("finetune", 1, 1e-3, 32, 5))
-training.train_folds(trainer, chosen, ["a", "b"], [0, 1])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
-
-
-@pytest.mark.slow
-def test_training_on_9000_images_at_224_px_takes_at_most_1_gib_more_than_on_100(tmp_path):
-    """The network is small, so that what is measured is what the images cost; 9,000 of them are 1.35 GB."""
-    peak = {}
-    for count in (100, 9000):
-        path = tmp_path / f"{count}.npy"
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, 224, 224, 3)).flush()
-        command = [sys.executable, "-c", TRAIN, str(path)]
-        root = REPOSITORY
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-        peak[count] = float(done.stdout.splitlines()[-1])
-    assert peak[9000] - peak[100] <= 1024, peak
