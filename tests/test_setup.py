@@ -168,10 +168,6 @@ def test_the_tree_shown_to_contributors_has_every_file_of_the_top_folder_every_s
     assert not expected - set(tree.split())
 
 
-def test_the_readme_has_at_most_150_lines():
-    assert len(README.splitlines()) <= 150
-
-
 def test_changes_shown_to_contributors_apply_and_give_studies_that_are_accepted(tmp_path):
     """The backbone, the scenario and the data set that CONTRIBUTING.md adds, each to a fresh copy."""
     changes = re.findall(r"^```diff\n(.*?)^```", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""04_train on a small synthetic study: killed and resumed, or rerun from the middle, it writes the same bytes."""
+"""04_train on a small synthetic study: killed and resumed, it writes the same bytes."""
 
 import contextlib
 import random
@@ -7,6 +7,7 @@ import signal
 import psutil
 import pytest
 
+from lib.config.paper import CLASSES
 from lib.config.params import load_study
 from lib.config.paths import NOTEBOOKS, StudyPaths
 from lib.data import demo
@@ -39,40 +40,10 @@ demo_size: 64
 """
 KILLS = 6
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The run of 04_train, and its results folder with all inputs."""
-    folder = tmp_path_factory.mktemp("small")
-    root = folder / "results" / "small"
-    names = load_study("demo").pool_sizes
-    path = folder / "small.yaml"
-    path.write_text(SMALL.replace("CLASSES", ", ".join(f"{name}: 30" for name in names)))
-    study = load_study(str(path))
-    data = StudyPaths(root).demo_data
-    demo.ensure(data, study.demo_images, study.demo_size)
-    runs = plan(study, "small", Inputs(data, (data / "metadata.csv",), data / "masks"), NOTEBOOKS)
-    for run in runs:
-        if run.step in ("audit", "prepare", "features"):
-            result = perform(run, root)
-            assert result.status == "done", result.error
-    (train,) = [run for run in runs if run.step == "train"]
-    return train, root
-
 
 def perform(run, root, **more):
     described = Freshness(root).describe(run)
     return attempts.perform(run, root, described, environment=kernel_environment(1, "tensorflow"), **more)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(small):
-    """The bytes of an undisturbed run."""
-    run, root = small
-    assert perform(run, root).status == "done"
-    return numbers(root, run)
 
 
 def numbers(root, run) -> dict[str, bytes]:
@@ -81,10 +52,20 @@ def numbers(root, run) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (root / folder).iterdir() if path.name != "run.json"}
 
 
-def test_killed_at_random_epochs_it_resumes_and_writes_the_same_bytes(small, undisturbed):
+@pytest.mark.slow
+def test_killed_at_random_epochs_it_resumes_and_writes_the_bytes_of_an_undisturbed_run(tmp_path):
     """SIGKILL as the kernel prints an epoch: before, while or after its checkpoint is written."""
-    run, root = small
-    chance, lines, killed = random.Random(20261127), [], []
+    root, path = tmp_path / "results" / "small", tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("CLASSES", ", ".join(f"{name}: 30" for name in CLASSES)))
+    study, data = load_study(str(path)), StudyPaths(root).demo_data
+    demo.ensure(data, study.demo_images, study.demo_size)
+    runs = plan(study, "small", Inputs(data, (data / "metadata.csv",), data / "masks"), NOTEBOOKS)
+    runs = [run for run in runs if run.step in ("audit", "prepare", "features", "train")]
+    for run in runs:  # the last one is the training
+        result = perform(run, root)
+        assert result.status == "done", result.error
+    undisturbed, chance, lines, killed = numbers(root, run), random.Random(20261127), [], []
+    assert run.step == "train"
 
     def listen(line="", **_):
         lines.append(line)

@@ -12,6 +12,7 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from keras.src.applications import efficientnet, efficientnet_v2, resnet
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
@@ -133,29 +134,24 @@ def test_files_as_keras_downloads_them_give_the_network_that_keras_makes_of_them
         assert np.allclose(ours.predict(images.astype("float32"), verbose=0), expected, rtol=1e-3, atol=1e-5), source
 
 
-@pytest.mark.parametrize("name", backbones())
-def test_a_file_counts_as_keras_applications_own_by_the_digest_that_keras_checks_downloads_against(
-    name, tmp_path, monkeypatch
-):
-    """The digest that Keras asks for is read where it asks; here it serves a file of its own making instead."""
-    asked = []
-
-    def serve(file_name, origin, file_hash=None, **options):
-        asked.append(file_hash or "")
-        raise InterruptedError
-
-    monkeypatch.setattr(file_utils, "get_file", serve)
-    with pytest.raises(InterruptedError):
-        getattr(keras.applications, name)(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
-    assert asked == [backbones()[name].md5]
-    assert networks.origin_of_weights(name, "none") == "random"
-    assert networks.origin_of_weights(name, "imagenet") == "keras.applications"
-    path = tmp_path / backbones()[name].weights
-    keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(4, 3)]).save_weights(path)
-    assert networks.origin_of_weights(name, "imagenet", str(tmp_path)) == ("another file" if asked[0] else "unknown")
-    digest = hashlib.md5(path.read_bytes()).hexdigest()
-    published = {name: backbones()[name].model_copy(update={"md5": digest})}
-    monkeypatch.setattr(networks, "backbones", lambda: published)
+def test_a_file_counts_as_keras_applications_own_by_the_digest_that_keras_publishes(tmp_path, monkeypatch):
+    tables = {
+        "EfficientNetV2B3": efficientnet_v2.WEIGHTS_HASHES["b3"],
+        "EfficientNetB3": efficientnet.WEIGHTS_HASHES["b3"],
+    }
+    tables |= {name: resnet.WEIGHTS_HASHES[name.lower()] for name in ("ResNet50", "ResNet50V2")}
+    assert {name: entry.md5 for name, entry in backbones().items() if entry.md5} == {
+        name: without_top for name, (_, without_top) in tables.items()
+    }
+    random = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Conv2D(4, 3)])
+    for name, entry in backbones().items():
+        assert networks.origin_of_weights(name, "none") == "random"
+        assert networks.origin_of_weights(name, "imagenet") == "keras.applications"
+        random.save_weights(tmp_path / entry.weights)
+        expected = "another file" if name in tables else "unknown"
+        assert networks.origin_of_weights(name, "imagenet", str(tmp_path)) == expected
+    digest = hashlib.md5((tmp_path / entry.weights).read_bytes()).hexdigest()
+    monkeypatch.setattr(networks, "backbones", lambda: {name: entry.model_copy(update={"md5": digest})})
     assert networks.origin_of_weights(name, "imagenet", str(tmp_path)) == "keras.applications"
 
 
