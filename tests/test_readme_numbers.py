@@ -52,22 +52,3 @@ def test_what_the_readme_says_of_choices_is_in_the_reference_tables():
     choices = pd.read_csv(REFERENCE.parents[1] / "multiverse" / "tables" / "multiverse_choices.csv")
     assert f"Of {len(choices)} combinations that we tried" in " ".join(README.split())
     assert (choices["reached"].max(), (choices["reached"] == 3).sum()) == (3, 2)
-
-
-def test_the_studies_have_the_same_numbers_where_they_did_the_same():
-    cell = ["table", "protocol", "preprocessing", "variant", "phase", "backbone"]
-    studies = {}
-    for name in ("mobilenet_cpu", "preprocessing", "multiverse"):
-        tables = {
-            path.stem: pd.read_csv(path) for path in (REFERENCE.parents[1] / name / "tables").glob("table_[1-4].csv")
-        }
-        rows = pd.concat(tables, names=["table", None]).reset_index("table").query("seeds > 0")
-        studies[name] = rows.set_index(cell)["test_accuracy"]
-    for first, second, rows in (
-        ("mobilenet_cpu", "preprocessing", 6),  # nine classes, native, three protocols, two networks
-        ("mobilenet_cpu", "multiverse", 4),  # MobileNet, by_view, native, four tasks
-        ("preprocessing", "multiverse", 3),  # MobileNet, by_view, nine classes, three input ranges
-    ):
-        common = studies[first].index.intersection(studies[second].index)
-        assert len(common) == rows
-        pd.testing.assert_series_equal(studies[first][common], studies[second][common])

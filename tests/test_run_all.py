@@ -23,6 +23,7 @@ from lib.config.paper import CLASSES
 from lib.config.paths import NOTEBOOKS, REPOSITORY
 from lib.data.folder import KAGGLE, downloaded
 from lib.engine import estimate
+from tests.fixtures.tiny import write_tiny
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
@@ -308,32 +309,10 @@ def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):
     assert done.stdout.endswith("0 []\n"), done.stdout
 
 
-STUDY = """
-title: Two seeds
-synthetic: true
-backbones: [MobileNet]
-protocols: [by_view]
-scenarios: [three_malignant]
-seeds: [0, 1]
-image_size: 32
-pool_sizes: {%s}
-pool_size_benign_malignant: 20
-min_test_images: 1
-weights: none
-units: 16
-transfer_epochs: 1
-finetune_epochs: 1
-finetune_batch_norm: train
-demo_images: 10
-demo_size: 64
-"""
-
-
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_predictions_whatever_jobs_is(tmp_path):
     """The notebooks of this repository, on images drawn here; the second study trains again on the first one's data."""
-    study = tmp_path / "two.yaml"
-    study.write_text(STUDY % ", ".join(f"{name}: 12" for name in CLASSES))
+    study = write_tiny(tmp_path / "two.yaml", seeds=[0, 1], finetune_epochs=1, finetune_batch_norm="train")
     predictions = []
     for jobs in ("1", "2"):
         root = tmp_path / f"jobs{jobs}"

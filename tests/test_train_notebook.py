@@ -15,29 +15,8 @@ from lib.engine import attempts
 from lib.engine.freshness import Freshness
 from lib.engine.planning import Inputs, plan
 from lib.engine.workers import kernel_environment
+from tests.fixtures.tiny import write_tiny
 
-SMALL = """
-title: "A small one"
-synthetic: true
-scenarios: [three_malignant]
-backbones: [MobileNet]
-protocols: [by_view]
-image_size: 32
-pool_sizes: {CLASSES}
-pool_size_benign_malignant: 30
-min_test_images: 1
-weights: none
-units: 8
-transfer_folds: [0, 3]
-transfer_epochs: 3
-finetune_folds: [0, 3]
-finetune_epochs: 3
-finetune_learning_rate: 1.0e-3
-finetune_layers: 2
-patience: 2
-demo_images: 6
-demo_size: 64
-"""
 KILLS = 6
 
 
@@ -55,8 +34,9 @@ def numbers(root, run) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_killed_at_random_epochs_it_resumes_and_writes_the_bytes_of_an_undisturbed_run(tmp_path):
     """SIGKILL as the kernel prints an epoch: before, while or after its checkpoint is written."""
-    root, path = tmp_path / "results" / "small", tmp_path / "small.yaml"
-    path.write_text(SMALL.replace("CLASSES", ", ".join(f"{name}: 30" for name in CLASSES)))
+    root, folds = tmp_path / "results" / "small", dict(transfer_folds=[0, 3], finetune_folds=[0, 3], patience=2)
+    epochs = dict(transfer_epochs=3, finetune_epochs=3, finetune_learning_rate=1e-3, finetune_layers=2)
+    path = write_tiny(tmp_path / "small.yaml", pool_sizes=dict.fromkeys(CLASSES, 30), **folds, **epochs)
     study, data = load_study(str(path)), StudyPaths(root).demo_data
     demo.ensure(data, study.demo_images, study.demo_size)
     runs = plan(study, "small", Inputs(data, (data / "metadata.csv",), data / "masks"), NOTEBOOKS)

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-from lib.config.paper import CLASSES
 from lib.config.paths import REPOSITORY, StudyPaths
+from tests.fixtures.tiny import write_tiny
 
 SMALL_TRAINING = REPOSITORY / "tests" / "fixtures" / "small_training.py"
 
@@ -28,25 +28,6 @@ class WithoutTensorFlow(PathFinder):
         return None if name.partition(".")[0] == "tensorflow" else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
-"""
-
-STUDY = """
-title: One cell under JAX
-synthetic: true
-backbones: [MobileNet]
-protocols: [clean]
-scenarios: [three_malignant]
-image_size: 64
-demo_size: 64
-demo_images: 12
-pool_sizes: {CLASSES}
-weights: none
-units: 8
-transfer_epochs: 2
-finetune_epochs: 1
-finetune_learning_rate: 1.0e-7
-min_test_images: 1
-gradcam_images: 3
 """
 
 
@@ -130,8 +111,8 @@ def test_a_head_is_not_loaded_onto_the_random_backbone_of_another_backend(traine
 @pytest.mark.slow
 def test_notebooks_run_under_jax_alone_and_a_change_of_backend_makes_them_stale(jax, tmp_path):
     """03_extract_features, 04_train and 06_gradcam, and what they need, as run_all.py runs them."""
-    study, root = tmp_path / "one.yaml", tmp_path / "results"
-    study.write_text(STUDY.replace("CLASSES", ", ".join(f"{name}: 10" for name in CLASSES)))
+    settings = dict(protocols=["clean"], image_size=64, finetune_epochs=1, finetune_learning_rate=1e-7)
+    study, root = write_tiny(tmp_path / "one.yaml", gradcam_images=3, **settings), tmp_path / "results"
     command = ["run_all.py", study, "--results", root, "--step", "gradcam"]
     python(*command, env=jax)
     paths = StudyPaths(root)
