@@ -99,17 +99,11 @@ def test_models_are_those_whose_weights_are_kept(predicted):
     assert set(predicted["part"]) == {"external"} and set(predicted["view"]) == {0}
 
 
-PROTOCOLS = ["by_view", "clean"]
-
-
-@pytest.fixture(scope="module")
-def outcomes(study):
-    return collect_outcomes(Models(study[0], "native", SCENARIO, PROTOCOLS, [BACKBONE], [0, 1]))
-
-
-def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(outcomes, predicted):
-    own, here = model_scores(outcomes, PROTOCOLS), external_outcomes(predicted)
-    table = external_scores(here, own, PROTOCOLS)
+def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(study, predicted):
+    protocols = ["by_view", "clean"]
+    outcomes = collect_outcomes(Models(study[0], "native", SCENARIO, protocols, [BACKBONE], [0, 1]))
+    own = model_scores(outcomes, protocols)
+    table = external_scores(external_outcomes(predicted), own, protocols)
     row = table.set_index(["protocol", "phase"]).loc[("clean", "transfer")]
     of_model = predicted[(predicted["protocol"] == "clean") & (predicted["phase"] == "transfer")]
     right = of_model[CLASSES].idxmax(axis=1) == of_model["true_class"]
