@@ -1,8 +1,8 @@
 """Which pictures are nearly the same although their perceptual hashes differ?
 
-The hash finds copies that were compressed, scaled or lightened. Two photographs of one lesion, or a rotated copy, have
-other hashes, but the frozen networks may give them similar features. This lists the pairs that are as similar in their
-features as those that the hash finds; known lesions say how often either is right. Groups are not changed by it.
+Two photographs of one lesion, or a rotated copy, have other hashes, but the frozen networks may give them similar
+features. This lists the pairs that are as similar in their features as those that the hash finds; known lesions say how
+often either is right. Groups are not changed by it.
 """
 
 import numpy as np
@@ -32,11 +32,9 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     is the similarity that SHARE of the pairs confirmed by hash and pixels reach.
 
     Returns:
-        pairs: PAIRS columns, the most similar first: files, their classes, similarity (-1..1), mean absolute difference
-        of pixels (grey levels, the least over the eight rotations and reflections of the second), whether that is at
-        most `near_duplicate_difference`, and whether class, lesion (None where one is not known) and group are equal.
-        recall: RECALL columns, one row each for the hash, the features and either: pairs found; of these, those whose
-        lesions are both known, and those of one lesion; all pairs of one lesion, and the share found.
+        pairs: PAIRS columns, the most similar first: files, their classes, similarity (-1..1), `least_difference` of
+        pixels, whether that is at most `near_duplicate_difference`, and whether class, lesion (None where one is not
+        known) and group are equal. recall: RECALL columns, one row each for the hash, the features and either.
         threshold, hash_pairs, backbones; reason: why nothing was compared, "" where it was.
     """
     nothing = {"pairs": pd.DataFrame(columns=PAIRS), "recall": pd.DataFrame(columns=RECALL), "backbones": []}
@@ -58,30 +56,25 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     by_features, similarity = by_features[similarity >= threshold], similarity[similarity >= threshold]
     missed = near[by_features[:, 0]] != near[by_features[:, 1]]
     pairs = _describe(paths, files, by_features[missed], similarity[missed], study.near_duplicate_difference)
-    either = np.unique(np.vstack([by_hash, by_features]), axis=0)
-    total = len(_pairs_within(lesion))
-    found = {"perceptual hash": by_hash, "features": by_features, "either": either}
-    recall = [(name, *_recall(of, lesion, total)) for name, of in found.items()]
+    known, total = lesion != "", _count_within(lesion[lesion != ""])
+    of_hash = _count_within(near), _count_within(near[known]), _count_within(near[known], lesion[known])
+    either = np.add(of_hash, _count(by_features[missed], lesion)).tolist()
+    found = {"perceptual hash": of_hash, "features": _count(by_features, lesion), "either": either}
+    recall = [(name, *counts, total, counts[2] / total if total else np.nan) for name, counts in found.items()]
     result = {"pairs": pairs, "recall": pd.DataFrame(recall, columns=RECALL), "backbones": list(features)}
-    return result | {"threshold": threshold, "hash_pairs": len(by_hash), "reason": ""}
+    return result | {"threshold": threshold, "hash_pairs": of_hash[0], "reason": ""}
 
 
 def unit_rows(features: list[np.ndarray]) -> np.ndarray:
-    """Features of all backbones, each float [n, channels], as one float32 [n, all channels], scaled so that the product
-    of two rows is the mean of the backbones' cosines."""
+    """Features of all backbones, each [n, channels], side by side in float32: the product of two rows is the mean of
+    the backbones' cosines."""
     norms = [np.linalg.norm(one, axis=1, keepdims=True).clip(1e-12) * len(features) ** 0.5 for one in features]
     return np.hstack([np.asarray(one / norm, np.float32) for one, norm in zip(features, norms)])
 
 
 def nearest_pairs(unit: np.ndarray, count: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of pictures of which one is among the `count` nearest of the other, the most similar first.
-
-    Args:
-        unit: what `unit_rows` returns.
-
-    Returns:
-        int [pairs, 2], the smaller row first and each pair once, and the mean cosine similarity, [pairs].
-    """
+    """The pairs of pictures of which one is among the `count` nearest of the other by `unit_rows`, each once, the most
+    similar first: int [pairs, 2], the smaller row first, and the mean cosine similarity."""
     search = NearestNeighbors(n_neighbors=min(count, len(unit) - 1), metric="cosine", algorithm="brute")
     distances, others = search.fit(unit).kneighbors()  # of the rows themselves: none is its own neighbour
     rows = np.repeat(np.arange(len(unit)), others.shape[1])
@@ -97,17 +90,23 @@ def least_difference(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _pairs_within(groups: np.ndarray) -> np.ndarray:
-    """All pairs of rows of one group, int [k, 2], first < second; the group "" is none."""
-    rows = pd.Series(np.arange(len(groups))).groupby(groups).agg(list)
-    pairs = [(a, b) for name, of in rows.items() if name != "" for i, a in enumerate(of) for b in of[i + 1 :]]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    """Pairs of rows of one group, int [k, 2]: each row with the next NEIGHBOURS of its group."""
+    order = np.argsort(groups, kind="stable")
+    pairs = np.concatenate([np.column_stack([order[:-n], order[n:]]) for n in range(1, NEIGHBOURS + 1)])
+    return pairs[groups[pairs[:, 0]] == groups[pairs[:, 1]]]
 
 
-def _recall(pairs: np.ndarray, lesion: np.ndarray, total: int) -> tuple:
+def _count_within(*groups: np.ndarray) -> int:
+    """The number of pairs of rows that are in one group by all of these."""
+    sizes = pd.DataFrame(np.column_stack(groups)).value_counts()
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def _count(pairs: np.ndarray, lesion: np.ndarray) -> tuple[int, int, int]:
+    """Pairs; those whose lesions are both known; those of one lesion."""
     first, second = lesion[pairs.T]
     known = (first != "") & (second != "")
-    right = int((known & (first == second)).sum())
-    return len(pairs), int(known.sum()), right, total, right / total if total else np.nan
+    return len(pairs), int(known.sum()), int((known & (first == second)).sum())
 
 
 def _describe(

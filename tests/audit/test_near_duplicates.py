@@ -1,5 +1,7 @@
 """Planted pairs that the hash misses are found by features, and an unknown lesion is neither the same nor another."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,3 +90,17 @@ def test_the_difference_is_the_least_over_rotations_and_reflections():
     grey = picture(5)[..., 0]
     assert least_difference(grey, np.rot90(grey)) == least_difference(grey, grey[::-1].T) == 0
     assert least_difference(np.full((4, 4), 10, np.uint8), np.full((4, 4), 17, np.uint8)) == 7
+
+
+def test_pairs_of_many_copies_are_counted_from_the_sizes_of_their_groups(made):
+    """3,960 near-identical pictures have 7.8 million pairs."""
+    paths, index = made
+    index.loc[:99, "near_group"] = 0
+    index.loc[:4, "lesion_id"] = "L9"
+    index.to_parquet(paths.image_index)
+    found = near_duplicate_recall(paths, study())
+    recall = found["recall"].set_index("found_by").loc["perceptual hash"]
+    lesion = index["lesion_id"].head(100)
+    known = [(a, b) for a, b in combinations(lesion, 2) if a and b]
+    expected = [100 * 99 // 2, len(known), sum(a == b for a, b in known)]
+    assert recall[["pairs", "both_lesions_known", "one_lesion"]].tolist() == expected and found["hash_pairs"] == 4950
