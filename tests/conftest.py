@@ -2,6 +2,7 @@
 
 import os
 import signal
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def demo_data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "data"
     demo.ensure(folder, images_per_class=6, size=64, seed=0)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A data set of small pictures: two of each class in Train, one in Test."""
+    from lib.config.paper import CLASSES
+    from tests.fixtures.pictures import picture, save
+
+    for number, (label, part) in enumerate(product(CLASSES, ("Train", "Train", "Test"))):
+        save(tmp_path / "set" / part / label / f"ISIC_{number:07d}.png", picture(number))
+    return tmp_path / "set"
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,11 @@ from lib.config.paths import SCRATCH, StudyPaths
 def compare_with_study(
     paths: StudyPaths, written: Path, numbers: Callable[[Path], Mapping[str, float] | pd.Series]
 ) -> pd.DataFrame:
-    """Numbers of this run and, where the notebook is run by hand, the same numbers of the study.
+    """Numbers of this run and, where the notebook is run by hand, the same numbers of the study; one row per name.
 
     Args:
         written: the file or folder of the study from which the numbers are computed; this run has written its own.
         numbers: such a file or folder -> its numbers by name; a name may be a tuple of keys.
-
-    Returns:
-        One row per name. Columns `the study's` and `yours` by hand, else `this run`; missing where there is no number.
     """
     by_hand = paths.attempt is not None and paths.attempt.parent.name == SCRATCH
     places = {"the study's": written, "yours": paths.new(written)} if by_hand else {"this run": paths.new(written)}

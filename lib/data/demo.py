@@ -1,14 +1,12 @@
-"""The demo's data: a small labelled set of synthetic dermoscopic images with planted flaws, and external images.
+"""The demo's data: a small set of synthetic dermoscopic images in the public layout, with planted flaws of real sets.
 
-The images show no person and mean nothing for medicine. They lie in the public layout (Train/<class>/, Test/<class>/)
-with lesion masks and metadata, so every step runs on them as on the real set. planted.json says which flaws of real
-sets were planted where, so that what the study finds can be compared with the truth.
+Every image is synthetic, of no person and no real lesion, and not for any medical use. The ids ISIC_9... are made up;
+the ISIC Archive has no such images. planted.json has the truth that the study's findings are compared with.
 """
 
 import io
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from lib.config.files import read_json, write_json
 from lib.config.paper import CLASSES
 from lib.config.paths import DEMO_EXTERNAL, DEMO_MASKS, DEMO_METADATA, DEMO_PLANTED
 from lib.data.metadata import DIAGNOSIS_CLASSES
-from lib.data.synthetic import choose_look, draw_image, family_of
+from lib.data.synthetic import FAMILY, choose_look, draw_image
 
 VERSION = 6  # of the images and flaws: sets of another version are replaced
 NOTICE = "synthetic demo image"
@@ -36,31 +34,24 @@ DECIDED = [label for label in CLASSES if len(DIAGNOSIS_CLASSES[CODE[label]]) == 
 
 
 def ensure(folder: Path, images_per_class: int, size: int, seed: int = 0) -> dict[str, list[dict]]:
-    """Make the data set in `folder`, where it is not there or has other arguments.
+    """Make the data set in `folder`, where it is not there or has other arguments; the same give the same bytes.
 
-    It holds Train/, Test/, masks/, metadata.csv, planted.json, and external/ with external images in class folders. The
-    same arguments give the same bytes.
+    It holds Train/, Test/, masks/, metadata.csv, planted.json, and external/ with external images in class folders.
 
     Args:
-        folder: new, empty, or an earlier demo set, which is replaced.
+        folder: new, empty, or an earlier demo set, which is replaced; else FileExistsError.
         images_per_class: files per class, planted ones included; at least 6.
         size: side of the square images, px; at least 32.
-        seed: any whole number from 0.
 
     Returns:
-        The content of planted.json; files are paths below `folder`, posix style:
+        The content of planted.json; files are paths below `folder`:
         lesions: several images of one lesion, each {lesion_id, files};
         exact_duplicates: the same file under two ids in one class, each {files};
         near_duplicates: compressed again and a little brighter, under another id, each {files};
-        two_classes: the same content under two classes, each {files, classes, diagnosis ("" where there is none),
-        answer (the class that the diagnosis decides for, or "")};
-        label_disagreements: every file whose class contradicts its diagnosis, those of two_classes too,
-        each {file, class, diagnosis};
+        two_classes: one content in two classes, each {files, classes, diagnosis, answer (that it decides for, or "")};
+        label_disagreements: class contradicts diagnosis, those of two_classes too, each {file, class, diagnosis};
         images: every file, each {file, class (of the lesion in it), looks_like (the class whose look it has)};
         external_copies: of the set's own files, as they are, nearly, or rotated, each {file (in external/), of, kind}.
-
-    Raises:
-        FileExistsError: `folder` holds something else.
     """
     arguments = {"images_per_class": images_per_class, "size": size, "seed": seed, "version": VERSION}
     if read_json(folder / MARKER) == arguments:
@@ -73,11 +64,7 @@ def ensure(folder: Path, images_per_class: int, size: int, seed: int = 0) -> dic
         plan = _plan(images_per_class, seed)
         _write(attempt, plan, size, seed)
         planted = _planted(plan) | {"external_copies": _write_external(attempt, plan, size, seed)}
-        (attempt / "SYNTHETIC.txt").write_text(
-            "Every image in this folder is synthetic, made by lib.data.demo, of no person and no real lesion.\n"
-            "The ids ISIC_9... are made up; the ISIC Archive has no such images. Not for any medical use.\n",
-            encoding="utf-8",
-        )
+        (attempt / "SYNTHETIC.txt").write_text(__doc__, encoding="utf-8")
         write_json(attempt / DEMO_PLANTED, planted)
         write_json(attempt / MARKER, arguments)
         attempt.chmod(0o755)
@@ -88,12 +75,9 @@ def ensure(folder: Path, images_per_class: int, size: int, seed: int = 0) -> dic
     return planted
 
 
-# ---- the plan: files, ids, lesions, diagnoses and planted flaws
-
-
 @dataclass
 class _File:
-    """A file of the set before it is written: where it lies, what it shows and what the metadata says of it."""
+    """A file of the set before it is written: where it lies, what it shows and what the metadata say of it."""
 
     label: str
     part: str
@@ -123,7 +107,7 @@ def _plan(images_per_class: int, seed: int) -> list[_File]:
     _plant(files)
     if images_per_class >= LARGER:
         for number, label in enumerate(CLASSES):
-            others = [name for name in CLASSES if name not in family_of(label) and name in DECIDED]
+            others = [name for name in CLASSES if name not in FAMILY[label] and name in DECIDED]
             for count in range(images_per_class // IMAGES_PER_WRONG_LABEL):
                 _mislabel(files[label][-6 - count], others[(number + count) % len(others)])
             _several_images([file for file in files[label] if not file.flaw], random)
@@ -212,9 +196,6 @@ def _planted(plan: list[_File]) -> dict[str, list[dict]]:
     }
 
 
-# ---- the files
-
-
 def _write(folder: Path, plan: list[_File], size: int, seed: int) -> None:
     (folder / DEMO_MASKS).mkdir()
     written: dict[int, tuple[bytes, np.ndarray]] = {}
@@ -245,7 +226,7 @@ def _write_external(folder: Path, plan: list[_File], size: int, seed: int) -> li
             pixels, _ = draw_image(label, size, seed, lesion, 0)
             pixels = _other_camera(pixels, np.random.default_rng([seed, 3, lesion]))
             (folder / DEMO_EXTERNAL / label / f"EXTERNAL_{number}{image:03d}.jpg").write_bytes(_jpeg(pixels, 90))
-    changes: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    changes = {
         "copy": ("nevus", lambda content: content),
         "near copy": ("basal cell carcinoma", lambda content: _jpeg(_brighter(content, 2), 90)),
         "rotated copy": ("vascular lesion", lambda content: _jpeg(np.rot90(_brighter(content, 0)), 90)),

@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 
 
 def add_groups(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> pd.DataFrame:
@@ -20,12 +19,11 @@ def add_groups(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, differenc
 def near_duplicates(index: pd.DataFrame, thumbnails: np.ndarray, bits: int, difference: float) -> np.ndarray:
     """Pairs that join all pictures of different contents whose perceptual hashes are near and whose pixels confirm it.
 
-    A picture that is joined to another is not compared again, so n copies of one picture take n comparisons of pixels.
-    A rotated or mirrored copy has another hash and is not found.
+    A picture that is joined is not compared again, so n copies of one picture take n comparisons of pixels. A rotated
+    or mirrored copy has another hash and is not found.
 
     Args:
-        index: columns content and phash.
-        thumbnails: uint8 [n, 64, 64], grey, row i of `index`.
+        thumbnails: uint8 [n, 64, 64], grey, row i of `index` (columns content and phash).
         bits: largest Hamming distance of the hashes.
         difference: largest mean absolute difference of the thumbnails, grey levels.
 
@@ -75,6 +73,7 @@ def _links(values: pd.Series) -> np.ndarray:
 
 def _components(n: int, *links: np.ndarray) -> np.ndarray:
     """int64 [n]: connected components of n rows under pairs of row numbers, numbered in order of first row."""
-    first, second = np.concatenate(links).T
-    graph = coo_matrix((np.ones(len(first), bool), (first, second)), shape=(n, n))
-    return pd.factorize(connected_components(graph, directed=False)[1])[0].astype(np.int64)
+    joined = DisjointSet(range(n))
+    for first, second in np.concatenate(links).tolist():
+        joined.merge(first, second)
+    return pd.factorize(np.array([joined[row] for row in range(n)]))[0].astype(np.int64)

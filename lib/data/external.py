@@ -1,4 +1,4 @@
-"""External images: which files of a folder are no images of the data set, so that its models can be scored on them.
+"""External images: which files of a folder are not of the data set, so that its models can be scored on them.
 
 A file is excluded, with its reason, where it is an image of the data set, nearly is one, or shows one of its lesions,
 and so is whatever is joined to such a file. The others took part in no fitting.
@@ -19,15 +19,6 @@ from lib.data.folder import check_external, external_labels, lacking
 from lib.data.index import look, look_at
 from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, read_metadata
 
-UNREADABLE = "cannot be read"
-SAME = "is an image of the data set"
-NEAR = "is nearly an image of the data set"
-SAME_ID = "has the ISIC id of an image of the data set"
-SAME_LESION = "shows a lesion of the data set"
-JOINED = "is a near-duplicate of an excluded file, or shows its lesion"
-TWO_CLASSES = "lies in two classes, itself or nearly"
-COPY = "is a copy of another external image"
-DIAGNOSIS = "has another official diagnosis"
 FILES = ["source", "image_id", "class", "diagnosis", "lesion_id", "group", "excluded", "because_of"]
 
 # the classes of the data set that a folder stands for
@@ -56,12 +47,9 @@ def read_external(
         bits, difference: what confirms a near-duplicate, as for `build_index`.
 
     Returns:
-        FILES, one row per file, by source. `excluded` is the reason (SAME, ...), "" where the file is kept.
+        FILES, one row per file, by source. `excluded` is the reason, "" where the file is kept.
         `because_of` names the file of the data set or of the folder, the diagnosis, or why it cannot be read.
         `group` joins near-duplicates and images of one lesion among these files.
-
-    Raises:
-        DataError: what `check_external` and `read_metadata` raise.
     """
     listed = check_external(folder, scenarios)
     files = pd.DataFrame(
@@ -72,7 +60,7 @@ def read_external(
         files[["diagnosis", "lesion_id"]] = known.to_numpy()
     looks = look_at([path for _, path in listed], 2, "external images read")
     readable = looks["reason"] == ""
-    _exclude(files, UNREADABLE, looks["reason"][~readable])
+    _exclude(files, "cannot be read", looks["reason"][~readable])
     if readable.any():
         pictures = files.join(looks)[readable]
         pictures = add_groups(pictures, np.stack(pictures["thumbnail"]), bits, difference)
@@ -94,39 +82,38 @@ def external_images(files: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
 
 
 def _exclude_known(files: pd.DataFrame, pictures: pd.DataFrame, near: pd.Series, index: pd.DataFrame) -> None:
-    """Exclude what is in the data set, and what is joined to it; `pictures` are the rows of `files` that can be read,
-    `near` names the file of the data set that each nearly is."""
+    """Exclude what is in the data set, nearly is (`near` names the file), or is joined to such a file."""
     contents = index.drop_duplicates("content").set_index("content")["source"]
-    _exclude(files, SAME, pictures["content"].map(contents))
-    _exclude(files, NEAR, near)
+    _exclude(files, "is an image of the data set", pictures["content"].map(contents))
+    _exclude(files, "is nearly an image of the data set", near)
     ids = pd.Series(index["source"].to_numpy(), index=index["image_id"].map(isic_id))
     ids = ids[ids.index.str.match(r"ISIC_\d+$") & ~ids.index.duplicated()]  # other names may repeat by chance
-    _exclude(files, SAME_ID, pictures["image_id"].map(isic_id).map(ids))
+    _exclude(files, "has the ISIC id of an image of the data set", pictures["image_id"].map(isic_id).map(ids))
     lesions = index[index["lesion_id"] != ""].drop_duplicates("lesion_id").set_index("lesion_id")["source"]
-    _exclude(files, SAME_LESION, pictures["lesion_id"].map(lesions))
-    excluded = files[(files["excluded"] != "") & (files["group"] >= 0)].drop_duplicates("group")
-    _exclude(files, JOINED, pictures["group"].map(excluded.set_index("group")["source"]))
+    _exclude(files, "shows a lesion of the data set", pictures["lesion_id"].map(lesions))
+    excluded = files[(files["excluded"] != "") & (files["group"] >= 0)].drop_duplicates("group").set_index("group")
+    joined = pictures["group"].map(excluded["source"])
+    _exclude(files, "is a near-duplicate of an excluded file, or shows its lesion", joined)
 
 
 def _exclude_unsure(files: pd.DataFrame, pictures: pd.DataFrame) -> None:
     """Exclude what lies in two classes, repeats another file, or is contradicted by its official diagnosis."""
     for _, alike in pictures.groupby("near_group"):
-        if not set.intersection(*(COVERED[label] for label in alike["class"])):
+        if not set.intersection(*alike["class"].map(COVERED)):
             others = [alike.loc[alike["class"] != label, "source"].iloc[0] for label in alike["class"]]
-            _exclude(files, TWO_CLASSES, pd.Series(others, index=alike.index))
+            _exclude(files, "lies in two classes, itself or nearly", pd.Series(others, index=alike.index))
     kept = pictures[files.loc[pictures.index, "excluded"] == ""].sort_values("source")
     first = kept.groupby("content")["source"].transform("first")
-    _exclude(files, COPY, first.where(first != kept["source"]))
+    _exclude(files, "is a copy of another external image", first.where(first != kept["source"]))
     wrong = [
         code in DIAGNOSIS_CLASSES and COVERED[label].isdisjoint(DIAGNOSIS_CLASSES[code])
         for code, label in zip(files["diagnosis"], files["class"])
     ]
-    _exclude(files, DIAGNOSIS, files["diagnosis"].where(wrong))
+    _exclude(files, "has another official diagnosis", files["diagnosis"].where(wrong))
 
 
 def _exclude(files: pd.DataFrame, reason: str, because_of: pd.Series) -> None:
-    """Exclude the files that have a cause in `because_of`, by their row numbers; NaN: none. A file keeps its first
-    reason."""
+    """Exclude the files that have a cause in `because_of`, NaN where there is none. A file keeps its first reason."""
     causes = because_of.dropna()
     causes = causes[files.loc[causes.index, "excluded"] == ""]
     files.loc[causes.index, "excluded"] = reason

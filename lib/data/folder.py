@@ -27,7 +27,7 @@ PARTS = ("Train", "Test", "Val")  # a folder whose name begins so, in any case, 
 ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names: no format that starts another program
 MAX_PIXELS = 100_000_000  # the largest ISIC images have about 25 million, those of phones 64
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit, from which on it warns, is a little lower
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is lower
 MACOS = "__MACOSX"  # the folder that macOS adds to zip files
 PNG = b"\x89PNG\r\n\x1a\n"
 CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND")  # what pixels and orientation need of a PNG
@@ -37,7 +37,6 @@ EXPECTED = (
     f"of the nine classes ({', '.join(CLASSES)})"
 )
 NO_CLASSES = "holds no class folders, nor Train and Test folders with some"
-
 EXTERNAL_CLASSES = (*CLASSES, "benign", "malignant")  # folders of external images
 EXTERNAL_EXPECTED = (
     f"expected DIR/<class>/ with images ({', '.join(ENDINGS)}), for every class of at least one scenario: of the nine "
@@ -57,10 +56,7 @@ def find_folder(data: str = "", download: bool = True) -> Path | None:
     """The folder that holds Train and Test, or the class folders: in `data`, else $SKINCAS_DATA, else a download.
 
     It may lie up to three levels below the folder given, as in the zip file from Kaggle. Without `download` the newest
-    earlier download is taken, None if there is none.
-
-    Raises:
-        DataError: no such folder, no such folders in it, or the download failed.
+    earlier download is taken, None if there is none. DataError: no such folder, none in it, or the download failed.
     """
     if given := data or os.environ.get("SKINCAS_DATA", ""):
         name = "--data" if data else "$SKINCAS_DATA"
@@ -83,11 +79,9 @@ def downloaded() -> Path | None:
     from kagglehub.cache import Cache, get_cached_path
     from kagglehub.handle import DatasetHandle
 
-    handle = DatasetHandle(*KAGGLE.split("/"))
+    cache, handle = Cache(), DatasetHandle(*KAGGLE.split("/"))
     versions = [path.name for path in (Path(get_cached_path(handle)) / "versions").glob("*") if path.name.isdecimal()]
-    found = (
-        Cache().load_from_cache(handle.with_version(int(name))) for name in sorted(versions, key=int, reverse=True)
-    )
+    found = (cache.load_from_cache(handle.with_version(int(name))) for name in sorted(versions, key=int)[::-1])
     return next((Path(path) for path in found if path), None)
 
 
@@ -99,8 +93,6 @@ def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
 
     Returns:
         (part, class, path) of the image files, in the order of the paths; part is one of PARTS, or "" without them.
-
-    Raises:
         DataError: no such folder, a class missing or without images, or a folder of something else.
     """
     if not (parts := _parts(folder)):
@@ -120,16 +112,13 @@ def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
 def passed_over(folder: Path, files: list[tuple[str, str, Path]]) -> pd.DataFrame:
     """What lies below a folder and is not read as an image of the set; hidden files and empty folders, too.
 
-    Args:
-        files: what `check_folder` returns for this folder, or for one below it.
-
-    Returns:
-        One row per reason, the most files first: reason, files, folders (in which they lie), such_as (the first). Those
-        that are empty or cannot be read have no files.
+    `files` is what `check_folder` returns for this folder, or for one below it. One row per reason, the most files
+    first: reason, files, folders (in which they lie; those that are empty or cannot be read), such_as (the first).
     """
     used = {path for *_, path in files}
     classes = {path.parent for path in used}
     holders, rows = {path.parent for path in classes}, []
+    seen = {folder.resolve(), *folder.resolve().parents}
 
     def reason(path: Path) -> str:
         if any(name.startswith(".") or name == MACOS for name in path.relative_to(folder).parts):
@@ -142,21 +131,22 @@ def passed_over(folder: Path, files: list[tuple[str, str, Path]]) -> pd.DataFram
             return "below a class folder"
         return "in a folder of no class" if holders.intersection(path.parent.parents) else "outside of class folders"
 
+    def row(why: str, path: Path, files: int) -> tuple[str, int, Path, str]:
+        return why, files, path.parent if files else path, as_text(path.relative_to(folder).as_posix())
+
     def unreadable(error: OSError) -> None:
-        rows.append(("cannot be read", Path(error.filename), 0))
+        rows.append(row("cannot be read", Path(error.filename), 0))
 
     for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
         if not folders and not names:
-            rows.append(("empty", Path(here), 0))
-        # a link to a folder above itself holds nothing of its own
-        folders[:] = [name for name in folders if not Path(here).resolve().is_relative_to(Path(here, name).resolve())]
-        rows += [(reason(path), path, 1) for path in (Path(here, name) for name in names) if path not in used]
-    table = pd.DataFrame(rows, columns=["reason", "path", "files"])
-    table["folder"] = [str(path.parent if count else path) for _, path, count in rows]
-    table["path"] = [as_text(path.relative_to(folder).as_posix()) for _, path, _ in rows]
-    groups = table.groupby("reason")
-    table = groups.agg(files=("files", "sum"), folders=("folder", "nunique"), such_as=("path", "min"))
-    return table.sort_values("files", ascending=False, kind="stable").reset_index()
+            rows.append(row("empty", Path(here), 0))
+        real = {name: Path(here, name).resolve() for name in folders}
+        folders[:] = [name for name in folders if real[name] not in seen]  # links may lead in a circle
+        seen |= {*real.values()}
+        rows += [row(reason(path), path, 1) for path in (Path(here, name) for name in names) if path not in used]
+    groups = pd.DataFrame(rows, columns=["reason", "files", "folders", "such_as"]).groupby("reason", as_index=False)
+    table = groups.agg({"files": "sum", "folders": "nunique", "such_as": "min"})
+    return table.sort_values("files", ascending=False, kind="stable", ignore_index=True)
 
 
 def say_passed_over(table: pd.DataFrame) -> str:
@@ -176,8 +166,7 @@ def as_text(name: str) -> str:
 def check_external(folder: Path, scenarios: Mapping[str, Scenario]) -> list[tuple[str, Path]]:
     """(class, path) of external images, in the order of the paths; checked by names alone, before anything runs.
 
-    Raises:
-        DataError: no such folder, one of no EXTERNAL_CLASSES or without images, or no scenario fits (`lacking`).
+    DataError: no such folder, one of no EXTERNAL_CLASSES or without images, or no scenario fits (`lacking`).
     """
     files = []
     for path in _folders(folder):
@@ -221,14 +210,12 @@ def decode(path: Path) -> np.ndarray:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise UnreadableImage("not a regular file")
         with Image.open(_pixels_of(Path(path)), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableImage(f"{width} x {height} px is more than the {MAX_PIXELS:,} pixels allowed")
+            if image.width * image.height > MAX_PIXELS:
+                size = f"{image.width} x {image.height} px"
+                raise UnreadableImage(f"{size} is more than the {MAX_PIXELS:,} pixels allowed")
             return _rgb(_upright(image))
     except UnreadableImage:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
     except Image.UnidentifiedImageError as error:
         raise UnreadableImage("not an image, or of a kind that is not read") from error
     # Pillow's readers raise many kinds of errors on damaged files (OSError, SyntaxError, struct.error, zlib.error, ...)
@@ -269,10 +256,9 @@ def _download() -> Path:
 
         return Path(kagglehub.dataset_download(KAGGLE))
     except Exception as error:  # no network, no credentials, no package, no space: the advice is the same
-        reason = "".join(str(error).strip().splitlines()[:1])
+        reason = f"{type(error).__name__}: {''.join(str(error).strip().splitlines()[:1])}"
         raise DataError(
-            "no --data folder was given and the public data set could not be downloaded "
-            f"({type(error).__name__}: {reason}); download "
+            f"no --data folder was given and the public data set could not be downloaded ({reason}); download "
             f"https://www.kaggle.com/datasets/{KAGGLE} by hand, unpack it and pass its folder with --data"
         ) from error
 

@@ -1,7 +1,4 @@
-"""The index of a data set: one row per image file, with digests of its pixels and its official diagnosis.
-
-Files that cannot be decoded are listed apart, with the reason.
-"""
+"""The index of a data set: one row per image file, with digests of its pixels and its official diagnosis."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,22 +23,18 @@ LOOK = ["width", "height", "content", "phash", "thumbnail", "reason"]  # reason:
 def build_index(
     folder: Path, metadata: Sequence[Path], bits: int, difference: float, workers: int = 2
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Decode every image of a data set once and index it.
+    """Decode every image of a data set once, in threads, and index it.
 
     Args:
         folder: a folder that `check_folder` accepts.
         metadata: files for `read_metadata`; may be none.
         bits, difference: as `near_duplicates` takes them.
-        workers: threads that decode.
 
     Returns:
         index, one row per readable file, ordered by source: source, image_id, class, part, width, height (px), content
-        (SHA-256 of the decoded pixels and their shape), phash (16 hex digits), diagnosis, lesion_id, near_group (int,
-        connected components of same content and confirmed near-duplicates) and group (the same, joined by lesion_id).
-        unreadable, one row per other file: source, class, part, reason.
-
-    Raises:
-        DataError: what `check_folder` and `check_metadata` raise; no image of a class can be read.
+        (SHA-256 of the decoded pixels and their shape), phash (16 hex digits), diagnosis, lesion_id, near_group and
+        group (`add_groups`). unreadable, one row per other file: source, class, part, reason. DataError: what
+        `check_folder` and `check_metadata` raise; no image of a class can be read.
     """
     folder, files = Path(folder), check_folder(folder)
     official = check_metadata(files, metadata)  # first, since it may be refused

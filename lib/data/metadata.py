@@ -4,6 +4,7 @@ An id is compared without the ending of its file, the mark of a copy, and `_down
 """
 
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,9 +18,7 @@ DIAGNOSIS_CLASSES = {code: tuple(labels) for code, labels in _WORDS["classes"].i
 IDS = ("isic_id", "image_id", "image", "image_name")
 CODED = ("isic2019_diagnosis", "dx")
 NAMED = ("diagnosis_5", "diagnosis_4", "diagnosis_3", "diagnosis_2", "diagnosis_1", "diagnosis")  # the finest first
-EXPECTED_COLUMNS = (
-    "expected isic_id, isic2019_diagnosis and lesion_id, or the files of the ISIC archive, ISIC 2019 or HAM10000"
-)
+EXPECTED_COLUMNS = "expected isic_id, isic2019_diagnosis and lesion_id, or files as ISIC and HAM10000 publish them"
 MANY_FILES, MOST_FILES = 10, 50  # of a lesion; the public set has up to 6 files of one
 
 
@@ -31,35 +30,33 @@ def read_metadata(paths: Iterable[Path]) -> pd.DataFrame:
     (diagnoses.yaml).
 
     Returns:
-        index isic_id; columns diagnosis (a key of DIAGNOSIS_CLASSES, or "") and lesion_id (or "").
-
-    Raises:
-        DataError: unreadable file, missing columns, empty id, unknown code, or two values for one id.
+        index isic_id; columns diagnosis (of DIAGNOSIS_CLASSES) and lesion_id, or "". DataError: unreadable file,
+        missing columns, empty id, unknown code, or two values for one id.
     """
     paths = [Path(path) for path in paths]
     nothing = pd.DataFrame(columns=["diagnosis", "lesion_id"], index=pd.Index([], name="isic_id"), dtype=str)
     table = pd.concat([nothing, *map(_read, paths)])
     groups = table.replace("", pd.NA).groupby(level=0)
     merged, several = groups.first().fillna(""), groups.nunique() > 1
-    for column in several:
-        for name in several.index[several[column]]:
-            merged.loc[name, column] = _narrower(name, table.loc[name, column], paths)
+    several = several.stack()
+    for name, column in several[several].index:
+        merged.loc[name, column] = _narrower(name, table.loc[name, column], paths)
     return merged
 
 
 def check_metadata(files: list[tuple[str, str, Path]], paths: Iterable[Path]) -> pd.DataFrame:
     """diagnosis and lesion_id of each file that `check_folder` lists, "" where not known, in that order.
 
-    Raises:
-        DataError: what `read_metadata` and `odd_lesions` raise, or none of the images is listed.
+    DataError where none of the images is listed, and for what `read_metadata` and `odd_lesions` refuse.
     """
     paths, ids = list(paths), [isic_id(as_text(path.stem)) for *_, path in files]
     table = read_metadata(paths)
     known = table.reindex(ids).fillna("").reset_index(drop=True)
     if paths and table.index.intersection(ids).empty:
+        such_as = f"such as {ids[0]!r}; it has {table.index[0]!r}" if len(table) else "it is empty"
+        names = ", ".join(repr(str(path)) for path in paths)
         raise DataError(
-            f"metadata {_names(paths)} lists none of the {len(ids)} images (such as {ids[0]!r}; it has "
-            f"{table.index[0]!r}); give the metadata of this data set"
+            f"metadata {names} lists none of the {len(ids)} images ({such_as}); give those of this data set"
         )
     odd_lesions(known.assign(**{"class": [label for _, label, _ in files]}))
     return known
@@ -76,15 +73,11 @@ def coverage(files: list[tuple[str, str, Path]], known: pd.DataFrame) -> str:
 def odd_lesions(files: pd.DataFrame) -> pd.DataFrame:
     """The lesions with files of several classes, or with more than MANY_FILES files, by class and lesion_id of files.
 
-    Returns:
-        index lesion_id, largest first; columns files (how many) and classes (their names, joined by ` + `).
-
-    Raises:
-        DataError: a lesion has more than MOST_FILES files, or more than MANY_FILES of three classes or more.
+    Index lesion_id, largest first; columns files (how many) and classes (names). DataError where one has more than
+    MOST_FILES files, or more than MANY_FILES of three classes or more.
     """
     lesions = files[files["lesion_id"] != ""].groupby("lesion_id")["class"]
-    table = pd.DataFrame({"files": lesions.size(), "count": lesions.nunique()})
-    table["classes"] = lesions.agg(lambda names: " + ".join(sorted(set(names))))
+    table = lesions.agg(files="size", count="nunique", classes=lambda names: " + ".join(sorted(set(names))))
     table = table.sort_values("files", ascending=False, kind="stable")
     beyond = table[(table["files"] > MOST_FILES) | ((table["files"] > MANY_FILES) & (table["count"] > 2))]
     if len(beyond):
@@ -104,34 +97,33 @@ def isic_id(name: str) -> str:
 
 def _read(path: Path) -> pd.DataFrame:
     """diagnosis and lesion_id of one file by id, checked."""
+    where = f"metadata {str(path)!r}"
     try:
         with path.open(encoding="utf-8-sig") as file:
-            heading = file.readline()
-        separator = max(",\t;", key=heading.count)
+            separator = max(",\t;", key=file.readline().count)
         text = dict(dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        table = pd.read_csv(path, sep=separator, index_col=False, **text)
-    except (OSError, ValueError) as error:  # ValueError: pandas on text that is not CSV or not UTF-8
-        raise DataError(f"metadata {str(path)!r} cannot be read as CSV ({error}); {EXPECTED_COLUMNS}") from error
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # of a row that is too long
+            table = pd.read_csv(path, sep=separator, index_col=False, **text)
+    except (OSError, ValueError, Warning) as error:  # ValueError: pandas on text that is not CSV or not UTF-8
+        raise DataError(f"{where} cannot be read as CSV ({error}); {EXPECTED_COLUMNS}") from error
     table.columns = [str(name).strip() for name in table.columns]
     ids = next((name for name in IDS if name in table), None)
     codes = [name for name in table if name in DIAGNOSIS_CLASSES]
-    if not ids or not (codes or {"lesion_id", *CODED, *NAMED} & set(table)):
-        have = ", ".join(map(repr, table.columns[:10]))
-        what = "diagnosis and no lesion_id" if ids else "column of ids"
-        raise DataError(f"metadata {str(path)!r} has no {what}, only {have}; {EXPECTED_COLUMNS}")
     used = [name for name in table if name in {ids, *codes, "lesion_id", *CODED, *NAMED}]
+    if not ids or len(used) < 2:
+        what = "diagnosis and no lesion_id" if ids else "column of ids"
+        raise DataError(f"{where} has no {what}, only {', '.join(map(repr, table.columns[:10]))}; {EXPECTED_COLUMNS}")
     table = table[used].fillna("").apply(lambda column: column.str.strip())
     table = table.mask(table.apply(lambda column: column.str.casefold().isin(_WORDS["missing"])), "")
     if (table[ids] == "").any():
-        raise DataError(f"metadata {str(path)!r} has an empty id in column {ids!r}; give every row one")
+        raise DataError(f"{where} has an empty id in column {ids!r}; give every row one")
     table = table.set_index(table[ids].map(isic_id).rename("isic_id"))
-    coded = next((name for name in CODED if name in table), None)
-    if coded:
+    if coded := next((name for name in CODED if name in table), None):
         diagnosis = table[coded].str.upper()
     elif codes:
         chosen = table[codes].apply(pd.to_numeric, errors="coerce") == 1
         if (twice := chosen.sum(axis=1) > 1).any():
-            raise DataError(f"metadata {str(path)!r} gives {twice.idxmax()!r} several diagnoses; leave one")
+            raise DataError(f"{where} gives {twice.idxmax()!r} several diagnoses; leave one")
         diagnosis = chosen.idxmax(axis=1).where(chosen.any(axis=1), "")
     else:
         diagnosis = pd.Series("", table.index)
@@ -139,10 +131,8 @@ def _read(path: Path) -> pd.DataFrame:
             diagnosis = diagnosis.mask(diagnosis == "", column.map({name: _code(name) for name in column.unique()}))
     for name, code in diagnosis[~diagnosis.isin(["", *DIAGNOSIS_CLASSES])].items():
         hint = nearest(code, DIAGNOSIS_CLASSES) if len(code) > 2 else ""
-        raise DataError(
-            f"metadata {str(path)!r} gives {name!r} the diagnosis {code!r}{hint}; "
-            f"expected {', '.join(DIAGNOSIS_CLASSES)} or nothing"
-        )
+        known = ", ".join(DIAGNOSIS_CLASSES)
+        raise DataError(f"{where} gives {name!r} the diagnosis {code!r}{hint}; expected {known} or nothing")
     return pd.DataFrame({"diagnosis": diagnosis, "lesion_id": table.get("lesion_id", "")})
 
 
@@ -158,12 +148,7 @@ def _narrower(name: str, values: pd.Series, paths: list[Path]) -> str:
     different = sorted(set(values) - {""}, key=lambda value: (len(DIAGNOSIS_CLASSES.get(value, ())), value))
     allowed = [set(DIAGNOSIS_CLASSES.get(value, (value,))) for value in different]
     if not all(allowed[0] <= other for other in allowed):
-        raise DataError(
-            f"metadata {_names(paths)} gives {name!r} the {values.name} {different[0]!r} and {different[1]!r}; correct "
-            "one, or leave out a file"
-        )
+        both = f"the {values.name} {different[0]!r} and {different[1]!r}"
+        names = ", ".join(repr(str(path)) for path in paths)
+        raise DataError(f"metadata {names} gives {name!r} {both}; correct one, or leave out a file")
     return different[0]
-
-
-def _names(paths: list[Path]) -> str:
-    return ", ".join(repr(str(path)) for path in paths)

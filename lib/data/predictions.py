@@ -67,12 +67,8 @@ def predicted_class(predictions: pd.DataFrame) -> np.ndarray:
 
 
 def still_learning(history: pd.DataFrame, phase: str = "finetune") -> bool:
-    """Whether a phase was stopped by its number of epochs while the validation loss still fell, in any of its folds.
-
-    Args:
-        history: history.csv of a training run: phase, fold, epoch, val_loss and more. Where a fold stopped early, its
-            last epoch is not the best.
-    """
+    """Whether a phase was stopped by its number of epochs while the validation loss still fell, in any of its folds, by
+    history.csv of a training run. Where a fold stopped early, its last epoch is not the best."""
     rows = history[history["phase"] == phase].reset_index(drop=True)
     folds = rows.groupby("fold")
     return bool((folds["val_loss"].idxmin() == folds["epoch"].idxmax()).any())

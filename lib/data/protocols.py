@@ -25,10 +25,8 @@ def deal(index: pd.DataFrame, views: pd.DataFrame, protocol: str, seed: int) -> 
     """A protocol as a table over the rows of the pool.
 
     Args:
-        index: one row per file: source, class, near_group, group, diagnosis (audit/images.parquet).
-        views: what lib.data.pool.pool_views makes of it.
+        index: one row per file (audit/images.parquet); `views` is what lib.data.pool.pool_views makes of it.
         protocol: by_view, by_file, by_lesion or clean.
-        seed: of the dealing.
 
     Returns:
         The table, one row per view: row (its place in images.npy), class, group, tenth_nine_classes and
@@ -59,9 +57,6 @@ def corrected_labels(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
     files are dropped. BKL covers pigmented benign and seborrheic keratosis: it corrects neither into the other, and
     a file of a third class with that diagnosis is dropped.
 
-    Args:
-        index: one row per file: source, image_id, class, near_group, diagnosis ("" where there is none).
-
     Returns:
         source -> class ("" where dropped), and the files that were changed or dropped, with the reason.
     """
@@ -86,13 +81,9 @@ def corrected_labels(index: pd.DataFrame) -> tuple[pd.Series, pd.DataFrame]:
 
 
 def not_evaluable(chosen: Mapping[str, pd.DataFrame], scenarios: Mapping[str, Scenario], least: int) -> pd.DataFrame:
-    """The classes of each scenario with fewer than `least` original images over all folds: they are not scored.
+    """The classes of each scenario with fewer than `least` original images over all folds, which are not scored.
 
-    Args:
-        chosen: scenario -> what `select` gives.
-
-    Returns:
-        scenario, class, originals, reason: what the report shows in place of a number.
+    `chosen` is what `select` gives per scenario. Columns scenario, class, originals, and the reason for the report.
     """
     rows = []
     for name, scenario in scenarios.items():
@@ -104,12 +95,8 @@ def not_evaluable(chosen: Mapping[str, pd.DataFrame], scenarios: Mapping[str, Sc
 
 
 def share_in_training(chosen: pd.DataFrame, by: str) -> float:
-    """The share of test views, over all folds, that have another view of the same `by` in the training part.
-
-    Args:
-        chosen: what `select` gives.
-        by: a column: source or group.
-    """
+    """The share of test views, over all folds, that have another view of the same `by`, source or group, in training;
+    `chosen` is what `select` gives."""
     counts = pd.crosstab(chosen[by], chosen["tenth"]).reindex(columns=range(FOLDS), fill_value=0)
     own = chosen["tenth"].to_numpy()
     of_view = counts.loc[chosen[by]].to_numpy()
@@ -120,11 +107,7 @@ def share_in_training(chosen: pd.DataFrame, by: str) -> float:
 
 
 def files_in_training(chosen: pd.DataFrame) -> float:
-    """How many different files a fold trains on, the mean over the folds.
-
-    Args:
-        chosen: what `select` gives.
-    """
+    """How many different files a fold trains on, the mean over the folds; `chosen` is what `select` gives."""
     counts = pd.crosstab(chosen["source"], chosen["tenth"]).reindex(columns=range(FOLDS), fill_value=0).to_numpy()
     held_out = counts + np.roll(counts, -1, axis=1)  # the test tenth and the next one
     return float((counts.sum(axis=1, keepdims=True) > held_out).sum(axis=0).mean())

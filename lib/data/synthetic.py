@@ -1,9 +1,7 @@
 """Synthetic images of skin lesions: a lesion, the skin around it, and the camera.
 
 Each lesion has a tint and each patient a skin of its own, so a lesion can be recognised in another image. Some lesions
-look like another class (`choose_look`), which bounds the accuracy that is possible on unseen lesions.
-
-A change that moves a pixel raises lib.data.demo.VERSION.
+look like another class, which bounds the accuracy on unseen lesions. A change of pixels raises lib.data.demo.VERSION.
 """
 
 from pathlib import Path
@@ -20,21 +18,15 @@ FAMILIES = (  # classes that are mistaken for each other
     ("actinic keratosis", "basal cell carcinoma", "squamous cell carcinoma"),
     ("dermatofibroma", "seborrheic keratosis", "vascular lesion"),
 )
-
+FAMILY = {label: family for family in FAMILIES for label in family}
 LOOKS = read_yaml(Path(__file__).with_name("looks.yaml"))  # class -> how its lesions look; the file explains the keys
-
 # fair, pink, tan, brown and (polarised light) mauve skin
 SKINS = ((226, 188, 174), (220, 176, 164), (216, 178, 160), (206, 164, 146), (212, 174, 168))
 
 
-def family_of(label: str) -> tuple[str, ...]:
-    """The classes that a class is mistaken for, and itself."""
-    return next(family for family in FAMILIES if label in family)
-
-
 def choose_look(label: str, random: np.random.Generator) -> str:
     """The class that a lesion of class `label` looks like: its own, or another of its family (ATYPICAL)."""
-    others = [name for name in family_of(label) if name != label]
+    others = [name for name in FAMILY[label] if name != label]
     other = others[random.integers(len(others))]
     return other if random.random() < ATYPICAL else label
 
@@ -42,10 +34,8 @@ def choose_look(label: str, random: np.random.Generator) -> str:
 def draw_image(looks_like: str, size: int, seed: int, lesion: int, view: int) -> tuple[np.ndarray, np.ndarray]:
     """Image number `view` of a lesion: uint8 [size, size, 3], and its mask, uint8 [size, size], 0 or 255.
 
-    The lesion and its patient depend on (seed, lesion), the camera on (seed, lesion, view).
-
-    Args:
-        looks_like: the class whose look the lesion has.
+    The lesion and its patient depend on (seed, lesion), the camera on (seed, lesion, view). `looks_like` is the class
+    whose look the lesion has.
     """
     look = LOOKS[looks_like]
     patient = np.random.default_rng([seed, 1, lesion])

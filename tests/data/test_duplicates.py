@@ -1,5 +1,6 @@
 """Near-duplicates are joined as comparing all pairs joins them, and groups join what belongs together."""
 
+import cv2
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
@@ -63,10 +64,8 @@ def test_groups_are_those_of_comparing_all_pairs(seed, single, centres, copies, 
 
 def test_copies_are_compared_once_with_what_they_are_joined_to(monkeypatch):
     """4,000 copies of one picture took 8 million comparisons of pixels, and as many rows of memory."""
-    from lib.data import duplicates
-
-    compared, norm = [], duplicates.cv2.norm
-    monkeypatch.setattr(duplicates.cv2, "norm", lambda *pair: compared.append(1) or norm(*pair))
+    compared, norm = [], cv2.norm
+    monkeypatch.setattr(cv2, "norm", lambda *pair: compared.append(1) or norm(*pair))
     thumbnails = np.random.default_rng(0).integers(100, 104, (4000, 64, 64)).astype(np.uint8)
     index = pd.DataFrame({"content": np.arange(4000).astype(str), "phash": "0123456789abcdef"})
     assert len(near_duplicates(index, thumbnails, 8, 9.0)) == len(compared) == 3999

@@ -4,37 +4,34 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lib.config.paper import CLASSES
 from lib.data.folder import DataError, find_folder
 from lib.data.metadata import isic_id
 from tests.fixtures.pictures import picture, read, save
 
 
-def test_files_of_one_name_in_one_class_are_different_sources(folder):
-    name = "ISIC_0000000"
-    save(folder / "Test" / CLASSES[0] / f"{name}.png", picture(100))
-    save(folder / "Train" / CLASSES[0] / f"{name}.bmp", picture(101))
-    save(folder / "Train" / CLASSES[0] / f"{name}(1).png", picture(102))
+def test_files_of_one_name_are_different_sources_and_content_is_the_pixels_and_their_shape(folder):
+    for name, pixels in {
+        "Train/nevus/a.png": picture(60), "Train/nevus/a.bmp": picture(60), "Test/nevus/a.png": picture(61),
+        "Train/nevus/a(1).png": picture(60).reshape(16, 64, 3),
+    }.items():  # fmt: skip
+        save(folder / name, pixels)
     index, unreadable = read(folder)
-    assert len(index) == 30 and index["source"].is_unique and unreadable.empty
-    assert (index["image_id"] == name).sum() == 3
-    assert [isic_id(text) for text in (name, f"{name}(1)", f"{name} (12)")] == [name] * 3
+    assert len(index) == 31 and index["source"].is_unique and unreadable.empty and (index["image_id"] == "a").sum() == 3
+    content = index.set_index("source")["content"]
+    assert content["Train/nevus/a.png"] == content["Train/nevus/a.bmp"] and content.nunique() == 30
+    assert [isic_id(text) for text in ("a", "a(1)", " a (12).JPG", "a_downsampled.jfif")] == ["a"] * 4
 
 
-def test_unreadable_images_are_named_and_not_indexed(folder):
+def test_unreadable_images_are_named_and_a_class_without_one_readable_image_stops(folder):
     melanoma = folder / "Train" / "melanoma"
     Image.fromarray(picture(50, side=128)).save(melanoma / "whole.jpg")
     (melanoma / "truncated.jpg").write_bytes((melanoma / "whole.jpg").read_bytes()[:-500])
     (melanoma / "text.jpg").write_text("not a picture")
     index, unreadable = read(folder)
     assert len(index) == 28
-    reasons = unreadable.set_index("source")["reason"]
-    assert list(reasons.index) == ["Train/melanoma/text.jpg", "Train/melanoma/truncated.jpg"]
-    assert "not an image" in reasons.iloc[0] and "truncated" in reasons.iloc[1]
+    assert unreadable["source"].tolist() == ["Train/melanoma/text.jpg", "Train/melanoma/truncated.jpg"]
+    assert "not an image" in unreadable["reason"][0] and "truncated" in unreadable["reason"][1]
     assert set(unreadable["class"]) == {"melanoma"} and set(unreadable["part"]) == {"Train"}
-
-
-def test_a_class_without_one_readable_image_stops(folder):
     for image in folder.glob("*/melanoma/*"):
         image.write_text("not a picture")
     with pytest.raises(DataError, match="no readable image of melanoma .*not an image"):
@@ -51,40 +48,6 @@ def test_the_index_is_the_same_whatever_the_number_of_threads_and_can_be_stored(
     assert (index[["width", "height"]] == 32).all(axis=None)
 
 
-def test_content_is_the_pixels_and_their_shape_not_the_file(folder):
-    nevus = folder / "Train" / "nevus"
-    save(nevus / "a.png", picture(60))
-    save(nevus / "b.bmp", picture(60))
-    save(nevus / "c.png", picture(60).reshape(16, 64, 3))
-    content = read(folder)[0].set_index("image_id")["content"]
-    assert content["a"] == content["b"] != content["c"]
-
-
-def test_hostile_file_names_are_data(folder, tmp_path):
-    names = [
-        "<script>alert(1)<⁄script>",
-        "a'b\"c`d",
-        "new\nline",
-        "\u202egnp.drawkcab",
-        "$(touch x)",
-        "%s{0}\\n",
-        "=1+1",
-    ]
-    for number, name in enumerate(names):
-        save(folder / "Train" / "nevus" / f"{name}.png", picture(70 + number))
-    bytes_only = bytes(folder / "Train" / "nevus") + b"/\xff\xfe.png"
-    with open(bytes_only, "wb") as file:  # noqa: PTH123 - a name that is no text
-        file.write((folder / "Train" / "nevus" / "=1+1.png").read_bytes())
-    index, unreadable = read(folder)
-    assert set(names) <= set(index["image_id"]) and len(index) == 27 + len(names)
-    assert unreadable[["source", "reason"]].values.tolist() == [
-        [r"Train/nevus/\xff\xfe.png", "its name is not valid UTF-8"]
-    ]
-    index.to_parquet(tmp_path / "index.parquet")
-    unreadable.to_csv(tmp_path / "unreadable.csv")
-    assert set(pd.read_parquet(tmp_path / "index.parquet")["source"]) == set(index["source"])
-
-
 # --- metadata ---------------------------------------------------------------------------------------------------------
 
 
@@ -98,6 +61,8 @@ def test_hostile_file_names_are_data(folder, tmp_path):
         ("isic_id,isic2019_diagnosis,lesion_id\nA,MELL,\n", "'A' the diagnosis 'MELL'; did you mean 'MEL'"),
         ("isic_id,isic2019_diagnosis,lesion_id\nB,NV,\n", "lists none of the 27 images"),
         ("", "cannot be read as CSV"),
+        ("isic_id,isic2019_diagnosis\nA,NV,cut off\n", "cannot be read as CSV"),
+        ("isic_id,isic2019_diagnosis\n", "lists none of the 27 images .*it is empty"),
         (None, "cannot be read as CSV"),
     ],
 )

@@ -52,7 +52,6 @@ def test_views_of_the_file_come_first_then_those_of_its_lesion_or_copies_and_eac
 
 
 def test_the_nearest_view_is_right_by_the_leak_alone(features, views):
-    """Features that know files and nothing of classes: right among all views, at chance among other lesions."""
     shares = nearest_neighbour_accuracy(features, views)
     assert shares["nearest of all views"] > 0.9
     assert shares["nearest of another lesion"] < 0.4
