@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.config.paper import CLASSES, IMAGES, scenarios
+from lib.data.folder import PARTS
 from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, odd_lesions
 
 CLASS_COUNTS = "none in the text: Fig. 7 prints them as a picture only, so they are not compared"
@@ -157,7 +158,7 @@ def _cross_table(files: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _class_counts(index: pd.DataFrame, contradictory: set[str]) -> dict[str, dict[str, int]]:
-    columns = [*(part for part in ("Train", "Test") if part in set(index["part"])), "all"]
+    columns = [*(part for part in PARTS if part in set(index["part"])), "all"]
     counts = pd.crosstab(index["class"], index["part"], margins=True, margins_name="all")
     counts = counts.reindex(index=CLASSES, columns=columns, fill_value=0)
     counts["contradictory"] = index["content"].isin(contradictory).groupby(index["class"]).sum()
