@@ -297,29 +297,26 @@ def _inputs(
     given = options.metadata or os.environ.get("SKINCAS_METADATA", "").split(os.pathsep)
     metadata = tuple(Path(path).expanduser() for path in given if path)
     masks = Path(options.masks).expanduser() if options.masks else None
+    external, said = _external(options, study), []
     try:
         data = find_folder(options.data, download=not names_only)
         if data:
             files = check_folder(data)
             given = Path(options.data or os.environ.get("SKINCAS_DATA") or data).expanduser()
-            print(f"data: {len(files):,} images; {say_passed_over(passed_over(given, files))}", flush=True)
+            said.append(f"data: {len(files):,} images; {say_passed_over(passed_over(given, files))}")
             if metadata:
-                print(f"metadata: {coverage(files, check_metadata(files, metadata))}", flush=True)
+                said.append(f"metadata: {coverage(files, check_metadata(files, metadata))}")
             if masks:
                 ids = {path.stem for *_, path in files}
-                print(f"masks: files for {len(find_masks(masks, ids)):,} of {len(ids):,} images", flush=True)
+                said.append(f"masks: files for {len(find_masks(masks, ids)):,} of {len(ids):,} images")
         else:
             data = paths.root / "not downloaded yet"
             read_metadata(metadata)
     except DataError as error:
         raise ParameterError(str(error)) from error
-    return Inputs(
-        data=data,
-        metadata=metadata,
-        masks=masks,
-        weights_dir=weights_dir,
-        external=_external(options, study),
-    )
+    for line in said:
+        print(line, flush=True)
+    return Inputs(data=data, metadata=metadata, masks=masks, weights_dir=weights_dir, external=external)
 
 
 def _external(options: argparse.Namespace, study: Study) -> Path | None:
