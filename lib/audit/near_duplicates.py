@@ -1,8 +1,7 @@
 """Which pictures are nearly the same although their perceptual hashes differ?
 
-Two photographs of one lesion, or a rotated copy, have other hashes, but the frozen networks may give them similar
-features. This lists the pairs that are as similar in their features as those that the hash finds; known lesions say how
-often either is right. Groups are not changed by it.
+This lists the pairs that are as similar in their features as those that the hash finds, such as two photographs of one
+lesion, or a rotated copy. Known lesions say how often either is right. Groups are not changed by it.
 """
 
 import numpy as np
@@ -14,8 +13,7 @@ from lib.config.paths import StudyPaths
 from lib.data.duplicates import rotated_and_mirrored
 from lib.data.index import thumbnail
 
-# This share of the hash's own pairs is at least as similar as the threshold, which is set without lesions or labels.
-SHARE = 0.9
+SHARE = 0.9  # of the hash's own pairs are at least as similar as the threshold, which is set without lesions or labels
 NEIGHBOURS = 20  # compared with each picture
 PAIRS = [
     *("first", "second", "class_first", "class_second", "similarity", "difference", "looks_alike"),
@@ -27,15 +25,13 @@ RECALL = ["found_by", "pairs", "both_lesions_known", "one_lesion", "pairs_of_kno
 def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     """The pairs that features find and the hash misses, and how many pairs of known lesions each finds.
 
-    Pictures are compared, not files: each content counts once, by its first file. The similarity of two pictures is the
-    cosine of their features, averaged over the study's backbones, which errs less than any one of them; the threshold
-    is the similarity that SHARE of the pairs confirmed by hash and pixels reach.
+    Each content counts once, by its first file. The similarity of two is the cosine of their features, averaged
+    over the backbones, which errs less than any one; SHARE of the pairs confirmed by hash and pixels reach `threshold`.
 
     Returns:
-        pairs: PAIRS columns, the most similar first: files, their classes, similarity (-1..1), `least_difference` of
-        pixels, whether that is at most `near_duplicate_difference`, and whether class, lesion (None where one is not
-        known) and group are equal. recall: RECALL columns, one row each for the hash, the features and either.
-        threshold, hash_pairs, backbones; reason: why nothing was compared, "" where it was.
+        pairs: PAIRS columns, the most similar first; difference is `least_difference` of pixels, looks_alike whether it
+        is at most `near_duplicate_difference`, same_lesion None where one is not known. recall: RECALL columns, one row
+        each for the hash, the features and either. threshold, hash_pairs, backbones; reason why nothing was compared.
     """
     nothing = {"pairs": pd.DataFrame(columns=PAIRS), "recall": pd.DataFrame(columns=RECALL), "backbones": []}
     nothing |= {"threshold": np.nan, "hash_pairs": 0}
@@ -51,7 +47,9 @@ def near_duplicate_recall(paths: StudyPaths, study: Study) -> dict:
     if not len(by_hash):
         return nothing | {"reason": "the hash finds no pair of different pictures, which would set the threshold"}
     unit = unit_rows([np.load(path, mmap_mode="r", allow_pickle=False)[files["row"]] for path in features.values()])
-    threshold = float(np.quantile((unit[by_hash[:, 0]] * unit[by_hash[:, 1]]).sum(axis=1), 1 - SHARE))
+    chunks = np.array_split(by_hash, len(by_hash) // 1024 + 1)
+    similar = np.concatenate([(unit[one] * unit[other]).sum(axis=1) for one, other in (pairs.T for pairs in chunks)])
+    threshold = float(np.quantile(similar, 1 - SHARE))
     by_features, similarity = nearest_pairs(unit)
     by_features, similarity = by_features[similarity >= threshold], similarity[similarity >= threshold]
     missed = near[by_features[:, 0]] != near[by_features[:, 1]]
