@@ -1,5 +1,6 @@
 """Study files: only differences from the defaults, and every mistake named with the nearest valid name."""
 
+import json
 import re
 
 import pytest
@@ -20,8 +21,11 @@ def study_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", params.study_names())
-def test_every_study_in_params_can_be_read(name):
-    assert load_study(name).cells(*params.AXES)
+def test_every_study_in_params_can_be_read_and_passes_through_json_to_the_report(name):
+    study = load_study(name)
+    assert study.cells(*params.AXES)
+    noted = study.model_copy(update={"weights_note": {"MobileNetV2": "trained further on dogs"}})
+    assert params.Study(**json.loads(json.dumps(noted.model_dump()))) == noted
 
 
 def test_an_empty_study_file_is_the_defaults(study_file):
