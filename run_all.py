@@ -63,13 +63,13 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
                 status = _run(options, arguments, notebooks, interruption)
             sys.stdout.flush()
             return status
-    except BAD_INPUT as error:
+    except (*BAD_INPUT, KeyboardInterrupt) as error:
+        if interruption.noted:  # a library may have taken the interrupt for a failure of its own
+            print("interrupted before any notebook started; finished runs are kept", file=sys.stderr)
+            return 130
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted before any notebook started; finished runs are kept", file=sys.stderr)
-        return 130
 
 
 def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, interruption: Interruption) -> int:

@@ -54,6 +54,20 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduler(config, log)
 
 
+@pytest.fixture
+def data(tmp_path, monkeypatch) -> Path:
+    """A folder with one file per class; nothing else is given, whatever the environment has."""
+    from lib.config.paper import CLASSES
+
+    for name in os.environ:
+        if name.startswith(("SKINCAS_", "FIXTURE_")):
+            monkeypatch.delenv(name)
+    for name in CLASSES:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
+    return tmp_path / "data"
+
+
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory) -> Path:
     """The folder of a small demo set: six images per class, 64 px."""

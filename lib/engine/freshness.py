@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from lib.config.files import file_digest, files_below, read_json, text_digest, write_json
 from lib.config.packages import BACKENDS, chosen_backend
 from lib.config.paths import LIB, StudyPaths
-from lib.engine.code import FIGURES, cell_digests, reached
+from lib.engine.code import cell_digests, reached
 from lib.engine.planning import Run
 
 FORMAT = 2  # of the stamps; a results folder of another format is refused
@@ -35,7 +35,6 @@ PARTS = {
     "cells": "notebook: code cell {}",
     "parameters": "parameter {}: {} -> {}",
     "code": "{}",
-    "figures": "{}",
     "inputs": "input {}",
     "external": "input {}",
     "packages": "package {}: {} -> {}",
@@ -48,7 +47,6 @@ class Stamp(BaseModel):
     cells: list
     parameters: dict
     code: dict
-    figures: dict
     packages: dict
     external: dict
     inputs: dict
@@ -83,13 +81,11 @@ class Freshness:
     def describe(self, run: Run) -> dict[str, Any]:
         """What decides a run apart from the files in the results folder, as a stamp records it."""
         code, imported = reached(run.notebook, run.declared.last, self.lib)
-        figures = {name: digest for name, digest in code.items() if name.startswith(FIGURES)}
         return {
             "format": FORMAT,
             "cells": cell_digests(run.notebook),
             "parameters": recorded_parameters(run),
-            "code": {name: digest for name, digest in code.items() if name not in figures},
-            "figures": figures,
+            "code": code,
             "packages": deciding_packages(imported),
             "external": {name: self.external(Path(path)) for name, path in run.external.items()},
         }
@@ -156,7 +152,6 @@ class Standing:
     status: Literal["fresh", "stale", "missing"]
     changes: tuple[str, ...] = ()  # what differs from its stamp, where it is stale
     described: dict[str, Any] = field(default_factory=dict)  # what decides it now
-    remakes_numbers: bool = True  # what reads the run has to be made again; a change to figures leaves the numbers
 
 
 def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = frozenset()) -> dict[str, Standing]:
@@ -168,14 +163,11 @@ def standings(runs: list[Run], freshness: Freshness, force: frozenset[str] = fro
         if changes is None:
             standing[run.id] = Standing("missing", described=described)
             continue
-        drawn = {"figures": (freshness.stamp(run.id) or {}).get("figures")}
-        only_figures = not changes or freshness.changes(run, described | drawn) == []
         if force & {"all", run.step}:
-            changes, only_figures = ["--force", *changes], False
-        before = [name for name in run.waits_for if name in standing and standing[name].remakes_numbers]
-        if before and only_figures:
-            changes, only_figures = [*changes, *_short(before, "{} will be made again first")], False
-        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described, not only_figures)
+            changes = ["--force", *changes]
+        before = [name for name in run.waits_for if name in standing and standing[name].status != "fresh"]
+        changes = changes or _short(before, "{} will be made again first")
+        standing[run.id] = Standing("stale" if changes else "fresh", tuple(changes), described)
     return standing
 
 

@@ -6,6 +6,7 @@ The kernel leads a session of its own, which is leashed: it ends with this proce
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from lib.engine.results import Cancelled, Result
 
 MOST_TEXT = 2**20  # characters that a cell may print, and of any other text in an executed notebook
 MOST_ERROR = 2000  # characters of an exception
+LONG_LINE = re.compile(r"[^\r\n]{1000}(?=[^\r\n])")  # wrapped: nbclient merges the states of bars in the square of it
 CUT = "\n[cut here: a cell kept printing or showing text; print less, or write it to a file]\n"
 INTERVAL = 0.5  # seconds between checks of what a kernel uses and of whether its run was cancelled
 MINUTE = 60.0  # of silence: nothing from the kernel, and its processes used less than 5 % of a core
@@ -111,7 +113,7 @@ class _Kernel:
         self.peak = 0  # bytes, of the kernel and its subprocesses
         self.cancelled = False
         self.process: subprocess.Popen | None = None
-        self._printed: dict[str, int] = {}  # characters, of the cell that runs
+        self._printed: dict[str, tuple[int, int]] = {}  # characters of the cell that runs, and of its last line
         self._heard = time.monotonic()  # when it last sent something or used the processor
         self._report_progress, self._is_cancelled = report_progress, is_cancelled
         self._leash = Leash()
@@ -155,11 +157,13 @@ class _Kernel:
             content["evalue"] = shorten(content["evalue"], MOST_ERROR)
             content["traceback"] = [shorten(line, 4 * MOST_ERROR) for line in content.get("traceback", [])]
         elif message["msg_type"] == "stream":
-            before, text = self._printed.get(cell, 0), content["text"]
+            before, column = self._printed.get(cell, (0, 0))
+            wrapped = LONG_LINE.sub(r"\g<0>\n", " " * column + content["text"])
+            text = content["text"] = wrapped[column:]
             *lines, last = text.split("\n")
             # a bar counts once it ends its line: until then its next state replaces it
             new = sum(len(line.rpartition("\r")[2]) + 1 for line in lines) + len(last) * ("\r" not in last)
-            self._printed = {cell: before + new}
+            self._printed = {cell: (before + new, len(re.split(r"[\r\n]", wrapped)[-1]))}
             if before + new > MOST_TEXT:
                 self.write(text.rstrip("\n").rpartition("\n")[2])
                 content["text"] = text[: max(0, MOST_TEXT - before)] + CUT

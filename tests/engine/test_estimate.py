@@ -1,21 +1,20 @@
-"""The estimate of a study: against arithmetic by hand, and as runs end."""
+"""The estimate of a study: against arithmetic by hand, as runs end, and what is said with and without GPUs."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lib.config.files import read_json, write_json
-from lib.config.paper import backbones, scenarios
+from lib.config.paper import backbones
 from lib.config.params import Study
 from lib.config.paths import REFERENCE_RATES, StudyPaths
 from lib.config.steps import STEPS
-from lib.data.folds import select
-from lib.data.pool import pool_views
-from lib.data.protocols import deal
-from lib.engine.estimate import Forecast
+from lib.engine import estimate, workers
+from lib.engine.estimate import Forecast, describe, is_long
 from lib.engine.freshness import Freshness, recorded_parameters
 from lib.engine.planning import Inputs, plan
-from tests.fixtures.predictions import made_up_index
+from lib.engine.workers import Options
 
 RATES = {
     "machine": "a machine of tests",
@@ -37,16 +36,6 @@ def forecast(study: Study = STUDY, at_once: int = 1, paths: StudyPaths | None = 
     planned = plan(study, "test", Inputs(data=Path()))
     runs = [run for run in planned if step in ("", run.step)]
     return Forecast(runs, study, 100, RATES, at_once, planned, paths)
-
-
-def test_the_views_of_a_pool_and_of_its_scenarios_are_as_many_as_estimated():
-    study = Study(pool_sizes=dict.fromkeys(Study().pool_sizes, 40), pool_size_benign_malignant=120)
-    index = made_up_index(files=16)
-    views = pool_views(index, study.pool_sizes, 120, 0)
-    assert len(views) <= study.count_views(len(index)) <= 1.5 * len(views)
-    table, _ = deal(index, views, "by_view", 0)
-    for name, scenario in scenarios().items():
-        assert len(select(views, table, scenario)) == study.count_images(name)
 
 
 def test_seconds_of_each_step_are_those_counted_by_hand():
@@ -97,13 +86,53 @@ def test_what_is_left_falls_as_runs_go_on_and_end_and_is_shared_by_those_at_once
     assert forecast(study, at_once=100, step="train").left() == pytest.approx(each)  # the longest run
 
 
-def test_a_backbone_without_rates_counts_as_the_slowest():
-    study = STUDY.model_copy(update={"backbones": ["EfficientNetB3"]})
-    slowest = STUDY.model_copy(update={"backbones": ["ResNet50"]})
-    assert forecast(study).left() == forecast(slowest).left()
-
-
 def test_the_rates_of_the_reference_have_every_kind_of_work_and_every_backbone():
     rates = read_json(REFERENCE_RATES)
     assert rates.keys() == RATES.keys()
     assert all(rates[kind].keys() == backbones().keys() for kind in ("predict", "train", "head", "trace"))
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes this machine one with some GPUs."""
+
+    def with_gpus(count: int) -> None:
+        found = [f"GPU {i}: NVIDIA H100 80GB HBM3 (UUID: GPU-{i})" for i in range(count)]
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr(workers, "gpus", lambda: found)
+        monkeypatch.setattr(workers, "cores", lambda: 4)
+        monkeypatch.setattr(workers, "default_jobs", lambda: 4)
+
+    return with_gpus
+
+
+def test_what_is_said_names_the_machine_and_a_disk_that_is_too_small(machine, tmp_path, monkeypatch):
+    def said(folder: Path = tmp_path) -> str:
+        return "\n".join(describe(plan(STUDY, "test", Inputs(data=Path())), forecast(at_once=4), Options(), folder))
+
+    machine(0)
+    assert "8: 1 audit (20 s)" in said() and "GPUs: 0; notebooks at once: 4" in said() and "gpu.py" not in said()
+    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
+    assert "the disk may be too small" in said(tmp_path / "not" / "there")
+    machine(2)
+    assert "GPUs: 2" in said() and "tests/benchmarks/gpu.py" in said()
+
+
+def test_only_what_takes_more_than_an_hour_and_has_no_gpu_is_confirmed(machine):
+    short, long = (forecast(STUDY.model_copy(update={"finetune_epochs": 0, "transfer_epochs": n})) for n in (4, 4000))
+    machine(0)
+    assert is_long(long, Options()) and not is_long(short, Options())
+    assert not is_long(long, Options(scheduler="tcp://127.0.0.1:1"))  # its workers may have some
+    machine(1)
+    assert not is_long(long, Options())
+
+
+def test_every_gpu_worker_sees_its_own_gpu_and_light_notebooks_see_none(machine, monkeypatch):
+    def devices(kind: str, **options) -> list[str]:
+        given = workers.local_workers(Options(**options))
+        return sorted(one["env"]["CUDA_VISIBLE_DEVICES"] for one in given if kind in one["resources"])
+
+    machine(2)
+    assert devices("heavy", per_gpu=2) == ["0", "0", "1", "1"] and set(devices("light")) == {"-1"}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert devices("heavy") == ["1"]

@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -19,35 +17,11 @@ import pytest
 from lib.config.files import write_json
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine import attempts, kernel, workers
-from lib.engine.freshness import FORMAT, Freshness, standings
+from lib.engine.freshness import FORMAT, Freshness
 from lib.engine.locks import FolderError, locked, remove_leftovers, run_locked
-from lib.engine.results import Cancelled, Result, blocked
+from lib.engine.results import Cancelled
 from lib.engine.workers import Options
-
-FIXTURES = REPOSITORY / "tests" / "fixtures"
-
-
-def write_notebook(path: Path, *cells: str) -> Path:
-    node = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    node.metadata["language_info"] = {"name": "python"}
-    node.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
-    node.cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(node, path)
-    return path
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def eventually(condition, patience: float = 120.0) -> bool:
-    """Whether a condition comes true; the patience is for a busy machine, nothing is measured."""
-    end = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
+from tests.engine.helpers import gone, perform, wait_for, write_notebook
 
 
 def test_a_notebook_gets_its_parameters_and_its_lines_and_bars_are_passed_on(tmp_path):
@@ -95,14 +69,6 @@ print([plt.rcParams["text.usetex"], keras.config.floatx(), "user" in globals(), 
     assert {path.name for path in (tmp_path / ".keras").iterdir()} == {"keras.json", "models"}
 
 
-def test_a_notebook_that_raises_is_a_failure_with_its_cell_and_its_executed_notebook(tmp_path):
-    notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", "b = a", "raise KeyError('here')", "b")
-    result = kernel.execute(notebook, tmp_path / "out.ipynb", {})
-    assert (result.status, result.cell, result.killed) == ("failed", 3, False)
-    assert result.error == "KeyError: 'here'"
-    assert "KeyError" in (tmp_path / "out.ipynb").read_text()
-
-
 @pytest.mark.parametrize(
     ("last", "words"),
     [
@@ -129,14 +95,14 @@ def test_no_kernel_and_no_subprocess_of_a_cell_outlives_a_killed_parent(tmp_path
         "import sys; from pathlib import Path; from lib.engine import kernel\n"
         f"kernel.execute(Path({str(notebook)!r}), Path({str(tmp_path / 'out.ipynb')!r}), {{}})"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=FIXTURES.parents[1])
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY)
     pids = tmp_path / "pids"
-    assert eventually(lambda: pids.exists() and pids.read_text().endswith("."))
+    wait_for(lambda: pids.exists() and pids.read_text().endswith("."), parent)
     started = [int(pid) for pid in pids.read_text().split()[:2]]
-    assert not any(gone(pid) for pid in started)
+    assert not any(map(gone, started))
     parent.kill()
     parent.wait()
-    assert eventually(lambda: all(gone(pid) for pid in started))
+    wait_for(lambda: gone(*started))
 
 
 def test_a_run_that_is_cancelled_ends_its_kernel(tmp_path):
@@ -147,20 +113,39 @@ def test_a_run_that_is_cancelled_ends_its_kernel(tmp_path):
         kernel.execute(
             notebook, tmp_path / "o.ipynb", {}, is_cancelled=lambda: pid.exists() and pid.read_text().endswith(".")
         )
-    assert eventually(lambda: gone(int(pid.read_text()[:-1])))
+    wait_for(lambda: gone(int(pid.read_text()[:-1])))
 
 
-def perform(run, root, **kwargs):
-    return attempts.perform(run, root, Freshness(root).describe(run), **kwargs)
+def test_a_cell_without_output_and_processor_time_is_silent_and_one_that_computes_or_prints_is_not(
+    tmp_path, monkeypatch
+):
+    """A minute of it lasts two seconds here; the last cell would wait for ever."""
+    monkeypatch.setattr(kernel, "MINUTE", 2.0)
+    computes = "import signal, time\nwhile time.process_time() < 3: pass"
+    prints = "for _ in range(30): print(a, flush=True); time.sleep(0.1)"
+    notebook, seen = write_notebook(tmp_path / "n.ipynb", "a: int = 1", computes, prints, "signal.pause()"), []
+
+    def report(silent=0, cell=0, **progress):
+        if silent:
+            seen.append((silent, cell))
+
+    with pytest.raises(Cancelled):
+        kernel.execute(notebook, tmp_path / "o.ipynb", {}, report_progress=report, is_cancelled=lambda: (2, 4) in seen)
+    assert seen == [(1, 4), (2, 4)]
 
 
-def test_outputs_appear_with_a_stamp_once_and_the_second_time_nothing_is_done(small):
+def test_outputs_appear_once_with_a_stamp_and_are_left_where_a_later_run_fails(small, monkeypatch):
     runs, root = small
     assert perform(runs["audit"], root).status == "done"
     stamp = json.loads(StudyPaths(root).stamp("audit").read_text())
     assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json", "audit/printed.json"}
     assert (root / "notebooks/audit.ipynb").is_file()
     assert perform(runs["audit"], root).status == "fresh"
+    before = (root / "audit/images.parquet").read_bytes()
+    monkeypatch.setenv("FIXTURE_BREAK", "audit")
+    monkeypatch.setenv("FIXTURE_HOW", "raise")
+    assert perform(runs["audit"], root, force=True).status == "failed"
+    assert (root / "audit/images.parquet").read_bytes() == before
     assert Freshness(root).changes(runs["audit"]) == []
 
 
@@ -200,7 +185,7 @@ def test_checkpoints_are_found_by_the_next_attempt_where_nothing_has_changed_and
     """A run that counts how often it was begun, in a file that it keeps."""
     runs, root = small
     notebook = write_notebook(tmp_path / "n.ipynb", 'attempt: str = ""\nresults: str = ""', COUNTS)
-    run = type(runs["audit"])(**vars(runs["audit"]) | {"notebook": notebook, "injected": ("attempt", "results")})
+    run = _with(runs["audit"], notebook, ("attempt", "results"))
     paths = StudyPaths(root)
     root.mkdir()
 
@@ -212,7 +197,7 @@ def test_checkpoints_are_found_by_the_next_attempt_where_nothing_has_changed_and
         for name in there:
             (root / name).touch()
         remove_leftovers(paths, frozenset(kwargs.pop("planned", [run.id])))
-        result = attempts.perform(replace(run, parameters={}), root, described, **kwargs)
+        result = attempts.perform(run, root, described, **kwargs)
         assert (result.status == "done") is (not there), result.error
         return [int(count) for count in (root / "counted").read_text().split()]
 
@@ -261,33 +246,19 @@ def test_a_run_replaces_what_it_wrote_and_keeps_the_files_of_others(small, monke
     assert [path.name for path in (root / "audit").iterdir()] == ["notes.txt"]
 
 
-def test_a_failed_run_leaves_what_an_earlier_one_made(small, monkeypatch):
-    runs, root = small
-    perform(runs["audit"], root)
-    before = (root / "audit/images.parquet").read_bytes()
-    monkeypatch.setenv("FIXTURE_BREAK", "audit")
-    monkeypatch.setenv("FIXTURE_HOW", "raise")
-    assert perform(runs["audit"], root, force=True).status == "failed"
-    assert (root / "audit/images.parquet").read_bytes() == before
-    assert Freshness(root).changes(runs["audit"]) == []
-
-
 def test_a_notebook_that_writes_less_or_more_than_planned_fails(small, tmp_path):
     runs, root = small
     notebook = write_notebook(tmp_path / "less.ipynb", 'attempt: str = ""', "attempt")
     less = attempts.perform(_with(runs["audit"], notebook), root, {})
     assert less.status == "failed" and "without writing audit" in less.error
-    more = (
-        "from pathlib import Path\n"
-        "for n in ('audit', 'x'):\n    Path(attempt, n).mkdir()\n    Path(attempt, n, 'b').touch()"
-    )
+    more = "import os\nfor n in ('audit', 'x'): os.mkdir(f'{attempt}/{n}'); open(f'{attempt}/{n}/b', 'w').close()"
     notebook = write_notebook(tmp_path / "more.ipynb", 'attempt: str = ""', more)
     result = attempts.perform(_with(runs["audit"], notebook), root, {})
     assert result.status == "failed" and "x/b, not an output of step audit" in result.error
 
 
-def _with(run, notebook: Path):
-    return type(run)(**vars(run) | {"notebook": notebook, "injected": ("attempt",), "parameters": {}})
+def _with(run, notebook: Path, injected=("attempt",)):
+    return replace(run, notebook=notebook, injected=injected, parameters={})
 
 
 def test_a_run_json_tells_where_its_numbers_are_from(small):
@@ -299,21 +270,12 @@ def test_a_run_json_tells_where_its_numbers_are_from(small):
     record = json.loads((folder / "run.json").read_text())
     assert record["model"] == {}  # what the notebook wrote
     provenance = record["provenance"]
-    assert (
-        provenance["git"] == {"commit": "abc", "clean": True}
-        and provenance["axes"]["seed"] == 0
-        and provenance["deterministic"] is True
-    )
+    assert provenance["git"]["commit"] == "abc" and provenance["axes"]["seed"] == 0 and provenance["deterministic"]
     assert provenance["parameters"]["units"] == 8 and provenance["packages"]["numpy"]
-    assert set(provenance["outputs"]) == {"history.csv", "predictions_transfer.parquet", "transfer.weights.h5"}
     weights = subprocess.run(["sha256sum", folder / "transfer.weights.h5"], capture_output=True, text=True, check=True)
     assert provenance["outputs"]["transfer.weights.h5"] == weights.stdout.split()[0]
     assert "features/native/MobileNet/features.npy" in provenance["inputs"]
-    assert (
-        provenance["seconds"] > 0
-        and provenance["peak_memory_bytes"] > 0
-        and provenance["hardware"]["cores"] == os.cpu_count()
-    )
+    assert provenance["peak_memory_bytes"] > 0 and provenance["hardware"]["cores"] == os.cpu_count()
 
 
 def test_a_run_waits_for_the_one_who_holds_it_and_then_finds_it_done(small):
@@ -321,51 +283,16 @@ def test_a_run_waits_for_the_one_who_holds_it_and_then_finds_it_done(small):
     results = []
     threads = [threading.Thread(target=lambda: results.append(perform(runs["audit"], root))) for _ in range(2)]
     for thread in threads:
+        thread.daemon = True
         thread.start()
-    for thread in threads:
-        thread.join()
+    wait_for(lambda: not any(thread.is_alive() for thread in threads))
     assert sorted(result.status for result in results) == ["done", "fresh"]
-
-
-def test_what_cannot_start_names_the_first_cause_and_a_summary_needs_one_run(small):
-    runs, _ = small
-    failed = {"features-native-MobileNet": Result("failed"), "prepare": Result("done")}
-    train = runs["train-clean-native-nine_classes-MobileNet-seed0"]
-    assert blocked(train, failed) == "features-native-MobileNet failed"
-    one = {train.id: Result("not run", cause="features-native-MobileNet failed")}
-    other = {"train-clean-native-nine_classes-MobileNetV2-seed0": Result("fresh")}
-    evaluate = runs["evaluate-native-nine_classes"]
-    assert blocked(evaluate, one | other) == ""
-    assert blocked(evaluate, one) == "features-native-MobileNet failed"
-    assert blocked(runs["gradcam-nine_classes-MobileNet"], one) == "features-native-MobileNet failed"
-
-
-def test_a_change_to_figures_alone_makes_nothing_else_stale_and_another_does(small):
-    runs, root = small
-    stamped = Freshness(root)
-    for run in runs.values():
-        for name in run.outputs:
-            (root / name).mkdir(parents=True, exist_ok=True)
-        write_json(
-            StudyPaths(root).stamp(run.id), stamped.describe(run) | {"inputs": {}, "outputs": {}, "seconds": 1.0}
-        )
-    path = StudyPaths(root).stamp("audit")
-    stamp = json.loads(path.read_text())
-    path.write_text(json.dumps(stamp | {"figures": {"lib.figures.plots": "old"}}))
-    standing = standings(list(runs.values()), Freshness(root))
-    assert {name for name, one in standing.items() if one.status == "stale"} == {"audit"}
-    path.write_text(json.dumps(stamp | {"code": stamp["code"] | {"lib.data.index": "old"}}))
-    standing = standings(list(runs.values()), Freshness(root))
-    assert standing["prepare"].changes == ("audit will be made again first",)
-    assert {one.status for one in standing.values()} == {"stale"}
 
 
 def test_a_second_engine_in_one_results_folder_is_refused(tmp_path):
     code = f"from lib.engine.locks import locked; from pathlib import Path\nwith locked(Path({str(tmp_path)!r})): pass"
     with locked(tmp_path):
-        second = subprocess.run(
-            [sys.executable, "-c", code], cwd=FIXTURES.parents[1], capture_output=True, text=True, check=False
-        )
+        second = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert second.returncode == 1 and "another run_all works" in second.stderr
     with locked(tmp_path):  # and it is free again
         pass
@@ -383,25 +310,12 @@ def test_a_folder_of_something_else_or_of_another_version_is_refused_and_left_as
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
-def test_every_gpu_worker_sees_its_own_gpu_and_light_notebooks_see_none(monkeypatch):
-    monkeypatch.setattr(workers, "gpus", lambda: ["GPU 0: a", "GPU 1: b"])
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    given = workers.local_workers(Options(per_gpu=2))
-    heavy = [w["env"]["CUDA_VISIBLE_DEVICES"] for w in given if "heavy" in w["resources"]]
-    light = [w["env"]["CUDA_VISIBLE_DEVICES"] for w in given if "light" in w["resources"]]
-    assert sorted(heavy) == ["0", "0", "1", "1"] and light and set(light) == {"-1"}
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    given = workers.local_workers(Options())
-    assert [w["env"]["CUDA_VISIBLE_DEVICES"] for w in given if "heavy" in w["resources"]] == ["1"]
-
-
 def test_a_disk_that_is_full_fails_the_run_and_leaves_what_was_there(small, tmp_path):
     """On a small tmpfs, where this test may mount one; elsewhere it is skipped."""
     runs, _ = small
     mount = tmp_path / "disk"
     mount.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", mount], capture_output=True, check=False)
-    if done.returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", mount], capture_output=True).returncode:
         pytest.skip("mounting a tmpfs needs root")
     try:
         root = mount / "results"
@@ -427,7 +341,6 @@ def test_leftovers_of_interrupted_runs_are_removed_unless_a_worker_still_holds_t
     with run_locked(paths, "held", lambda: False):
         remove_leftovers(paths)
         assert not (paths.attempts / "dead").exists() and (paths.attempts / "held").exists()
-    shutil.rmtree(paths.attempts)
 
 
 def listening(process: psutil.Process) -> set[str]:
@@ -453,7 +366,7 @@ def test_the_cluster_of_this_machine_listens_on_loopback_alone_and_replaces_a_lo
 
         nanny, _ = pool.local.workers.values()
         pool.local.sync(nanny.close)
-        assert eventually(lambda: len(pool.client.nthreads()) == 1)
+        wait_for(lambda: len(pool.client.nthreads()) == 1)
         assert pool.replace_lost_workers() == ""
-        assert eventually(lambda: len(pool.client.nthreads()) == 2)
+        wait_for(lambda: len(pool.client.nthreads()) == 2)
         assert pool.client.submit(sum, [1, 2], resources={"heavy": 1}).result() == 3

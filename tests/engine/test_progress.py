@@ -1,12 +1,14 @@
 """What is shown while a study runs, on a terminal of 80 columns and without one."""
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
 
-from lib.engine.progress import View, start_log
+from lib.engine.progress import View
 from lib.engine.results import Result
+from tests.engine.helpers import wait_for
 
 RUN = "train-by_view-native-benign_malignant-EfficientNetV2B3-seed0-rotation_15"
 # what lib.models.training prints after an epoch
@@ -48,28 +50,6 @@ def test_fold_and_epoch_of_every_run_are_shown_in_80_columns_below_the_summary(j
     assert shown(view)[0] == f"1 of 40 runs, 1 failed, {jobs - 1} running, about 90 s left"
 
 
-def test_a_cancelled_run_is_not_shown_and_neither_is_what_it_prints_late():
-    view = View(32, Forecast(), console(terminal=True))
-    view.update("audit", line="images read")
-    view.cancel()
-    view.update("audit", line="too late")
-    assert len(shown(view)) == 1
-
-
-def test_of_a_progress_bar_each_state_is_shown_and_none_is_logged(tmp_path):
-    start_log(tmp_path / "run.log")
-    view = View(1, None, console(terminal=True))
-    for line, state in [
-        ("\rimages:  50%", "images:  50%"),
-        ("\rimages:  50%\rimages: 100%", "images: 100%"),
-        ("read",) * 2,
-    ]:
-        view.update("audit", line=line)
-        assert shown(view)[-1].strip() == state
-    logged = (tmp_path / "run.log").read_text()
-    assert "audit: read" in logged and "%" not in logged
-
-
 def test_without_a_terminal_every_start_and_end_is_a_line():
     with View(2, Forecast(), console(terminal=False)) as view:
         view.update("audit", worker="tcp://127.0.0.1:1")  # as Dask passes it on
@@ -79,3 +59,35 @@ def test_without_a_terminal_every_start_and_end_is_a_line():
     assert started.startswith("audit")
     assert [line.split(":")[0] for line in ended] == ["[1/2] audit", "[2/2] kmeans"]
     assert all("about 90 s left" in line for line in ended)
+
+
+def test_the_runs_can_be_drawn_while_a_line_is_printed(monkeypatch):
+    """Whoever prints waits for what draws the runs, so it must not hold what that waits for."""
+    view = View(2, Forecast(), console(terminal=True), silence=1)
+    drawn = []
+
+    def print_line(text, **_):
+        drawing = threading.Thread(target=view._render, daemon=True)
+        drawing.start()
+        wait_for(lambda: not drawing.is_alive())
+        drawn.append(str(text))
+
+    monkeypatch.setattr(view.console, "print", print_line)
+    view.update("audit", attempt=2)
+    view.update("audit", cell=3, cells=9, silent=1)
+    view.ended("kmeans", Result("failed", error="planted"))
+    view.cancel()
+    view.update("audit", attempt=2)  # late
+    assert len(drawn) == 4 and not view._since
+
+
+def test_a_notebook_that_waits_for_ever_is_named_once_with_what_to_do_unless_that_is_switched_off():
+    for silence, named in ((5, 1), (0, 0)):
+        with View(1, None, console(terminal=False), silence) as view:
+            for minutes in range(4, 8):
+                view.update("kmeans", cell=3, cells=9, silent=minutes)
+            assert ("silent for 7 min" in shown(view)[-1]) is bool(named)
+            said = view.console.file.getvalue()
+            assert said.count("used no processor for 5 min") == said.count("press Ctrl-C") == named
+            view.update("kmeans", cell=3, cells=9)
+            assert "silent" not in shown(view)[-1]

@@ -11,6 +11,7 @@ import pytest
 import run_all
 from lib.config import paths
 from lib.config.paths import REPOSITORY
+from lib.engine import freshness
 from lib.report import compare
 from tests.report.made_study import Page
 
@@ -51,6 +52,10 @@ def _claim(name: str, quote: str, verdict: str) -> dict:
     own = {"outcome": "yes" if verdict == "reproduced" else "no", "reason": "", "numbers": {}}
     said = {"id": name, "place": "abstract", "where": "abstract", "quote": quote, "kind": "number", "rule": "a rule"}
     return said | {"verdict": verdict, "reason": "", "procedure": own, "unseen": own}
+
+
+def test_every_part_of_a_stamp_that_makes_a_run_stale_is_among_the_reasons():
+    assert set(compare.PARTS) == set(freshness.PARTS)
 
 
 def edit(path: Path, old: str, new: str) -> None:
