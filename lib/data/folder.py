@@ -124,7 +124,7 @@ def passed_over(folder: Path, files: list[tuple[str, str, Path]]) -> pd.DataFram
         if any(name.startswith(".") or name == MACOS for name in path.relative_to(folder).parts):
             return "hidden, or of macOS"
         if path.suffix.lower() not in ENDINGS:
-            return f"ending {path.suffix.lower()}" if path.suffix else "no ending"
+            return f"ending {as_text(path.suffix.lower())!r}" if path.suffix else "no ending"
         if path.parent in classes:
             return "not a regular file"
         if classes.intersection(path.parents):

@@ -89,7 +89,7 @@ def test_what_lies_below_the_folder_is_read_or_counted_with_the_reason(folder):
     reasons = {
         "Train/nevus/.DS_Store": "hidden, or of macOS",
         "__MACOSX/Train/nevus/._a.png": "hidden, or of macOS",
-        "Train/nevus/scan.heic": "ending .heic",
+        "Train/nevus/scan.heic": "ending '.heic'",
         "notes": "no ending",
         "Test/melanoma/more/deep/a.png": "below a class folder",
         "Train/wart/a.png": "in a folder of no class",
