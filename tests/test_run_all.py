@@ -1,5 +1,6 @@
 """The command line: its exit codes, what it says, and studies of stand-in notebooks from end to end."""
 
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from lib.config.paper import CLASSES
 from lib.config.paths import NOTEBOOKS, REPOSITORY
 from lib.data.folder import KAGGLE, downloaded
 from lib.engine import estimate
+from lib.engine.locks import locked
 from tests.fixtures.tiny import write_tiny
 
 FIXTURES = REPOSITORY / "tests" / "fixtures"
@@ -89,7 +91,14 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
     assert "10 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
     assert "report: stale (kmeans will be made again first)" in forced
-    graph = json.loads((root / "ro-crate-metadata.json").read_text())["@graph"]
+    content = json.loads((root / "ro-crate-metadata.json").read_text())
+    (_, own), graph = content["@context"], content["@graph"]
+    standard = json.loads((FIXTURES / "ro-crate-1.1-context.jsonld").read_text(encoding="utf-8"))["@context"]
+    terms = {name for entity in graph for name in (entity["@type"], *entity) if not name.startswith("@")}
+    assert terms <= standard.keys() | own.keys() and own.keys().isdisjoint(standard)
+    for entity in (entity for entity in graph if "sha256" in entity):
+        written = (root / entity["@id"]).read_bytes()
+        assert (entity["sha256"], entity["contentSize"]) == (hashlib.sha256(written).hexdigest(), str(len(written)))
     values = [value for entity in graph for value in entity.values()]
     listed = [item for value in values for item in (value if isinstance(value, list) else [value])]
     named = {item["@id"] for item in listed if isinstance(item, dict) and not item["@id"].startswith("https://")}
@@ -297,6 +306,15 @@ def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys
     (tmp_path / "file").touch()
     said = refused(capsys, SMALL, "--data", str(data), "--results", str(tmp_path / "file" / "r"))
     assert "cannot be written" in said and "another --results" in said
+
+
+def test_a_data_folder_of_others_in_the_results_of_the_demo_is_refused_and_kept(tmp_path, capsys):
+    with locked(tmp_path):
+        (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.jpg").write_text("mine")
+    assert run_all.main(["demo", "--results", str(tmp_path)]) == 2
+    assert "exists and is not of the demo; remove it" in capsys.readouterr().err
+    assert (tmp_path / "data" / "mine.jpg").read_text() == "mine"
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):
