@@ -37,7 +37,7 @@ def dataset_audit(
             near_duplicate_contents: contents in those sets.
         official_test_in_train: files in Test whose content is also in Train (under whatever class).
         official_test_related_to_train: files in Test with the content, a near-duplicate or the lesion of one in Train.
-        lesions_known: distinct lesion ids; files_with_lesion: files that have one.
+        lesions_known: distinct lesion ids; files_with_lesion: files that have one; lesion_ids: `lesion_ids`.
         lesions_with_several_images: lesions with more than one content; images_of_those_lesions: their contents.
         odd_lesions: {lesion id: {files, classes}} of those with files of several classes, or with many.
         files_with_diagnosis: files for which the metadata gives an official diagnosis; official_diagnoses: their
@@ -80,6 +80,7 @@ def dataset_audit(
         "official_test_related_to_train": int(test["group"].isin(train["group"]).sum()),
         "lesions_known": len(images),
         "files_with_lesion": len(with_lesion),
+        "lesion_ids": lesion_ids(index),
         "lesions_with_several_images": int((images > 1).sum()),
         "images_of_those_lesions": int(images[images > 1].sum()),
         "odd_lesions": odd_lesions(index).to_dict("index"),
@@ -98,6 +99,16 @@ def dataset_audit(
         },
         "test_of_8_1_1": [_tenth(index, name, (printed or {}).get("tables", {})) for name in scenarios()],
     }
+
+
+def lesion_ids(index: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """{class: {"known": files with a lesion id, "unknown": files without one}}.
+
+    Without one a group is a picture and its copies: "unseen lesions" then means no more than unseen pictures.
+    """
+    known = index["lesion_id"].ne("").map({True: "known", False: "unknown"})
+    counts = pd.crosstab(index["class"], known)
+    return counts.reindex(index=CLASSES, columns=["known", "unknown"], fill_value=0).to_dict("index")
 
 
 def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float | None:

@@ -103,6 +103,10 @@ def test_a_picture_under_two_classes_contradicts_itself_and_lowers_the_ceiling_w
     # 20 files, 13 of them benign and 7 malignant: one of the two copies must be wrong where both labels can be given
     ceilings = {"nine_classes": 19 / 20, "benign_malignant": 19 / 20, "six_benign": 1.0, "three_malignant": 1.0}
     assert audit["accuracy_ceiling"] == {"raw": ceilings}
+    assert {name: sum(ids.values()) for name, ids in audit["lesion_ids"].items()} == {
+        name: counts["all"] for name, counts in audit["class_counts"].items()
+    }
+    assert sum(ids["known"] for ids in audit["lesion_ids"].values()) == audit["files_with_lesion"]
     assert audit["class_counts"]["melanoma"] == {"Train": 2, "Test": 1, "all": 3, "contradictory": 1}
 
 
