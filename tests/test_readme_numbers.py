@@ -1,5 +1,6 @@
 """The numbers of the README are those of the files in results/reference."""
 
+import json
 import re
 
 import pandas as pd
@@ -46,6 +47,12 @@ def test_the_numbers_of_the_answer_are_those_of_ladder_and_claims():
 def test_the_headline_is_the_printed_one():
     rows = printed_rows().query("table == 1 and phase == 'finetune'").set_index("backbone")["test_accuracy"]
     assert rows.idxmax() == "EfficientNetV2B3" and f"{rows.max():.2f} % accuracy" in " ".join(README.split())
+
+
+def test_the_readme_says_how_many_files_have_no_lesion_id():
+    audit = json.loads((REFERENCE.parent / "audit" / "dataset.json").read_text(encoding="utf-8"))
+    files, known = audit["files"], audit["files_with_lesion"]
+    assert f"{files - known} of the {files:,} files have no lesion id" in " ".join(README.split())
 
 
 def test_what_the_readme_says_of_choices_is_in_the_reference_tables():

@@ -22,7 +22,7 @@ class Score:
         resampled: the same over resampled groups [resamples].
         runs: the same of each training run, one row per fold and one column per seed; NaN where a run is missing.
         images, groups: how many were scored. Of a difference: those of the first.
-        shared: of a difference, how many views both were scored on.
+        shared: of a difference, how many views both were scored on; `paired`: all of both sides.
     """
 
     value: float
@@ -31,17 +31,18 @@ class Score:
     images: int
     groups: int
     shared: int = 0
+    paired: bool = False
     share: bool = False
-    _sides: tuple[tuple[np.ndarray, np.ndarray], ...] = ()  # of a difference whose two sides have other folds
+    _same_folds: bool = True  # of a difference: what both sides test, they test in the same folds
     _tested: "_Tested | None" = field(default=None, repr=False)
 
     def interval(self, level: float = LEVEL) -> Estimate:
-        """The value with the interval of its mean; for a share of 0 or 1, which leaves nothing to resample, that is
-        Wilson's with a group as one image, which is never too narrow."""
+        """The value with the interval of its mean, for a new data set of this size; for a share of 0 or 1, which leaves
+        nothing to resample, that is Wilson's with a group as one image, which is never too narrow."""
         if self.share and self.value in (0.0, 1.0):
             return wilson(self.value, self.groups, level)
-        sides = self._sides or [(self.resampled, self.runs.to_numpy())]
-        return mean_estimate(self.value, self.resampled, sides, level)
+        mean = mean_estimate(self.value, self.resampled, self.runs.to_numpy(), level, self._same_folds)
+        return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high)) if self.share else mean
 
     def repetition(self, level: float = LEVEL, printed: Estimate | None = None) -> Estimate:
         """Where one more run like the paper's, one split and one seed, gives its value.
@@ -117,7 +118,7 @@ def estimate(rows: pd.DataFrame, measure: str = "accuracy", resamples: int = RES
 
 
 def difference(first: Score, second: Score, groups: np.ndarray | None = None) -> Score:
-    """first - second, paired: both see the same resamples of groups, and the same folds where their folds are the same.
+    """first - second over the same resamples of groups; `paired` only where both were scored on the same views.
 
     Args:
         groups: those that are resampled, where several differences are to share their resamples; if None those of both.
@@ -134,7 +135,8 @@ def difference(first: Score, second: Score, groups: np.ndarray | None = None) ->
         images=first.images,
         groups=first.groups,
         shared=len(shared),
-        _sides=() if same_folds else tuple(zip(means, (first.runs.to_numpy(), second.runs.to_numpy()))),
+        paired=len(shared) == first.images == second.images,
+        _same_folds=same_folds,
     )
 
 

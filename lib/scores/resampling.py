@@ -1,14 +1,11 @@
 """Intervals that respect groups and folds.
 
 Images of one lesion, duplicates and views of one image are not independent, so whole groups are resampled (the cluster
-bootstrap: Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). Training differs from fold to
-fold too; where the folds spread more than their groups explain, the folds' spread decides.
-
-Limit: the folds share most of their training images, so their spread says a little less than ten studies would (Bengio
-& Grandvalet, Journal of Machine Learning Research 5:1089, 2004).
+bootstrap: Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). That is the error of the
+tested images. The folds also share most of their training images, and a new data set brings others: Nadeau & Bengio's
+correction (Machine Learning 52:239, 2003) adds that error. tests/scores/test_coverage.py has what they cover.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,9 +13,11 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from lib.data.folds import FOLDS
+
 LEVEL = 0.95
 RESAMPLES = 2000
-MIN_FOLDS = 5  # with fewer runs their own spread is not known well enough for a repetition interval
+MIN_FOLDS = 5  # with fewer runs their own spread is not known well enough
 
 
 @dataclass(frozen=True)
@@ -49,34 +48,27 @@ def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
     return draw_groups(len(names), resamples, seed), codes
 
 
-def mean_estimate(
-    value: float, resampled: np.ndarray, sides: Sequence[tuple[np.ndarray, np.ndarray]], level: float = LEVEL
-) -> Estimate:
-    """A mean, or a paired difference of means, with its interval.
+def mean_estimate(value: float, resampled: np.ndarray, runs: np.ndarray, level: float, same_folds=True) -> Estimate:
+    """A mean over folds, or a difference of means, with its interval for a new data set of this size.
 
-    Groups resampled give the sampling error of the images. The folds' own spread, s^2 / folds, holds that error too,
-    and beside it what differs from training to training. Where it is larger it decides: then the interval is that of
-    Student's t, with the degrees of freedom of the part that the folds alone show (Satterthwaite, Biometrics Bulletin
-    2:110, 1946).
+    The variance over resampled groups is that of the tested images. The folds' own spread, s^2 / folds, holds it too,
+    and what differs from training to training: where there are folds enough, the larger of the two counts. A training
+    image is taken to weigh as much as a tested one, which is the ratio n_test / n_train in Nadeau & Bengio's
+    s^2 (1 / folds + n_test / n_train).
 
     Args:
         value: the mean over all images.
         resampled: the same over resampled groups [resamples].
-        sides: whose folds' spread is added: its mean over resampled groups [resamples], and its value in each fold
-            [folds] or [folds, seeds]. One for a mean, or for a difference of two that were tested in the same folds;
-            two where they were not: then the images are paired and the folds are not. With fewer than two folds
-            groups decide.
+        runs: its value in each fold [folds] or [folds, seeds]; empty where nothing was trained.
+        same_folds: of a difference, both sides test the same views in each fold; else the spread of the folds'
+            differences says nothing of it.
     """
     if not len(resampled) or np.isnan(resampled).all():
         return Estimate(value, np.nan, np.nan)
-    excess = [_excess(own, np.nanmean(_trained(runs), axis=1)) for own, runs in sides]
-    added = sum(part for part, _ in excess)
-    if added == 0:
-        low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-        return Estimate(value, float(low), float(high))
-    variance = float(np.nanvar(resampled)) + added
-    degrees = variance**2 / sum(part**2 / (folds - 1) for part, folds in excess if part)
-    half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
+    folds, variance = np.nanmean(_trained(runs), axis=1), float(np.nanvar(resampled))
+    if same_folds and len(folds) >= MIN_FOLDS:
+        variance = max(variance, float(folds.var(ddof=1)) / len(folds))
+    half = float(stats.norm.ppf((1 + level) / 2) * np.sqrt(variance * (1 + len(folds) / (FOLDS - 2))))
     return Estimate(value, value - half, value + half)
 
 
@@ -133,13 +125,6 @@ def wilson(value: float, size: int | None, level: float = LEVEL) -> Estimate:
         return Estimate(value, value, value)
     low, high = proportion_confint(value * size, size, alpha=1 - level, method="wilson")
     return Estimate(value, float(low), float(high))
-
-
-def _excess(resampled: np.ndarray, folds: np.ndarray) -> tuple[float, int]:
-    """By how much the variance of a mean that its folds show is above that of its groups, and how many folds say so."""
-    if len(folds) < 2:
-        return 0.0, 1
-    return max(0.0, float(folds.var(ddof=1)) / len(folds) - float(np.nanvar(resampled))), len(folds)
 
 
 def _trained(runs: np.ndarray) -> np.ndarray:

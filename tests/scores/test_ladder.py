@@ -93,18 +93,12 @@ def test_a_single_fold_of_two_protocols_shares_few_views_and_the_step_says_how_m
     views = [set(own.loc[(own["protocol"] == p) & (own["part"] == "test"), "row"]) for p in ("by_view", "by_file")]
     table = ladder(own, CELL, {}).set_index("rung")
     assert table.loc["by file", "shared"] == len(views[0] & views[1]) < min(map(len, views)) / 2
+    assert table.loc["by file", ["step_low", "step", "step_high"]].is_monotonic_increasing
 
 
 def test_a_rung_that_was_not_trained_is_missing_and_so_is_the_step_over_it(tmp_path):
     table = ladder(outcomes_of(tmp_path, {"by_view": 0.9, "clean": 0.6}), CELL, {}).set_index("rung")
     assert list(table.index) == ["printed", "by view", "clean"] and np.isnan(table.loc["clean", "step"])
-
-
-def test_one_fold_is_enough_for_a_ladder_with_intervals_of_its_groups(tmp_path):
-    shares = dict(zip(PROTOCOLS, (0.9, 0.5, 0.5, 0.5)))
-    table = ladder(outcomes_of(tmp_path, shares, folds=[0]), CELL, {}).set_index("rung")
-    assert (table["folds"].dropna() == 1).all() and table["low"].notna().sum() == 7
-    assert table.loc["by file", ["step_low", "step", "step_high"]].is_monotonic_increasing
 
 
 def test_a_study_without_runs_gives_an_empty_table_with_its_columns(tmp_path):
