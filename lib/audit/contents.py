@@ -102,10 +102,7 @@ def dataset_audit(
 
 
 def lesion_ids(index: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """{class: {"known": files with a lesion id, "unknown": files without one}}.
-
-    Without one a group is a picture and its copies: "unseen lesions" then means no more than unseen pictures.
-    """
+    """{class: {"known": files with a lesion id, "unknown": those without, of which a group is a picture}}."""
     known = index["lesion_id"].ne("").map({True: "known", False: "unknown"})
     counts = pd.crosstab(index["class"], known)
     return counts.reindex(index=CLASSES, columns=["known", "unknown"], fill_value=0).to_dict("index")
