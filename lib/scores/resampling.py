@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -48,7 +49,7 @@ def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0)
     return draw_groups(len(names), resamples, seed), codes
 
 
-def mean_estimate(value: float, resampled: np.ndarray, runs: np.ndarray, level: float, same_folds=True) -> Estimate:
+def mean_estimate(value: float, resampled: np.ndarray, runs: ArrayLike, level: float, same_folds=True) -> Estimate:
     """A mean over folds, or a difference of means, with its interval for a new data set of this size.
 
     The variance over resampled groups is that of the tested images. The folds' own spread, s^2 / folds, holds it too,
@@ -127,7 +128,7 @@ def wilson(value: float, size: int | None, level: float = LEVEL) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def _trained(runs: np.ndarray) -> np.ndarray:
+def _trained(runs: ArrayLike) -> np.ndarray:
     """Values of runs [folds] or [folds, seeds] as [folds, seeds], without the folds that were not run."""
     runs = np.asarray(runs, float)
     runs = runs if runs.ndim > 1 else runs[:, None]

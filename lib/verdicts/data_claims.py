@@ -83,7 +83,7 @@ def _groups(table: pd.DataFrame) -> pd.Series:
 def _mean_over_groups(values: pd.Series, table: pd.DataFrame, rules: Rules) -> Estimate:
     weights, codes = group_weights(_groups(table).to_numpy(), rules.resamples, rules.seed)
     resampled = (weights @ np.bincount(codes, values)) / (weights @ np.bincount(codes))
-    return mean_estimate(float(values.mean()), resampled, np.empty(0), rules.level)
+    return mean_estimate(float(values.mean()), resampled, [], rules.level)
 
 
 def _count(measure: str, evidence: Evidence) -> tuple[float | None, str]:
