@@ -12,9 +12,7 @@ from lib.config.params import PHASE_TITLES
 from lib.figures.style import (
     COLOURS,
     INK,
-    MARKERS,
     MUTED,
-    PALETTE,
     RULE,
     SERIES_MARKERS,
     legend,
@@ -81,30 +79,6 @@ def _draw_series(axis: Axes, results: pd.DataFrame, by: str, names: Sequence[str
     axis.xaxis.set_major_formatter(percent)
     axis.set_xlabel("test accuracy, %")
     axis.grid(axis="x")
-
-
-@styled
-def draw_input_ranges(rows: pd.DataFrame) -> Figure:
-    """Printed against our accuracy, one panel per input range: on the dotted line they agree.
-
-    Args:
-        rows: preprocessing, backbone, printed_test_accuracy, test_accuracy (fractions of 1) of one phase and protocol.
-    """
-    ranges, models = rows["preprocessing"].unique(), rows["backbone"].unique()
-    figure, axes = panels(len(ranges), width=2.7, height=2.9, sharex=True, sharey=True)
-    low = 100 * rows[["test_accuracy", "printed_test_accuracy"]].min(axis=None) - 4
-    for axis, name in zip(axes, ranges):
-        axis.plot([low, 100], [low, 100], color=MUTED, lw=0.8, ls=":")
-        for model, colour, marker in zip(models, PALETTE, MARKERS):
-            own = rows[(rows["preprocessing"] == name) & (rows["backbone"] == model)]
-            x, y = 100 * own["printed_test_accuracy"], 100 * own["test_accuracy"]
-            axis.plot(x, y, marker, color=colour, ms=5, ls="none", label=model)
-        axis.set(xlim=(low, 100), ylim=(low, 100), title=name, aspect="equal")
-        axis.grid()
-    figure.supxlabel("printed, %", fontsize=9)
-    figure.supylabel("ours, %", fontsize=9)
-    legend(figure, axes, columns=3)
-    return figure
 
 
 @styled

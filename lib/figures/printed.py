@@ -1,11 +1,13 @@
 """Figures of the audit of the printed tables."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from lib.config.paper import backbones
 from lib.config.params import PHASE_TITLES
 from lib.config.printed import roman
-from lib.figures.style import COLOURS, INK, MUTED, PALETTE, panels, show_names, styled
+from lib.figures.style import COLOURS, INK, MARKERS, MUTED, PALETTE, legend, panels, show_names, styled
 
 
 @styled
@@ -32,6 +34,30 @@ def draw_fitting_sizes(tables: dict) -> Figure:
         show_names(axis, names, fontsize=8)
         axis.grid(axis="x")
     figure.supxlabel("number of test images n", fontsize=9)
+    return figure
+
+
+@styled
+def draw_families(rows: pd.DataFrame) -> Figure:
+    """Printed test accuracies of each table by the input range that the networks expect, one panel per phase.
+
+    Args:
+        rows: table, phase, backbone, test_accuracy (per cent).
+    """
+    figure, axes = panels(rows["phase"].nunique(), width=3.4, height=2.9, columns=2, sharey=True)
+    inputs = {"raw": "expects 0..255", "caffe": "expects 0..255 less the mean", "tf": "expects -1..1"}
+    for axis, (phase, own) in zip(axes, rows.groupby("phase", sort=False)):
+        tables = sorted(own["table"].unique())
+        for (name, label), colour, marker, side in zip(inputs.items(), PALETTE, MARKERS, (-0.12, 0, 0.12)):
+            these = own[[backbones()[backbone].input == name for backbone in own["backbone"]]]
+            places = [tables.index(table) + side for table in these["table"]]
+            axis.plot(places, these["test_accuracy"], marker, color=colour, ms=5, ls="none", label=label)
+        axis.set(
+            title=PHASE_TITLES[phase], xticks=range(len(tables)), xticklabels=[*map(roman, tables)], xlabel="table"
+        )
+        axis.grid(axis="y")
+    axes[0].set_ylabel("printed test accuracy, %")
+    legend(figure, axes)
     return figure
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lib.config.params import Study
 from lib.config.paths import DEFAULT_VARIANT
-from lib.scores.choices import choice_name, compare_choices
+from lib.scores.choices import CHOICE, choice_name, compare_choices
 
 
 def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -13,7 +13,7 @@ def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     one = len(study.preprocessings) == 1 and not study.variants
     found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores)
     found = found.assign(variant=[_variant_name(study, variant) for variant in found["variant"]])
-    return found.assign(choice=[choice_name(*row) for row in found[["preprocessing", "variant"]].to_numpy()])
+    return found.assign(choice=[choice_name(*row) for row in found[CHOICE].to_numpy()])
 
 
 def _variant_name(study: Study, variant: str) -> str:

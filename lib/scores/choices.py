@@ -1,28 +1,35 @@
 """Does any choice that the paper leaves open reach its numbers? (Steegen et al. 2016, the multiverse analysis)"""
 
+from collections.abc import Iterable
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import f
 
 from lib.config.paper import scenarios
+from lib.config.params import Study
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.scores.estimates import estimate
+from lib.scores.outcomes import read_outcomes, select
 
-CHOICE = ["preprocessing", "variant"]  # a choice: an input range and a variant of the study
+PROTOCOLS = ("by_view", "by_file")  # the two orders of augmentation and split: both fit the printed test sets
+CHOICE = ["protocol", "preprocessing", "variant"]  # a choice: an order, an input range and a variant of the study
 MODEL = ["phase", "backbone"]
 
 
-def compare_choices(tables: pd.DataFrame, protocol: str = "by_view") -> pd.DataFrame:
+def compare_choices(tables: pd.DataFrame) -> pd.DataFrame:
     """Each choice's repetition interval beside the printed accuracy.
 
     Args:
         tables: rows of tables/table_1..4.csv under each other, fractions of 1, with `scenario`.
-        protocol: the one that the printed numbers are of.
 
     Returns:
         One row per (phase, backbone, scenario, choice) that was measured and is printed: test_accuracy, repetition_low,
         repetition_high, printed, and `reaches`: the printed number lies in the repetition interval.
     """
     columns = [*MODEL, "scenario", *CHOICE, "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]
-    own = tables[tables["protocol"] == protocol].rename(columns={"printed_test_accuracy": "printed"})
+    own = tables[tables["protocol"].isin(PROTOCOLS)].rename(columns={"printed_test_accuracy": "printed"})
     own = own.dropna(subset=["test_accuracy", "repetition_low", "repetition_high", "printed"])
     inside = own["printed"].between(own["repetition_low"], own["repetition_high"])
     return own.assign(reaches=inside)[columns].reset_index(drop=True)
@@ -53,65 +60,72 @@ def reached_rows(choices: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def reaching_choices(choices: pd.DataFrame) -> pd.DataFrame:
-    """For each phase and backbone and choice the printed rows that it reaches: `tables` measured, `reached`, `which`.
-
-    A choice that reaches every table of a backbone would explain them all at once. Where each table is reached by
-    another choice, none does.
-    """
-    rows = [
-        dict(zip([*MODEL, *CHOICE], key))
-        | {"tables": len(own), "reached": int(own["reaches"].sum())}
-        | {"which": "; ".join(scenarios()[name].title for name in own.loc[own["reaches"], "scenario"])}
-        for key, own in choices.groupby([*MODEL, *CHOICE], sort=False)
-    ]
-    return pd.DataFrame(rows, columns=[*MODEL, *CHOICE, "tables", "reached", "which"])
-
-
-def input_range_hypothesis(tables: pd.DataFrame) -> pd.DataFrame:
-    """Does one input range for all backbones bring our accuracies near the printed ones?
-
-    Args:
-        tables: rows of tables/table_1..4.csv under each other, fractions of 1, with `scenario`.
+def fold_accuracies(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """The accuracy of each fold on all views under every choice, one row per fold and one column per table.
 
     Returns:
-        One row per (protocol, phase, table, preprocessing), and one with table "all" for the tables together: rows (how
-        many pairs of accuracies), mean_absolute_error and mean_error (ours - printed, points), spearman and kendall
-        with their p-values (missing below 3 rows, where an order says nothing), `nearest` (the preprocessing has
-        the smallest mean absolute error of those that cover the same rows), `note`.
+        Fractions of 1 by (protocol, preprocessing, variant, phase, backbone, fold), without the backbones whose weights
+        are not ImageNet's. Where a variant leaves a table out, it has that of the study's own settings.
     """
-    columns = ["protocol", "phase", "table", "preprocessing", "rows", "mean_absolute_error", "mean_error"]
-    columns += ["spearman", "spearman_p", "kendall", "kendall_p", "nearest", "note"]
-    known = tables.dropna(subset=["test_accuracy", "printed_test_accuracy"])
-    numbers = known["scenario"].map({name: str(scenario.table) for name, scenario in scenarios().items()})
-    both = pd.concat([known.assign(table=numbers), known.assign(table="all")])
-    rows = []
-    for (protocol, phase, table), part in both.groupby(["protocol", "phase", "table"], sort=True):
-        ranges = [_agreement(name, own) for name, own in part.groupby("preprocessing")]
-        errors = [row["mean_absolute_error"] for row in ranges]
-        comparable = len(ranges) > 1 and len({row["rows"] for row in ranges}) == 1
-        for row in ranges:
-            nearest = comparable and row["mean_absolute_error"] == min(errors)
-            rows.append({"protocol": protocol, "phase": phase, "table": table, **row, "nearest": nearest})
-    return pd.DataFrame(rows, columns=columns)
+    found = []
+    for cell in study.cells("variant", "preprocessing", "scenario"):
+        outcomes = read_outcomes(paths.of_variant(cell["variant"]), cell["preprocessing"], cell["scenario"])
+        for protocol in [name for name in PROTOCOLS if name in study.protocols]:
+            for (phase, backbone), rows in select(outcomes, protocol, originals=False).groupby(["phase", "backbone"]):
+                folds = estimate(rows, resamples=1).runs.mean(axis=1).rename_axis("fold").reset_index(name="accuracy")
+                table = scenarios()[cell["scenario"]].table
+                found.append(folds.assign(**cell, protocol=protocol, phase=phase, backbone=backbone, table=table))
+    keys = [*CHOICE, *MODEL, "fold"]
+    rows = pd.concat(found) if found else pd.DataFrame(columns=[*keys, "table", "accuracy"])
+    rows = rows[~rows["backbone"].isin(study.weights_note)]
+    runs = rows.pivot_table(index=keys, columns="table", values="accuracy", sort=False)
+    own = runs_where(runs, variant=DEFAULT_VARIANT).droplevel("variant")
+    return runs.fillna(own.reindex(runs.index.droplevel("variant")).set_axis(runs.index))
 
 
-def choice_name(preprocessing: str, variant: str) -> str:
-    """`raw, rotation 15`: a choice in words; `raw` where the study has no variants."""
-    return ", ".join(filter(None, (preprocessing, variant.replace("_", " "))))
+def runs_where(runs: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """The rows of `fold_accuracies` that have these values in their index."""
+    return runs[np.logical_and.reduce([runs.index.get_level_values(key) == value for key, value in values.items()])]
 
 
-def _agreement(preprocessing: str, rows: pd.DataFrame) -> dict:
-    ours, printed = rows["test_accuracy"].to_numpy(float), rows["printed_test_accuracy"].to_numpy(float)
-    row = {"preprocessing": preprocessing, "rows": len(rows), "note": ""}
-    row |= {"mean_absolute_error": 100 * np.abs(ours - printed).mean(), "mean_error": 100 * (ours - printed).mean()}
-    if len(rows) < 3 or 1 in (len(set(ours)), len(set(printed))):
-        why = "too few" if len(rows) < 3 else "all accuracies are the same"
-        return row | {"note": f"no rank correlation of {len(rows)} accuracies: {why}"}
-    for name, test in (("spearman", spearmanr), ("kendall", kendalltau)):
-        result = test(ours, printed)
-        row |= {name: float(result.statistic), f"{name}_p": float(result.pvalue)}
-    return row
+def joint_distance(folds: pd.DataFrame, printed: pd.Series) -> tuple[float, float]:
+    """How far printed rows lie from one more run: Hotelling's T^2 of a prediction, for all tables together.
+
+    Args:
+        folds: one row per fold, one column per table.
+        printed: one number per table.
+
+    Returns:
+        The root mean square distance of `printed` from the mean of the folds, and p: how likely another run lies as far
+        off; NaN with too few folds.
+    """
+    values = folds.to_numpy(float)
+    values = values[~np.isnan(values).any(axis=1)]
+    number, tables = values.shape
+    if not number:
+        return np.nan, np.nan
+    away = printed.to_numpy(float) - values.mean(axis=0)
+    distance = float(np.sqrt(np.mean(away**2)))
+    if number < tables + 2 or np.linalg.matrix_rank(spread := np.atleast_2d(np.cov(values.T))) < tables:
+        return distance, np.nan
+    squared = away @ np.linalg.solve(spread, away) / (1 + 1 / number)
+    return distance, float(f.sf(squared * (number - tables) / (tables * (number - 1)), tables, number - tables))
+
+
+def split_p(scores: pd.DataFrame, lower: Iterable[str]) -> float:
+    """The share of all splits of the networks that part them at least as far as the one with `lower` below.
+
+    A split is the same in all halves, which may depend on each other in any way: with six networks it is at least 1/20.
+    """
+    means, number = scores.mean(), len([*lower])
+    sums = np.array([sum(side) for side in combinations(means, number)])
+    return float(np.mean(sums <= means[[*lower]].sum() + 1e-9))
+
+
+def choice_name(*choice: str) -> str:
+    """`by_view, raw, rotation 15`: a choice in words; `by_view, raw` where the study has no variants."""
+    *names, variant = choice
+    return ", ".join(filter(None, (*names, variant.replace("_", " "))))
 
 
 def _length_of_union(intervals: np.ndarray) -> float:
