@@ -5,14 +5,14 @@ import json
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from lib.config.paths import StudyPaths
-
-ROUNDS = 20
+from tests.engine.helpers import alive, wait_for
 
 
 def start(command, root: Path) -> psutil.Popen:
@@ -20,26 +20,14 @@ def start(command, root: Path) -> psutil.Popen:
     return psutil.Popen(command(root, "--jobs", "2"), stdout=log, stderr=log)
 
 
-def descendants(process: psutil.Process, what: str) -> list[psutil.Process]:
+def descendants(process: psutil.Process, what: str) -> set[psutil.Process]:
     """Living processes below one whose command line holds `what`."""
-    found = []
-    try:
+    found = set()
+    with suppress(psutil.Error):
         for child in process.children(recursive=True):
-            try:
-                if what in " ".join(child.cmdline()):
-                    found.append(child)
-            except psutil.Error:
-                continue
-    except psutil.Error:
-        pass
+            with suppress(psutil.Error):
+                found |= {child} if what in " ".join(child.cmdline()) else set()
     return found
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def finished(root: Path) -> dict[str, tuple[int, dict]]:
@@ -82,90 +70,67 @@ def outputs(root: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_killed_at_random_twenty_times_a_study_ends_as_if_undisturbed(command, tmp_path):
-    reference = tmp_path / "reference"
-    assert start(command, reference).wait() == 0
-    expected = outputs(reference)
-    assert len(finished(reference)) == 12 and len(expected) > 25
-
-    chance = random.Random(20260101)
-    study, rounds, killed = 0, 0, {"run_all": 0, "worker": 0, "kernel": 0}
-    seen: set[psutil.Process] = set()
-    while True:
-        root = tmp_path / f"study{study}"
-        process, known = start(command, root), {}
-        while True:
-            if process.poll() is None and rounds < ROUNDS:
-                kernels = _some_moment_later(process, chance)
-                seen.update(kernels)
-                rounds += _kill_one(process, kernels, chance, killed)
-            elif process.poll() is None:
-                process.wait()
-            if process.poll() is not None:
-                assert process.returncode in (0, 1, -signal.SIGKILL), (tmp_path / f"{root.name}.out").read_text()
-                _wait_for_the_end_of(seen)
-                now = finished(root)
-                for name, (written, read) in known.items():
-                    # a run whose kernel was killed twice has failed: tables of the others are made, and made again
-                    # of more files once it has ended well; a kill may fall between the old stamp and the new
-                    if name.startswith(("evaluate", "report")):
-                        assert now.get(name, (written,))[0] == written or now[name][1] != read, f"{name} was done twice"
-                    else:
-                        assert now.get(name, (0,))[0] == written, f"{name} had finished and was lost or done twice"
-                known = now
-                if process.returncode == 0:
-                    break
-                process = start(command, root)
-        assert outputs(root) == expected
-        if rounds >= ROUNDS:
-            break
-        study += 1
+    killed = kill_at_random(command, tmp_path, rounds=20, seed=20260101)
     assert all(killed.values()), killed
 
 
-def _some_moment_later(process: psutil.Process, chance: random.Random) -> list[psutil.Process]:
+def kill_at_random(command, folder: Path, rounds: int, seed: int) -> dict[str, int]:
+    """Kill what a study has started, again and again, and check that each study ends as an undisturbed one; how often
+    run_all, a worker and a kernel were killed."""
+    assert start(command, folder / "reference").wait() == 0
+    expected = outputs(folder / "reference")
+    assert len(finished(folder / "reference")) == 12 and len(expected) > 25
+    chance, killed, seen, study = random.Random(seed), dict.fromkeys(("run_all", "worker", "kernel"), 0), set(), 0
+    while sum(killed.values()) < rounds:
+        root, known, ended = folder / f"study{study}", {}, None
+        while ended != 0:
+            process = start(command, root)
+            while process.poll() is None and sum(killed.values()) < rounds:
+                kernels = _some_moment_later(process, chance)
+                seen.update(kernels)
+                _kill_one(process, kernels, chance, killed)
+            ended = process.wait()
+            assert ended in (0, 1, -signal.SIGKILL), (folder / f"{root.name}.out").read_text()
+            wait_for(lambda: not any(map(alive, seen)))  # a kernel may take a moment to go
+            now = finished(root)
+            for name, (written, read) in known.items():
+                # a run whose kernel was killed twice has failed: tables of the others are made, and made again of more
+                # files once it has ended well; a kill may fall between the old stamp and the new
+                if name.startswith(("evaluate", "report")):
+                    assert now.get(name, (written,))[0] == written or now[name][1] != read, f"{name} was done twice"
+                else:
+                    assert now.get(name, (0,))[0] == written, f"{name} had finished and was lost or done twice"
+            known = now
+        assert outputs(root) == expected
+        study += 1
+    return killed
+
+
+def _some_moment_later(process: psutil.Process, chance: random.Random) -> set[psutil.Process]:
     """Let the study get going, then wait up to two seconds; the kernels seen on the way."""
-    while process.poll() is None and not descendants(process, "ipykernel_launcher"):
-        time.sleep(0.05)
+    wait_for(lambda: process.poll() is not None or descendants(process, "ipykernel_launcher"))
     seen = descendants(process, "ipykernel_launcher")
     time.sleep(chance.uniform(0, 2))
-    return seen + descendants(process, "ipykernel_launcher")
+    return seen | descendants(process, "ipykernel_launcher")
 
 
-def _kill_one(process, kernels: list[psutil.Process], chance: random.Random, killed: dict[str, int]) -> int:
+def _kill_one(process, kernels: set[psutil.Process], chance: random.Random, killed: dict[str, int]) -> None:
     kind = chance.choice(["run_all", "worker", "kernel"])
-    targets = {
-        "run_all": [process],
-        "worker": descendants(process, "spawn_main"),
-        "kernel": [kernel for kernel in kernels if alive(kernel)],
-    }[kind]
-    targets = [target for target in targets if alive(target)]
-    if not targets:
-        return 0
-    try:
-        chance.choice(targets).kill()
-    except psutil.NoSuchProcess:
-        return 0
-    killed[kind] += 1
-    if kind == "run_all":
-        process.wait()
-    return 1
-
-
-def _wait_for_the_end_of(kernels: set[psutil.Process]) -> None:
-    """Kernels may take a moment to go; a kernel that stays keeps this waiting until it is given up."""
-    end = time.monotonic() + 300
-    while left := [kernel for kernel in kernels if alive(kernel)]:
-        assert time.monotonic() < end, f"kernels that outlived their run: {left}"
-        time.sleep(0.1)
+    targets = {"run_all": {process}, "worker": descendants(process, "spawn_main"), "kernel": kernels}[kind]
+    if targets := sorted(filter(alive, targets), key=lambda target: target.pid):
+        with suppress(psutil.NoSuchProcess):
+            chance.choice(targets).kill()
+            killed[kind] += 1
+        if kind == "run_all":
+            process.wait()
 
 
 def test_nothing_of_a_study_lives_on_after_run_all_is_killed(command, tmp_path):
     """Neither workers nor kernels nor the processes that watch them."""
     process = start(command, tmp_path / "r")
-    while process.poll() is None and not descendants(process, "ipykernel_launcher"):
-        time.sleep(0.05)
+    wait_for(lambda: descendants(process, "ipykernel_launcher"), process)
     below = set(process.children(recursive=True))
     assert len(below) >= 3
     process.kill()
     process.wait()
-    _wait_for_the_end_of(below)
+    wait_for(lambda: not any(map(alive, below)))

@@ -1,6 +1,5 @@
 """Who is let in: other users of this machine, other addresses, and settings that belong to other clusters."""
 
-import http.server
 import json
 import os
 import shutil
@@ -8,8 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import dask
@@ -18,6 +15,7 @@ import pytest
 from lib.config.paths import REPOSITORY
 from lib.engine import workers
 from lib.engine.workers import Options
+from tests.engine.helpers import wait_for
 
 # as slurm.sh exports them, and what else would lead a local study astray
 ELSEWHERE = {
@@ -41,7 +39,8 @@ async def knock():
         for url, secured in ((address.replace("tls", "tcp"), {}), (address, own)):
             try:
                 await connect(url, timeout=5, **secured)
-                inside.append(url)
+                inside.append(address)
+                break
             except (OSError, ValueError):
                 pass
     return inside
@@ -64,37 +63,57 @@ def local(monkeypatch):
         dask.config.refresh()
 
 
-def _stranger(pool, *prefix: str) -> subprocess.CompletedProcess:
-    (worker, facts), *_ = pool.client.scheduler_info()["workers"].items()
-    addresses = [pool.client.scheduler.address, worker, facts["nanny"]]
-    where = json.dumps([addresses, [facts["local_directory"], str(Path(facts["local_directory"]).parents[1])]])
-    command = [*prefix, sys.executable, "-c", STRANGER, where]
-    return subprocess.run(command, capture_output=True, text=True, cwd="/", env={"HOME": "/nowhere"})
+OTHER_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
-def test_a_client_without_the_certificate_of_the_run_reaches_neither_scheduler_nor_worker(local):
+def _other_user_can_try() -> bool:
+    imports = [*OTHER_USER, sys.executable, "-c", "import distributed.comm"]
+    return os.getuid() == 0 and bool(shutil.which("setpriv")) and not subprocess.run(imports, cwd="/").returncode
+
+
+def _places(client) -> tuple[list[str], list[str]]:
+    """Addresses of a scheduler, of one of its workers and of what watches it; the folders of that worker."""
+    (worker, facts), *_ = client.scheduler_info()["workers"].items()
+    folder = Path(facts["local_directory"])
+    return [client.scheduler.address, worker, facts["nanny"]], [str(folder), str(folder.parents[1])]
+
+
+def _stranger(client, *prefix: str) -> list:
+    """Who a stranger is, the addresses that let it in, and the folders that it can read."""
+    command = [*prefix, sys.executable, "-c", STRANGER, json.dumps(_places(client))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", env={"HOME": "/nowhere"})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_stranger_is_let_in_where_a_cluster_is_open(tmp_path):
+    """Else what follows would hold for a wrong reason."""
+    from distributed import Client, LocalCluster
+
+    open_to_all = dict(host="127.0.0.1", n_workers=1, dashboard_address=None, local_directory=str(tmp_path))
+    with LocalCluster(**open_to_all) as cluster, Client(cluster, set_as_default=False) as client:
+        addresses, folders = _places(client)
+        assert _stranger(client) == [os.getuid(), addresses, folders]
+        if _other_user_can_try():
+            assert _stranger(client, *OTHER_USER)[:2] == [65534, addresses]
+
+
+def test_without_the_certificate_of_the_run_nobody_reaches_scheduler_or_worker_from_no_address(local):
     assert local.client.submit(sum, [1, 2]).result() == 3
-    done = _stranger(local)
-    assert json.loads(done.stdout)[:2] == [os.getuid(), []], done.stderr
+    assert _stranger(local.client)[:2] == [os.getuid(), []]
+    for address in _places(local.client)[0]:
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=60)
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
 
 
 def test_another_user_of_this_machine_reaches_nothing_and_cannot_read_the_folders_of_the_workers(local):
-    other = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-    if os.getuid() or not shutil.which("setpriv") or subprocess.run([*other, sys.executable, "-c", ""]).returncode:
-        pytest.skip("needs root, setpriv and a Python that others may execute")
-    done = _stranger(local, *other)
-    assert json.loads(done.stdout) == [65534, [], []], done.stderr
-    folder = Path(next(iter(local.client.scheduler_info()["workers"].values()))["local_directory"]).parents[1]
+    folder = Path(_places(local.client)[1][1])
     assert folder.stat().st_mode & 0o777 == 0o700 and folder.name.startswith("skincas-")
-
-
-def test_another_address_of_this_machine_is_refused(local):
-    (worker, facts), *_ = local.client.scheduler_info()["workers"].items()
-    for address in (local.client.scheduler.address, worker, facts["nanny"]):
-        port = int(address.rpartition(":")[2])
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.2", port))
-        socket.create_connection(("127.0.0.1", port)).close()
+    if not _other_user_can_try():
+        pytest.skip("needs root, setpriv and a Python whose packages others may read")
+    assert _stranger(local.client, *OTHER_USER) == [65534, [], []]
 
 
 def test_a_suspended_machine_loses_no_worker(local):
@@ -102,60 +121,42 @@ def test_a_suspended_machine_loses_no_worker(local):
     assert "worker-ttl" not in local.local.scheduler.periodic_callbacks
 
 
-def test_the_private_folder_ends_with_its_process_and_has_room_for_sockets(tmp_path):
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)"])
+def test_the_private_folder_ends_with_its_process_and_has_room_for_sockets(tmp_path, end):
     long = tmp_path / ("long" * 30)
     long.mkdir()
-    code = "import os, signal\nfrom lib.engine.leash import Leash\nprint(Leash().folder, flush=True)\n{}"
-    for end in ("os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)"):
-        for temporary in (long, Path("/tmp")):
-            environment = os.environ | {"TMPDIR": str(temporary)}
-            done = subprocess.run(
-                [sys.executable, "-c", code.format(end)],
-                cwd=REPOSITORY,
-                env=environment,
-                capture_output=True,
-                text=True,
-            )
-            folder = Path(done.stdout.strip())
-            assert folder.parent == Path("/tmp") and folder.name.startswith("skincas-")
-            while folder.exists():
-                time.sleep(0.01)
+    code = f"import os, signal\nfrom lib.engine.leash import Leash\nprint(Leash().folder, flush=True)\n{end}"
+    for temporary in (long, Path("/tmp")):
+        options = dict(cwd=REPOSITORY, env=os.environ | {"TMPDIR": str(temporary)}, stdout=subprocess.PIPE, text=True)
+        folder = Path(subprocess.run([sys.executable, "-c", code], **options).stdout.strip())
+        assert folder.parent == Path("/tmp") and folder.name.startswith("skincas-")
+        wait_for(lambda folder=folder: not folder.exists())
 
 
 @pytest.fixture
-def web():
-    """Something else than a scheduler: a web server."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
+def other():
+    """The port of something else than a scheduler, which says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_port_without_a_scheduler_is_refused_in_a_sentence(web, monkeypatch):
+def test_a_port_without_a_scheduler_is_refused_in_a_sentence(other, monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE", 1)
-    for address in (web, f"tcp://{web}", f"tls://{web}", "127.0.0.1:1", "nowhere.invalid:1", "no address", "ftp://a:1"):
+    for address in (other, f"tcp://{other}", f"tls://{other}", "127.0.0.1:1", "no address", "ftp://a:1"):
         refused = pytest.raises(workers.ClusterError, match="no Dask scheduler answers at")
         with refused, workers.cluster(Options(scheduler=address)):
             pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_one_signal_ends_the_wait_for_a_scheduler(command, tmp_path, web, number):
-    flags = ("--step", "audit", "--scheduler", web)
-    process = subprocess.Popen(
-        command(tmp_path / "r", *flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while "starting the workers" not in process.stdout.readline():
-        assert process.poll() is None
+def test_one_signal_ends_the_wait_for_a_scheduler(command, tmp_path, other, number):
+    flags = ("--step", "audit", "--scheduler", other)
+    with (tmp_path / "printed").open("w") as log:
+        process = subprocess.Popen(command(tmp_path / "r", *flags), stdout=log, stderr=log)
+    wait_for(lambda: "starting the workers" in (tmp_path / "printed").read_text(), process)
     process.send_signal(number)
     assert process.wait() == 130
-    assert "Traceback" not in process.stderr.read()
+    assert "Traceback" not in (tmp_path / "printed").read_text()
 
 
 def test_an_address_without_encryption_is_named_unless_it_is_of_this_machine():
