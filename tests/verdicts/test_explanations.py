@@ -129,12 +129,17 @@ def test_a_random_split_is_as_rare_as_p_says_though_all_halves_depend_on_each_ot
 @pytest.mark.slow
 @pytest.mark.parametrize("account", [*product(ORDERS, RANGES), None], ids=str)
 def test_planted_accounts_are_found_and_chance_is_not(account):
+    """Of 30 tables under each account 23 to 26 name it and none another; without an account none names any.
+
+    Networks whose levels nothing explains are what an own range predicts, so they may rule out 0..255; not more than
+    once in 20 they favour it. Each kind of evidence rules the true account out once in 20.
+    """
     number = 30
     found = [favoured(account, seed) for seed in range(number)]
     both = Counter(name for name, _ in found if None not in name)
-    print(account, Counter(name for name, _ in found))
     if account is None:
-        assert both.total() <= 0.1 * number
+        chance = stats.binom.ppf(0.999, number, 0.05)
+        assert both.total() <= chance and sum(name[1] == "0..255" for name, _ in found) <= chance
         return
     assert both[account] >= 0.5 * number and both.total() - both[account] <= 0.05 * number
-    assert sum(account in standing for _, standing in found) >= 0.85 * number
+    assert sum(account in standing for _, standing in found) >= stats.binom.ppf(0.001, number, 0.95**2)
