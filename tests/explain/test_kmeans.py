@@ -149,7 +149,6 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     ]
     assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.68
     assert tables[0]["dice"].mean() > tables[0]["dice_union"].mean() - 0.05
-    assert (tables[0].groupby("class")["dice"].mean() > 0.2).all()
     np.testing.assert_allclose(tables[0][["abnormal_area", "normal_area", "background_area"]].sum(axis=1), 1)
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order matters
     for row in tables[0].itertuples():
