@@ -78,12 +78,12 @@ def measure_focus(
     coarse = _coarse_maps(model, images, rows, classes)
     other = np.arange(len(rows))
     circle = np.random.default_rng(seed).permutation(np.flatnonzero(coarse.any(axis=(1, 2))))
-    other[circle] = np.roll(circle, 1)  # each map serves once, and never its own image
+    other[circle] = np.roll(circle, 1)  # each map serves once; only where there is one map, its own image
     for place, (row, image_id) in enumerate(zip(rows, chosen["image_id"])):
         image, known = images[row], image_id in true_masks
         size = image.shape[:2]
         lesion = read_mask(true_masks[image_id], size) if known else kmeans.segment(image, **options).mask
-        heat, foreign = _enlarge(coarse[place], size), _enlarge(coarse[other[place]], size)
+        heat, foreign = (_enlarge(coarse[n], size) for n in (place, other[place]))
         shares = [share_in_lesion(one, lesion) for one in (heat, centred_gaussian(heat), foreign)]
         focus.append((MASK if known else KMEANS, float(lesion.mean()), *shares))
     return pd.DataFrame(focus, columns=["lesion_from", *SHARES], index=chosen.index)
