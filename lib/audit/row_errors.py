@@ -32,17 +32,18 @@ def find_row_errors(
     Returns:
         [{"row": position, "what", "scores": columns that the error is about, "printed", "expected"}].
     """
-    errors = []
+    errors, repetitions = [], _repetitions(units, names)
+    copies = {row for row, _, scores, *_ in repetitions if "test_accuracy" not in scores}
     for row, values in enumerate(units.tolist()):
         group = group_of(row, groups)
         of_row = [] if group else _accuracy_errors(values, groups, sizes)
-        # the accuracy is a fraction of the test set that other rows share; a recall that is none is the wrong one
-        recall_alone = bool(group) and not correct_counts(values[3], group["test_n"])
-        of_row += _average_errors(*values[1:], recall_alone)
+        # averages of another row are wrong alone, and a recall that does not fit the accuracy's test set
+        sound = row in copies or (bool(group) and not correct_counts(values[3], group["test_n"]))
+        of_row += _average_errors(*values[1:], sound)
         if classes == 2:
             of_row += _matrix_errors(*values[1:], candidate_sizes(row, values[1], groups, sizes))
         errors += [(row, *error) for error in of_row]
-    errors += _repetitions(units, names)
+    errors += repetitions
     return [dict(zip(("row", "what", "scores", "printed", "expected"), error)) for error in errors]
 
 
@@ -109,19 +110,19 @@ def _accuracy_errors(values: list[int], groups: list[dict], sizes: np.ndarray) -
     return errors
 
 
-def _average_errors(accuracy: int, precision: int, recall: int, f1: int, recall_alone: bool) -> list[tuple]:
+def _average_errors(accuracy: int, precision: int, recall: int, f1: int, sound: bool) -> list[tuple]:
     """Breaches of what holds for weighted averages of any confusion matrix, with any number of classes.
-
-    `recall_alone`: of recall and accuracy the recall alone can be wrong.
 
     F1 <= 2PR/(P+R): the harmonic mean is concave, so its average over classes is at most that of the averages.
     P >= accuracy^2 and F1 >= accuracy^2: Cauchy-Schwarz over classes, since supports and predictions both add up to n.
     These are necessary conditions only: a row that meets them may still be impossible.
+
+    Args:
+        sound: the accuracy is not to blame.
     """
-    errors = []
+    errors, blamed = [], [] if sound else ["test_accuracy"]
     if recall != accuracy:
-        scores = ["recall"] if recall_alone else ["recall", "test_accuracy"]
-        errors.append(("weighted recall is not accuracy", scores, recall / 100, accuracy / 100))
+        errors.append(("weighted recall is not accuracy", ["recall", *blamed], recall / 100, accuracy / 100))
     highest = 2 * (precision + 0.5) * (recall + 0.5) / (precision + recall + 1)
     if f1 - 0.5 > highest + TOLERANCE:
         what = "F1 above the harmonic mean of precision and recall"
@@ -130,7 +131,7 @@ def _average_errors(accuracy: int, precision: int, recall: int, f1: int, recall_
     for name, value in (("precision", precision), ("f1", f1)):
         if value + 0.5 < lowest - TOLERANCE:
             what = f"{name.replace('f1', 'F1')} below the square of accuracy"
-            errors.append((what, [name, "test_accuracy"], value / 100, f">= {lowest / 100:.2f}"))
+            errors.append((what, [name, *blamed], value / 100, f">= {lowest / 100:.2f}"))
     return errors
 
 
