@@ -52,10 +52,6 @@ class Score:
         """
         return repetition_interval(self.runs.to_numpy(), self.interval(level) if printed else None, printed, level)
 
-    def negated(self) -> "Score":
-        """The same with the other sign."""
-        return replace(self, value=-self.value, resampled=-self.resampled, runs=-self.runs)
-
     @property
     def group_names(self) -> np.ndarray:
         """The groups that were scored."""

@@ -37,6 +37,12 @@ class Estimate:
         """Whether the interval contains `value`."""
         return self.low <= value <= self.high
 
+    def negated(self) -> "Estimate":
+        return Estimate(-self.value, -self.high, -self.low)
+
+    def shifted(self, by: float) -> "Estimate":
+        return Estimate(self.value + by, self.low + by, self.high + by)
+
 
 def group_weights(groups: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """How often each group is drawn in each resample.

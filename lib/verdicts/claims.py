@@ -1,4 +1,4 @@
-"""The claims of params/claims.yaml: what each says, how it is tested, and what the rules are in words."""
+"""The claims of params/claims.yaml: what each says, and how it is tested."""
 
 from functools import cache
 from pathlib import Path
@@ -11,25 +11,32 @@ from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASE_TITLES, PHASES
 from lib.config.paths import CLAIMS
 from lib.config.printed import printed_rows, roman
-from lib.config.schema import ParameterError, Strict, nearest, read_yaml, validated
+from lib.config.schema import ParameterError, Strict, read_yaml, refuse_unknown, validated
 
 SCORES = ("test_accuracy", "val_accuracy", "precision", "recall", "f1")
-OF_MODELS = (*SCORES, "val_loss", "gain")  # measures of trained models: both questions are asked
-COUNTS = ("images", "classes", "contradictory_contents", "label_disagreements", "benign_share")
-COMPARISONS = ("equals", "rank", "order", "above", "at_least", "at_most", "better_than", "worse_than")
+OF_MODELS = (*SCORES, "gain")  # measures of trained models
+OF_DATA = ("images", "classes", "contradictory_contents", "label_error_share", "benign_share")
+COMPARISONS = ("equals", "rank", "above", "at_least", "at_most", "better_than", "worse_than")
+FITTING = {  # measure -> how it can be compared; of others: equals, at_least or at_most
+    **dict.fromkeys(SCORES, {"equals", "rank", "above", "better_than", "worse_than"}),
+    "gain": {"equals", "above"},
+    "split_ratio": {"equals"},
+    "label_error_share": {"at_most"},
+    "segmentation_dice": {"at_least"},
+    "gradcam_focus": {"above"},
+}
 
 
 class Check(Strict):
     """How a claim is tested: one measure, where it is taken, and one comparison."""
 
-    measure: Literal[*OF_MODELS, *COUNTS, "test_images", "segmentation_dice", "gradcam_focus", "none"]
+    measure: Literal[*OF_MODELS, *OF_DATA, "split_ratio", "segmentation_dice", "gradcam_focus", "none"]
     scenario: str | None = None
     backbone: str | list[str] | None = None  # of a list each must pass
     phase: Literal[PHASES] | None = None
-    # per cent and points for scores and gains, plain numbers for losses, counts and shares; `printed`: printed.csv
+    # per cent and points for scores and gains, plain numbers for counts and shares; `printed`: printed.csv
     equals: float | Literal["printed"] | None = None
     rank: int | None = Field(None, ge=1)
-    order: Literal["printed"] | None = None
     above: float | None = None
     at_least: float | None = None
     at_most: float | None = None
@@ -46,29 +53,18 @@ class Check(Strict):
             return self
         if len(given) != 1 or self.reason is not None:
             raise ValueError(f"measure {self.measure!r} takes exactly one of {', '.join(COMPARISONS)}, and no reason")
-        valid = {
-            **dict.fromkeys(SCORES, set(COMPARISONS) - {"at_least", "at_most"}),
-            "val_loss": {"equals"},
-            "gain": {"equals", "above"},
-            "test_images": {"at_most"},
-            "segmentation_dice": {"at_least"},
-            "gradcam_focus": {"above"},
-        }.get(self.measure, {"equals", "at_least", "at_most"})
+        valid = FITTING.get(self.measure, {"equals", "at_least", "at_most"})
         if given[0] not in valid:
             raise ValueError(f"measure {self.measure!r} cannot be compared by {given[0]!r}, only by {sorted(valid)}")
-        if self.rank is not None and self.rank > len(paper_backbones()):
-            raise ValueError(f"the paper ranks {len(paper_backbones())} models, not {self.rank}")
         if given[0] == "equals" and len(self.own_backbones) > 1:
             raise ValueError("a number is one backbone's; give each backbone a claim of its own")
         model = self.measure in OF_MODELS
-        needs = ["scenario"] * (model or self.measure == "test_images")
-        needs += ["backbone"] * (model and self.order is None) + ["phase"] * (model and self.measure != "gain")
-        for name in ("scenario", "backbone", "phase"):
-            if (getattr(self, name) is not None) != (name in needs):
-                raise ValueError(f"measure {self.measure!r} {'needs' if name in needs else 'takes no'} {name!r}")
-        for value, names in ((self.scenario, scenarios()), *((b, backbones()) for b in self.named_backbones)):
-            if value is not None and value not in names:
-                raise ValueError(f"no {value!r}{nearest(value, names)}")
+        needs = {"scenario": model or self.measure == "split_ratio", "backbone": model}
+        for name, needed in (needs | {"phase": model and self.measure != "gain"}).items():
+            if (getattr(self, name) is not None) != needed:
+                raise ValueError(f"measure {self.measure!r} {'needs' if needed else 'takes no'} {name!r}")
+        refuse_unknown([self.scenario] if self.scenario else [], scenarios(), "no scenario")
+        refuse_unknown([*self.own_backbones, *self.rivals], backbones(), "no backbone")
         return self
 
     @property
@@ -77,8 +73,11 @@ class Check(Strict):
         return [self.backbone] if isinstance(self.backbone, str) else self.backbone or []
 
     @property
-    def named_backbones(self) -> list[str]:
-        return [*self.own_backbones, *(self.better_than or []), *(self.worse_than or [])]
+    def rivals(self) -> list[str]:
+        """The backbones that its own is compared with."""
+        if self.rank is not None:
+            return [name for name in paper_backbones() if name not in self.own_backbones]
+        return self.better_than or self.worse_than or []
 
     @property
     def comparison(self) -> tuple[str, Any]:
@@ -98,10 +97,9 @@ class Claim(Strict):
 
 class Rules(Strict):
     level: float = Field(0.95, gt=0.5, lt=1)  # of every interval
-    alpha: float = Field(0.05, gt=0, lt=0.5)  # of the rank correlation and, corrected, of comparisons with rivals
+    alpha: float = Field(0.05, gt=0, lt=0.5)  # corrected: numbers of a study by Holm, rivals of a claim by Bonferroni
     max_interval_width: float = Field(20.0, gt=0)  # points: a wider repetition interval cannot confirm a number
-    margin: float = Field(5.0, gt=0)  # points: differences that lie within it are none
-    leakage_level: float = Field(0.99, gt=0.5, lt=1)  # of intervals that do not overlap where the leak makes a claim
+    margin: float = Field(5.0, gt=0)  # points: `clean` agrees with a number if it is lower by no more than this
     resamples: int = Field(2000, ge=100)
     seed: int = Field(0, ge=0)
 
@@ -133,41 +131,8 @@ def load_claims(path: Path = CLAIMS) -> Claims:
             raise ParameterError(f"{path}: claim {number + 1} must hold `key: value` lines")
         validated(Claim, entry, path, str(entry.get("id", f"claims.{number}")))
     read = validated(Claims, content, path)
-    rows = [claim for measure in read.every_row for claim in _table_claims(measure)]
+    rows = [validated(Claim, row, path) for measure in read.every_row for row in _table_claims(measure)]
     return Claims(rules=read.rules, claims=[*read.claims, *rows])
-
-
-def describe_rule(test: Check, rules: Rules) -> str:
-    """The rule of a test in words; lib.verdicts.model_claims and data_claims have them in full."""
-    interval, margin = f"{100 * rules.level:g} % interval", f"{rules.margin:g} points"
-    name, value = test.comparison
-    if test.measure == "none":
-        return "none: the study has nothing to test it with"
-    if test.measure == "test_images":
-        return f"yes if one test set of at most {value:g} images gives every printed accuracy of the table"
-    if test.measure in COUNTS:
-        return f"yes if the count of {test.measure.replace('_', ' ')} {name.replace('_', ' ')} {value:g}"
-    if test.measure == "segmentation_dice":
-        return f"yes if the {interval} of the named cluster's mean Dice lies above {value:g}, no if it lies below"
-    if name == "equals":
-        return (
-            f"procedure: yes if the printed number lies inside the repetition interval under by_view, which is at most "
-            f"{rules.max_interval_width:g} points wide, no if it lies outside; unseen lesions: agrees if the "
-            f"{interval} of (clean - printed) holds 0 and lies within {margin}, higher or lower if it excludes 0"
-        )
-    both = "" if test.measure == "gradcam_focus" else "each under by_view and under clean: "
-    if name == "order":
-        return (
-            f"{both}yes if Kendall's tau between our order and the printed one is positive with p < {rules.alpha:g} "
-            f"(exact, one-sided), no if it is negative with such a p or all models lie within {margin}"
-        )
-    if name == "rank":
-        return (
-            f"{both}yes if the {interval} of the difference from each other model, Bonferroni-corrected, puts "
-            f"{value - 1} above and all others below, no if more, or if one lies within {margin}"
-        )
-    what = f"({test.measure.replace('_', ' ')} - {value:g})" if name == "above" else "the difference from each rival"
-    return f"{both}yes if the {interval} of {what} lies on the claim's side of 0, no if on the other or within {margin}"
 
 
 def claimed_value(test: Check, backbone: str) -> float:
@@ -175,6 +140,14 @@ def claimed_value(test: Check, backbone: str) -> float:
     if test.equals == "printed":
         return float(printed_table().loc[(scenarios()[test.scenario].table, test.phase, backbone), test.measure])
     return test.equals
+
+
+def claimed_sides(test: Check, backbone: str) -> dict[str, int]:
+    """Rival -> 1 where the claim puts the backbone ahead of it, else -1; of a rank as the printed table has them."""
+    if test.rank is None:
+        return dict.fromkeys(test.rivals, 1 if test.better_than else -1)
+    scores = printed_table().loc[scenarios()[test.scenario].table].loc[test.phase][test.measure]
+    return {rival: 1 if scores[backbone] > scores[rival] else -1 for rival in test.rivals}
 
 
 @cache
@@ -188,16 +161,16 @@ def paper_backbones() -> tuple[str, ...]:
     return tuple(printed_rows()["backbone"].unique())
 
 
-def _table_claims(measure: str) -> list[Claim]:
-    claims = []
-    for (table, phase, backbone), row in printed_table().iterrows():
-        scenario = next(name for name, entry in scenarios().items() if entry.table == table)
-        quote = f"{backbone}, {PHASE_TITLES[phase].lower()}: {measure.replace('_', ' ')} {row[measure]:.2f} %"
-        test = Check(measure=measure, scenario=scenario, backbone=backbone, phase=phase, equals="printed")
-        claims.append(
-            Claim(
-                id=f"table-{table}-{phase}-{backbone}-{measure}".lower(), place="table", where=f"Table {roman(table)}",
-                quote=quote, kind="number", test=test,
-            )
-        )  # fmt: skip
-    return claims
+def _table_claims(measure: str) -> list[dict]:
+    names = {entry.table: name for name, entry in scenarios().items()}
+    return [
+        {
+            "id": f"table-{table}-{phase}-{backbone}-{measure}".lower(), "place": "table", "kind": "number",
+            "where": f"Table {roman(table)}",
+            "quote": f"{backbone}, {PHASE_TITLES[phase].lower()}: {measure.replace('_', ' ')} {row[measure]:.2f} %",
+            "test": {
+                "measure": measure, "scenario": names[table], "backbone": backbone, "phase": phase, "equals": "printed",
+            },
+        }
+        for (table, phase, backbone), row in printed_table().iterrows()
+    ]  # fmt: skip

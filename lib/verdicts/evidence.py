@@ -1,106 +1,115 @@
-"""What a study measured, as the two questions of a verdict need it.
+"""What a study measured, as the questions of a verdict need it: by choice, over all folds and seeds that were trained.
 
-The procedure is judged on what `by_view` tests: all views. Unseen lesions are judged on the originals under `clean`,
-by the corrected labels. Both take the outcomes of all folds and seeds that were trained.
+A *choice* is a protocol with an input range and a variant of the study. `by_view` and `by_file` are two readings of the
+paper, both scored on all views; the study's first input range under `by_view` is the default. Unseen lesions are those
+of `clean`: originals, by the corrected labels.
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import pandas as pd
 
 from lib.config.files import read_json
 from lib.config.paper import scenarios
-from lib.config.params import AXES, PHASES, Study
-from lib.config.paths import StudyPaths, run_id
-from lib.scores.estimates import Score, difference, estimate
+from lib.config.params import Study
+from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.data.predictions import read_not_evaluable, still_learning
+from lib.scores.choices import choice_name
+from lib.scores.estimates import Score, estimate
+from lib.scores.measures import WEIGHTED
 from lib.scores.outcomes import read_outcomes, select
 from lib.scores.printed import printed_size
 from lib.scores.resampling import Estimate, wilson
-from lib.verdicts.claims import Rules, printed_table
+from lib.verdicts.claims import Rules
 
-PROCEDURE, UNSEEN = "procedure", "unseen"  # the two questions
-PROTOCOL_OF = {PROCEDURE: "by_view", UNSEEN: "clean"}
-MEASURE_OF = {"test_accuracy": "accuracy", "val_accuracy": "accuracy", "val_loss": "loss"}  # of lib.scores.measures
+READINGS = ("by_view", "by_file")  # protocols that the paper's words allow; the first is the default
+CLEAN = "clean"
+Model = tuple[str, str]  # backbone, phase
+
+
+class Missing(Exception):
+    """Why there is nothing to test a claim with."""
+
+
+class Choice(NamedTuple):
+    protocol: str
+    preprocessing: str
+    variant: str = DEFAULT_VARIANT
+
+    @property
+    def name(self) -> str:
+        variant = "" if self.variant == DEFAULT_VARIANT else self.variant
+        return f"{self.protocol}, {choice_name(self.preprocessing, variant)}"
 
 
 class Evidence:
     """Everything that a study measured, each file read once and each score computed once."""
 
-    def __init__(self, paths: StudyPaths, study: Study, rules: Rules, preprocessing: str = ""):
+    def __init__(self, paths: StudyPaths, study: Study, rules: Rules):
         self.paths, self.study, self.rules = paths, study, rules
-        self.preprocessing = preprocessing or study.preprocessings[0]
+        self.default, self.clean = (Choice(name, study.preprocessings[0]) for name in (READINGS[0], CLEAN))
+        # the choices that a study can try, the default first
+        self.choices = [
+            Choice(protocol, preprocessing, variant)
+            for protocol in READINGS
+            for variant in (DEFAULT_VARIANT, *study.variants)
+            for preprocessing in study.preprocessings
+        ]
         self.printed_audit = read_json(paths.printed_audit) or {}
         self.dataset_audit = read_json(paths.dataset_audit) or {}
-        self.state = read_json(paths.state) or {}
-        self.outcomes = cache(lambda scenario: read_outcomes(paths, self.preprocessing, scenario))
-        self.rows, self.score = cache(self._rows), cache(self._score)
+        self.outcomes = cache(lambda where, scenario: read_outcomes(paths.of_variant(where[1]), where[0], scenario))
+        self.rows, self.scores = cache(self._rows), cache(self._scores)
 
-    def _rows(self, question: str, scenario: str, part: str) -> dict[tuple[str, str], pd.DataFrame]:
-        """(backbone, phase) -> the outcomes that a question is judged on."""
-        rows = select(self.outcomes(scenario), PROTOCOL_OF[question], part)
+    def _rows(self, choice: Choice, scenario: str, part: str) -> dict[Model, pd.DataFrame]:
+        """The outcomes of a choice that are scored, of each model."""
+        rows = select(self.outcomes(choice[1:], scenario), choice.protocol, part)
         return dict(iter(rows.groupby(["backbone", "phase"], sort=False)))
 
-    def folds(self, question: str, scenario: str, backbone: str, phase: str, measure: str) -> set[int]:
-        """The folds that were trained."""
-        rows = self.rows(question, scenario, _part(measure)).get((backbone, phase))
-        return set() if rows is None else set(rows["fold"].unique().tolist())
+    def _scores(self, choice: Choice, scenario: str, models: tuple[Model, ...], measure: str) -> list[Score]:
+        """A measure of models, on the folds that all of them trained; of the validation parts where it is one of them.
 
-    def _score(
-        self, question: str, scenario: str, backbone: str, phase: str, measure: str, folds: frozenset[int] | None = None
-    ) -> Score | None:
-        """A measure of a cell over `folds`, all that were trained if None; None where it was run in none of them.
-
-        Validation measures are of the validation part of each fold.
+        Raises:
+            Missing: one of them was not run, or no fold was trained by all.
         """
-        rows = self.rows(question, scenario, _part(measure)).get((backbone, phase))
-        if rows is not None and folds is not None:
-            rows = rows[rows["fold"].isin(folds)]
-        if rows is None or rows.empty:
-            return None
-        return estimate(rows, MEASURE_OF.get(measure, measure), self.rules.resamples, self.rules.seed)
+        of_choice = self.rows(choice, scenario, _part(measure))
+        for axis, values in (("protocol", [choice.protocol]), ("scenario", [scenario]), ("backbone", dict(models))):
+            if missing := set(values) - set(getattr(self.study, f"{axis}s")):
+                raise Missing(f"{axis} {', '.join(sorted(missing))} is not in this study")
+        if missing := [model for model in models if model not in of_choice]:
+            raise Missing(f"{missing[0][0]}, {missing[0][1]} phase, {scenario}, {choice.protocol}: not run")
+        rows = [of_choice[model] for model in models]
+        common = set.intersection(*(set(own["fold"]) for own in rows))
+        if not common:
+            raise Missing(f"{', '.join(' '.join(model) for model in models)}: no fold was trained by all of them")
+        how = measure if measure in WEIGHTED else "accuracy", self.rules.resamples, self.rules.seed
+        return [estimate(own[own["fold"].isin(common)], *how) for own in rows]
 
-    def gain(self, question: str, scenario: str, backbone: str) -> Score | None:
-        """Test accuracy gained by fine-tuning, image by image, on the folds that both phases trained."""
-        both = [self.folds(question, scenario, backbone, phase, "test_accuracy") for phase in PHASES]
-        common = frozenset(both[0] & both[1])
-        pair = [self.score(question, scenario, backbone, phase, "test_accuracy", common) for phase in PHASES]
-        return None if None in pair else difference(pair[1], pair[0])
-
-    def printed(self, value: float, scenario: str, phase: str, backbone: str, measure: str) -> tuple[Estimate, int]:
-        """A printed score with Wilson's interval at the test-set size that the audit infers, and that size.
-
-        Without an audit the number stands alone, at size 0.
-        """
-        size = self.printed_size(scenario, phase, backbone, measure)
-        return wilson(value, size, self.rules.level), size
-
-    def printed_gain(self, scenario: str, backbone: str) -> tuple[Estimate, Estimate, int]:
-        """The two printed accuracies whose difference a printed gain is (fine-tuned, transfer), and their size."""
-        accuracies = printed_table().loc[scenarios()[scenario].table]["test_accuracy"] / 100
-        ends = [self.printed(accuracies[p, backbone], scenario, p, backbone, "test_accuracy") for p in PHASES]
-        return ends[1][0], ends[0][0], ends[1][1]
+    def printed(self, value: float, scenario: str, phase: str, backbone: str, measure: str) -> Estimate:
+        """A printed score with Wilson's interval at the test-set size that the audit infers; alone without an audit."""
+        return wilson(value, self.printed_size(scenario, phase, backbone, measure), self.rules.level)
 
     def printed_size(self, scenario: str, phase: str, backbone: str, measure: str) -> int:
         """The size that the audit infers for the set that a printed measure was taken on; 0 without an audit."""
         return printed_size(self.printed_audit, scenarios()[scenario].table, phase, backbone, _part(measure))
 
-    def why_missing(self, question: str, scenario: str, backbone: str, phase: str) -> str:
-        """Why a cell has no outcomes, from the runner's state where it says so."""
-        protocol = PROTOCOL_OF[question]
-        for axis, value in (("protocol", protocol), ("scenario", scenario), ("backbone", backbone)):
-            if value not in getattr(self.study, f"{axis}s"):
-                return f"{axis} {value} is not in this study"
-        cell = f"{backbone}, {phase} phase, {scenario}, protocol {protocol}"
-        seed = self.study.seeds[0]
-        axes = dict(zip(AXES, (protocol, self.preprocessing, scenario, backbone, seed)))
-        run = self.state.get(run_id("train", axes), {})
-        if run.get("status") in ("failed", "not run", "skipped"):
-            why = run.get("cause") or run.get("error")
-            return f"{cell}: {run['status']}" + (f" ({why})" if why else "")
-        if any(trained == backbone for trained, _ in self.rows(question, scenario, "test")):
-            return f"{cell}: this phase was not run"
-        return f"{cell}: not run"
+    def other_weights(self, backbone: str) -> str:
+        """Why printed numbers of a backbone cannot be tested: its weights are not ImageNet's; empty if they are."""
+        note = "random weights" if self.study.weights == "none" else self.study.weights_note.get(backbone, "")
+        return note and f"{backbone} has other weights than ImageNet's: {note}"
+
+    def cut_short(self, choice: Choice, scenario: str, backbone: str) -> bool:
+        """Whether a fine-tuning may have ended while its validation loss still fell: by its history, or without one."""
+        paths, cell = self.paths.of_variant(choice.variant), (choice.protocol, choice.preprocessing, scenario, backbone)
+        histories = [paths.run(*cell, seed) / "history.csv" for seed in self.study.seeds]
+        return any(not history.is_file() or still_learning(pd.read_csv(history)) for history in histories)
+
+    def classes(self, choice: Choice, scenario: str) -> str:
+        """How many classes are scored, as `9 classes` or `8 of 9 classes`."""
+        count = len(scenarios()[scenario].names)
+        missing = len(read_not_evaluable(self.paths, choice.protocol, scenario))
+        return f"{count - missing} of {count} classes" if missing else f"{count} classes"
 
 
 def _part(measure: str) -> str:
-    return "val" if measure.startswith("val_") else "test"
+    return "val" if measure == "val_accuracy" else "test"

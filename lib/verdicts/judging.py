@@ -1,126 +1,120 @@
-"""Every claim of params/claims.yaml against what the study measured: the rules are code, none is judged by hand.
+"""Every claim of params/claims.yaml against what the study measured, by rules.
 
-Two questions are asked of a claim about trained models (lib.verdicts.model_claims). *Procedure*: does a repetition
-under `by_view` give it? *Unseen lesions*: does it hold under `clean`? Together they make the verdict:
-
-- impossible as printed: no test set or no confusion matrix gives it, or the paper's tables contradict it;
-- not reproduced: the procedure answers no, whatever `clean` says: two errors that cancel are no reproduction;
-- reproduced only with leakage: procedure yes, and under `clean` the number is worse beyond chance, or the direction is
-  refuted; and what is worse there is worse than under `by_view` too: their 99 % intervals do not overlap, since the
-  difference between what is significant and what is not is not itself significant (Gelman & Stern, The American
-  Statistician 60:328, 2006);
-- reproduced: procedure yes, and under `clean` the number agrees or is better, or the direction holds;
-- undecided: tested, and none of these; the reason says what would decide it;
-- not tested: the study has nothing to test it with.
+Of printed numbers: can the claim be true of the paper's own tables (`possible`), and can their difference carry it
+(`carried`)? Of runs: do our default choices reach it (`default`), does any other choice that was tried (`choices`), and
+does `clean` agree (`unseen`)? Claims about the data set and about arithmetic have one question, `data`.
 """
 
+from dataclasses import asdict
+
 import pandas as pd
+from statsmodels.stats.multitest import multipletests
 
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
-from lib.verdicts.answers import AGREES, HIGHER, LOWER, NO, NOT_TESTED, UNDECIDED, YES, Answer
-from lib.verdicts.claims import OF_MODELS, Check, Claim, Claims, describe_rule, load_claims
-from lib.verdicts.contradictions import contradiction
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer
+from lib.verdicts.claims import OF_MODELS, Check, Claim, Claims, claimed_value, load_claims
 from lib.verdicts.data_claims import answer_of_data
-from lib.verdicts.evidence import PROCEDURE, UNSEEN, Evidence
-from lib.verdicts.model_claims import answer_of_models
+from lib.verdicts.evidence import Evidence
+from lib.verdicts.model_claims import answer_of_choices, answer_under
+from lib.verdicts.printed_claims import judge_carried, judge_possible
 
-REPRODUCED = "reproduced"
-LEAKAGE = "reproduced only with leakage"
-NOT_REPRODUCED = "not reproduced"
-IMPOSSIBLE = "impossible as printed"
-VERDICTS = (REPRODUCED, LEAKAGE, NOT_REPRODUCED, IMPOSSIBLE, UNDECIDED, NOT_TESTED)
+HOLDS = "holds"
+LEAKAGE = "holds only with leakage"
+CHOICES = "depends on open choices"
+NOT_REACHED = "not reached"
+UNSUPPORTED = "not supported by the printed numbers"
+CONTRADICTED = "contradicted by the paper itself"
+VERDICTS = (HOLDS, LEAKAGE, CHOICES, NOT_REACHED, UNSUPPORTED, CONTRADICTED, UNDECIDED, NOT_TESTED)
 SYNTHETIC = "synthetic images"  # the reason why a claim of photographs is not tested on synthetic ones
-WITHOUT_IMAGES = ("none", "test_images")  # measures that are judged without any image
-DATA = "data"  # the one question of a claim that needs no model
-QUESTIONS = {PROCEDURE: "Procedure", UNSEEN: "Unseen lesions", DATA: "Data"}  # name in claims.json -> as shown
+WITHOUT_IMAGES = ("none", "split_ratio")  # measures that are judged without any image
+QUESTIONS = {  # name in claims.json -> as shown
+    "possible": "Can be", "carried": "Can be significant", "default": "Default choices", "choices": "Other choices",
+    "unseen": "Unseen lesions", "data": "Data",
+}  # fmt: skip
+Answers = dict[str, Answer]  # question -> answer
 
 
-def judge(paths: StudyPaths, study: Study, claims: Claims | None = None, preprocessing: str = "") -> list[dict]:
+def judge(paths: StudyPaths, study: Study, claims: Claims | None = None) -> list[dict]:
     """The verdict on every claim, as claims.json holds it.
 
-    Args:
-        paths: the study; the audits, predictions, segmentation and Grad-CAM tables are read where they are there.
-        preprocessing: the input range that is judged; the study's first if empty.
-
     Returns:
-        One dictionary per claim: id, place, where, quote, kind, test (as in the file), rule (in words), verdict,
-        reason, preprocessing, and its questions: `procedure` and `unseen`, or `data` where no model is needed; each has
-        outcome (lib.verdicts.answers.OUTCOMES; also on synthetic images, where nothing gets a verdict), reason and
-        numbers (per cent and points; a loss in hundredths).
+        One dictionary per claim: its entry in params/claims.yaml, verdict, reason, and for each of its QUESTIONS
+        outcome (also on synthetic images, where nothing gets a verdict), reason and numbers (per cent and points).
     """
     claims = claims or load_claims()
-    evidence = Evidence(paths, study, claims.rules, preprocessing)
-    return [judge_claim(claim, evidence) for claim in claims.claims]
+    evidence = Evidence(paths, study, claims.rules)
+    answers = [answer_questions(claim.test, evidence) for claim in claims.claims]
+    for question in ("default", "choices", "unseen"):
+        correct_numbers(question, [claim.test for claim in claims.claims], answers, claims.rules.alpha)
+    return [_entry(claim, found, evidence) for claim, found in zip(claims.claims, answers)]
 
 
-def judge_claim(claim: Claim, evidence: Evidence) -> dict:
-    """One claim's entry of `judge`."""
-    test = claim.test
-    if test.measure in OF_MODELS:
-        answers = {question: answer_of_models(test, evidence, question) for question in (PROCEDURE, UNSEEN)}
-    else:
-        answers = {DATA: answer_of_data(test, evidence)}
-    impossible = contradiction(test, evidence)
-    if impossible:
-        verdict, reason = IMPOSSIBLE, impossible
-    elif evidence.study.synthetic and test.measure not in WITHOUT_IMAGES:
-        verdict, reason = NOT_TESTED, SYNTHETIC
-    elif DATA in answers:
-        verdict = {YES: REPRODUCED, NO: NOT_REPRODUCED}.get(answers[DATA].outcome, answers[DATA].outcome)
-        reason = answers[DATA].reason
-    else:
-        verdict, reason = _combine_questions(test, answers[PROCEDURE], answers[UNSEEN])
-    return {
-        **claim.model_dump(exclude={"test"}),
-        "test": test.model_dump(exclude_none=True),
-        "rule": describe_rule(test, evidence.rules),
-        "verdict": verdict,
-        "reason": reason,
-        "preprocessing": evidence.preprocessing if test.measure in OF_MODELS else "",
-        **{question: answer.as_json() for question, answer in answers.items()},
-    }
+def answer_questions(test: Check, evidence: Evidence) -> Answers:
+    """The answer to each question that is asked of a claim; a no about a number is not yet corrected."""
+    if test.measure not in OF_MODELS:
+        return {"data": answer_of_data(test, evidence)}
+    found = {"possible": judge_possible(test, evidence), "carried": judge_carried(test, evidence)}
+    found["default"] = answer_under(test, evidence, evidence.default)
+    found["choices"] = answer_of_choices(test, evidence, found["default"])
+    found["unseen"] = answer_under(test, evidence, evidence.clean)
+    return {question: answer for question, answer in found.items() if answer}
 
 
-def summary(verdicts: list[dict]) -> pd.DataFrame:
-    """How many claims have each verdict: one row per kind and one for all, one column per verdict, `claims` in all."""
-    table = pd.DataFrame([(claim["kind"], claim["verdict"]) for claim in verdicts], columns=["kind", "verdict"])
-    counts = pd.crosstab(table["kind"], table["verdict"]).reindex(columns=list(VERDICTS), fill_value=0)
-    counts.loc["all"] = counts.sum()
-    return counts.assign(claims=counts.sum(axis=1)).rename_axis(index="kind", columns=None).reset_index()
+def correct_numbers(question: str, tests: list[Check], answers: list[Answers], alpha: float) -> None:
+    """Judge the numbers of a study together: a no that Holm's correction does not leave becomes undecided."""
+    family, p_values = [], {}  # a number that several claims state is one
+    for test, found in zip(tests, answers):
+        if question in found and "p_value" in found[question].numbers:
+            row = test.measure, test.scenario, test.phase, test.backbone, claimed_value(test, test.backbone)
+            family.append((row, found))
+            p_values[row] = found[question].numbers["p_value"]
+    corrected = dict(zip(p_values, multipletests([*p_values.values()], method="holm")[1])) if p_values else {}
+    for row, found in family:
+        answer, p_holm = found[question], float(corrected[row])
+        outcome, reason = answer.outcome, answer.reason
+        if outcome == NO and p_holm >= alpha:
+            outcome = UNDECIDED
+            reason += f", but not beyond chance among {len(p_values)} numbers (Holm p = {p_holm:.2f})"
+        found[question] = Answer(outcome, reason, answer.numbers | {"p_holm": p_holm})
+
+
+def decide(found: Answers) -> tuple[str, list[str]]:
+    """The verdict, and the questions whose answers are its reason."""
+    for question, verdict in (("possible", CONTRADICTED), ("carried", UNSUPPORTED)):
+        if question in found and found[question].outcome == NO:
+            return verdict, [question]
+    if "data" in found:
+        return {YES: HOLDS, NO: NOT_REACHED}.get(found["data"].outcome, found["data"].outcome), ["data"]
+    default, choices, unseen = (found[question].outcome for question in ("default", "choices", "unseen"))
+    if default == choices == unseen == NOT_TESTED:
+        return NOT_TESTED, ["default"]
+    if default == YES:
+        return {YES: HOLDS, NO: LEAKAGE}.get(unseen, UNDECIDED), ["default", "unseen"]
+    if default == NO and choices in (YES, NO, NOT_TESTED):
+        return CHOICES if choices == YES else NOT_REACHED, ["default", "choices"]
+    return UNDECIDED, ["default", "choices"]
 
 
 def as_table(verdicts: list[dict]) -> pd.DataFrame:
-    """claims.json as a table: id, place, where, kind, quote, verdict, reason, rule, and the outcome of each question:
-    procedure and unseen, or data; "" where the claim has none."""
-    keys = ["id", "place", "where", "kind", "quote", "verdict", "reason", "rule"]
+    """claims.json as a table: id, place, where, kind, quote, verdict, reason, and the outcome of each of QUESTIONS; ""
+    where the claim has none."""
+    keys = ["id", "place", "where", "kind", "quote", "verdict", "reason"]
     outcomes = [{question: claim.get(question, {}).get("outcome", "") for question in QUESTIONS} for claim in verdicts]
     return pd.DataFrame(verdicts)[keys].join(pd.DataFrame(outcomes))
 
 
-def _combine_questions(test: Check, procedure: Answer, unseen: Answer) -> tuple[str, str]:
-    """The verdict on a claim about trained models, and why."""
-    worse = HIGHER if test.measure == "val_loss" else LOWER
-    better = LOWER if test.measure == "val_loss" else HIGHER
-    both = f"procedure: {procedure.reason}; unseen lesions: {unseen.reason}"
-    if procedure.outcome == NO:
-        return NOT_REPRODUCED, f"procedure: {procedure.reason}"
-    if procedure.outcome == unseen.outcome == NOT_TESTED:
-        return NOT_TESTED, procedure.reason
-    if procedure.outcome == YES and unseen.outcome in (YES, AGREES, better):
-        return REPRODUCED, both
-    if procedure.outcome == YES and unseen.outcome in (NO, worse):
-        if _worse_under_clean(procedure, unseen, higher_is_worse=test.measure == "val_loss"):
-            return LEAKAGE, both
-        return UNDECIDED, f"{both}; but the intervals under clean and by_view overlap: more folds or images would tell"
-    return UNDECIDED, both
-
-
-def _worse_under_clean(procedure: Answer, unseen: Answer, higher_is_worse: bool) -> bool:
-    """Whether something that `clean` has against the claim is worse than under `by_view`: their intervals are apart."""
-    pairs = [
-        (under_clean, procedure.intervals[what][1])
-        for what, (against, under_clean) in unseen.intervals.items()
-        if against and what in procedure.intervals
-    ]
-    return any(clean.low > ours.high if higher_is_worse else clean.high < ours.low for clean, ours in pairs)
+def _entry(claim: Claim, found: Answers, evidence: Evidence) -> dict:
+    """A claim's entry of `judge`."""
+    verdict, questions = decide(found)
+    said = [found[name].reason for name in questions if (name, found[name].outcome) != ("choices", NOT_TESTED)]
+    reason = "; ".join(said)
+    of_print = verdict in (CONTRADICTED, UNSUPPORTED)
+    if evidence.study.synthetic and claim.test.measure not in WITHOUT_IMAGES and not of_print:
+        verdict, reason = NOT_TESTED, SYNTHETIC
+    elif "default" in found and not of_print and verdict != NOT_TESTED:
+        tried = found["choices"].numbers["tried"]
+        classes = evidence.classes(evidence.default, claim.test.scenario)
+        reason += f" (ImageNet weights, {classes}, {tried} {'choice' if tried == 1 else 'choices'} tried)"
+    entry = claim.model_dump(exclude={"test"}) | {"test": claim.test.model_dump(exclude_none=True)}
+    return entry | {"verdict": verdict, "reason": reason} | {name: asdict(answer) for name, answer in found.items()}

@@ -1,284 +1,164 @@
-"""Claims about trained models: what the two questions are answered. A missing significance is never a no.
+"""What the runs of one choice, or of all choices that were tried, answer to a claim about trained models.
 
-The rules, with the numbers of claims.yaml's `rules`:
-
-- A number (`equals`). *Procedure*, under `by_view`: yes if the printed number lies inside the 95 % prediction interval
-  of one more run, and that is at most `max_interval_width` points wide; no if it lies outside.
-  *Unseen lesions*, under `clean`: agrees if the 95 % interval of (clean - printed) holds 0 and lies within `margin`
-  points, higher or lower if it excludes 0. The printed number's own sampling error is Wilson's at the test-set size
-  that the audit infers, joined with ours by Newcombe's square-and-add. A loss counts in hundredths.
-- A direction (`above`, `better_than`, `worse_than`, `rank`, `order`), under each protocol: yes if the interval of the
-  difference lies above 0 on the claim's side; no if it lies below 0, or holds 0 and lies within `margin` points: then
-  there is no difference that matters. Several rivals: Bonferroni-corrected.
-
-Models are compared, and phases for a gain, image by image on the folds that all of them trained.
+A number: does it lie inside the repetition interval, where one more run like the paper's falls? Under `clean`: is it
+lower there than printed, and than under the default choices? A direction (above, better_than, worse_than, rank): beyond
+chance, the opposite beyond chance, or undecided.
 """
 
-from itertools import combinations
-
 import numpy as np
-from scipy.stats import kendalltau
+from scipy import stats
 
 from lib.config.paper import scenarios
 from lib.scores.estimates import Score, difference
 from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent
 from lib.verdicts import answers
-from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, in_points, numbers_of, within_margin
-from lib.verdicts.claims import Check, Rules, claimed_value, paper_backbones, printed_table
-from lib.verdicts.evidence import PROCEDURE, PROTOCOL_OF, Evidence
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, in_points, numbers_of
+from lib.verdicts.claims import SCORES, Check, claimed_sides, claimed_value, printed_table
+from lib.verdicts.evidence import Choice, Evidence, Missing
+
+TUNED = ("finetune", "transfer")  # a gain is the difference of the two
 
 
-def answer_of_models(test: Check, evidence: Evidence, question: str) -> Answer:
-    """The answer to one of the two questions about trained models; of several backbones each must pass."""
-    if test.comparison[0] == "order":
-        return _order(test, evidence, question)
-    rules = {"equals": _number, "above": _above, "rank": _rank, "better_than": _better, "worse_than": _better}
-    rule = rules[test.comparison[0]]
-    found = {backbone: rule(test, evidence, question, backbone) for backbone in test.own_backbones}
-    if len(found) == 1:
-        return found[test.own_backbones[0]]
-    outcome = answers.combine([answer.outcome for answer in found.values()])
-    decisive = {b: answer for b, answer in found.items() if answer.outcome == outcome}
-    return Answer(
-        outcome,
-        "; ".join(f"{backbone}: {answer.reason}" for backbone, answer in decisive.items()),
-        {backbone: answer.numbers for backbone, answer in found.items()},
-        {f"{b} {what}": pair for b, answer in found.items() for what, pair in answer.intervals.items()},
-    )
+def answer_under(test: Check, evidence: Evidence, choice: Choice) -> Answer:
+    """The answer of one choice; of several backbones each must pass."""
+    involved = [*test.own_backbones, *test.rivals]
+    if note := next(filter(None, map(evidence.other_weights, involved)), ""):
+        return Answer(NOT_TESTED, note)
+    rule = _directed if test.equals is None else _on_unseen_lesions if choice == evidence.clean else _by_repetition
+    try:
+        found = [rule(test, evidence, choice, name) for name in test.own_backbones]
+    except Missing as missing:
+        return Answer(NOT_TESTED, str(missing))
+    outcome = answers.combine([answer.outcome for answer in found])
+    reason = "; ".join(answer.reason for answer in found if answer.outcome == outcome)
+    numbers = found[0].numbers
+    if len(found) > 1:
+        numbers = {name: answer.numbers for name, answer in zip(test.own_backbones, found)}
+    if outcome == UNDECIDED:
+        folds = found[0].numbers["folds"]
+        reason += f"; more {'seeds or images' if folds == 10 else f'than {folds} of ten folds'} would tell"
+    tuned = involved if test.phase != "transfer" and outcome == NO else []
+    if cut_short := [name for name in tuned if evidence.cut_short(choice, test.scenario, name)]:
+        reason += f", but fine-tuning of {', '.join(cut_short)} may have ended while its validation loss still fell"
+        outcome = UNDECIDED
+    return Answer(outcome, reason, numbers)
 
 
-def _number(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    score = _score(test, evidence, question, backbone)
-    if isinstance(score, str):
-        return Answer(NOT_TESTED, score)
-    rules = evidence.rules
-    ours = score.interval(rules.level)
-    printed, size = _printed(test, evidence, backbone, ours, score)
-    judge = _number_of_procedure if question == PROCEDURE else _number_on_unseen_lesions
-    outcome, reason, numbers = judge(test, rules, score, ours, printed, size)
-    scale = 1 if test.measure == "val_loss" else 100
-    numbers = {name: scale * value for name, value in numbers.items()}
-    numbers = numbers_of(ours, "ours", scale=scale) | {"printed": scale * printed.value} | numbers | score.counts
-    if question != PROCEDURE:
-        numbers["printed_n"] = size
-    wide = score.interval(max(rules.level, rules.leakage_level))
-    return Answer(outcome, reason, numbers, {"number": (outcome in (answers.HIGHER, answers.LOWER), wide)})
+def answer_of_choices(test: Check, evidence: Evidence, default: Answer) -> Answer:
+    """Whether any choice but the default reaches the claim: yes if one does, no if all say no."""
+    others = {choice: answer_under(test, evidence, choice) for choice in evidence.choices[1:]}
+    others = {choice: answer for choice, answer in others.items() if answer.outcome != NOT_TESTED}
+    tried = [answer for answer in (default, *others.values()) if answer.outcome != NOT_TESTED]
+    numbers = {"tried": len(tried)}
+    if not others:
+        return Answer(NOT_TESTED, "no other choice was tried", numbers)
+    if test.equals is not None:  # all choices must exclude it
+        numbers["p_value"] = max(answer.numbers["p_value"] for answer in tried)
+    reached = [choice.name for choice, answer in others.items() if answer.outcome == YES]
+    if not reached:
+        left = sum(answer.outcome == UNDECIDED for answer in others.values())
+        reason = f"{left or 'none'} of the {len(others)} other choices tried {'cannot tell' if left else 'reaches it'}"
+        return Answer(UNDECIDED if left else NO, reason, numbers)
+    reason = f"{len(reached)} of the {len(others)} other choices tried reach it ({'; '.join(reached)})"
+    if test.measure in SCORES and test.equals is not None:
+        guess = 1 / len(scenarios()[test.scenario].names)
+        ends = [[answer.numbers[f"repetition_{end}"] / 100 for end in ("low", "high")] for answer in tried]
+        by_chance = numbers["by_chance"] = float(np.diff(np.clip(ends, guess, 1)).sum() / (1 - guess))
+        reason += f", and {by_chance:.1f} of all {len(tried)} reach a random number"
+    return Answer(YES, reason, numbers | {"reached": reached})
 
 
-def _number_of_procedure(
-    test: Check, rules: Rules, score: Score, ours: Estimate, printed: Estimate, size: int
-) -> tuple[str, str, dict[str, float]]:
-    run = score.repetition(rules.level, printed)
-    reason = f"by_view gives {_with_range(ours, test)}, one more run [{_range(run, test)}]"
-    if len(score.runs) < MIN_FOLDS:
-        reason += f" (by sampling errors alone, with fewer than {MIN_FOLDS} folds)"
-    reason += f"; printed {_value(printed, test)}"
-    numbers = {"repetition_low": run.low, "repetition_high": run.high}
+def _by_repetition(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Answer:
+    """A no is one of one number; lib.verdicts.judging corrects it for all numbers of the study."""
+    rules, score = evidence.rules, _score(test, evidence, choice, backbone)
+    printed = _printed(test, evidence, backbone)
+    run, folds = score.repetition(rules.level, printed), len(score.runs)
+    shown = _shown(test, printed.value)
+    reason = f"one more run under {choice.protocol} gives {_shown(test, run.low, run.high)}"
+    reason += f" ({folds} folds)" if folds >= MIN_FOLDS else " (by sampling errors alone)"
     if not run.contains(printed.value):
-        return NO, f"{reason} lies outside", numbers
-    if 100 * run.width > rules.max_interval_width:
-        reason += f" lies inside, but the interval is wider than {rules.max_interval_width:g} points"
-        return UNDECIDED, f"{reason}: {_what_decides(score)}", numbers
-    return YES, f"{reason} lies inside", numbers
-
-
-def _number_on_unseen_lesions(
-    test: Check, rules: Rules, score: Score, ours: Estimate, printed: Estimate, size: int
-) -> tuple[str, str, dict[str, float]]:
-    minus = difference_of_independent(ours, printed)
-    numbers = {"printed_low": printed.low, "printed_high": printed.high}
-    numbers |= numbers_of(minus, "difference", "difference_", scale=1)
-    reason = f"clean gives {_with_range(ours, test)}, {in_points(minus)} against the printed {_value(printed, test)}"
-    if not minus.contains(0):
-        outcome = answers.HIGHER if minus.value > 0 else answers.LOWER
-        return outcome, f"{reason}: {outcome} beyond chance", numbers
-    if within_margin(minus, rules):
-        return answers.AGREES, reason, numbers
-    error = 100 * max(printed.high - printed.value, printed.value - printed.low)
-    more = f"the paper's {size} test images alone leave {error:.1f} points" if error >= rules.margin else ""
-    reason += f": neither beyond chance nor within {rules.margin:g} points; {more or _what_decides(score)}"
-    return UNDECIDED, reason, numbers
-
-
-def _printed(test: Check, evidence: Evidence, backbone: str, ours: Estimate, score: Score) -> tuple[Estimate, int]:
-    """The claimed number with the interval of its own sampling error, and its test-set size (0: not known)."""
-    value = claimed_value(test, backbone) / (1 if test.measure == "val_loss" else 100)
-    if test.measure == "gain":
-        tuned, transfer, size = evidence.printed_gain(test.scenario, backbone)
-        of_tables = difference_of_independent(tuned, transfer)
-        return answers.shifted(of_tables, value - of_tables.value), size
-    if test.measure != "val_loss":
-        return evidence.printed(value, test.scenario, test.phase, backbone, test.measure)
-    # an image's loss varies in print as much as in ours, on as many images as were printed of
-    size = evidence.printed_size(test.scenario, test.phase, backbone, test.measure)
-    half = ours.width / 2 * np.sqrt(score.images / size) if size else 0.0
-    return Estimate(value, value - float(half), value + float(half)), size
-
-
-def _above(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    score = _score(test, evidence, question, backbone)
-    if isinstance(score, str):
-        return Answer(NOT_TESTED, score)
-    rules, target = evidence.rules, test.above / 100
-    ours = score.interval(rules.level)
-    lead = answers.shifted(ours, -target)
-    outcome = answers.judge_lead(lead, rules)
-    numbers = numbers_of(ours, "ours") | {"value": test.above} | score.counts
-    reason = f"{PROTOCOL_OF[question]} gives {_with_range(ours, test)}, to be above {test.above:g}"
-    reason += answers.reason_for_no(outcome, lead, rules) + _if_undecided(outcome, score)
-    wide = answers.shifted(score.interval(max(rules.level, rules.leakage_level)), -target)
-    return Answer(outcome, reason, numbers, {"lead": (outcome == NO, wide)})
-
-
-def _better(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    rivals, sign = (test.better_than, 1) if test.better_than else (test.worse_than, -1)
-    leads, missing = _leads(test, evidence, question, backbone, rivals)
-    if not leads:
-        return Answer(NOT_TESTED, missing)
-    rules = evidence.rules
-    leads = {rival: lead if sign > 0 else lead.negated() for rival, lead in leads.items()}
-    found = _corrected(leads, rules, len(rivals))
-    sides = {rival: answers.judge_lead(lead, rules) for rival, lead in found.items()}
-    outcome = answers.combine([*sides.values(), *([NOT_TESTED] if missing else [])])
-    numbers = {rival: {"outcome": sides[rival]} | numbers_of(lead, "difference") for rival, lead in found.items()}
-    if outcome == NOT_TESTED:
-        return Answer(outcome, missing, numbers)
-    place = "ahead of" if sign > 0 else "behind"
-    decisive = [
-        f"{in_points(lead)} {place} {rival}{answers.reason_for_no(outcome, lead, rules)}"
-        for rival, lead in found.items()
-        if sides[rival] == outcome
-    ]
-    score = next(iter(leads.values()))
-    reason = f"{PROTOCOL_OF[question]}: {'; '.join(decisive)}{_if_undecided(outcome, score)}"
-    return Answer(outcome, reason, numbers | score.counts, _leakage_intervals(leads, sides, rules))
-
-
-def _rank(test: Check, evidence: Evidence, question: str, backbone: str) -> Answer:
-    models, rules = len(paper_backbones()), evidence.rules
-    rivals = [name for name in paper_backbones() if name != backbone]
-    leads, missing = _leads(test, evidence, question, backbone, rivals)
-    if missing:
-        return Answer(NOT_TESTED, f"a rank needs all {models} models; {missing}")
-    found = _corrected(leads, rules, len(rivals))
-    best = 1 + sum(lead.high < 0 for lead in found.values())
-    worst = models - sum(lead.low > 0 for lead in found.values())
-    tied = [rival for rival, lead in found.items() if lead.contains(0) and within_margin(lead, rules)]
-    outcome = NO if tied or not best <= test.rank <= worst else YES if best == worst else UNDECIDED
-    rank = 1 + sum(lead.value < 0 for lead in found.values())
-    reason = f"{PROTOCOL_OF[question]}: rank {rank} of {models}, by chance {best} to {worst}, claimed {test.rank}"
-    if outcome == NO and best <= test.rank <= worst:
-        reason += f"; no difference of more than {rules.margin:g} points from {', '.join(tied)}"
-    numbers = {"rank": rank, "rank_low": best, "rank_high": worst}
-    numbers |= {rival: numbers_of(lead, "difference") for rival, lead in found.items()}
-    score = next(iter(leads.values()))
-    # the sides that the printed table gives: a model on the other side, or on none, speaks against the rank
-    scores = _printed_scores(test)
-    leads = {rival: lead if scores[backbone] > scores[rival] else lead.negated() for rival, lead in leads.items()}
-    sides = {rival: answers.judge_lead(lead, rules) for rival, lead in _corrected(leads, rules, len(rivals)).items()}
-    intervals = _leakage_intervals(leads, sides, rules)
-    return Answer(outcome, reason + _if_undecided(outcome, score), numbers | score.counts, intervals)
-
-
-def _order(test: Check, evidence: Evidence, question: str) -> Answer:
-    names, rules = paper_backbones(), evidence.rules
-    scores, missing = _scores(test, evidence, question, names)
-    if missing:
-        return Answer(NOT_TESTED, f"an order needs all {len(names)} models; {missing}")
-    printed = _printed_scores(test)
-    ours = {name: 100 * scores[name].value for name in names}
-    both = [ours[name] for name in names], [printed[name] for name in names]
-    tau, p_value = (float(x) for x in kendalltau(*both, alternative="greater"))
-    p_reverse = float(kendalltau(*both, alternative="less").pvalue)
-    # every two models, the one that is printed as better first
-    pairs = [sorted(two, key=printed.get, reverse=True) for two in combinations(names, 2)]
-    leads = {f"{a} - {b}": difference(scores[a], scores[b]) for a, b in pairs}
-    found = _corrected(leads, rules, len(pairs))
-    alike = all(within_margin(lead, rules) for lead in found.values())
-    known = np.isfinite(tau)
-    if known and tau > 0 and p_value < rules.alpha:
-        outcome = YES
+        outcome, reason = NO, f"{reason}, which excludes the printed {shown}"
+    elif 100 * run.width > rules.max_interval_width:
+        outcome, reason = UNDECIDED, f"{reason}, too wide to confirm the printed {shown}"
     else:
-        outcome = NO if alike or (known and tau < 0 and p_reverse < rules.alpha) else UNDECIDED
-    reason = f"Kendall's tau {tau:.2f}, p = {p_value:.3f}, {len(names)} models"
-    if not known:
-        reason = f"all {len(names)} models score the same: no order"
-    elif outcome == NO and alike:
-        reason += f"; all within {rules.margin:g} points"
-    numbers = {"tau": tau if known else None, "p_value": p_value if known else None, "scores": ours}
-    score = next(iter(scores.values()))
-    reason = f"{PROTOCOL_OF[question]}: {reason}{_if_undecided(outcome, score)}"
-    sides = {name: answers.judge_lead(lead, rules) for name, lead in found.items()}
-    return Answer(outcome, reason, numbers | score.counts, _leakage_intervals(leads, sides, rules))
+        outcome, reason = YES, f"{reason}, which holds the printed {shown}"
+    numbers = numbers_of(score.interval(rules.level), "ours") | numbers_of(run, "run", "repetition_")
+    numbers |= {"printed": 100 * printed.value, "p_value": _p_value(printed.value, run, folds, rules.level)}
+    return Answer(outcome, reason, numbers | score.counts)
 
 
-def _score(test: Check, evidence: Evidence, question: str, backbone: str) -> Score | str:
-    """The score of a backbone, or why there is none."""
-    if test.measure == "gain":
-        for phase in ("finetune", "transfer"):
-            if not evidence.folds(question, test.scenario, backbone, phase, "test_accuracy"):
-                return evidence.why_missing(question, test.scenario, backbone, phase)
-        score = evidence.gain(question, test.scenario, backbone)
-        return score or f"{backbone}, {test.scenario}: no fold was trained in both phases"
-    score = evidence.score(question, test.scenario, backbone, test.phase, test.measure)
-    return score or evidence.why_missing(question, test.scenario, backbone, test.phase)
+def _on_unseen_lesions(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Answer:
+    """Yes if `clean` is lower than printed by no more than the margin; no if it is lower beyond chance, and lower than
+    under the default choices, too: the printed number may lie high by chance."""
+    rules, score = evidence.rules, _score(test, evidence, choice, backbone)
+    ours, printed = score.interval(rules.level), _printed(test, evidence, backbone)
+    minus = difference_of_independent(ours, printed)
+    leak = difference_of_independent(ours, _score(test, evidence, evidence.default, backbone).interval(rules.level))
+    if minus.high >= 0:
+        outcome = YES if 100 * minus.low >= -rules.margin else UNDECIDED
+        what = "agrees or is higher" if outcome == YES else "leaves open whether it agrees"
+    else:
+        outcome = NO if leak.high < 0 else UNDECIDED
+        what = "is lower than printed beyond chance" + ("" if outcome == NO else ", but not than under by_view")
+    reason = f"{choice.protocol} gives {_shown(test, *vars(ours).values())} in"
+    reason += f" {evidence.classes(choice, test.scenario)}, which {what}"
+    numbers = numbers_of(ours, "ours") | numbers_of(printed, "printed", "printed_")
+    numbers["p_value"] = max(_p_value(0, lower, 1, rules.level) if lower.value < 0 else 1.0 for lower in (minus, leak))
+    return Answer(outcome, reason, numbers | numbers_of(minus, "difference", "difference_") | score.counts)
 
 
-def _scores(test: Check, evidence: Evidence, question: str, names: tuple[str, ...]) -> tuple[dict[str, Score], str]:
-    """The scores of several models on the folds that all of them trained, and why one is missing."""
-    cell = (question, test.scenario)
-    folds = {name: evidence.folds(*cell, name, test.phase, test.measure) for name in names}
-    missing = [evidence.why_missing(*cell, name, test.phase) for name, trained in folds.items() if not trained]
-    common = frozenset(set.intersection(*[trained for trained in folds.values() if trained] or [set()]))
-    found = {n: evidence.score(*cell, n, test.phase, test.measure, common) for n in names if folds[n]}
-    if None in found.values():
-        return {}, f"{', '.join(found)}: no fold was trained by all of them"
-    return found, missing[0] if missing else ""
+def _directed(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Answer:
+    """The score is above a number, or each rival is on its side of it; Bonferroni-corrected for so many rivals."""
+    level = 1 - (1 - evidence.rules.level) / max(1, len(test.rivals))
+    if test.above is not None:
+        own, words = _score(test, evidence, choice, backbone), {f"{test.above:g}": "above"}
+        found = {f"{test.above:g}": own.interval(level).shifted(-test.above / 100)}
+    else:
+        models, sides = tuple((name, test.phase) for name in (backbone, *test.rivals)), claimed_sides(test, backbone)
+        own, *scores = evidence.scores(choice, test.scenario, models, test.measure)
+        words = {rival: "ahead of" if side > 0 else "behind" for rival, side in sides.items()}
+        found = {rival: difference(own, score).interval(level) for rival, score in zip(test.rivals, scores)}
+        found = {rival: lead if sides[rival] > 0 else lead.negated() for rival, lead in found.items()}
+    outcomes = {what: answers.judge_lead(lead) for what, lead in found.items()}
+    outcome = answers.combine([*outcomes.values()])
+    numbers = {what: {"outcome": outcomes[what]} | numbers_of(lead, "difference") for what, lead in found.items()}
+    shown = [f"{in_points(found[what])} {words[what]} {what}" for what in found if outcomes[what] == outcome]
+    return Answer(outcome, f"{choice.protocol} gives {backbone} {', '.join(shown)}", numbers | own.counts)
 
 
-def _leads(
-    test: Check, evidence: Evidence, question: str, backbone: str, rivals: list[str]
-) -> tuple[dict[str, Score], str]:
-    """How far a model is ahead of each rival, image by image, and why one is missing."""
-    scores, missing = _scores(test, evidence, question, (backbone, *rivals))
-    own = scores.pop(backbone, None)
-    return {rival: difference(own, score) for rival, score in scores.items()} if own else {}, missing
+def _score(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Score:
+    """The score of a backbone; a gain is paired image by image on the folds that both phases trained."""
+    phases = TUNED if test.measure == "gain" else [test.phase]
+    models = tuple((backbone, phase) for phase in phases)
+    scores = evidence.scores(choice, test.scenario, models, test.measure)
+    return difference(*scores) if len(scores) > 1 else scores[0]
 
 
-def _corrected(leads: dict[str, Score], rules: Rules, comparisons: int) -> dict[str, Estimate]:
-    """The intervals of differences, Bonferroni-corrected for so many comparisons."""
-    return {name: lead.interval(1 - rules.alpha / comparisons) for name, lead in leads.items()}
+def _printed(test: Check, evidence: Evidence, backbone: str) -> Estimate:
+    """The claimed number with the interval of its own sampling error."""
+    value = claimed_value(test, backbone) / 100
+    if test.measure != "gain":
+        return evidence.printed(value, test.scenario, test.phase, backbone, test.measure)
+    table = printed_table().loc[scenarios()[test.scenario].table]["test_accuracy"] / 100
+    ends = [evidence.printed(table[phase, backbone], test.scenario, phase, backbone, "gain") for phase in TUNED]
+    of_tables = difference_of_independent(*ends)
+    return of_tables.shifted(value - of_tables.value)
 
 
-def _leakage_intervals(leads: dict[str, Score], sides: dict[str, str], rules: Rules) -> answers.Intervals:
-    """`intervals` of an answer about several differences."""
-    level = max(rules.level, rules.leakage_level)
-    return {name: (sides[name] == NO, lead.interval(level)) for name, lead in leads.items()}
+def _p_value(printed: float, run: Estimate, folds: int, level: float) -> float:
+    """How likely a number lies as far from an estimate as the printed one, by the distribution of its interval:
+    Student's t of the folds, or normal."""
+    degrees = folds - 1 if folds >= MIN_FOLDS else np.inf
+    half = run.high - run.value if printed > run.value else run.value - run.low
+    if half <= 0:
+        return float(printed == run.value)
+    quantile = abs(printed - run.value) / half * stats.t.ppf((1 + level) / 2, degrees)
+    return float(2 * stats.t.sf(quantile, degrees))
 
 
-def _printed_scores(test: Check) -> dict[str, float]:
-    table = printed_table().loc[scenarios()[test.scenario].table].loc[test.phase][test.measure]
-    return {name: float(table[name]) for name in paper_backbones()}
-
-
-def _with_range(estimate: Estimate, test: Check) -> str:
-    return f"{_value(estimate, test)} [{_range(estimate, test)}]"
-
-
-def _value(estimate: Estimate, test: Check) -> str:
-    return f"{estimate.value if test.measure == 'val_loss' else 100 * estimate.value:.2f}"
-
-
-def _range(estimate: Estimate, test: Check) -> str:
-    if test.measure == "val_loss":
-        return f"{estimate.low:.2f}, {estimate.high:.2f}"
-    return f"{100 * estimate.low:.1f}, {100 * estimate.high:.1f}"
-
-
-def _if_undecided(outcome: str, score: Score) -> str:
-    return f": undecided; {_what_decides(score)}" if outcome == UNDECIDED else ""
-
-
-def _what_decides(score: Score) -> str:
-    folds = len(score.runs)
-    return f"more than {folds} of ten folds would narrow it" if folds < 10 else "more seeds or images would narrow it"
+def _shown(test: Check, value: float, *ends: float) -> str:
+    """Fractions of 1 as `71.6 %`, `68.5 to 74.7 %` or `54.3 [52.0, 56.6] %`; of a gain in points."""
+    unit = " points" if test.measure == "gain" else " %"
+    if len(ends) == 2:
+        return f"{100 * value:.1f} [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]{unit}"
+    return " to ".join([f"{100 * number:.{1 if ends else 2}f}" for number in (value, *ends)]) + unit

@@ -14,7 +14,8 @@ from lib.data.predictions import Models
 from lib.data.protocols import deal
 from lib.scores.outcomes import collect_outcomes, write_outcomes
 
-PROTOCOLS = ("by_view", "by_lesion", "clean")
+PROTOCOLS = ("by_view", "by_file", "by_lesion", "clean")
+LEARNED, LEARNING = (1.0, 0.8, 0.9), (1.0, 0.9, 0.8)  # validation losses: the last epoch is not the best, or it is
 
 
 @cache
@@ -50,14 +51,17 @@ def write_predictions(
     seed: int = 0,
     folds: Iterable[int] = range(FOLDS),
     order: int = 0,
+    preprocessing: str = "native",
+    losses: Iterable[float] = LEARNED,
 ) -> pd.DataFrame:
-    """Save predictions where a training run would, of which exactly the share of `share` is right.
+    """Save predictions and history where a training run would; of them exactly the share of `share` is right.
 
     Under `clean` that is the share of the originals, under the other protocols that of all views.
 
     Args:
         order: which images are right. Cells of the same order are right on the same images as far as their shares
             allow; cells of different orders err independently.
+        losses: of the validation part in each epoch of each fold; none: no history is saved.
 
     Returns:
         All rows of the file.
@@ -72,18 +76,21 @@ def write_predictions(
     predicted = np.where(right, truth, (truth + 1) % len(names))
     probability = np.where(np.arange(len(names)) == predicted[:, None], 0.8, 0.2 / (len(names) - 1))
     table = held_out.assign(**dict(zip(names, probability.astype(np.float32).T)))
-    folder = paths.run(protocol, "native", scenario, backbone, seed)
+    folder = paths.run(protocol, preprocessing, scenario, backbone, seed)
     folder.mkdir(parents=True, exist_ok=True)
     table.to_parquet(folder / RUN_PREDICTIONS.format(phase))
+    epochs = [(fold, epoch, phase, loss) for fold in folds for epoch, loss in enumerate(losses, 1)]
+    if epochs:
+        pd.DataFrame(epochs, columns=["fold", "epoch", "phase", "val_loss"]).to_csv(folder / "history.csv", index=False)
     return table
 
 
 def evaluate(paths: StudyPaths, seeds: Iterable[int] = (0,)) -> None:
     """Write the outcomes of every scenario that has predictions, as 05_evaluate does."""
-    for folder in {run.name for run in (paths.root / "runs").glob("*/native/*")}:
-        target = paths.outcomes("native", folder)
+    for preprocessing, folder in {run.parts[-2:] for run in (paths.root / "runs").glob("*/*/*")}:
+        target = paths.outcomes(preprocessing, folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        models = Models(paths, "native", folder, PROTOCOLS, list(backbones()), list(seeds))
+        models = Models(paths, preprocessing, folder, PROTOCOLS, list(backbones()), list(seeds))
         write_outcomes(collect_outcomes(models), target)
 
 
