@@ -20,12 +20,12 @@ def select_claims(verdicts: Sequence[Mapping[str, Any]], study: Study) -> list[M
 
 def claims_table(claims: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """`lib.verdicts.judging.as_table`, the worst verdicts first, with what each question was answered (`verdict_note`)
-    and why, and the rule (`quote_details`)."""
+    and why (`quote_details`)."""
     notes, details = [], []
     for claim in claims:
         answers = {title: claim[question] for question, title in QUESTIONS.items() if question in claim}
         notes.append("; ".join(f"{title.lower()}: {answer['outcome']}" for title, answer in answers.items()))
-        details.append([f"Rule: {claim['rule']}.", *(_answer_in_words(*answer) for answer in answers.items())])
+        details.append([_answer_in_words(*answer) for answer in answers.items()])
     table = as_table(claims).assign(verdict_note=notes, quote_details=details)
     table = table.assign(reason=table["reason"].map(plain), where=table["where"].str.replace("section", "Sec."))
     order = table["verdict"].map(VERDICTS.index).sort_values(ascending=False, kind="stable")

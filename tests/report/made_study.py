@@ -186,7 +186,8 @@ def _audit(paths, study):
     audit = {"tables": tables, "row_errors": [row_error], "text_errors": [text_error], "pool": pool}
     audit["detection"] = {"changes": 8460, "share": 0.77}
     dataset = {
-        "files": 2357, "isic_ids": 2300, "distinct_contents": 2200, "contradictory_contents": 11,
+        "files": 2357, "class_counts": {"nevus": {"Train": 2357, "all": 2357}},
+        "isic_ids": 2300, "distinct_contents": 2200, "contradictory_contents": 11,
         "contradictory_pairs": {"melanoma + nevus": 9, "actinic keratosis + " + HOSTILE: 2}, "same_label_duplicates": 4,
         "near_duplicate_groups": 3, "official_test_in_train": 7, "lesions_known": 1800,
         "lesions_with_several_images": 40, "images_of_those_lesions": 99,

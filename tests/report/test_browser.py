@@ -239,7 +239,7 @@ def test_on_a_telephone_verdicts_and_our_numbers_are_in_view(browser, page):
     .filter(b => b.width).map(b => Math.ceil(b.right))"""
     for shown in ("#claims .chip", *(f"#table-{n} td:not(.extra)" for n in (1, 2, 3, 4))):
         ends = browser.execute_script(right, shown)
-        assert len(ends) > 20 and max(ends) <= 390, shown
+        assert len(ends) > 10 and max(ends) <= 390, shown
     assert browser.execute_script(right, "#table-1 td.extra") == []
     browser.find_element(By.CSS_SELECTOR, "#table-1 .every input").click()
     assert browser.execute_script(right, "#table-1 td.extra")
@@ -302,7 +302,7 @@ def test_the_comparison_of_two_results_is_whole_and_can_be_read(browser, results
     table.iloc[1:].to_csv(other / "tables" / "table_1.csv", index=False)
     verdicts = json.loads((other / "claims.json").read_text())
     for claim in verdicts[::9]:
-        claim["verdict"] = "impossible as printed"
+        claim["verdict"] = "contradicted by the paper itself"
     (other / "claims.json").write_text(json.dumps(verdicts))
     monkeypatch.setattr("lib.config.paths.RESULTS", tmp_path)
     compared, _ = compare.write_page(compare.load_results(str(results)), compare.load_results(str(other)))

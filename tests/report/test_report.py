@@ -34,8 +34,8 @@ from lib.report.data import read_csv, read_runs
 from lib.scores.ladder import RUNGS
 from lib.scores.outcomes import ON_VIEWS
 from lib.verdicts.answers import NOT_TESTED
+from lib.verdicts.judging import QUESTIONS, judge
 from lib.verdicts.judging import SYNTHETIC as BY_SYNTHETIC
-from lib.verdicts.judging import judge
 from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, SYNTHETIC, Page, make_report, write_study
 
 WARNING = '<aside [^>]*class="warning"'
@@ -391,9 +391,9 @@ def test_claims_are_shown_with_the_answers_to_their_questions_the_worst_first(pa
     assert len(shown) == len(verdicts)
     for claim in verdicts:
         rows = [row for row in shown if row[0].startswith(claim["quote"])]
-        outcomes = [claim[question]["outcome"] for question in ("procedure", "unseen", "data") if question in claim]
+        outcomes = [claim[question]["outcome"] for question in QUESTIONS if question in claim]
         assert any(row[3].startswith(claim["verdict"]) and all(o in row[3] for o in outcomes) for row in rows)
-    worst = ["impossible as printed", "not reproduced", "reproduced only with leakage", "reproduced"]
+    worst = ["contradicted by", "not supported", "not reached", "depends on", "holds only with leakage", "holds"]
     places = [next(i for i, name in enumerate(worst) if row[3].startswith(name)) for row in parts[0]]
     assert places == sorted(places)
     assert parts[2] and all(row[3].startswith("not tested") for row in parts[2])
