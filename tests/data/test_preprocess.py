@@ -1,5 +1,7 @@
 """Equations 1 and 3 to 5 against other libraries, and sets that do not depend on the order of work."""
 
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,3 +62,16 @@ def test_the_written_set_is_the_same_for_any_number_of_workers_and_order(tmp_pat
 
     first, other = written(views, 1), written(views.iloc[::-1], 4)
     assert (first == other.sort_index()).all() and first.nunique() == 12
+
+
+def test_a_full_disk_is_an_error_that_says_so_before_any_pixel_is_written(tmp_path):
+    """On a small tmpfs, where this test may mount one; elsewhere it is skipped."""
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        preprocess.create_array(tmp_path / "small.npy", "uint8", (10, 64, 64))[:] = 1
+        with pytest.raises(OSError, match=r"the disk has no room for its 0\.003 GB.*images.npy"):
+            preprocess.create_array(tmp_path / "images.npy", "uint8", (50, 256, 256))
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
