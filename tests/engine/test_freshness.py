@@ -10,15 +10,14 @@ import nbformat
 import pytest
 
 import run_all
-from lib.config.files import files_below, write_json
+from lib.config.files import files_below
 from lib.config.params import Study, load_study
-from lib.config.paths import LIB, NOTEBOOKS, REPOSITORY, StudyPaths
+from lib.config.paths import LIB, NOTEBOOKS, StudyPaths
 from lib.engine.code import CodeError, _read_module, reached
-from lib.engine.freshness import FORMAT, Freshness, outputs_of, standings
+from lib.engine.freshness import FORMAT, Freshness, standings
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.planning import Inputs, plan
-
-FIXTURES = REPOSITORY / "tests" / "fixtures"
+from tests.engine.helpers import FIXTURES, stamp_all, write_notebook
 
 
 @pytest.fixture
@@ -38,15 +37,9 @@ def package(tmp_path):
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    write_cells(
-        tmp_path, "from lib.config import params\nfrom lib.figures import draw", "from lib.shapes.area import area"
-    )
+    first, second = "from lib.config import params\nfrom lib.figures import draw", "from lib.shapes.area import area"
+    write_notebook(tmp_path / "n.ipynb", first, second, tags=())
     return folder
-
-
-def write_cells(folder: Path, *cells: str) -> None:
-    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbformat.write(node, folder / "n.ipynb")
 
 
 def reached_now(package: Path, figures: bool = False) -> tuple[dict[str, str], set[str]]:
@@ -73,24 +66,6 @@ def test_modules_count_that_a_notebook_imports_directly_or_through_others(packag
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "changed"),
-    [
-        ("shapes/sides.py", "a * a", "a * a + 0", {"lib.shapes.sides"}),
-        ("shapes/template.html", "<p>", "<b>", {"lib/shapes/template.html"}),
-        ("shapes/area.py", "Areas.", "Surfaces.", set()),
-        ("shapes/area.py", "def area(a):", "# a comment\ndef area( a ):", set()),
-        ("shapes/unused.py", "sklearn", "pandas", set()),
-        ("config/params.py", "paper\n", "paper\nA = 1", set()),
-    ],
-)
-def test_a_change_is_seen_where_it_can_change_numbers_and_nowhere_else(package, file, old, new, changed):
-    before = reached_now(package)[0]
-    edit(package / file, old, new)
-    after = reached_now(package)[0]
-    assert {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} == changed
-
-
-@pytest.mark.parametrize(
     ("statement", "line"),
     [
         ("from . import sides", 1),
@@ -105,21 +80,9 @@ def test_an_import_that_cannot_be_followed_is_refused_with_its_file_and_line(pac
     (package / "shapes" / "area.py").write_text(f"{statement}\n{text}")
     with pytest.raises(CodeError, match=rf"area\.py:{line}: `"):
         reached_now(package)
-    write_cells(package.parent, "1", statement)
+    write_notebook(package.parent / "n.ipynb", "1", statement, tags=())
     with pytest.raises(CodeError, match=rf"n\.ipynb, code cell 2:{line}: `"):
         reached_now(package)
-
-
-def stamp_all(root: Path, runs: list, lib: Path = LIB) -> None:
-    """Give every run outputs and a stamp."""
-    for run in runs:
-        for name in run.outputs:
-            path = root / name if Path(name).suffix else root / name / "images.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(run.id)
-        freshness = Freshness(root, lib)
-        stamp = freshness.describe(run) | {"inputs": freshness.inputs(run), "seconds": 1.0}
-        write_json(StudyPaths(root).stamp(run.id), stamp | {"outputs": outputs_of(root, run)})
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +121,18 @@ def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale
     assert stale["gradcam-six_benign-MobileNet"] == (f"{TRAININGS[1]} will be made again first",)
 
 
-@pytest.mark.parametrize("module", ["figures/predictions.py", "report/accuracy.py", "report/pages.py"])
-def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, module):
-    with (lib / module).open("a") as file:
-        file.write("\n\nA = 1\n")
-    assert real(lib) == {"report": (f"lib.{module.removesuffix('.py').replace('/', '.')}",)}
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("figures/predictions.py", "lib.figures.predictions"),
+        ("report/accuracy.py", "lib.report.accuracy"),
+        ("report/template/style.css", "lib/report/template/style.css"),
+    ],
+)
+def test_a_change_in_figures_or_in_the_report_makes_the_report_alone_stale(real, lib, file, name):
+    with (lib / file).open("a") as changed:
+        changed.write("\n\nA = 1\n")
+    assert real(lib) == {"report": (name,)}
 
 
 @pytest.mark.parametrize("folder", ["report", "verdicts", "figures", "explore", "engine", "scores"])
@@ -183,12 +153,17 @@ def test_other_comments_docstrings_and_layout_or_another_default_of_a_study_make
     assert real(lib) == {}
 
 
+def test_the_switch_of_onednn_counts_for_what_keras_computes_and_for_nothing_else(real, monkeypatch):
+    assert real(LIB) == {}
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    stale = real(LIB)
+    assert all(stale[name] == ("package TF_ENABLE_ONEDNN_OPTS: none -> 0",) for name in TRAININGS)
+    assert {"audit", "prepare"}.isdisjoint(stale)
+
+
 @pytest.fixture
-def study(tmp_path):
+def study(data, tmp_path):
     """A results folder in which every run of the small study has a stamp, and the function that plans it again."""
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "image.jpg").write_bytes(b"pixels")
     notebooks = tmp_path / "tests" / "fixtures" / "notebooks"
     shutil.copytree(FIXTURES / "notebooks", notebooks)
     root = tmp_path / "results"
@@ -207,126 +182,61 @@ def changes(root: Path, runs: dict) -> dict[str, list[str]]:
     return {name: change for name, change in found.items() if change != []}
 
 
-def test_a_finished_study_is_fresh_and_a_run_without_a_stamp_is_missing(study):
+def test_a_finished_study_is_fresh_and_what_differs_is_named_for_the_runs_that_it_concerns(study, data):
     root, again = study
     assert changes(root, again()) == {}
-    StudyPaths(root).stamp("kmeans").unlink()
+    trainings = [name for name in again() if name.startswith("train-")]
+    assert changes(root, again(units=16)) == dict.fromkeys(trainings, ["parameter units: 8 -> 16"])
+    output = root / "kmeans/images.parquet"
+    output.unlink()
+    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet missing"]
+    output.write_text("by hand")
+    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet changed by hand"]
+    output.write_text("kmeans")  # as it was, at another time, as in a copied folder
+    assert changes(root, again()) == {}
+    stamp = StudyPaths(root).stamp("kmeans")
+    edit(stamp, '"numpy": "', '"numpy": "0')
+    (change,) = changes(root, again())["kmeans"]
+    assert change.startswith("package numpy: 0")
+    stamp.write_text(stamp.read_text()[:100])
     assert changes(root, again()) == {"kmeans": None}
+    (root / "features/native/MobileNet/features.npy").write_text("other")
+    (data / "nevus" / "image.jpg").write_bytes(b"other pixels")
+    found = changes(root, again())
+    assert found["train-clean-native-nine_classes-MobileNet-seed0"] == ["input features/native/MobileNet/features.npy"]
+    assert found["audit"] == ["input data"]
 
 
-def test_a_changed_parameter_is_named_with_both_values_and_touches_only_who_declares_it(study):
-    root, again = study
-    assert changes(root, again(units=16)) == {
-        name: ["parameter units: 8 -> 16"] for name in again() if name.startswith("train-")
-    }
-
-
-def test_the_report_knows_every_setting_by_its_own_name(tmp_path):
-    demo = load_study("demo")
-    described = []
-    for study in (demo, demo.model_copy(update={"units": 65})):
-        *_, report = plan(study, "demo", Inputs(), NOTEBOOKS)
-        described.append(Freshness(tmp_path).describe(report)["parameters"])
-    assert described[0].keys() == demo.model_dump().keys()
-    assert {key for key, value in described[0].items() if value != described[1][key]} == {"units"}
-
-
-def test_a_changed_cell_is_named_and_a_changed_text_or_comment_is_not(study):
+def test_a_changed_cell_is_named_and_a_changed_text_comment_or_default_is_not(study):
+    """A run is given every parameter, so what the notebook would do without is no part of it."""
     root, again = study
     path = next(iter(again().values())).notebook.parent / "07_kmeans.ipynb"
     node = nbformat.read(path, as_version=4)
     node.cells[0]["source"] += " More words."
     node.cells[1]["source"] += "\n# a comment"
+    defaults = next(cell for cell in node.cells if "parameters" in cell["metadata"].get("tags", []))
+    defaults["source"] = defaults["source"].replace(": int = ", ": int = 1")
     nbformat.write(node, path)
-    assert changes(root, again()) == {}
+    assert ": int = 1" in defaults["source"] and changes(root, again()) == {}
     node.cells[4]["source"] += "\nx = 1"
     nbformat.write(node, path)
     assert changes(root, again()) == {"kmeans": ["notebook: code cell 4"]}
 
 
-def test_a_changed_default_of_a_notebook_makes_nothing_stale(study):
-    """A run is given every parameter, so what the notebook would do without is no part of it."""
-    root, again = study
-    path = next(iter(again().values())).notebook.parent / "04_train.ipynb"
-    node = nbformat.read(path, as_version=4)
-    defaults = next(cell for cell in node.cells if "parameters" in cell["metadata"].get("tags", []))
-    assert "units: int = 64" in defaults["source"]
-    defaults["source"] = defaults["source"].replace("units: int = 64", "units: int = 80")
-    nbformat.write(node, path)
-    assert changes(root, again()) == {}
-
-
-def test_a_changed_input_is_named_for_those_who_read_it(study):
-    root, again = study
-    (root / "prepared/clean.parquet").parent.mkdir(exist_ok=True, parents=True)
-    (root / "features/native/MobileNet/features.npy").write_text("other")
-    assert changes(root, again())["train-clean-native-nine_classes-MobileNet-seed0"] == [
-        "input features/native/MobileNet/features.npy"
-    ]
-    (root.parent / "data" / "image.jpg").write_bytes(b"other pixels")
-    found = changes(root, again())
-    assert found["audit"] == found["kmeans"] == ["input data"]
-
-
-def test_a_change_to_the_style_of_the_report_makes_the_report_again_and_nothing_else(real, lib):
-    (lib / "report" / "template" / "style.css").write_text("")
-    assert real(lib) == {"report": ("lib/report/template/style.css",)}
-
-
-def test_a_changed_package_version_is_named(study):
-    root, again = study
-    path = StudyPaths(root).stamp("kmeans")
-    stamp = json.loads(path.read_text())
-    stamp["packages"]["numpy"] = "1.0"
-    path.write_text(json.dumps(stamp))
-    (change,) = changes(root, again())["kmeans"]
-    assert change.startswith("package numpy: 1.0 -> ")
-
-
-def test_the_switch_of_onednn_counts_for_what_keras_computes_and_for_nothing_else(real, monkeypatch):
-    assert real(LIB) == {}
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    stale = real(LIB)
-    assert all(stale[name] == ("package TF_ENABLE_ONEDNN_OPTS: none -> 0",) for name in TRAININGS)
-    assert {"audit", "prepare"}.isdisjoint(stale)
-
-
-def test_an_output_that_is_gone_or_was_edited_is_named_but_a_copied_folder_is_fresh(study, tmp_path):
-    root, again = study
-    (root / "kmeans/images.parquet").unlink()
-    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet missing"]
-    (root / "kmeans/images.parquet").write_text("by hand")
-    assert changes(root, again())["kmeans"] == ["output kmeans/images.parquet changed by hand"]
-    (root / "kmeans/images.parquet").write_text("kmeans")  # as it was, at another time
-    assert changes(root, again()) == {}
-
-
 def test_images_behind_a_link_count_and_a_link_in_a_circle_ends(tmp_path):
     """Class folders may be links; what the study reads through them decides like any other image."""
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "one.png").write_bytes(b"one")
-    (tmp_path / "images" / "Train").mkdir(parents=True)
-    (tmp_path / "images" / "Train" / "nevus").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "images")
-
-    def digest():
-        return Freshness(tmp_path / "results").external(tmp_path / "images")
-
-    digests = {digest()}
-    (tmp_path / "elsewhere" / "two.png").write_bytes(b"two")
-    digests.add(digest())
-    (tmp_path / "elsewhere" / "one.png").write_bytes(b"changed")
-    digests.add(digest())
-    (tmp_path / "elsewhere" / "one.png").unlink()
-    assert len(digests | {digest()}) == 4
-    assert [path.name for path in files_below(tmp_path / "images")] == ["two.png"]
-
-
-def test_a_stamp_cut_short_counts_for_nothing(study):
-    root, again = study
-    path = StudyPaths(root).stamp("kmeans")
-    path.write_text(path.read_text()[:100])
-    assert changes(root, again()) == {"kmeans": None}
+    elsewhere, images = tmp_path / "elsewhere", tmp_path / "images"
+    (images / "Train").mkdir(parents=True)
+    elsewhere.mkdir()
+    (images / "Train" / "nevus").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(images)
+    digests = set()
+    for name, content in (("one", b"one"), ("two", b"two"), ("one", b"changed")):
+        (elsewhere / f"{name}.png").write_bytes(content)
+        digests.add(Freshness(tmp_path / "results").external(images))
+    (elsewhere / "one.png").unlink()
+    assert len(digests | {Freshness(tmp_path / "results").external(images)}) == 4
+    assert [path.name for path in files_below(images)] == ["two.png"]
 
 
 def test_verify_names_every_output_that_is_not_as_it_was_written_and_changes_nothing(study, capsys):
