@@ -10,11 +10,8 @@ from lib.config.paths import StudyPaths
 from lib.config.printed import roman
 from lib.data.pool import POOLS
 from lib.data.protocols import UNUSED
-from lib.report import wording
-from lib.report.columns import columns
 from lib.report.data import read_parquet
-from lib.report.show import facts
-from lib.report.wording import in_words
+from lib.report.wording import column, columns, in_words, plain
 
 
 def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
@@ -23,8 +20,8 @@ def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "table": roman(number),
-            "val_n": wording.shortened(table["val_n"], "none"),
-            "test_n": wording.shortened(table["test_n"], "none"),
+            "val_n": in_words(table["val_n"]),
+            "test_n": in_words(table["test_n"]),
             "groups_of_rows": "; ".join(
                 f"{group['test_n']}: {len(group['rows'])} of {len(table['rows'])}" for group in table["groups"]
             ),
@@ -36,7 +33,8 @@ def printed_sizes(audit: Mapping[str, Any]) -> pd.DataFrame:
 
 def list_errors(errors: list[Mapping[str, Any]]) -> pd.DataFrame:
     """Errors of audit/printed.json, one per row: all in words, numbers of tables as the paper writes them."""
-    table = pd.DataFrame(errors).map(lambda value: value if isinstance(value, list) else wording.plain(in_words(value)))
+    table = pd.DataFrame(errors).fillna("")
+    table = table.map(lambda value: value if isinstance(value, list) else plain(in_words(value)))
     table = table.drop(columns="scores", errors="ignore").rename(columns={"printed": "as_printed"})
     for key in {"table", "tables", "of"} & set(table):
         numbers = [[value] if isinstance(value, str) else value for value in table[key]]
@@ -53,7 +51,7 @@ def as_table(value: Mapping[str, Any] | list[dict] | None) -> pd.DataFrame | Non
     if all(isinstance(row, dict) for row in value.values()):
         table = pd.DataFrame.from_dict(value, orient="index").rename_axis("name").reset_index()
         return table.assign(name=[columns()[name]["title"] if name in columns() else name for name in table["name"]])
-    return facts(value)
+    return pd.DataFrame([{"name": column(key)["title"], "value": item} for key, item in value.items()])
 
 
 def protocol_sizes(paths: StudyPaths, study: Study) -> pd.DataFrame | None:

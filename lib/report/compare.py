@@ -4,13 +4,12 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from lib.config.paths import RESULTS, StudyPaths, comparison
 from lib.report import html
-from lib.report.show import show
+from lib.report.html import show
 from lib.report.tables import DIGITS
 from lib.verdicts.judging import QUESTIONS, as_table
 
@@ -23,22 +22,15 @@ class ResultsError(ValueError):
     """A folder without results, or with a file that cannot be read; the message says which and what was expected."""
 
 
-class Results(NamedTuple):
-    """One of the two: its name on the page and its folder."""
-
-    name: str
-    root: Path
-
-
-def load_results(given: str) -> Results:
-    """The results that a word on the command line means: a study's name under results/, or a folder. Raises
+def load_results(given: str) -> Path:
+    """The results folder that a word on the command line means: a study's name under results/, or a path. Raises
     ResultsError where it is neither, or has no tables/table_<n>.csv."""
     named, folder = RESULTS / given, Path(given).expanduser()
     root = (named if "/" not in given and named.is_dir() else folder).resolve()
     if not any(root.glob("tables/table_*.csv")):
         expected = "name a finished study under results/, or its folder"
         raise ResultsError(f"--compare {given!r}: {root} has no tables/table_<n>.csv; {expected}")
-    return Results(root.relative_to(RESULTS).as_posix() if root.is_relative_to(RESULTS) else root.name, root)
+    return root
 
 
 def read_numbers(root: Path) -> pd.Series:
@@ -79,11 +71,11 @@ def differences(of_a: pd.Series, of_b: pd.Series) -> pd.DataFrame:
     return of_a.compare(of_b, result_names=("a", "b")).reset_index()
 
 
-def compare_numbers(a: Results, b: Results) -> pd.DataFrame:
+def compare_numbers(a: Path, b: Path) -> pd.DataFrame:
     """The `differences` of their numbers, the furthest first, with `difference` (b - a; NaN for counts) and `inside`
     (yes or no: b lies in the 95 % interval of a; empty where a has none)."""
-    of_a = read_numbers(a.root)
-    moved = differences(of_a, read_numbers(b.root))
+    of_a = read_numbers(a)
+    moved = differences(of_a, read_numbers(b))
     keys = [pd.MultiIndex.from_frame(moved[ROW].assign(measure=moved["measure"] + end)) for end in ("_low", "_high")]
     low, high = (of_a.reindex(key).set_axis(moved.index) for key in keys)
     inside = moved["b"].between(low, high).map({True: "yes", False: "no"}).where(moved["b"].notna() & low.notna(), "")
@@ -92,9 +84,9 @@ def compare_numbers(a: Results, b: Results) -> pd.DataFrame:
     return moved.loc[difference.abs().sort_values(ascending=False, kind="stable").index]
 
 
-def compare_stamps(a: Results, b: Results) -> pd.DataFrame:
+def compare_stamps(a: Path, b: Path) -> pd.DataFrame:
     """The `differences` of the stamps of the runs that both have, with `runs`, in how many of them; digests are cut."""
-    of_a, of_b = read_stamps(a.root), read_stamps(b.root)
+    of_a, of_b = read_stamps(a), read_stamps(b)
     runs = of_a.index.unique("run").intersection(of_b.index.unique("run")).difference(["report"])  # it reads all others
     moved = differences(*(own[own.index.get_level_values("run").isin(runs)] for own in (of_a, of_b))).fillna("")
     moved[["a", "b"]] = moved[["a", "b"]].replace(r"^([0-9a-f]{12})[0-9a-f]{52}$", r"\1", regex=True)
@@ -102,10 +94,11 @@ def compare_stamps(a: Results, b: Results) -> pd.DataFrame:
     return counts.sort_values("part", key=lambda parts: parts.map(PARTS.index), kind="stable")
 
 
-def write_page(a: Results, b: Results) -> tuple[Path, str]:
+def write_page(a: Path, b: Path) -> tuple[Path, str]:
     """Write the comparison as one self-contained page; returns where it lies, and what moved in one sentence."""
-    numbers, sides = compare_numbers(a, b), {"a": a.name, "b": b.name}
-    verdicts = differences(read_verdicts(a.root), read_verdicts(b.root))
+    names = [root.relative_to(RESULTS).as_posix() if root.is_relative_to(RESULTS) else root.name for root in (a, b)]
+    numbers, sides = compare_numbers(a, b), dict(zip("ab", names))
+    verdicts = differences(read_verdicts(a), read_verdicts(b))
     shown = numbers[~numbers["measure"].str.endswith(("_low", "_high"))]
     keys = ["table", "measure", *sides, "difference", "inside", *reversed(ROW[1:])]
     caption = "The furthest first; the CSV file has the ends of intervals, too."
@@ -120,11 +113,12 @@ def write_page(a: Results, b: Results) -> tuple[Path, str]:
     }
     alone, outside = numbers[["a", "b"]].isna().any(axis=1).sum(), (numbers["inside"] == "no").sum()
     result = (
-        f"{len(numbers) - alone:,} of {len(read_numbers(a.root)):,} numbers of {a.name} moved, {outside} of them out "
-        f"of their 95 % interval; {alone:,} are in one of the two alone; {len(verdicts)} verdicts and answers differ."
+        f"{len(numbers) - alone:,} of {len(read_numbers(a)):,} numbers of {names[0]} moved, {outside} of them out of "
+        f"their 95 % interval; {alone:,} are in one of the two alone; {len(verdicts)} verdicts and answers differ."
     )
-    resources, target = html.page_resources(f"{a.name} against {b.name}"), comparison(a.name, b.name)
-    page = html.part("comparison", a=a, b=b, result=result, tables=tables, resources=resources)
+    title, target = " against ".join(names), comparison(*names)
+    resources = html.page_resources(title)
+    page = html.part("comparison", title=title, a=a, b=b, result=result, tables=tables, resources=resources)
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_suffix(".new")
     new.write_text(page.data, encoding="utf-8")

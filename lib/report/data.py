@@ -61,18 +61,9 @@ def rows_where(table: pd.DataFrame | None, /, **values: Any) -> pd.DataFrame:
     """The rows of a table that have these values; an empty table where there is none."""
     if table is None:
         return pd.DataFrame(columns=[*values])
-    keep = np.ones(len(table), bool)
-    for column, value in values.items():
-        keep &= (table[column] == value).to_numpy()
-    return table[keep]
+    return table[(table[[*values]] == [*values.values()]).all(axis=1)]
 
 
 def to_records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dicts of plain Python values, None where empty."""
-    return [{key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _plain(value: Any) -> Any:
-    if not pd.api.types.is_scalar(value):
-        return value
-    return None if pd.isna(value) else getattr(value, "item", lambda: value)()
+    return table.astype(object).where(table.notna(), None).to_dict("records")

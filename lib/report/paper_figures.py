@@ -11,9 +11,8 @@ from lib.config.printed import printed_rows
 from lib.figures.predictions import draw_confusion_matrix
 from lib.figures.training import draw_training_curves
 from lib.report import html
-from lib.report.accuracy import accuracy_series
 from lib.report.data import read_csv, read_parquet, rows_where
-from lib.report.tables import shown_model, shown_scenarios
+from lib.report.tables import accuracy_series, shown_model, shown_scenarios
 from lib.scores.metrics import confusion
 from lib.scores.outcomes import read_outcomes, select_models
 

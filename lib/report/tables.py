@@ -12,12 +12,14 @@ import pandas as pd
 from lib.config.files import read_json
 from lib.config.paper import backbones, proposed_backbone, scenarios
 from lib.config.params import AXES, PHASE_TITLES, PHASES, Study
-from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.config.paths import DEFAULT_VARIANT, RELATED_WORK, StudyPaths
 from lib.config.printed import literature, printed_rows
-from lib.report.data import rows_where
+from lib.data.folder import lacking
+from lib.report.data import read_csv, rows_where
 from lib.scores import ladder
-from lib.scores.metrics import model_scores
-from lib.scores.outcomes import read_external_outcomes, read_outcomes
+from lib.scores.choices import CHOICE, choice_name, compare_choices
+from lib.scores.metrics import EXTERNAL, class_scores, external_scores, model_scores
+from lib.scores.outcomes import read_external_outcomes, read_outcomes, select_models
 
 MEASURES = {  # column of Tables I to IV -> its name on the page
     "val_accuracy": "Val acc", "test_accuracy": "Test acc", "precision": "Precision", "recall": "Recall", "f1": "F1",
@@ -29,6 +31,17 @@ TABLE_COLUMNS = [
     *(f"printed_{measure}" for measure in MEASURES),
 ]
 NUMBERS = TABLE_COLUMNS[TABLE_COLUMNS.index("folds") :]  # empty where not measured
+GROUPS = {title: [f"printed_{key}", key, f"{key}_difference"] for key, title in MEASURES.items()}
+METRICS = {  # as params/related_work.csv names them -> column of `field_scores`
+    "accuracy": "test_accuracy",
+    "balanced accuracy": "balanced_accuracy",
+    "macro F1": "macro_f1",
+    "ROC AUC": "roc_auc",
+    "ROC AUC of melanoma": "melanoma_roc_auc",
+}
+ANSWERED = ("kind of lesion", "melanoma or not")  # questions that a model of the nine classes answers
+MODEL = ["protocol", "phase", "backbone"]
+CELL = ["scenario", "protocol", "preprocessing", "backbone"]
 TABLE_FILES = "tables/table_*.csv"
 FORMULA = re.compile(r"'*[=+\-@\t\n]")  # how a text begins that a spreadsheet takes for one
 DIGITS = 6  # of the numbers in tables/*.csv, after the point
@@ -155,3 +168,145 @@ def select_model(cells: Mapping[tuple, pd.DataFrame], study: Study, scenario: st
 
 def in_paper_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=list(backbones()).index)
+
+
+def compared_rows(table: pd.DataFrame, study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table with `<measure>_difference`, ours minus printed, in the paper's order of phases and models.
+
+    They are those of one scenario of `score_table`, of the study's own settings. `n_test` says why a row has no number.
+    Models that the study does not have are added as printed.
+    """
+    scenario = table["scenario"].iloc[0]
+    why = reasons(table, runs) if scenario in study.scenarios else "not in study"
+    rows = table.assign(n_test=table["n_test"].astype(object).where(table["seeds"] > 0, why))
+    if not study.synthetic:
+        printed = rows_where(printed_rows(), table=table_number(scenario))
+        printed = printed[~printed["backbone"].isin(study.backbones)]
+        absent = (printed[list(MEASURES)] / 100).add_prefix("printed_").join(printed[["backbone", "phase"]])
+        rows = pd.concat([rows, absent.assign(protocol="none", preprocessing="none", n_test="not in study")])
+    rows = rows.assign(**{f"{key}_difference": rows[key] - rows[f"printed_{key}"] for key in MEASURES})
+    order = {name: place for place, name in enumerate([*PHASES, *backbones()])}
+    return rows.sort_values(["phase", "backbone"], key=lambda names: names.map(order), kind="stable", ignore_index=True)
+
+
+def reasons(table: pd.DataFrame, runs: pd.DataFrame) -> pd.Series:
+    """Why a row of `table` has no number: the worst that happened to its training runs, else that it was not fine-tuned
+    or not evaluated."""
+    trained = rows_where(runs, step="train", variant=DEFAULT_VARIANT)
+    severity = trained.assign(severity=trained["status"].map(["done", "skipped", "not run", "failed"].index))
+    worst = severity.sort_values("severity").groupby(CELL)["status"].last()
+    status = table.join(worst, on=CELL)["status"].fillna("skipped")
+    transferred = table[(table["phase"] == "transfer") & (table["seeds"] > 0)].set_index(CELL).index
+    untuned = (table["phase"] == "finetune") & table.set_index(CELL).index.isin(transferred)
+    return status.mask((status == "done") & untuned, "not fine-tuned").replace("done", "not evaluated")
+
+
+def accuracy_series(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one scenario of `score_table` as figures have them: phase, backbone, series (`printed` or a
+    protocol), accuracy, low, high; fractions of 1."""
+    names = {"test_accuracy": "accuracy", "test_accuracy_low": "low", "test_accuracy_high": "high"}
+    ours = select_own(table, study).rename(columns={"protocol": "series"} | names)
+    printed = rows_where(printed_rows(), table=table_number(table["scenario"].iloc[0]))
+    printed = printed.assign(series="printed", accuracy=printed["test_accuracy"] / 100).assign(low=np.nan, high=np.nan)
+    both = [ours] if study.synthetic else [printed, ours]
+    return pd.concat([rows[["phase", "backbone", "series", *names.values()]] for rows in both], ignore_index=True)
+
+
+def literature_rows(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """`table_five` as the page shows it: accuracies as fractions of 1, the paper by its own name, printed as a
+    protocol; without our rows for synthetic images, which have no place among photographs."""
+    rows = table[table["ref"] != "This study"] if study.synthetic else table
+    ours, paper = rows["ref"] == "This study", rows["ref"] == "Proposed model"  # the paper's words for its own
+    shares = rows[["accuracy", "accuracy_low", "accuracy_high"]].astype(float) / 100
+    rows = rows.assign(**shares, protocol=rows["protocol"].where(ours, "printed"), classes=rows["classes"].astype(int))
+    return rows.assign(ref=rows["ref"].mask(paper, "The paper"), method=rows["method"].mask(paper, proposed_backbone()))
+
+
+def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """What lib.scores.choices.compare_choices gives, with `choice`, its name, and variants named by their
+    settings; empty where nothing is compared: one choice, or synthetic images."""
+    one = len(study.preprocessings) == 1 and not study.variants
+    found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores)
+    found = found.assign(variant=[_variant_name(study, variant) for variant in found["variant"]])
+    return found.assign(choice=[choice_name(*row) for row in found[CHOICE].to_numpy()])
+
+
+def _variant_name(study: Study, variant: str) -> str:
+    """A variant's name; for the study's own settings the values that its variants change, as `rotation 180`."""
+    if variant != DEFAULT_VARIANT:
+        return variant
+    changed = dict.fromkeys(key for settings in study.variants.values() for key in settings)
+    own = study.model_dump()
+    return ", ".join(f"{key} {own[key]:g}" if isinstance(own[key], float) else f"{key} {own[key]}" for key in changed)
+
+
+def field_scores(paths: StudyPaths, study: Study) -> pd.DataFrame:
+    """Our scores of the nine classes on the others' metrics: one row per MODEL, the columns of METRICS, fractions of 1,
+    under the study's first preprocessing. Macro F1 is the mean over the classes that have images."""
+    outcomes = read_outcomes(paths, study.preprocessings[0], "nine_classes")
+    models = select_models(outcomes, study.protocols)
+    if not models or "nine_classes" not in study.scenarios:
+        return pd.DataFrame(columns=[*MODEL, *METRICS.values()])
+    metrics = model_scores(outcomes, study.protocols)
+    classes = pd.concat([class_scores(rows).assign(**dict(zip(MODEL, key))) for key, rows in models.items()])
+    f1 = classes[classes["support"] > 0].groupby(MODEL)["f1"].mean().rename("macro_f1")
+    melanoma = rows_where(classes, **{"class": "melanoma"}).set_index(MODEL)["roc_auc"].rename("melanoma_roc_auc")
+    return metrics.join(f1, on=MODEL).join(melanoma, on=MODEL)[[*MODEL, *METRICS.values()]]
+
+
+def load_related_work() -> pd.DataFrame:
+    """params/related_work.csv: what others report, one row per number; `value`: fraction of 1, or NaN."""
+    return pd.read_csv(RELATED_WORK, dtype={"classes": str}, keep_default_na=False, na_values={"value": [""]})
+
+
+def select_ours(study: Study, scores: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The model of `field_scores` whose scores stand beside the others', in words, and its scores by protocol:
+    `shown_model`, fine-tuned, where it was run. None of synthetic images, which are compared to nothing."""
+    if study.synthetic or scores.empty:
+        return "", scores.iloc[:0].set_index("protocol")
+    models = [shown_model(study, "nine_classes"), *in_paper_order(scores["backbone"].unique())]
+    own = rows_where(scores, backbone=next(name for name in models if name in set(scores["backbone"])))
+    own = rows_where(own, phase=next(phase for phase in reversed(PHASES) if phase in set(own["phase"])))
+    words = f"{own['backbone'].iloc[0]}, {PHASE_TITLES[own['phase'].iloc[0]].lower()}"
+    return words, own.set_index("protocol").loc[[name for name in study.protocols if name in set(own["protocol"])]]
+
+
+def add_ours(others: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """The others' numbers as the report names them, and `ours_<protocol>` on the same metric, where a model of the nine
+    classes answers the same question."""
+    table = others.assign(reference=others["reference"] + " " + others["year"].astype(str))
+    table = table.assign(reference_link=others["source"], on=others["model"] + " on " + others["data"])
+    scores = {f"ours_{name}": row[others["metric"].map(METRICS)].to_numpy() for name, row in ours.iterrows()}
+    answered = others["question"].isin(ANSWERED)
+    table = table.assign(**{name: pd.Series(values, others.index).where(answered) for name, values in scores.items()})
+    return table.rename(columns={"value": "theirs", "by_lesion": "grouped", "note": "differs_note"})
+
+
+def external_table(paths: StudyPaths, study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of every model on external images; empty where there are none."""
+    tables = []
+    for cell in study.cells("variant", "preprocessing", "scenario"):
+        at, where = paths.of_variant(cell["variant"]), (cell["preprocessing"], cell["scenario"])
+        own, outcomes = rows_where(scores[scores["seeds"] > 0], **cell), read_external_outcomes(at, *where)
+        tables.append(external_scores(outcomes, own, study.protocols).assign(**cell))
+    return pd.concat(tables, ignore_index=True).reindex(columns=["variant", "preprocessing", "scenario", *EXTERNAL])
+
+
+def read_external_files(paths: StudyPaths, study: Study) -> pd.DataFrame | None:
+    """The external images, one row per file; `excluded`: why, if so. None where none were given."""
+    places = [paths.external_files(**cell) for cell in study.cells("preprocessing", "scenario")]
+    return next((table for place in places if (table := read_csv(place)) is not None), None)
+
+
+def count_external_files(files: pd.DataFrame) -> pd.DataFrame:
+    """External images of each class, by what excludes them."""
+    counts = pd.crosstab(files["class"], files["excluded"].fillna("kept"), margins=True, margins_name="all")
+    return counts.rename_axis(columns=None).reset_index()
+
+
+def missing_classes(files: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The scenarios that are not scored, with the classes of which no external image is kept."""
+    kept = set(files.loc[files["excluded"].isna(), "class"])
+    classes = {name: ", ".join(lacking(scenarios()[name], kept)) for name in study.scenarios}
+    rows = [{"scenario": name, "without": names} for name, names in classes.items() if names]
+    return pd.DataFrame(rows, columns=["scenario", "without"])

@@ -1,17 +1,51 @@
-"""Values of files as a reader meets them: words, per cent, points."""
+"""Keys and values of files as a reader meets them: titles, words, per cent, points."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lib.config.paper import scenarios
+from lib.config.params import PHASE_TITLES
+from lib.config.paths import LIB
+from lib.figures.rungs import RUNG_NAMES
 
+NUMBERS = {"percent", "points", "count", "decimal", "p_value"}  # formats whose columns stand right
 KEYS = {  # in sentences of audit/ and claims.json
     "finetune phase": "fine-tuned", "transfer phase": "transfer", "finetune": "fine-tuned",
     "test_accuracy": "test accuracy", "val_accuracy": "validation accuracy", "val_loss": "validation loss", "f1": "F1",
 }  # fmt: skip
+
+
+def column(key: str) -> dict[str, Any]:
+    """How a column is shown, by template/columns.csv; a key without an entry stands under its own words.
+
+    Returns:
+        title; format: of a number `percent` (of a fraction of 1), `points` (the same, signed and coloured), `count`,
+        `decimal` or `p_value`, of text `text`, `quote`, `small`, `code`, `words` (`code` in backticks) or `chip`,
+        `value` for JSON of any kind; tip: what it means, shown when the pointer rests on the title; extra: hidden on a
+        phone until the reader asks for all columns; filter: readers can choose one of its values.
+    """
+    title = scenarios()[key].title if key in scenarios() else key[:1].upper() + key[1:].replace("_", " ")
+    unknown = {"title": title, "format": "percent" if key in scenarios() else "value", "tip": ""}
+    return columns().get(key) or unknown | {"extra": False, "filter": False}
+
+
+def named(value: object, key: str) -> object:
+    """A scenario, phase or rung by its name on the page; any other value as it is."""
+    titles = {name: scenario.title for name, scenario in scenarios().items()}
+    names = {"scenario": titles, "phase": PHASE_TITLES, "rung": RUNG_NAMES}
+    return names[key].get(value, value) if key in names else value
+
+
+@cache
+def columns() -> dict[str, dict[str, Any]]:
+    table = pd.read_csv(LIB / "report" / "template" / "columns.csv", keep_default_na=False)
+    flags = {flag: table[flag] == "yes" for flag in ("extra", "filter")}
+    return table.assign(**flags).set_index("key").to_dict("index")
 
 
 def plain(text: str) -> str:
@@ -38,16 +72,8 @@ def in_words(value: Any) -> str:
     return str(value)
 
 
-def shortened(values: Sequence[Any] | None, none: str) -> str:
-    """A short list in words; long runs of numbers are cut and counted."""
-    if not values:
-        return none
-    shown = ", ".join(map(str, values[:6]))
-    return shown if len(values) <= 6 else f"{shown} and {len(values) - 6} more"
-
-
 def number(value: float, form: str, digits: int = 2) -> str:
-    """A number in a format of lib.report.columns; `digits` after the point are those of per cent."""
+    """A number in a format of `column`; `digits` after the point are those of per cent."""
     match form:
         case "percent":
             return f"{100 * value:.{digits}f}"

@@ -125,7 +125,7 @@ def test_a_change_in_training_code_makes_the_trainings_and_what_reads_them_stale
     ("file", "name"),
     [
         ("figures/predictions.py", "lib.figures.predictions"),
-        ("report/accuracy.py", "lib.report.accuracy"),
+        ("report/tables.py", "lib.report.tables"),
         ("report/template/style.css", "lib/report/template/style.css"),
     ],
 )

@@ -36,7 +36,6 @@ STUDY = Study(
     transfer_epochs=5,
 )
 SYNTHETIC = STUDY.model_copy(update={"synthetic": True})
-PAPER = Study(title="The paper's whole matrix, made up")  # six models, both phases, four scenarios, four protocols
 FAILED = "train-by_view-native-benign_malignant-MobileNet-seed0"
 NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"
 SKILL = {"by_view": 0.85, "by_file": 0.62, "by_lesion": 0.6, "clean": 0.55}  # the share that a frozen model has right
@@ -238,7 +237,6 @@ class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
         self.elements, self.text, self.inside = [], [], []
-        self.prose = []  # the text outside code
         self.tables, self.table = {}, ""
         self.feed(text)
 
@@ -261,8 +259,6 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if not {"script", "style"} & set(self.inside):
             self.text.append(data)
-            if not {"code", "pre"} & set(self.inside):
-                self.prose.append(data)
             if self.table and {"td", "th"} & set(self.inside):
                 self.tables[self.table][-1][-1] += data
 

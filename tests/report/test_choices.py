@@ -5,21 +5,21 @@ import pytest
 
 from lib.config.paths import StudyPaths
 from lib.config.printed import printed_rows
-from lib.report import choices, tables
+from lib.report import tables
 from lib.scores.choices import compare_choices, reached_rows
 from lib.scores.metrics import model_scores
 from lib.scores.outcomes import read_outcomes
 from tests.fixtures.predictions import made_up_index, study, write_prepared, write_run
 from tests.report.made_study import evaluate
 
-SKILLS = {"default": 0.9, "turned": 0.55}
+SKILLS = {"default": 0.9, "rotated": 0.55}
 
 
 @pytest.fixture(scope="module")
 def multiverse(tmp_path_factory):
     """A study of two variants whose models are right with SKILLS; one's skill is near the printed accuracy."""
     paths = StudyPaths(tmp_path_factory.mktemp("multiverse"))
-    tried = study(backbones=["MobileNet"], protocols=["by_view"], variants={"turned": {"rotation": 15}})
+    tried = study(backbones=["MobileNet"], protocols=["by_view"], variants={"rotated": {"rotation": 15}})
     write_prepared(paths, made_up_index())
     for variant, skill in SKILLS.items():
         own, draw = paths.of_variant(variant), np.random.default_rng(1)
@@ -32,7 +32,7 @@ def multiverse(tmp_path_factory):
     return paths, tried
 
 
-def test_a_table_has_a_row_a_variant_and_the_ladder_and_the_claims_those_of_the_studys_own_settings(multiverse):
+def test_a_table_has_a_row_per_variant_and_the_ladder_has_them_too(multiverse):
     paths, tried = multiverse
     scores = tables.score_table(paths, tried).query("seeds > 0")
     table = scores.query("phase == 'transfer' and scenario == 'three_malignant'").set_index("variant")
@@ -51,8 +51,8 @@ def test_the_page_says_which_variants_reach_the_print_and_how_many_were_tried(mu
     found = compare_choices(scores)
     reached = {row.variant for row in found.itertuples() if row.repetition_low <= printed <= row.repetition_high}
     assert len(found) == 2 and reached == set(found.loc[found["reaches"], "variant"])
-    named = choices.compare_variants(scores, tried)
-    assert set(named["variant"]) == {"rotation 180", "turned"}
+    named = tables.compare_variants(scores, tried)
+    assert set(named["variant"]) == {"rotation 180", "rotated"}
     assert reached_rows(named)["reached"].tolist() == [len(reached)]
 
 
@@ -60,4 +60,4 @@ def test_nothing_is_compared_of_one_choice_or_of_synthetic_images(multiverse):
     paths, tried = multiverse
     for other in ({"variants": {}}, {"synthetic": True}):
         study_of_one = tried.model_copy(update=other)
-        assert choices.compare_variants(tables.score_table(paths, study_of_one), study_of_one).empty
+        assert tables.compare_variants(tables.score_table(paths, study_of_one), study_of_one).empty

@@ -7,14 +7,13 @@ import pytest
 
 from lib.config.params import Study
 from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
-from lib.report import reforms
-from tests.report.made_study import STUDY
+from lib.report import methods
 
 MODULES = [3, 5, 7, 3, 6, 3, 3, 2]  # items of each module of the checklist
 
 
 def test_the_checklist_has_its_32_items_in_8_modules_each_answered_on_both_sides():
-    source, items = reforms.load_reforms()
+    source, items = methods.load_reforms()
     expected = [f"{place}{'abcdefg'[item]}" for place, size in enumerate(MODULES, start=1) for item in range(size)]
     assert items["id"].tolist() == expected and len(expected) == 32 and source.startswith("https://")
     assert items[["module", "item", "study", "paper"]].map(lambda text: bool(text.strip())).all(axis=None)
@@ -25,7 +24,7 @@ def test_every_answer_of_the_study_names_files_and_sections_that_exist():
     cells = nbformat.read(NOTEBOOKS / "08_report.ipynb", as_version=4).cells
     words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     headings = set(re.findall(r"^#{2,3} (.+)$", words, re.MULTILINE))
-    for item in reforms.load_reforms()[1].itertuples():
+    for item in methods.load_reforms()[1].itertuples():
         assert [name for name in item.files if not (REPOSITORY / name).is_file()] == [], item.id
         assert set(item.sections) <= headings and (item.files or item.sections), item.id
 
@@ -34,7 +33,7 @@ def test_every_place_of_the_paper_exists(paper_text):
     chapters = list(re.finditer(r"^#* ?(I|II|III|IV|V|VI)\. [A-Z ]+$", paper_text, re.MULTILINE))
     starts = {chapter[1]: chapter.start() for chapter in chapters}
     ends = dict(zip(starts, [*list(starts.values())[1:], len(paper_text)]))
-    for item in reforms.load_reforms()[1].itertuples():
+    for item in methods.load_reforms()[1].itertuples():
         for place in [] if item.place == ["not stated"] else item.place:
             kind, _, number = place.partition(" ")
             if kind == "section":
@@ -46,26 +45,16 @@ def test_every_place_of_the_paper_exists(paper_text):
                 assert sign.get(kind, f"{place}.") in paper_text, (item.id, place)
 
 
-def test_each_item_is_answered_with_the_study_s_own_numbers(results, tmp_path):
-    items = reforms.load_reforms()[1]
-    table = reforms.checklist(StudyPaths(results), STUDY, items)
-    assert table["item"].str.split().str[0].tolist() == items["id"].tolist()
-    assert not table["study"].str.contains("{", regex=False).any()
-    answers = dict(zip(items["id"], table["study"]))
-    assert answers["4b"].startswith("11 pictures are filed under two classes")
-    assert f"Resizing to {STUDY.image_size} px" in answers["4c"]
-    nothing = reforms.checklist(StudyPaths(tmp_path), STUDY, items)["study"]
-    assert nothing.str.contains("not counted files").any()
-
-
 @pytest.mark.parametrize(
     ("settings", "folds"),
     [
-        ({}, "1"),
         ({"finetune_epochs": 0}, "none"),
         ({"overrides": [{"when": {"scenario": "three_malignant"}, "set": {"finetune_folds": [0, 1, 2]}}]}, "1 to 3"),
-        ({"overrides": [{"when": {}, "set": {"finetune_epochs": 0}}]}, "none"),
     ],
 )
-def test_the_folds_that_are_fine_tuned_are_counted_in_every_cell(tmp_path, settings, folds):
-    assert reforms.numbers(StudyPaths(tmp_path), Study(**settings))["finetune_folds"] == folds
+def test_each_item_is_answered_with_the_studys_own_numbers(results, settings, folds):
+    items, study = methods.load_reforms()[1], Study(**settings)
+    numbers = methods.numbers(StudyPaths(results), study)
+    assert (numbers["finetune_folds"], numbers["contradictory_contents"]) == (folds, "11")
+    answers = methods.checklist(StudyPaths(results), study, items)["study"]
+    assert not answers.str.contains("{", regex=False).any()

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import itertools
 import json
 import re
 import shutil
@@ -12,30 +13,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from lib.config.paper import Scenario, backbones, scenarios
 from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RUN_PREDICTIONS, StudyPaths
 from lib.config.printed import printed_rows
 from lib.data.folds import UNUSED, parts_of_fold, select
-from lib.report import (
-    accuracy,
-    html,
-    ladder,
-    leakage,
-    pages,
-    paper_figures,
-    pictures,
-    summary,
-    tables,
-)
+from lib.report import html, ladder, pages, paper_figures, pictures, summary, tables
 from lib.report.data import read_csv, read_runs
-from lib.scores.ladder import RUNGS
 from lib.scores.outcomes import ON_VIEWS
-from lib.verdicts.answers import NOT_TESTED
-from lib.verdicts.judging import QUESTIONS, judge
 from lib.verdicts.judging import SYNTHETIC as BY_SYNTHETIC
+from lib.verdicts.judging import judge
 from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, SYNTHETIC, Page, make_report, write_study
 
 WARNING = '<aside [^>]*class="warning"'
@@ -49,30 +38,22 @@ def parsed(page) -> Page:
 def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
     paths = StudyPaths(results)
     too_few = pd.read_csv(paths.not_evaluable).groupby(["protocol", "scenario"])["class"].agg(list)
-    measures = ["val_accuracy", "test_accuracy", "precision", "recall", "f1"]
     for row in tables.score_table(paths, STUDY).to_dict("records"):
         scenario, protocol, names = row["scenario"], row["protocol"], scenarios()[row["scenario"]].names
         runs = [paths.run(protocol, "native", scenario, row["backbone"], seed) for seed in STUDY.seeds]
-        files = [run / RUN_PREDICTIONS.format(row["phase"]) for run in runs]
-        predicted = [pd.read_parquet(path) for path in files if path.is_file()]
+        predicted = [pd.read_parquet(file) for run in runs if (file := run / RUN_PREDICTIONS.format(row["phase"])).is_file()]
         assert row["seeds"] == len(predicted)
         if not predicted:
-            assert all(np.isnan(row[measure]) for measure in measures)
+            assert all(np.isnan(row[measure]) for measure in tables.MEASURES)
             continue
         predictions = pd.concat(predicted)
         predictions = predictions[~predictions["true_class"].isin(too_few.get((protocol, scenario), []))]
         predictions = predictions if protocol in ON_VIEWS else predictions[predictions["view"] == 0]
         val, test = (predictions[predictions["part"] == part] for part in ("val", "test"))
         true, guess = test["true_class"], test[names].idxmax(axis=1)
-        weighted = {"average": "weighted", "zero_division": 0}
-        expected = [
-            accuracy_score(val["true_class"], val[names].idxmax(axis=1)),
-            accuracy_score(true, guess),
-            precision_score(true, guess, **weighted),
-            recall_score(true, guess, **weighted),
-            f1_score(true, guess, **weighted),
-        ]
-        np.testing.assert_allclose([row[measure] for measure in measures], expected, atol=1e-9)
+        expected = [accuracy_score(val["true_class"], val[names].idxmax(axis=1)), accuracy_score(true, guess)]
+        expected += precision_recall_fscore_support(true, guess, average="weighted", zero_division=0)[:3]
+        np.testing.assert_allclose([row[measure] for measure in tables.MEASURES], expected, atol=1e-9)
         assert (row["folds"], row["n_test"]) == (test["fold"].nunique(), len(test) / len(predicted))
         assert row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"]
         # one run more: from the spread of folds, where there are at least five
@@ -80,62 +61,40 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
 
 
 def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature(page, results):
-    paths = StudyPaths(results)
-    ladder, fifth = pd.read_csv(paths.ladder), pd.read_csv(paths.table(5))
-    rungs = {"by_view": "by view", "by_file": "by file", "by_lesion": "originals", "clean": "clean"}
-    ours = fifth[fifth["ref"] == "This study"].dropna(subset="accuracy")
-    assert len(ours) == len(STUDY.scenarios) * len(STUDY.protocols)
-    compared = 0
-    for scenario in STUDY.scenarios:
-        table = pd.read_csv(paths.table(scenarios()[scenario].table)).dropna(subset="test_accuracy")
-        of_ladder = ladder[ladder["scenario"] == scenario].set_index(["backbone", "phase", "rung"])
-        for row in table.itertuples():
-            rung = of_ladder.loc[(row.backbone, row.phase, rungs[row.protocol])]
-            numbers = (row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high)
-            assert numbers[0] == pytest.approx(rung["accuracy"], abs=1e-6)
-            assert (row.n_test, row.folds) == (rung["images"], rung["folds"])
-            assert numbers[1:] == pytest.approx(tuple(rung[["low", "high"]]), abs=1e-6)
-            same = ours[ours["classes"].astype(int) == len(scenarios()[scenario].classes)]
-            model = {"protocol": row.protocol, "phase": row.phase, "method": row.backbone}
-            for shown in same[(same[list(model)] == list(model.values())).all(axis=1)].itertuples():
-                assert shown.accuracy == pytest.approx(100 * row.test_accuracy, abs=1e-4)
-                ends = shown.accuracy_low, shown.accuracy_high
-                assert ends == pytest.approx((100 * numbers[1], 100 * numbers[2]), abs=1e-4)
-                compared += 1
-    assert compared == len(ours)
+    paths, keys = StudyPaths(results), ["scenario", "backbone", "phase", "protocol"]
+    names = {"by view": "by_view", "by file": "by_file", "originals": "by_lesion", "clean": "clean"}
+    steps = pd.read_csv(paths.ladder)
+    steps = steps.assign(protocol=steps["rung"].map(names)).dropna(subset=["protocol", "accuracy"])
+    files = {name: pd.read_csv(paths.table(scenarios()[name].table)) for name in STUDY.scenarios}
+    table = pd.concat(rows.assign(scenario=name) for name, rows in files.items()).dropna(subset="test_accuracy")
+    both = table.merge(steps, on=keys)
+    assert len(both) == len(table) == len(steps)
+    for ours, own in {"test_accuracy": "accuracy", "test_accuracy_low": "low", "test_accuracy_high": "high"}.items():
+        np.testing.assert_allclose(both[ours], both[own], atol=1e-6)
+    fifth = pd.read_csv(paths.table(5)).query("ref == 'This study'").dropna(subset="accuracy")
+    assert len(fifth) == len(STUDY.scenarios) * len(STUDY.protocols)
+    classes = {name: str(len(scenarios()[name].classes)) for name in STUDY.scenarios}
+    table = table.assign(classes=table["scenario"].map(classes), method=table["backbone"])
+    both = fifth.astype({"classes": str}).merge(table, on=["classes", "method", "protocol", "phase"])
+    assert len(both) == len(fifth)
+    for end in ("", "_low", "_high"):
+        np.testing.assert_allclose(both[f"accuracy{end}"], 100 * both[f"test_accuracy{end}"], atol=1e-4)
 
 
-def test_tables_hold_a_row_for_every_cell_with_its_printed_number(page, results):
-    for number in (1, 2, 3, 4):
-        table = pd.read_csv(StudyPaths(results).table(number))
-        cells = [(p, "native", phase, b) for p in STUDY.protocols for phase in PHASES for b in STUDY.backbones]
-        assert [tuple(row) for row in table[["protocol", "preprocessing", "phase", "backbone"]].to_numpy()] == cells
-        printed = printed_rows().query("table == @number").set_index(["phase", "backbone"])["f1"]
-        assert [round(100 * f1, 2) for f1 in table["printed_f1"]] == [printed[phase, b] for _, _, phase, b in cells]
-    maps = pd.read_csv(results / "gradcam" / "gradcam.csv")
-    assert set(zip(maps["scenario"], maps["backbone"])) == {("nine_classes", "MobileNet")} and len(maps) == 9
-
-
-def test_tables_are_written_without_the_noise_of_binary_fractions():
-    values = [44.06 / 100, 2 / 3, 200 / 3, 901.0, 0.0, -1.5, 1.23456789e-12, float("nan"), "84.910000001", 7, True]
-    text = tables.as_csv(pd.DataFrame({"value": values, "last": 1}, dtype=object))
-    shown = ["0.4406", "0.666667", "66.666667", "901", "0", "-1.5", "1.23457e-12", "", "84.910000001", "7", "True"]
-    assert [line.removesuffix(",1") for line in text.splitlines()[1:]] == shown
-
-
-def test_no_text_of_a_table_is_a_formula_and_our_reader_gives_every_cell_back(tmp_path):
-    """Of the downloads too: `show` makes them with the same function."""
+def test_a_csv_file_holds_no_formula_and_no_noise_and_our_reader_gives_every_cell_back(tmp_path):
     texts = ["=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", "-2+3", "-A1", "'=1", "", "a=1", "ISIC-1", "'s"]
-    table = pd.DataFrame(
-        {"text": texts, "number": [-1.5, 2.0, *[-1e-7] * 10], "written": ["-1.5", "+2", *["-1e-7"] * 10]}
-    )
+    numbers = [44.06 / 100, 2 / 3, 200 / 3, 901.0, -1.5, 1.23456789e-12, *[-1e-7] * 6]
+    table = pd.DataFrame({"text": texts, "number": numbers, "written": ["-1.5", "+2", *["-1e-7"] * 10]})
     tables.write_csv(tmp_path / "table.csv", table)
     with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:  # as a spreadsheet reads it
-        cells = [row["text"] for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    cells = [row["text"] for row in rows]
     assert [cell[0] for cell in cells[:8]] == ["'"] * 8 and cells[8:] == texts[8:]
+    written = ["0.4406", "0.666667", "66.666667", "901", "-1.5", "1.23457e-12"]
+    assert [row["number"] for row in rows[:6]] == written
     read = read_csv(tmp_path / "table.csv")
     assert read["text"].fillna("").tolist() == [text.replace("\r", "\n") for text in texts]
-    assert read["number"].tolist() == table["number"].tolist() == read["written"].tolist()
+    assert read["written"].tolist() == [-1.5, 2.0, *[-1e-7] * 10]
 
 
 def test_runs_that_are_not_done_are_named_first_and_where_their_numbers_would_be(page, parsed, results):
@@ -149,7 +108,7 @@ def test_runs_that_are_not_done_are_named_first_and_where_their_numbers_would_be
 
 
 @pytest.mark.slow
-def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so_before_all_else(results, tmp_path):
+def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so(results, tmp_path):
     root = tmp_path / "study"
     shutil.copytree(results, root, ignore=shutil.ignore_patterns("report", "tables", "claims.json"))
     state = json.loads((root / "state.json").read_text())
@@ -162,10 +121,8 @@ def test_a_study_with_half_its_runs_failed_still_has_a_report_that_says_so_befor
                 shutil.rmtree(StudyPaths(root).run(*axes.values()), ignore_errors=True)
             case "evaluate":
                 StudyPaths(root).outcomes(*axes.values()).unlink()
-            case "audit" | "kmeans" | "gradcam" as step:
-                shutil.rmtree(root / step)
-            case "prepare":
-                shutil.rmtree(StudyPaths(root).prepared)
+            case "audit" | "kmeans" | "gradcam" | "prepare" as step:
+                shutil.rmtree(root / {"prepare": "prepared"}.get(step, step))
     (root / "state.json").write_text(json.dumps(state))
     shown = Page(make_report(root).read_text(encoding="utf-8"))
     assert "This part of the report failed" not in "".join(shown.text)
@@ -222,34 +179,21 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
     assert labelled <= set(names)
 
 
-def test_every_run_that_was_executed_has_a_page_beside_the_report_that_loads_nothing_but_its_style(page, results):
+def test_every_run_that_was_executed_has_a_page_that_loads_nothing_but_its_style(page, results):
     state = json.loads(StudyPaths(results).state.read_text())
     made = {path.stem for path in (page.parent / "notebooks").iterdir()}
     assert made == set(state) - {NOT_RUN}
-    linked = {unquote(a["href"]) for a in Page(page.read_text(encoding="utf-8")).all("a")}
-    assert {link for link in linked if link.endswith(".html")} <= {f"notebooks/{name}.html" for name in made}
-    assert f"notebooks/{FAILED}.html" in linked
     for name in made:
         path = StudyPaths(results).notebook_page(name)
-        shown = Page(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        shown = Page(text)
         assert not [tag for tag, _ in shown.elements if tag in ("script", "iframe", "object", "embed", "base", "form")]
         assert not [a for _, a in shown.elements if any(key.startswith("on") for key in a)]
         assert all(a["src"].startswith("data:") for _, a in shown.elements if "src" in a)
-        (style,) = [a["href"] for a in shown.all("link") if a["rel"] == "stylesheet"]
-        links = [a["href"] for a in shown.all("a")]
-        assert f"../../notebooks/{name}.ipynb" in links and "../index.html" in links
-        places = {a["id"] for _, a in shown.elements if "id" in a}
-        for link in (style, *links):
-            assert unquote(link[1:]) in places if link.startswith("#") else (path.parent / unquote(link)).is_file()
-
-
-def test_the_page_of_a_failed_run_warns_first_and_shows_its_traceback(page, results):
-    text = StudyPaths(results).notebook_page(FAILED).read_text(encoding="utf-8")
-    warning = re.search(WARNING, text)
-    assert warning and warning.start() < text.index("04 Train", text.index("</nav>"))
-    assert "Traceback\nValueError" in "".join(Page(text).text) and "\x1b" not in text
-    done = StudyPaths(results).notebook_page("kmeans").read_text(encoding="utf-8")
-    assert not re.search(WARNING, done) and "Traceback" not in done and "$x^2$" in done
+        links = [a["href"] for tag in ("a", "link") for a in shown.all(tag)]
+        assert {f"../../notebooks/{name}.ipynb", "../index.html", "../style.css"} <= set(links)
+        assert all((path.parent / unquote(link)).is_file() for link in links if link[0] != "#" and ":" not in link)
+        assert bool(re.search(WARNING, text)) == ("Traceback" in text) == (name == FAILED) and "\x1b" not in text
 
 
 def test_in_outputs_of_notebooks_names_stay_text_and_tables_stay_tables(page, results):
@@ -296,25 +240,16 @@ def test_names_from_data_stay_text(page, parsed):
 
 def test_a_study_of_synthetic_images_says_so_and_sets_nothing_beside_the_printed_numbers(results):
     paths = StudyPaths(results)
-    banner = '<aside class="banner"'
-    assert banner in html.part("opening", study=SYNTHETIC).data
-    assert banner not in html.part("opening", study=STUDY).data
+    banners = ['class="banner"' in html.part("opening", study=study).data for study in (SYNTHETIC, STUDY)]
+    assert banners == [True, False]
     scores = tables.score_table(paths, STUDY).query("scenario == 'nine_classes'")
-    compared = accuracy.compared_rows(scores, SYNTHETIC, read_runs(paths))
-    assert sorted(compared["test_accuracy"].dropna()) == sorted(scores["test_accuracy"].dropna())
-    assert len(compared) == len(scores) < len(accuracy.compared_rows(scores, STUDY, read_runs(paths)))
-    assert "printed" not in set(accuracy.accuracy_series(SYNTHETIC, scores)["series"])
-    fifth = tables.table_five(scores, SYNTHETIC)
-    assert "This study" not in set(accuracy.literature_rows(fifth, SYNTHETIC)["ref"])
-
-
-def test_claims_that_synthetic_images_cannot_test_are_not_shown(results):
-    verdicts = judge(StudyPaths(results), SYNTHETIC)
-    shown = summary.select_claims(verdicts, SYNTHETIC)
-    hidden = [claim for claim in verdicts if claim not in shown]
-    assert hidden and {claim["verdict"] for claim in hidden} == {NOT_TESTED}
-    assert {claim["id"] for claim in hidden} == {c["id"] for c in verdicts if c["reason"] == BY_SYNTHETIC}
-    assert summary.select_claims(verdicts, STUDY) == verdicts
+    compared = tables.compared_rows(scores, SYNTHETIC, read_runs(paths))
+    assert len(compared) == len(scores) < len(tables.compared_rows(scores, STUDY, read_runs(paths)))
+    assert "printed" not in set(tables.accuracy_series(SYNTHETIC, scores)["series"])
+    assert "This study" not in set(tables.literature_rows(tables.table_five(scores, SYNTHETIC), SYNTHETIC)["ref"])
+    verdicts = judge(paths, SYNTHETIC)
+    shown = [claim["id"] for claim in summary.select_claims(verdicts, SYNTHETIC)]
+    assert {claim["id"] for claim in verdicts} - {*shown} == {c["id"] for c in verdicts if c["reason"] == BY_SYNTHETIC}
 
 
 def test_the_answer_is_made_from_the_files(page, parsed, results):
@@ -344,7 +279,6 @@ def test_ranks_are_those_of_the_accuracies(results):
 
 def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenario_and_phase(parsed, results):
     table = pd.read_csv(StudyPaths(results).ladder)
-    assert list(table["rung"].unique()) == ["printed", *(rung.name for rung in RUNGS)]
     rows = parsed.tables["ladder-table"][1:]
     assert len(rows) == len(table)
     for shown, (_, row) in zip(rows, table.iterrows()):
@@ -353,35 +287,24 @@ def test_the_ladder_on_the_page_is_that_of_the_file_with_a_panel_for_each_scenar
             numbers = re.findall(r"[\d.]+", shown[5].replace("−", "").replace("+", ""))
             expected = [abs(100 * row[key]) for key in ("step", "step_low", "step_high")]
             assert list(map(float, numbers)) == pytest.approx(expected, abs=0.051)
-    (picture,) = [image for image in parsed.all("img") if "trained on corrected labels" in image["alt"]]
-    for scenario in STUDY.scenarios:
-        for phase in ("transfer learning", "fine-tuning"):
-            assert re.search(f"{scenarios()[scenario].title}( [A-Za-z0-9]+)? {phase}: printed", picture["alt"])
+    (alt,) = [image["alt"] for image in parsed.all("img") if "trained on corrected labels" in image["alt"]]
+    for scenario, phase in itertools.product(STUDY.scenarios, ("transfer learning", "fine-tuning")):
+        assert re.search(f"{scenarios()[scenario].title}( [A-Za-z0-9]+)? {phase}: printed", alt)
 
 
 def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_path):
-    rows = {row[0]: row[1:] for row in parsed.tables["leakage"][1:]}
-    outcomes = {kind: row[1] for kind, row in rows.items()}
-    found = {"L1.2", "L1.4", "L3.2", "L3.3", "labels"}
-    assert {kind for kind, outcome in outcomes.items() if outcome == "found"} == found
+    outcomes = {row[0]: row[2] for row in parsed.tables["leakage"][1:]}
+    assert {kind for kind, outcome in outcomes.items() if outcome == "found"} == {"L1.4", "L3.2", "L3.3", "labels"}
     assert outcomes["L1.1"] == "not found" and outcomes["L2"] == outcomes["L3.1"] == "not testable"
-    shares = 100 * pd.read_csv(StudyPaths(results).seen_in_training).query("protocol == 'by_view'")["group"]
-    assert f"{shares.min():.1f} % to {shares.max():.1f} %" in rows["L3.2"][2]
     # numbers decide: without a view, a lesion or a duplicate on both sides nothing of it is found
     shutil.copytree(results, tmp_path / "study")
     paths = StudyPaths(tmp_path / "study")
     pd.read_csv(paths.seen_in_training).assign(file=0.0, group=0.0).to_csv(paths.seen_in_training, index=False)
     audit = json.loads(paths.dataset_audit.read_text())
-    none = dict.fromkeys(("contradictory_contents", "same_label_duplicates", "near_duplicate_groups"), 0)
-    paths.dataset_audit.write_text(json.dumps(audit | none | {"official_test_in_train": 0}))
-    again = types_of(paths)
-    assert again["L1.4"] == again["L3.2"] == "not found"
-
-
-def types_of(paths: StudyPaths) -> dict[str, str]:
-    """Type of leakage -> found or not."""
+    paths.dataset_audit.write_text(json.dumps({key: 0 if isinstance(n, int) else n for key, n in audit.items()}))
     shown = ladder.select_shown(tables.ladder_table(paths, STUDY), STUDY)
-    return leakage.leakage_types(paths, shown).set_index("type")["outcome"].to_dict()
+    again = ladder.leakage_types(paths, shown).set_index("type")["outcome"]
+    assert again["L1.4"] == again["L3.2"] == "not found"
 
 
 def test_claims_are_shown_with_the_answers_to_their_questions_the_worst_first(parsed, results):
@@ -391,17 +314,12 @@ def test_claims_are_shown_with_the_answers_to_their_questions_the_worst_first(pa
     assert len(shown) == len(verdicts)
     for claim in verdicts:
         rows = [row for row in shown if row[0].startswith(claim["quote"])]
-        outcomes = [claim[question]["outcome"] for question in QUESTIONS if question in claim]
+        outcomes = [claim[question]["outcome"] for question in ("procedure", "unseen", "data") if question in claim]
         assert any(row[3].startswith(claim["verdict"]) and all(o in row[3] for o in outcomes) for row in rows)
-    worst = ["contradicted by", "not supported", "not reached", "depends on", "holds only with leakage", "holds"]
+    worst = ["impossible as printed", "not reproduced", "reproduced only with leakage", "reproduced"]
     places = [next(i for i, name in enumerate(worst) if row[3].startswith(name)) for row in parts[0]]
     assert places == sorted(places)
     assert parts[2] and all(row[3].startswith("not tested") for row in parts[2])
-
-
-def test_a_notebook_that_was_not_executed_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no outputs: execute it"):
-        pages.write_report(NOTEBOOKS / "08_report.ipynb", tmp_path / "index.html")
 
 
 def test_every_open_choice_is_a_parameter_of_the_notebook_and_shows_the_value_used(page, parsed):
@@ -410,17 +328,14 @@ def test_every_open_choice_is_a_parameter_of_the_notebook_and_shows_the_value_us
     assert rows.keys() <= set(Study.model_fields)
 
 
-def test_where_the_study_lacks_the_papers_model_another_stands_for_it(results):
+def test_where_the_study_lacks_the_papers_model_another_stands_for_it_with_its_own_printed_number(results):
     assert tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
     assert tables.shown_model(STUDY, "six_benign") == "MobileNet"
-    # the line of a training curve is of the same model, and of the phase that its curve ends with
-    drawn = paper_figures.draw_scenario(paths := StudyPaths(results), STUDY, "six_benign")
-    assert "printed for MobileNet" in [text.get_text() for text in drawn["accuracy"][0].legends[0].get_texts()]
     printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"] / 100
-    history = paper_figures.read_histories(paths, STUDY, "six_benign")["clean"]
-    transfer = history[history["phase"] == "transfer"]
-    assert paper_figures.printed_end(STUDY, "six_benign", history) == pytest.approx(printed["finetune"])
-    assert paper_figures.printed_end(STUDY, "six_benign", transfer) == pytest.approx(printed["transfer"])
+    history = paper_figures.read_histories(StudyPaths(results), STUDY, "six_benign")["clean"]
+    for phases, expected in ((PHASES, printed["finetune"]), (PHASES[:1], printed["transfer"])):
+        rows = history[history["phase"].isin(phases)]
+        assert paper_figures.printed_end(STUDY, "six_benign", rows) == pytest.approx(expected)
 
 
 def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_row(parsed):
@@ -433,17 +348,6 @@ def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_ro
         assert absent == dict.fromkeys(set(backbones()) - set(STUDY.backbones), "not in study")
 
 
-def test_shares_are_shown_in_per_cent_and_intervals_beneath_their_number(parsed, results):
-    table = pd.read_csv(StudyPaths(results).tables / "beyond_calibration.csv")
-    rows = parsed.tables["beyond-calibration"]
-    place = rows[0].index("Calibration error")
-    for row, shown in zip(table.itertuples(), rows[1:]):
-        numbers = [float(number) for number in re.findall(r"[\d.]+", shown[place])]
-        assert numbers == pytest.approx([100 * row.ece, 100 * row.ece_low, 100 * row.ece_high], abs=0.051)
-    head, raw = parsed.tables["dataset-accuracy-ceiling"][:2]
-    assert head[1].strip() == "Nine classes" and raw[:2] == ["Labels as filed", "98.10"]
-
-
 def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(parsed, results):
     paths = StudyPaths(results)
     views = pd.read_parquet(paths.views)
@@ -451,18 +355,13 @@ def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(pa
         table = pd.read_parquet(paths.protocol(protocol))
         parts = parts_of_fold(select(views, table, scenarios()["nine_classes"]), 0)
         pairs = pictures.select_twins(parts)
-        if protocol != "by_view":
-            assert pairs.empty
-            continue
-        assert set(pairs["label"]) == set(parts.loc[parts["part"] == "test", "label"])
+        assert pairs.empty == (protocol != "by_view")
+        tenth = table["tenth_nine_classes"]
         for pair in pairs.itertuples():
-            sources = set(views.loc[[pair.test, pair.train], "source"])
-            assert sources == {pair.source} and pair.test != pair.train
-            tenth = table["tenth_nine_classes"]
+            assert set(views.loc[[pair.test, pair.train], "source"]) == {pair.source} and pair.test != pair.train
             assert tenth[pair.test] == 0 and tenth[pair.train] not in (0, 1, UNUSED)
     share = pd.read_csv(paths.seen_in_training).query("protocol == 'by_view' and scenario == 'nine_classes'")["file"]
-    text = " ".join("".join(parsed.text).split())
-    assert f"{100 * share.iloc[0]:.0f} % under by_view, 0 % under by_file, 0 % under by_lesion, 0 % under clean" in text
+    assert f"{100 * share.iloc[0]:.0f} % under by_view" in " ".join("".join(parsed.text).split())
 
 
 @pytest.mark.slow
@@ -477,17 +376,9 @@ def test_a_fifth_scenario_appears_in_every_section_by_being_named_in_params(tmp_
     study = STUDY.model_copy(update=cut)
     write_study(tmp_path / "study", study)
     made = Page(make_report(tmp_path / "study", study, tmp_path / "notebooks").read_text(encoding="utf-8"))
-    headings = {attributes["id"].lower() for tag, attributes in made.elements if tag == "h3" and "id" in attributes}
-    assert {"table-vi:-nevus-or-melanoma", "nevus-or-melanoma:-training-and-confusion"} <= headings
     # one row per protocol, phase and model of the study; the paper prints none
     assert len(made.tables["table-6"]) == 2 + 2 * 2 * 2
     names = {attributes.get("id") for _, attributes in made.elements}
     assert {f"nevus_melanoma-{shown}" for shown in ("accuracy", "loss", "confusion")} | {"glance-6"} <= names
-    pictures = " ".join(picture["alt"] for picture in made.all("img"))
-    assert pictures.count("Nevus or melanoma") >= 3  # from printed to clean, all scenarios side by side: two protocols
-    for name in ("table-5", "mcnemar", "beyond-calibration", "beyond-malignant", "beyond-comparisons"):
-        rows = [" ".join(row) for row in made.tables[name]]
-        if name == "table-5":
-            assert sum("This study" in row for row in rows) == len(study.scenarios) * len(study.protocols)
-        else:
-            assert any("Nevus or melanoma" in row for row in rows), name
+    for name in ("ladder-table", "beyond-calibration", "beyond-malignant", "beyond-comparisons"):
+        assert any("Nevus or melanoma" in cell for row in made.tables[name] for cell in row), name
