@@ -14,8 +14,6 @@ from lib.config.paper import CLASSES, IMAGES, scenarios
 from lib.data.folder import PARTS
 from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, odd_lesions
 
-CLASS_COUNTS = "none in the text: Fig. 7 prints them as a picture only, so they are not compared"
-
 
 def dataset_audit(
     index: pd.DataFrame, unreadable: pd.DataFrame, printed: Mapping[str, Any] | None = None
@@ -43,13 +41,18 @@ def dataset_audit(
         files_with_diagnosis: files for which the metadata gives an official diagnosis; official_diagnoses: their
             counts, {class: {official code: files}}.
         label_disagreement_files, label_disagreements: the same of those whose class the diagnosis does not allow.
-        class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels}}.
+        diagnosed: {"filed_once", "filed_twice": {files, contradicted}}: how many files with a diagnosis it contradicts,
+            of those whose content is filed under one class and under several.
+        class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels,
+            "uncontradicted": files whose class neither another label nor a diagnosis contradicts}}.
         accuracy_ceiling: {"raw": {scenario: `accuracy_ceiling` of the files of its classes, None without files}}.
             Those of the protocols are in prepared/ceilings.csv.
         paper: the number of images the paper gives against the number found.
         test_of_8_1_1: for each scenario, the images of its classes, a tenth of them (smallest, largest: each class's
             tenth rounded down or up), the test-set sizes that fit the printed table (one for each group of rows, none
-            without `printed`), how many times a tenth they are, and whether one of them fits the images.
+            without `printed`), how many times a tenth they are, and whether one of them fits the images as they are;
+            fits_by_view: all fit an 8-1-1 split of augmented images; fits_by_file: all fit a split whose parts are
+            augmented afterwards. Sizes that fit both do not tell which the paper used.
     """
     by_content = index.groupby("content")
     classes = by_content["class"].agg(lambda names: tuple(sorted(set(names))))
@@ -88,6 +91,7 @@ def dataset_audit(
         "label_disagreement_files": len(disagreeing),
         "label_disagreements": _cross_table(disagreeing),
         "official_diagnoses": _cross_table(official),
+        "diagnosed": _diagnosed(official.assign(contradicted=disagrees(official)), set(contradictory.index)),
         "class_counts": _class_counts(index, set(contradictory.index)),
         "accuracy_ceiling": {"raw": ceilings},
         "paper": {
@@ -95,7 +99,6 @@ def dataset_audit(
             "images_found": len(index),
             "found_without_marked_copies": len(index) - copies,
             "distinct_contents": len(classes),
-            "class_counts_described": CLASS_COUNTS,
         },
         "test_of_8_1_1": [_tenth(index, name, (printed or {}).get("tables", {})) for name in scenarios()],
     }
@@ -111,14 +114,7 @@ def lesion_ids(index: pd.DataFrame) -> dict[str, dict[str, int]]:
 def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float | None:
     """The best accuracy that any classifier of pictures can reach: for each content, the label it has most often.
 
-    A picture has one answer; where its copies carry different labels, only the most frequent one can be right.
-
-    Args:
-        content: what is the same picture, one value per image.
-        label: the label of each image.
-
-    Returns:
-        fraction of the images, 0 to 1; None without images, since JSON has no NaN.
+    Takes the content and the label of each image; returns a fraction, 0 to 1, or None without images (JSON has no NaN).
     """
     counts = pd.DataFrame({"content": np.asarray(content), "label": np.asarray(label)}).value_counts()
     return float(counts.groupby(level="content").max().sum() / counts.sum()) if len(counts) else None
@@ -127,12 +123,8 @@ def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float | None:
 def protocol_ceilings(index: pd.DataFrame, chosen: Mapping[str, pd.DataFrame]) -> dict[str, float | None]:
     """`accuracy_ceiling` of what a protocol tests over all its folds, for each scenario; None without images.
 
-    All views of a picture count as that picture. A classifier could exceed this only by answering differently for a
-    picture and its rotated, mirrored or contrast-changed view.
-
-    Args:
-        index: columns source and content.
-        chosen: scenario -> the rows of lib.data.folds.select for the protocol.
+    `chosen` has the rows of lib.data.folds.select for each scenario. All views of a picture count as that picture: a
+    classifier could exceed this only by answering differently for a picture and its augmented views.
     """
     contents = index.set_index("source")["content"]
     return {name: accuracy_ceiling(rows["source"].map(contents), rows["label"]) for name, rows in chosen.items()}
@@ -165,11 +157,19 @@ def _cross_table(files: pd.DataFrame) -> dict[str, dict[str, int]]:
     return {label: {code: int(n) for code, n in codes.value_counts().sort_index().items()} for label, codes in counts}
 
 
+def _diagnosed(files: pd.DataFrame, contradictory: set[str]) -> dict[str, dict[str, int]]:
+    twice = files["content"].isin(contradictory)
+    parts = {"filed_once": files.loc[~twice, "contradicted"], "filed_twice": files.loc[twice, "contradicted"]}
+    return {name: {"files": len(part), "contradicted": int(part.sum())} for name, part in parts.items()}
+
+
 def _class_counts(index: pd.DataFrame, contradictory: set[str]) -> dict[str, dict[str, int]]:
     columns = [*(part for part in PARTS if part in set(index["part"])), "all"]
     counts = pd.crosstab(index["class"], index["part"], margins=True, margins_name="all")
     counts = counts.reindex(index=CLASSES, columns=columns, fill_value=0)
-    counts["contradictory"] = index["content"].isin(contradictory).groupby(index["class"]).sum()
+    twice = index["content"].isin(contradictory)
+    counts["contradictory"] = twice.groupby(index["class"]).sum()
+    counts["uncontradicted"] = (~twice & ~disagrees(index)).groupby(index["class"]).sum()
     return counts.fillna(0).astype(int).to_dict("index")
 
 
@@ -185,4 +185,7 @@ def _tenth(index: pd.DataFrame, name: str, tables: Mapping[str, Any]) -> dict[st
     row = {"scenario": name, "table": scenario.table, "images": images, "test_of_8_1_1": round(images / 10)}
     row |= {"smallest": smallest, "largest": largest, "printed_test_n": sizes}
     row["times"] = [round(10 * n / images, 2) for n in sizes]
-    return row | {"fits": any(smallest <= n <= largest for n in sizes) if sizes else None}
+    row["fits"] = any(smallest <= n <= largest for n in sizes) if sizes else None
+    # augmentation can make any size from a tenth of the files on, before the split as well as after it
+    augmented = all(n >= smallest for n in sizes) if sizes else None
+    return row | {"fits_by_view": augmented, "fits_by_file": augmented}

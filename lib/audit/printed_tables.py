@@ -9,7 +9,7 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 
-from lib.audit.fractions import VALUES, fits, group_of, hundredths, size_groups
+from lib.audit.fractions import VALUES, correct_counts, fits, group_of, hundredths, size_groups
 from lib.audit.matrices import binary_matrices
 from lib.audit.prose import text_errors
 from lib.audit.row_errors import candidate_sizes, detection_rate, find_row_errors
@@ -56,9 +56,11 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
 
     Returns:
         By table number: val_n and test_n, the sizes that fit all its rows; groups: rows that share sizes, with the
-        supports that two classes can have; rows: for each row the sizes that fit it, those of its group and, for two
-        classes, how many confusion matrices give it (else None) with a few of them.
-        Errors: table, phase, backbone and what `find_row_errors` says.
+        supports that two classes can have; rows: for each row the sizes that fit it, those of its group with the
+        images that are then right (`val_correct`, `test_correct`) and, for two classes, how many confusion matrices
+        give it (else None) with a few of them.
+        Errors: table, phase, backbone and what `find_row_errors` says, `copied_from` as phase, backbone,
+        inferred_test_n and test_correct.
     """
     classes, sizes = _classes(), np.arange(min_n, max_n + 1)
     tables, errors = {}, []
@@ -70,7 +72,12 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
         tables[number] = _describe_table(units, groups, names, classes[number], sizes)
         titles = [f"{name['backbone']} ({name['phase']})" for name in names]
         found = find_row_errors(units, titles, groups, classes[number], sizes)
-        errors += [{"table": number} | names[error.pop("row")] | error for error in found]
+        for error in found:
+            if "copied_from" in error:
+                owner = tables[number]["rows"][error["copied_from"]]
+                keys = ("phase", "backbone", "inferred_test_n", "test_correct")
+                error["copied_from"] = {key: owner[key] for key in keys}
+            errors.append({"table": number} | names[error.pop("row")] | error)
     return tables, errors
 
 
@@ -82,7 +89,8 @@ def pool_implied(groups: dict[str, list[dict]]) -> dict:
 
     Returns:
         images, split, test_n_expected (a tenth of the images); tables: per group the pool and its bounds (each class
-        rounded on its own, up or down); sums: do the sizes of scenarios that share classes add up?
+        rounded on its own, up or down), whether an 8-1-1 split of such a pool gives both sizes (`fits_split`), and
+        whether it must be larger than the images; sums: do the sizes of scenarios that share classes add up?
     """
     by_table = {str(scenario.table): scenario for scenario in scenarios().values()}
     parts = sum(SPLIT)
@@ -91,6 +99,7 @@ def pool_implied(groups: dict[str, list[dict]]) -> dict:
         pool, slack = parts * group["test_n"], (parts - 1) * len(by_table[number].classes)
         entry = {"val_n": group["val_n"], "test_n": group["test_n"], "rows": len(group["rows"])}
         entry |= {"pool": pool, "pool_low": pool - slack, "pool_high": pool + slack}
+        entry["fits_split"] = abs(group["val_n"] - group["test_n"]) <= len(by_table[number].classes)
         return entry | {"times_images": round(pool / IMAGES, 2), "larger_than_images": pool - slack > IMAGES}
 
     return {
@@ -115,7 +124,10 @@ def _describe_table(units: np.ndarray, groups: list[dict], names: list[dict], cl
     for row, name in enumerate(names):
         group = group_of(row, groups) or {"val_n": None, "test_n": None}
         described = name | {name: sizes[of_rows[row]].tolist() for name, of_rows in fitting.items()}
-        described |= {"inferred_val_n": group["val_n"], "inferred_test_n": group["test_n"], "confusion_matrices": None}
+        for column, (size, n) in enumerate((("val", group["val_n"]), ("test", group["test_n"]))):
+            right = correct_counts(units[row, column], n) if n else ()
+            described |= {f"inferred_{size}_n": n, f"{size}_correct": int(right[0]) if len(right) == 1 else None}
+        described["confusion_matrices"] = None
         if classes == 2:
             candidates = candidate_sizes(row, units[row, 1], groups, sizes)
             matrices = [matrix.tolist() for n in candidates for matrix in binary_matrices(n, *units[row, 1:])]

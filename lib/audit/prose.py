@@ -17,7 +17,8 @@ def text_errors(printed: pd.DataFrame, text: pd.DataFrame, literature: pd.DataFr
             Table V with as many classes), `literature` (a column of Table V), `omitted` and `not_in_tables` (no check).
 
     Returns:
-        [{"place", "quote", "table", "what", "printed", "expected"}].
+        [{"place", "quote", "table", "what", "printed", "expected"}], with the entry's kind, phase, row and column, and
+        `printed_as`: the columns of the same row that hold the number, so that it is a misprint.
 
     Raises:
         ValueError: a kind that is not one of these, or a cell that is not in the tables.
@@ -32,8 +33,14 @@ def text_errors(printed: pd.DataFrame, text: pd.DataFrame, literature: pd.DataFr
         except KeyError as error:
             raise ValueError(f"text entry {entry['quote']!r}: nothing found for {error}; correct the entry") from error
         if not holds:
-            place = {key: entry[key] for key in ("place", "quote", "table")}
-            errors.append(place | {"what": what, "printed": printed, "expected": expected})
+            error = {key: entry[key] for key in ("place", "quote", "table", "kind", "phase", "row", "column")}
+            same = (
+                [name for name in VALUES if _cell(cells, entry | {"column": name}) == printed]
+                if entry["kind"] == "value"
+                else []
+            )
+            what += f"; the number is the row's {' and '.join(same)}" if same else ""
+            errors.append(error | {"what": what, "printed": printed, "expected": expected, "printed_as": same})
     return errors
 
 
@@ -47,9 +54,7 @@ def _check(entry: dict, cells: pd.DataFrame, classes: dict[str, int], literature
     cell = _cell(cells, entry)
     about = f"{entry['column']} of {entry['row']} ({entry['phase']}, Table {entry['table']})"
     if kind == "value":
-        others = [name for name in VALUES if abs(_cell(cells, entry | {"column": name}) - float(value)) < 1e-6]
-        hint = f"; the number is the row's {' and '.join(others)}" if others else ""
-        return f"number given for {about}{hint}", float(value), cell, abs(cell - float(value)) < 1e-6
+        return f"number given for {about}", float(value), cell, abs(cell - float(value)) < 1e-6
     if kind == "rank":
         column = cells.loc[(entry["table"], entry["phase"]), entry["column"]]
         rank = 1 + int((column > cell).sum())

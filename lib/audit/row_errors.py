@@ -30,7 +30,8 @@ def find_row_errors(
         sizes: the test-set sizes tried.
 
     Returns:
-        [{"row": position, "what", "scores": columns that the error is about, "printed", "expected"}].
+        [{"row": position, "what", "scores": columns that the error is about, "printed", "expected"}]; of values that
+        repeat another row also `copied_from`, that row's position.
     """
     errors, repetitions = [], _repetitions(units, names)
     copies = {row for row, _, scores, *_ in repetitions if "test_accuracy" not in scores}
@@ -44,7 +45,7 @@ def find_row_errors(
             of_row += _matrix_errors(*values[1:], candidate_sizes(row, values[1], groups, sizes))
         errors += [(row, *error) for error in of_row]
     errors += repetitions
-    return [dict(zip(("row", "what", "scores", "printed", "expected"), error)) for error in errors]
+    return [dict(zip(("row", "what", "scores", "printed", "expected", "copied_from"), error)) for error in errors]
 
 
 def candidate_sizes(row: int, test: int, groups: list[dict], sizes: np.ndarray) -> list[int]:
@@ -157,7 +158,7 @@ def _repetitions(units: np.ndarray, names: Sequence[str]) -> list[tuple]:
         what = "all values repeat another row" if same[1] else "precision, recall and F1 repeat another row"
         printed = ", ".join(f"{value / 100:.2f}" for value in units[copy, 2:])
         expected = f"values of its own, not those of {names[owner]}"
-        errors.append((copy, what, list(VALUES if same[1] else AVERAGES), printed, expected))
+        errors.append((copy, what, list(VALUES if same[1] else AVERAGES), printed, expected, owner))
     return errors
 
 

@@ -103,11 +103,13 @@ def test_a_picture_under_two_classes_contradicts_itself_and_lowers_the_ceiling_w
     # 20 files, 13 of them benign and 7 malignant: one of the two copies must be wrong where both labels can be given
     ceilings = {"nine_classes": 19 / 20, "benign_malignant": 19 / 20, "six_benign": 1.0, "three_malignant": 1.0}
     assert audit["accuracy_ceiling"] == {"raw": ceilings}
-    assert {name: sum(ids.values()) for name, ids in audit["lesion_ids"].items()} == {
-        name: counts["all"] for name, counts in audit["class_counts"].items()
+    assert audit["class_counts"]["melanoma"] == {
+        "Train": 2,
+        "Test": 1,
+        "all": 3,
+        "contradictory": 1,
+        "uncontradicted": 2,
     }
-    assert sum(ids["known"] for ids in audit["lesion_ids"].values()) == audit["files_with_lesion"]
-    assert audit["class_counts"]["melanoma"] == {"Train": 2, "Test": 1, "all": 3, "contradictory": 1}
 
 
 def test_a_copy_in_the_same_class_is_a_duplicate(planted):
@@ -126,6 +128,19 @@ def test_labels_are_held_against_the_official_diagnosis_and_bkl_allows_both_kera
     audit = planted.audit()
     assert flaws(audit) == {"label_disagreement_files": 1, "label_disagreements": {"nevus": {"AK": 1}}}
     assert audit["files_with_diagnosis"] == 4 and audit["official_diagnoses"]["nevus"] == {"AK": 1, "NV": 1}
+    assert audit["class_counts"]["nevus"]["uncontradicted"] == audit["class_counts"]["nevus"]["all"] - 1
+    none = {"files": 0, "contradicted": 0}
+    assert audit["diagnosed"] == {"filed_once": {"files": 4, "contradicted": 1}, "filed_twice": none}
+
+
+def test_a_contradicted_copy_of_a_picture_under_two_classes_is_counted_apart(planted):
+    pixels = planted.fresh()
+    planted.file("nevus", "Train", pixels, diagnosis="AK")
+    planted.file("actinic keratosis", "Train", pixels, diagnosis="AK")
+    audit = planted.audit()
+    assert (
+        audit["diagnosed"]["filed_twice"] == {"files": 2, "contradicted": 1} and audit["label_disagreement_files"] == 1
+    )
 
 
 # --- the embedded demo: exactly what lib.data.demo says it planted ---
@@ -287,10 +302,12 @@ def test_the_audit_says_how_the_set_compares_with_the_paper(planted):
     # 5 of each class, 5 or 6 of melanoma, 4 or 5 of nevus
     expected = {"images": 450, "test_of_8_1_1": 45, "smallest": 44, "largest": 46, "printed_test_n": [44, 901]}
     expected |= {"scenario": "nine_classes", "table": 1, "times": [0.98, 20.02], "fits": True}
+    expected |= {"fits_by_view": True, "fits_by_file": True}
     assert rows["nine_classes"] == expected
     assert (rows["three_malignant"]["printed_test_n"], rows["three_malignant"]["times"]) == ([14, 30], [0.88, 1.89])
     assert (rows["three_malignant"]["smallest"], rows["three_malignant"]["largest"]) == (15, 16)
     assert rows["three_malignant"]["fits"] is False and rows["six_benign"]["fits"] is None
+    assert rows["three_malignant"]["fits_by_file"] is False  # 14 of 150 images are less than a tenth
 
 
 def test_flawed_files_are_the_planted_pairs_those_under_two_classes_first(planted):

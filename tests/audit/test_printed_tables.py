@@ -196,6 +196,21 @@ def test_the_papers_one_impossible_row_is_named_and_no_other(paper):
     assert [(row["phase"], row["backbone"]) for row in impossible] == [("finetune", "ResNet50")]
 
 
+def test_of_the_impossible_row_the_accuracy_is_sound_and_the_rest_is_copied(paper):
+    rows = {(row["phase"], row["backbone"]): row for row in paper["tables"]["2"]["rows"]}
+    row = rows["finetune", "ResNet50"]
+    assert (row["test_correct"], row["inferred_test_n"]) == (464, 500) and round(100 * 464 / 500, 2) == 92.80
+    (owner,) = [error["copied_from"] for error in paper["row_errors"] if "copied_from" in error]
+    assert owner == {"phase": "finetune", "backbone": "ResNet50V2", "inferred_test_n": 401, "test_correct": 367}
+    assert round(100 * 367 / 401, 2) == 91.52
+
+
+def test_a_number_of_the_prose_that_another_column_of_its_row_has_is_a_misprint(paper):
+    misprints = {(e["row"], e["column"], str(e["printed"])): e["printed_as"] for e in paper["text_errors"]}
+    assert misprints["ResNet50", "test_accuracy", "69.25"] == ["precision"]
+    assert sum(map(bool, misprints.values())) == 1
+
+
 def test_the_matrix_of_figure_13_follows_from_the_printed_row(paper):
     row = next(
         row
@@ -222,7 +237,8 @@ def test_slips_in_the_papers_prose_are_those_found_by_reading_it(paper):
 
 def test_the_pools_are_larger_than_the_images_and_three_scenarios_add_up(paper):
     pool = paper["pool"]
-    assert all(group["larger_than_images"] for groups in pool["tables"].values() for group in groups)
+    groups = [group for groups in pool["tables"].values() for group in groups]
+    assert all(group["larger_than_images"] and group["fits_split"] for group in groups)
     assert pool["tables"]["1"][0]["pool_low"] <= 9010 <= pool["tables"]["1"][0]["pool_high"]
     agrees = {(tuple(entry["tables"]), entry["of"]): entry["agrees"] for entry in pool["sums"]}
     assert agrees == {(("3", "4"), "1"): True, (("2",), "1"): False, (("3", "4"), "2"): False}
