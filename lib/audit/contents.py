@@ -20,9 +20,7 @@ def dataset_audit(
 ) -> dict[str, Any]:
     """Count what audit/dataset.json holds. Content means the decoded pixels: same size, every pixel equal.
 
-    Args:
-        index, unreadable: what lib.data.index.build_index returns.
-        printed: what lib.audit.printed_tables.printed_audit returns; adds its test-set sizes to the comparison.
+    Takes what lib.data.index.build_index returns, and of lib.audit.printed_tables.printed_audit the test-set sizes.
 
     Returns, ready for JSON:
         files: files that could be read; unreadable_files: those that could not.
@@ -31,8 +29,7 @@ def dataset_audit(
         distinct_contents: distinct contents; contradictory_contents: those filed under more than one class.
         contradictory_pairs: {"class a + class b": contents filed under both}, names in alphabetical order.
         same_label_duplicates: files beyond the first of each content within a class (Train and Test together).
-        near_duplicate_groups: sets of different contents joined by confirmed near-duplicates;
-            near_duplicate_contents: contents in those sets.
+        near_duplicate_groups: sets of contents joined by confirmed near-duplicates; near_duplicate_contents: in them.
         official_test_in_train: files in Test whose content is also in Train (under whatever class).
         official_test_related_to_train: files in Test with the content, a near-duplicate or the lesion of one in Train.
         lesions_known: distinct lesion ids; files_with_lesion: files that have one; lesion_ids: `lesion_ids`.
@@ -114,7 +111,7 @@ def lesion_ids(index: pd.DataFrame) -> dict[str, dict[str, int]]:
 def accuracy_ceiling(content: pd.Series, label: pd.Series) -> float | None:
     """The best accuracy that any classifier of pictures can reach: for each content, the label it has most often.
 
-    Takes the content and the label of each image; returns a fraction, 0 to 1, or None without images (JSON has no NaN).
+    A fraction, 0 to 1, of the images of which content and label are given; None without images (JSON has no NaN).
     """
     counts = pd.DataFrame({"content": np.asarray(content), "label": np.asarray(label)}).value_counts()
     return float(counts.groupby(level="content").max().sum() / counts.sum()) if len(counts) else None
@@ -139,10 +136,8 @@ def disagrees(index: pd.DataFrame) -> np.ndarray:
 def flawed_files(index: pd.DataFrame, kind: str) -> list[pd.DataFrame]:
     """The files that show a flaw of the data set: for each case its one or two rows of the index.
 
-    Args:
-        index: what lib.data.index.build_index returns.
-        kind: `contradictory` (one content, two classes), `near_duplicates` (nearly one picture, two contents; those
-            under two classes come first), or `disagreements` (class and official diagnosis).
+    `kind` is `contradictory` (one content, two classes), `near_duplicates` (nearly one picture, two contents; those
+    under two classes come first), or `disagreements` (class and official diagnosis).
     """
     if kind == "disagreements":
         return [file for _, file in index[disagrees(index)].groupby("source", sort=False)]

@@ -35,9 +35,8 @@ def label_errors(paths: StudyPaths, study: Study) -> dict:
     a known lesion on one side: the scenario with most classes, frozen backbones (all folds), the study's first
     preprocessing. Probabilities are averaged over backbones and seeds, since an average errs less than one of them.
 
-    Returns:
-        ranked: RANKED columns, likeliest error first; precision: see `precision_at_k`; backbones: those averaged;
-        reason: why nothing was tested, "" where it was (then `ranked` and `precision` are empty tables).
+    Returns ranked (RANKED columns, likeliest error first), precision (see `precision_at_k`), backbones (those averaged)
+    and reason: why nothing was tested, with empty tables; else "".
     """
     scenario = max(scenarios(), key=lambda name: len(scenarios()[name].classes))
     cell = (PROTOCOL, study.preprocessings[0], scenario)
@@ -60,10 +59,8 @@ def label_errors(paths: StudyPaths, study: Study) -> dict:
 def rank_label_errors(probabilities: np.ndarray, classes: Sequence[str], images: pd.DataFrame) -> pd.DataFrame:
     """Every image with how well its label fits, the likeliest label error first.
 
-    Args:
-        probabilities: float [n, classes] of models that did not train on the image, columns in the order of `classes`.
-        images: row i = probabilities[i]: source, image_id, group, class and, where known, diagnosis (official code
-            or ""). A class without images is ignored.
+    Takes float [n, classes] of models that did not train on the image, columns in the order of `classes`, and images
+    row by row: source, image_id, group, class and, where known, diagnosis (official code or "").
 
     Returns:
         RANKED columns. `quality`: probability of the given label relative to the best other one, 0..1 (cleanlab's
@@ -104,13 +101,10 @@ def rank_label_errors(probabilities: np.ndarray, classes: Sequence[str], images:
 def precision_at_k(ranked: pd.DataFrame, ks: Sequence[int] = (10, 25, 50, 100, 200)) -> pd.DataFrame:
     """How many of the k likeliest label errors the official diagnosis confirms, against a random order.
 
-    Only images with a diagnosis count: the others can be neither confirmed nor refuted.
-
-    Returns:
-        PRECISION columns, one row per (class or "all", k), k up to the number of images, and one with k = the number
-        of contradicted labels (there precision is recall too); where none or all are contradicted there is nothing to
-        rank: one row with k = 0. precision_low and _high: Wilson, 95 %; lift: precision over base rate; p_value:
-        hypergeometric, as many hits or more in a random order.
+    Only images with a diagnosis count: the others can be neither confirmed nor refuted. PRECISION columns, one row per
+    (class or "all", k), k up to the number of images, and one with k = the number of contradicted labels (there
+    precision is recall too); k = 0 where none or all are contradicted. precision_low and _high: Wilson, 95 %; lift:
+    precision over base rate; p_value: hypergeometric, as many hits or more in a random order.
     """
     known = ranked[ranked["diagnosis"] != ""]
     rows = []

@@ -15,13 +15,9 @@ def binary_matrices(n: int, accuracy: int, precision: int, recall: int, f1: int)
 
     A class that is never predicted has precision 0 and F1 0, as scikit-learn has it by default.
 
-    Args:
-        n: number of test images.
-        accuracy, precision, recall, f1: hundredths of a per cent; the last three weighted by support, as the paper's.
-
-    Returns:
-        int [matrices, 2, 2], true class by predicted class; a matrix and its mirror image (classes swapped) are two.
-        The array is shared and must not be changed.
+    Takes scores in hundredths of a per cent, the last three weighted by support, as the paper's. Returns int
+    [matrices, 2, 2], true class by predicted class; a matrix and its mirror image (classes swapped) are two. The array
+    is shared and must not be changed.
     """
     matrices = [np.empty((0, 2, 2), int)]
     for correct in correct_counts(accuracy, n):

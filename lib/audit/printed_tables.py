@@ -33,9 +33,7 @@ def printed_audit(
         min_n, max_n: range of the test-set sizes tried, both included, from 2.
 
     Returns:
-        tables, row_errors: see `audit_tables`; text_errors: see `text_errors`.
-        pool: the pools that these sizes imply, see `pool_implied`.
-        detection: the share of one-digit changes that these checks find, see `detection_rate`.
+        tables, row_errors of `audit_tables`; text_errors; pool of `pool_implied`; detection of `detection_rate`.
 
     Raises:
         ValueError: a percentage outside 0..100 or with more than two decimals, a text entry that refers to no cell.
@@ -84,13 +82,10 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
 def pool_implied(groups: dict[str, list[dict]]) -> dict:
     """The pools that test sets of these sizes were split from at 8-1-1, against the images that the paper describes.
 
-    Args:
-        groups: by table number, groups as `audit_tables` gives them.
-
-    Returns:
-        images, split, test_n_expected (a tenth of the images); tables: per group the pool and its bounds (each class
-        rounded on its own, up or down), whether an 8-1-1 split of such a pool gives both sizes (`fits_split`), and
-        whether it must be larger than the images; sums: do the sizes of scenarios that share classes add up?
+    Takes the groups of `audit_tables` by table number. Returns images, split, test_n_expected (a tenth of the images);
+    tables: per group the pool and its bounds (each class rounded on its own, up or down), whether an 8-1-1 split of
+    such a pool gives both sizes (`fits_split`), and whether it must be larger than the images; sums: do the sizes of
+    scenarios that share classes add up?
     """
     by_table = {str(scenario.table): scenario for scenario in scenarios().values()}
     parts = sum(SPLIT)

@@ -23,11 +23,8 @@ def find_row_errors(
     """What is wrong with the rows of one table.
 
     Args:
-        units: int [rows, 5].
-        names: of the rows, to name the one that another repeats.
-        groups: the groups of rows that share test-set sizes (`size_groups`).
-        classes: number of classes of the table's scenario.
-        sizes: the test-set sizes tried.
+        units: int [rows, 5]; names: of the rows, to name the one that another repeats.
+        groups: see `size_groups`; classes: of the table's scenario, how many; sizes: those of test sets that are tried.
 
     Returns:
         [{"row": position, "what", "scores": columns that the error is about, "printed", "expected"}]; of values that
@@ -62,11 +59,8 @@ def detection_rate(tables: dict[str, np.ndarray], classes: dict[str, int], sizes
 
     Every digit of every number is replaced by each of the nine others, in the rows that have no error as printed.
 
-    Args:
-        tables: table number -> units; classes: table number -> number of classes.
-
-    Returns:
-        changes, caught, share; by_column and by_table: the share within them.
+    Takes units and number of classes by table number; returns changes, caught, share, and the share by_column and
+    by_table.
     """
 
     def rows_named(number: str, units: np.ndarray, groups: list[dict]) -> set[int]:

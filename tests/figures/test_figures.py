@@ -12,16 +12,14 @@ from sklearn.metrics import roc_auc_score
 
 from lib.config.paper import backbones as models
 from lib.config.params import PHASES
-from lib.figures.accuracy import draw_accuracy_comparison, draw_choices, draw_scenario_summary
+from lib.figures.accuracy import draw_accuracy_comparison, draw_choices
 from lib.figures.dataset import (
-    draw_class_counts,
-    draw_nearest_images,
     draw_sample_images,
     draw_test_and_training_views,
 )
 from lib.figures.predictions import draw_confusion_matrix, draw_reliability, draw_roc
 from lib.figures.printed import draw_fitting_sizes
-from lib.figures.rungs import RUNG_NAMES, draw_ladder
+from lib.figures.rungs import draw_ladder
 from lib.figures.style import encode
 from lib.figures.training import draw_training_curves
 
@@ -95,25 +93,6 @@ def test_a_confusion_matrix_has_true_classes_in_rows_and_every_count_written():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("predicted class", "true class")
 
 
-def test_of_the_nearest_images_those_that_show_the_same_are_framed_and_say_so():
-    picture = np.zeros((8, 8, 3), np.uint8)
-    near = [("nevus, view 3", picture, "same file"), ("melanoma, view 0", picture, "")]
-    rows = [(("nevus, view 0", picture), near), (("melanoma", picture), near[1:])]
-    figure = draw_nearest_images(rows, "synthetic")
-    framed = [axis.get_title() for axis in figure.axes if axis.spines["left"].get_visible()]
-    assert framed == ["nevus, view 3\nsame file"]
-    assert "synthetic" in figure.get_suptitle() and len([axis for axis in figure.axes if axis.images]) == 5
-
-
-def test_the_ladder_has_a_rung_for_external_images_only_where_there_are_some():
-    (axis,) = draw_ladder(LADDER).axes
-    assert axis.get_yticklabels()[-1].get_text() == RUNG_NAMES["clean"]
-    outside = LADDER[LADDER["rung"] == "clean"].assign(rung="external", step=-0.1, step_low=-0.2, step_high=0.1)
-    (axis,) = draw_ladder(pd.concat([LADDER, outside])).axes
-    assert axis.get_yticklabels()[-1].get_text() == RUNG_NAMES["external"]
-    assert "\N{MINUS SIGN}10.0" in [text.get_text() for text in axis.texts]
-
-
 def test_the_ladder_writes_every_step_and_colours_those_beyond_chance():
     (axis,) = draw_ladder(LADDER).axes
     steps = {text.get_text(): text.get_color() for text in axis.texts}
@@ -121,24 +100,6 @@ def test_the_ladder_writes_every_step_and_colours_those_beyond_chance():
     assert steps["+10.0"] != steps["\N{MINUS SIGN}35.0"] != steps["+1.0"] == steps["85.0"]
     ends = {tuple(np.round(line.get_xdata(), 6)) for line in axis.lines}
     assert {(93, 97), (55, 65), (56, 66), (59, 69)} <= ends
-
-
-def test_curves_draw_the_validation_of_further_folds_thin():
-    other = HISTORY[:3].assign(fold=1, val_accuracy=[0.2, 0.3, 0.4])
-    (axis,) = draw_training_curves({"clean": pd.concat([HISTORY, other])}, "accuracy").axes
-    lines = {line.get_label(): line for line in axis.lines}
-    np.testing.assert_array_equal(lines["validation"].get_ydata(), HISTORY["val_accuracy"])
-    (thin,) = [line for line in axis.lines if line.get_linewidth() < 0.7]
-    np.testing.assert_array_equal(thin.get_xydata(), np.c_[[1, 2, 3], other["val_accuracy"]])
-
-
-def test_the_summary_writes_accuracies_and_leaves_a_dash_where_there_is_none():
-    results = pd.DataFrame(
-        [("Nine", "printed", 0.8491, np.nan, np.nan), ("Nine", "clean", np.nan, np.nan, np.nan)],
-        columns=["scenario", "series", "accuracy", "low", "high"],
-    )
-    shown = texts(draw_scenario_summary(results))
-    assert "84.9" in shown and "–" in shown and "nan" not in shown
 
 
 def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_right():
@@ -207,9 +168,3 @@ def test_any_name_can_be_a_title(name):
     picture = np.zeros((8, 8, 3), np.uint8)
     for figure in (draw_sample_images([(name, picture)]), draw_confusion_matrix({name: counts})):
         assert encode(figure)[1]
-
-
-def test_the_style_ends_with_the_figure():
-    before = dict(matplotlib.rcParams)
-    draw_class_counts(pd.DataFrame({"files": [3, 4]}, index=["nevus", "melanoma"]))
-    assert dict(matplotlib.rcParams) == before

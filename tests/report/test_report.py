@@ -41,7 +41,9 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
     for row in tables.score_table(paths, STUDY).to_dict("records"):
         scenario, protocol, names = row["scenario"], row["protocol"], scenarios()[row["scenario"]].names
         runs = [paths.run(protocol, "native", scenario, row["backbone"], seed) for seed in STUDY.seeds]
-        predicted = [pd.read_parquet(file) for run in runs if (file := run / RUN_PREDICTIONS.format(row["phase"])).is_file()]
+        predicted = [
+            pd.read_parquet(file) for run in runs if (file := run / RUN_PREDICTIONS.format(row["phase"])).is_file()
+        ]
         assert row["seeds"] == len(predicted)
         if not predicted:
             assert all(np.isnan(row[measure]) for measure in tables.MEASURES)
