@@ -38,8 +38,7 @@ def dataset_audit(
         files_with_diagnosis: files for which the metadata gives an official diagnosis; official_diagnoses: their
             counts, {class: {official code: files}}.
         label_disagreement_files, label_disagreements: the same of those whose class the diagnosis does not allow.
-        diagnosed: {"filed_once", "filed_twice": {files, contradicted}}: how many files with a diagnosis it contradicts,
-            of those whose content is filed under one class and under several.
+        diagnosed: {"filed_once", "filed_twice" (in several classes): {files with a diagnosis, contradicted by it}}.
         class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels,
             "uncontradicted": files whose class neither another label nor a diagnosis contradicts}}.
         accuracy_ceiling: {"raw": {scenario: `accuracy_ceiling` of the files of its classes, None without files}}.

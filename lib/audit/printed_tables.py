@@ -15,6 +15,8 @@ from lib.audit.prose import text_errors
 from lib.audit.row_errors import candidate_sizes, detection_rate, find_row_errors
 from lib.config.paper import IMAGES, SPLIT, Scenario, scenarios
 
+COPIED = ("phase", "backbone", "inferred_test_n", "test_correct")  # of the row that another repeats
+
 
 def printed_audit(
     printed: pd.DataFrame,
@@ -56,9 +58,8 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
         By table number: val_n and test_n, the sizes that fit all its rows; groups: rows that share sizes, with the
         supports that two classes can have; rows: for each row the sizes that fit it, those of its group with the
         images that are then right (`val_correct`, `test_correct`) and, for two classes, how many confusion matrices
-        give it (else None) with a few of them.
-        Errors: table, phase, backbone and what `find_row_errors` says, `copied_from` as phase, backbone,
-        inferred_test_n and test_correct.
+        give it (else None) with a few of them. Errors: table, phase, backbone and what `find_row_errors` says, of
+        `copied_from` what COPIED names.
     """
     classes, sizes = _classes(), np.arange(min_n, max_n + 1)
     tables, errors = {}, []
@@ -73,8 +74,7 @@ def audit_tables(printed: pd.DataFrame, min_n: int, max_n: int) -> tuple[dict, l
         for error in found:
             if "copied_from" in error:
                 owner = tables[number]["rows"][error["copied_from"]]
-                keys = ("phase", "backbone", "inferred_test_n", "test_correct")
-                error["copied_from"] = {key: owner[key] for key in keys}
+                error["copied_from"] = {key: owner[key] for key in COPIED}
             errors.append({"table": number} | names[error.pop("row")] | error)
     return tables, errors
 

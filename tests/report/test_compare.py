@@ -105,11 +105,12 @@ def test_a_verdict_or_an_answer_that_differs_is_named_with_its_question(two):
     claims = json.loads((two[1] / "claims.json").read_text())
     claims[0]["verdict"], claims[0]["unseen"]["outcome"] = "holds", "yes"
     (two[1] / "claims.json").write_text(json.dumps([*claims, _claim("new", "a new claim", "not tested")]))
-    found = compare.differences(*(compare.read_verdicts(root) for root in two)).fillna("none")
-    rows = [tuple(row) for row in found[["quote", "question", "a", "b"]].to_numpy()]
-    assert ("84.91 % in nine classes", "verdict", "not reached", "holds") in rows
-    assert ("84.91 % in nine classes", "Unseen lesions", "no", "yes") in rows
-    assert ("a new claim", "verdict", "none", "not tested") in rows and not any(row[0] == "the best" for row in rows)
+    found = compare.differences(*map(compare.read_verdicts, two)).fillna("none")
+    rows = {tuple(row) for row in found[["quote", "question", "a", "b"]].to_numpy()}
+    quote = "84.91 % in nine classes"
+    expected = {(quote, "verdict", "not reached", "holds"), (quote, "Unseen lesions", "no", "yes")}
+    assert rows >= expected | {("a new claim", "verdict", "none", "not tested")}
+    assert not any(row[0] == "the best" for row in rows)
 
 
 def test_what_the_two_were_made_from_is_compared_run_by_run(two):

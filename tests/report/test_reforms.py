@@ -55,6 +55,6 @@ def test_every_place_of_the_paper_exists(paper_text):
 def test_each_item_is_answered_with_the_studys_own_numbers(results, settings, folds):
     items, study = methods.load_reforms()[1], Study(**settings)
     numbers = methods.numbers(StudyPaths(results), study)
-    assert (numbers["finetune_folds"], numbers["contradictory_contents"]) == (folds, "11")
+    assert (numbers["finetune_folds"], numbers["contradictory_contents"]) == (folds, "155")
     answers = methods.checklist(StudyPaths(results), study, items)["study"]
     assert not answers.str.contains("{", regex=False).any()

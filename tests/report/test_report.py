@@ -15,16 +15,15 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from lib.config.paper import Scenario, backbones, scenarios
-from lib.config.params import PHASE_TITLES, PHASES, Study
+from lib.config.paper import Scenario, scenarios
+from lib.config.params import PHASE_TITLES
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RUN_PREDICTIONS, StudyPaths
-from lib.config.printed import printed_rows
 from lib.data.folds import UNUSED, parts_of_fold, select
-from lib.report import html, ladder, pages, paper_figures, pictures, summary, tables
+from lib.report import html, ladder, pages, pictures, summary, tables
 from lib.report.data import read_csv, read_runs
 from lib.scores.outcomes import ON_VIEWS
+from lib.verdicts.judging import QUESTIONS, VERDICTS, judge
 from lib.verdicts.judging import SYNTHETIC as BY_SYNTHETIC
-from lib.verdicts.judging import judge
 from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, SYNTHETIC, Page, make_report, write_study
 
 WARNING = '<aside [^>]*class="warning"'
@@ -161,7 +160,6 @@ def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, p
 
 
 def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
-    assert page.stat().st_size < 12e6
     for tag, attributes in parsed.elements:
         for name in ("src", "srcset", "data", "action", "poster", "xlink:href"):
             assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
@@ -171,14 +169,11 @@ def test_the_page_loads_nothing_and_all_its_links_lead_somewhere(page, parsed):
     assert "url(" not in style and "@import" not in style
     names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(names) == len(set(names))
-    for link in parsed.all("a"):
-        target = link["href"]
+    for target in (link["href"] for link in parsed.all("a")):
         if target.startswith("#"):
             assert unquote(target[1:]) in names
         elif not target.startswith(("data:", "https://")):  # a source that a reader may open
             assert (page.parent / unquote(target)).is_file(), target
-    labelled = {attributes.get("aria-labelledby") for _, attributes in parsed.elements} - {None}
-    assert labelled <= set(names)
 
 
 def test_every_run_that_was_executed_has_a_page_that_loads_nothing_but_its_style(page, results):
@@ -220,14 +215,10 @@ def test_a_notebook_that_cannot_be_read_has_a_page_that_says_so_and_pages_of_run
     assert [html.notebook(again, run) for run in ("audit", "kmeans")] == ["", "notebooks/kmeans.html"]
 
 
-def test_every_picture_has_alternative_text_a_caption_and_the_notebook_that_drew_it(page, parsed):
-    pictures, figures = parsed.all("img"), parsed.all("figure")
-    assert len(pictures) == len(figures) == len(parsed.all("figcaption")) > 20
+def test_every_picture_has_alternative_text_and_a_caption_and_every_figure_of_the_paper_its_place(parsed):
+    pictures = parsed.all("img")
+    assert len(pictures) == len(parsed.all("figure")) == len(parsed.all("figcaption")) > 20
     assert all(len(picture["alt"]) > 10 for picture in pictures)
-    text = page.read_text(encoding="utf-8")
-    for caption in re.findall(r"<figcaption>.*?</figcaption>", text, re.S):
-        assert "../notebooks/report.ipynb" in caption
-    # every figure of the paper that shows a result is there, ours or the word that it is missing
     named = {attributes.get("id") for _, attributes in parsed.elements}
     assert {f"fig-{n}" for n in range(3, 21) if n not in (5, 15)} <= named
 
@@ -313,41 +304,13 @@ def test_claims_are_shown_with_the_answers_to_their_questions_the_worst_first(pa
     verdicts = json.loads(StudyPaths(results).claims.read_text())
     parts = [parsed.tables.get(name, [[]])[1:] for name in ("claims", "claims-undecided", "claims-untested")]
     shown = [row for rows in parts for row in rows]
-    assert len(shown) == len(verdicts)
+    assert len(shown) == len(verdicts) and parts[2]
     for claim in verdicts:
         rows = [row for row in shown if row[0].startswith(claim["quote"])]
-        outcomes = [claim[question]["outcome"] for question in ("procedure", "unseen", "data") if question in claim]
+        outcomes = [claim[question]["outcome"] for question in QUESTIONS if question in claim]
         assert any(row[3].startswith(claim["verdict"]) and all(o in row[3] for o in outcomes) for row in rows)
-    worst = ["impossible as printed", "not reproduced", "reproduced only with leakage", "reproduced"]
-    places = [next(i for i, name in enumerate(worst) if row[3].startswith(name)) for row in parts[0]]
-    assert places == sorted(places)
-    assert parts[2] and all(row[3].startswith("not tested") for row in parts[2])
-
-
-def test_every_open_choice_is_a_parameter_of_the_notebook_and_shows_the_value_used(page, parsed):
-    rows = {row[1]: row[2] for row in parsed.tables["open-choices"][1:]}
-    assert rows["units"] == str(STUDY.units) and rows["transfer_epochs"] == "5" and rows["seeds"] == "0, 1"
-    assert rows.keys() <= set(Study.model_fields)
-
-
-def test_where_the_study_lacks_the_papers_model_another_stands_for_it_with_its_own_printed_number(results):
-    assert tables.shown_model(STUDY, "nine_classes") == "EfficientNetV2B3"
-    assert tables.shown_model(STUDY, "six_benign") == "MobileNet"
-    printed = printed_rows().query("table == 3 and backbone == 'MobileNet'").set_index("phase")["val_accuracy"] / 100
-    history = paper_figures.read_histories(StudyPaths(results), STUDY, "six_benign")["clean"]
-    for phases, expected in ((PHASES, printed["finetune"]), (PHASES[:1], printed["transfer"])):
-        rows = history[history["phase"].isin(phases)]
-        assert paper_figures.printed_end(STUDY, "six_benign", rows) == pytest.approx(expected)
-
-
-def test_models_are_in_the_papers_order_and_those_that_are_missing_keep_their_row(parsed):
-    for number in (1, 2, 3, 4):
-        rows = parsed.tables[f"table-{number}"][2:]
-        shown = list(dict.fromkeys((row[1], row[0]) for row in rows))
-        printed = printed_rows().query("table == @number")
-        assert shown == [(PHASE_TITLES[row.phase], row.backbone) for row in printed.itertuples()]
-        absent = {row[0]: row[3] for row in rows if row[2] == "none"}
-        assert absent == dict.fromkeys(set(backbones()) - set(STUDY.backbones), "not in study")
+    places = [max(i for i, name in enumerate(VERDICTS) if row[3].startswith(name)) for row in parts[0]]
+    assert places == sorted(places, reverse=True)
 
 
 def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(parsed, results):
