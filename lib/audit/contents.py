@@ -23,7 +23,7 @@ def dataset_audit(
     Takes what lib.data.index.build_index returns, and of lib.audit.printed_tables.printed_audit the test-set sizes.
 
     Returns, ready for JSON:
-        files: files that could be read; unreadable_files: those that could not.
+        files, unreadable_files: those that could be read, and those that could not.
         isic_ids: distinct ids under which metadata list the files (`isic_id`): a marked copy has its original's.
         marked_copies: files whose name marks a copy, as in `ISIC_0025509(1).jpg`.
         distinct_contents: distinct contents; contradictory_contents: those filed under more than one class.
@@ -35,14 +35,12 @@ def dataset_audit(
         lesions_known: distinct lesion ids; files_with_lesion: files that have one; lesion_ids: `lesion_ids`.
         lesions_with_several_images: lesions with more than one content; images_of_those_lesions: their contents.
         odd_lesions: {lesion id: {files, classes}} of those with files of several classes, or with many.
-        files_with_diagnosis: files for which the metadata gives an official diagnosis; official_diagnoses: their
-            counts, {class: {official code: files}}.
+        files_with_diagnosis: files with an official diagnosis; official_diagnoses: {class: {official code: files}}.
         label_disagreement_files, label_disagreements: the same of those whose class the diagnosis does not allow.
         diagnosed: {"filed_once", "filed_twice" (in several classes): {files with a diagnosis, contradicted by it}}.
         class_counts: {class: {part: files, ..., "all": files, "contradictory": files whose content has other labels,
             "uncontradicted": files whose class neither another label nor a diagnosis contradicts}}.
-        accuracy_ceiling: {"raw": {scenario: `accuracy_ceiling` of the files of its classes, None without files}}.
-            Those of the protocols are in prepared/ceilings.csv.
+        accuracy_ceiling: {"raw": {scenario: `accuracy_ceiling` of its files}}; of the protocols: prepared/ceilings.csv.
         paper: the number of images the paper gives against the number found.
         test_of_8_1_1: for each scenario, the images of its classes, a tenth of them (smallest, largest: each class's
             tenth rounded down or up), the test-set sizes that fit the printed table (one for each group of rows, none

@@ -24,12 +24,8 @@ def size_groups(units: np.ndarray, sizes: np.ndarray) -> list[dict]:
     the rest could be chance (binomial tail, times the number of pairs tried, not below 0.001). That prefers 307
     to 614 where both fit. val_n and test_n may differ by 10 images.
 
-    Args:
-        units: int [rows, 2], val and test accuracy in hundredths of a per cent.
-        sizes: consecutive whole numbers, the sizes tried.
-
-    Returns:
-        [{"val_n", "test_n", "rows": positions in `units`, "chance"}]; rows in no group share no credible size.
+    Takes int [rows, 2], val and test accuracy in hundredths of a per cent, and consecutive sizes to try. Returns
+    [{"val_n", "test_n", "rows": positions in `units`, "chance"}]; rows in no group share no credible size.
     """
     val, test = (fits(units[:, column], sizes) for column in (0, 1))
     left, groups = np.arange(len(units)), []

@@ -171,6 +171,9 @@ def test_random_flaws_in_random_sets_are_recovered_exactly(
     }
     assert flaws(audit) == {key: value for key, value in expected.items() if value != NO_FLAW[key]}
     assert audit["files"] == planted.files - len(damaged)
+    ids, counts = audit["lesion_ids"], audit["class_counts"]
+    assert {name: sum(of_class.values()) for name, of_class in ids.items()} == {n: c["all"] for n, c in counts.items()}
+    assert sum(of_class["known"] for of_class in ids.values()) == sum(map(len, lesions))
     assert audit["distinct_contents"] == audit["files"] - sum(len(places) - 1 for places in filed)
 
     # of each picture the files under its most frequent label can be right; two benign classes are one label in
