@@ -110,10 +110,8 @@ def _average_errors(accuracy: int, precision: int, recall: int, f1: int, sound: 
 
     F1 <= 2PR/(P+R): the harmonic mean is concave, so its average over classes is at most that of the averages.
     P >= accuracy^2 and F1 >= accuracy^2: Cauchy-Schwarz over classes, since supports and predictions both add up to n.
-    These are necessary conditions only: a row that meets them may still be impossible.
-
-    Args:
-        sound: the accuracy is not to blame.
+    These are necessary conditions only: a row that meets them may still be impossible. `sound`: the accuracy is not
+    to blame.
     """
     errors, blamed = [], [] if sound else ["test_accuracy"]
     if recall != accuracy:
