@@ -43,12 +43,7 @@ def model_scores(outcomes: pd.DataFrame, protocols: Sequence[str], part: str = "
         accuracy = estimate(tested)
         mean, again = accuracy.interval(), accuracy.repetition()
         row = dict(zip(MODEL, key)) | accuracy.counts | dict(zip(INTERVAL, astuple(mean)))
-        row |= {
-            "n_test": accuracy.images,
-            "val_accuracy": np.nan,
-            "repetition_low": again.low,
-            "repetition_high": again.high,
-        }
+        row |= {"n_test": accuracy.images, "repetition_low": again.low, "repetition_high": again.high}
         weighted = precision_recall_fscore_support(
             tested["truth"], tested["predicted_class"], average="weighted", zero_division=0
         )

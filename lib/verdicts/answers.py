@@ -1,6 +1,6 @@
 """What a question can be answered. What is not significant is undecided, never a no."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from lib.scores.resampling import Estimate
@@ -27,8 +27,9 @@ def combine(outcomes: list[str]) -> str:
     return next((outcome for outcome in (NO, NOT_TESTED, UNDECIDED) if outcome in outcomes), YES)
 
 
-def in_points(difference: Estimate) -> str:
-    return f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] points"
+def with_interval(estimate: Estimate, sign: str = "+", unit: str = "points") -> str:
+    value, low, high = (f"{100 * number:{sign}.1f}" for number in astuple(estimate))
+    return f"{value} [{low}, {high}] {unit}"
 
 
 def numbers_of(estimate: Estimate, name: str, prefix: str = "") -> dict[str, float]:

@@ -11,8 +11,7 @@ import pandas as pd
 
 from lib.config.paper import MALIGNANT
 from lib.scores.resampling import Estimate, group_weights, mean_estimate, wilson
-from lib.verdicts import answers
-from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, with_interval, judge_lead, numbers_of
 from lib.verdicts.claims import Check, Rules
 from lib.verdicts.evidence import Evidence
 from lib.verdicts.printed_claims import judge_split
@@ -32,27 +31,21 @@ def answer_of_data(test: Check, evidence: Evidence) -> Answer:
 
 
 def _counted(test: Check, evidence: Evidence) -> Answer:
-    if not evidence.dataset_audit:
+    audit = evidence.dataset_audit
+    if not audit:
         return Answer(NOT_TESTED, "the data set was not audited")
-    value, unit = _count(test.measure, evidence.dataset_audit)
+    copies, classes = audit.get("marked_copies", 0), {name: n["all"] for name, n in audit["class_counts"].items()}
+    benign = sum(count for name, count in classes.items() if name not in MALIGNANT) / sum(classes.values())
+    value, unit = {
+        "images": (audit["files"] - copies, "readable images" + (f", and {copies} marked copies" if copies else "")),
+        "classes": (sum(count > 0 for count in classes.values()), "classes have images"),
+        "benign_share": (benign, "of the images are benign"),
+        "contradictory_contents": (audit["contradictory_contents"], "pictures are filed under more than one class"),
+    }[test.measure]
     name, target = test.comparison
     true = {"equals": value == target, "at_least": value >= target, "at_most": value <= target}[name]
     shown = f"{100 * value:.1f} %" if test.measure == "benign_share" else f"{value:,}"
     return Answer(YES if true else NO, f"{shown} {unit}", {"value": float(value), "claimed": target})
-
-
-def _count(measure: str, audit: dict) -> tuple[float, str]:
-    """A count of the data set and what it counts."""
-    classes = {name: counts["all"] for name, counts in audit["class_counts"].items()}
-    if measure == "images":
-        copies = audit.get("marked_copies", 0)
-        return audit["files"] - copies, "readable images" + (f", and {copies} marked copies" if copies else "")
-    if measure == "classes":
-        return sum(count > 0 for count in classes.values()), "classes have images"
-    if measure == "benign_share":
-        benign = sum(count for name, count in classes.items() if name not in MALIGNANT)
-        return benign / sum(classes.values()), "of the images are benign"
-    return audit[measure], "pictures are filed under more than one class"
 
 
 def _labels(test: Check, evidence: Evidence) -> Answer:
@@ -61,10 +54,10 @@ def _labels(test: Check, evidence: Evidence) -> Answer:
     if not files:
         return Answer(NOT_TESTED, "no official diagnoses")
     share = wilson(wrong / files, files, evidence.rules.level)
-    outcome = answers.judge_lead(share.shifted(-test.at_most).negated())
-    shown = f"{100 * share.value:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}] %"
-    reason = f"{wrong} of {files:,} labels of pictures that are filed once contradict the official diagnosis ({shown})"
-    return Answer(outcome, reason, {"wrong": wrong, "files": files} | answers.numbers_of(share, "share"))
+    outcome = judge_lead(share.shifted(-test.at_most).negated())
+    reason = f"{wrong} of {files:,} labels of pictures that are filed once contradict the official diagnosis"
+    reason += f" ({with_interval(share, '', '%')})"
+    return Answer(outcome, reason, {"wrong": wrong, "files": files} | numbers_of(share, "share"))
 
 
 def _segmentation(test: Check, evidence: Evidence) -> Answer:
@@ -74,7 +67,7 @@ def _segmentation(test: Check, evidence: Evidence) -> Answer:
     if known.empty:
         return Answer(NOT_TESTED, "no ground-truth masks")
     found, best = _mean_over_groups(known["dice"], known, evidence.rules), float(known["dice_union"].mean())
-    outcome = answers.judge_lead(found.shifted(-test.at_least))
+    outcome = judge_lead(found.shifted(-test.at_least))
     reason = f"mean Dice of the named cluster {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], {len(known)} masks"
     reason += f"; no naming of clusters reaches more than {best:.2f}"
     numbers = {"dice": found.value, "low": found.low, "high": found.high, "dice_union": best, "masks": len(known)}
@@ -91,12 +84,12 @@ def _focus(_: Check, evidence: Evidence) -> Answer:
     if table.empty:
         return Answer(NOT_TESTED, "no ground-truth masks")
     leads = {name: _mean_over_groups(table["share_in_lesion"] - table[name], table, evidence.rules) for name in NULLS}
-    outcomes = {name: answers.judge_lead(lead) for name, lead in leads.items()}
-    outcome = answers.combine([*outcomes.values()])
+    outcomes = {name: judge_lead(lead) for name, lead in leads.items()}
+    outcome = combine([*outcomes.values()])
     share = 100 * float(table["share_in_lesion"].mean())
     reason = f"over {len(table)} maps the true lesion holds {share:.1f} % of the map, "
-    reason += " and ".join(f"{answers.in_points(leads[name])} against {what}" for name, what in NULLS.items())
-    numbers = {"share_in_lesion": share} | {name: answers.numbers_of(lead, "lead") for name, lead in leads.items()}
+    reason += " and ".join(f"{with_interval(leads[name])} against {what}" for name, what in NULLS.items())
+    numbers = {"share_in_lesion": share} | {name: numbers_of(lead, "lead") for name, lead in leads.items()}
     return Answer(outcome, reason, numbers | {"maps": len(table), "groups": table["group"].nunique()})
 
 

@@ -6,6 +6,7 @@ of `clean`: originals, by the corrected labels.
 """
 
 from functools import cache
+from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,16 +16,13 @@ from lib.config.paper import scenarios
 from lib.config.params import Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.data.predictions import read_not_evaluable, still_learning
-from lib.scores.choices import choice_name
+from lib.scores.choices import PROTOCOLS, choice_name
 from lib.scores.estimates import Score, estimate
 from lib.scores.measures import WEIGHTED
 from lib.scores.outcomes import read_outcomes, select
 from lib.scores.printed import printed_size
-from lib.scores.resampling import Estimate, wilson
 from lib.verdicts.claims import Rules
 
-READINGS = ("by_view", "by_file")  # protocols that the paper's words allow; the first is the default
-CLEAN = "clean"
 Model = tuple[str, str]  # backbone, phase
 
 
@@ -39,8 +37,7 @@ class Choice(NamedTuple):
 
     @property
     def name(self) -> str:
-        variant = "" if self.variant == DEFAULT_VARIANT else self.variant
-        return f"{self.protocol}, {choice_name(self.preprocessing, variant)}"
+        return choice_name(*self[:2], "" if self.variant == DEFAULT_VARIANT else self.variant)
 
 
 class Evidence:
@@ -48,14 +45,10 @@ class Evidence:
 
     def __init__(self, paths: StudyPaths, study: Study, rules: Rules):
         self.paths, self.study, self.rules = paths, study, rules
-        self.default, self.clean = (Choice(name, study.preprocessings[0]) for name in (READINGS[0], CLEAN))
         # the choices that a study can try, the default first
-        self.choices = [
-            Choice(protocol, preprocessing, variant)
-            for protocol in READINGS
-            for variant in (DEFAULT_VARIANT, *study.variants)
-            for preprocessing in study.preprocessings
-        ]
+        tried = product(PROTOCOLS, (DEFAULT_VARIANT, *study.variants), study.preprocessings)
+        self.choices = [Choice(protocol, preprocessing, variant) for protocol, variant, preprocessing in tried]
+        self.default, self.clean = self.choices[0], Choice("clean", study.preprocessings[0])
         self.printed_audit = read_json(paths.printed_audit) or {}
         self.dataset_audit = read_json(paths.dataset_audit) or {}
         self.outcomes = cache(lambda where, scenario: read_outcomes(paths.of_variant(where[1]), where[0], scenario))
@@ -84,10 +77,6 @@ class Evidence:
             raise Missing(f"{', '.join(' '.join(model) for model in models)}: no fold was trained by all of them")
         how = measure if measure in WEIGHTED else "accuracy", self.rules.resamples, self.rules.seed
         return [estimate(own[own["fold"].isin(common)], *how) for own in rows]
-
-    def printed(self, value: float, scenario: str, phase: str, backbone: str, measure: str) -> Estimate:
-        """A printed score with Wilson's interval at the test-set size that the audit infers; alone without an audit."""
-        return wilson(value, self.printed_size(scenario, phase, backbone, measure), self.rules.level)
 
     def printed_size(self, scenario: str, phase: str, backbone: str, measure: str) -> int:
         """The size that the audit infers for the set that a printed measure was taken on; 0 without an audit."""

@@ -10,9 +10,8 @@ from scipy import stats
 
 from lib.config.paper import scenarios
 from lib.scores.estimates import Score, difference
-from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent
-from lib.verdicts import answers
-from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, in_points, numbers_of
+from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent, wilson
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, with_interval, judge_lead, numbers_of
 from lib.verdicts.claims import SCORES, Check, claimed_sides, claimed_value, printed_table
 from lib.verdicts.evidence import Choice, Evidence, Missing
 
@@ -29,7 +28,7 @@ def answer_under(test: Check, evidence: Evidence, choice: Choice) -> Answer:
         found = [rule(test, evidence, choice, name) for name in test.own_backbones]
     except Missing as missing:
         return Answer(NOT_TESTED, str(missing))
-    outcome = answers.combine([answer.outcome for answer in found])
+    outcome = combine([answer.outcome for answer in found])
     reason = "; ".join(answer.reason for answer in found if answer.outcome == outcome)
     numbers = found[0].numbers
     if len(found) > 1:
@@ -119,10 +118,10 @@ def _directed(test: Check, evidence: Evidence, choice: Choice, backbone: str) ->
         words = {rival: "ahead of" if side > 0 else "behind" for rival, side in sides.items()}
         found = {rival: difference(own, score).interval(level) for rival, score in zip(test.rivals, scores)}
         found = {rival: lead if sides[rival] > 0 else lead.negated() for rival, lead in found.items()}
-    outcomes = {what: answers.judge_lead(lead) for what, lead in found.items()}
-    outcome = answers.combine([*outcomes.values()])
+    outcomes = {what: judge_lead(lead) for what, lead in found.items()}
+    outcome = combine([*outcomes.values()])
     numbers = {what: {"outcome": outcomes[what]} | numbers_of(lead, "difference") for what, lead in found.items()}
-    shown = [f"{in_points(found[what])} {words[what]} {what}" for what in found if outcomes[what] == outcome]
+    shown = [f"{with_interval(found[what])} {words[what]} {what}" for what in found if outcomes[what] == outcome]
     return Answer(outcome, f"{choice.protocol} gives {backbone} {', '.join(shown)}", numbers | own.counts)
 
 
@@ -137,10 +136,12 @@ def _score(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Sc
 def _printed(test: Check, evidence: Evidence, backbone: str) -> Estimate:
     """The claimed number with the interval of its own sampling error."""
     value = claimed_value(test, backbone) / 100
+    phases = TUNED if test.measure == "gain" else [test.phase]
+    sizes = [evidence.printed_size(test.scenario, phase, backbone, test.measure) for phase in phases]
     if test.measure != "gain":
-        return evidence.printed(value, test.scenario, test.phase, backbone, test.measure)
+        return wilson(value, *sizes, evidence.rules.level)
     table = printed_table().loc[scenarios()[test.scenario].table]["test_accuracy"] / 100
-    ends = [evidence.printed(table[phase, backbone], test.scenario, phase, backbone, "gain") for phase in TUNED]
+    ends = [wilson(table[phase, backbone], size, evidence.rules.level) for phase, size in zip(phases, sizes)]
     of_tables = difference_of_independent(*ends)
     return of_tables.shifted(value - of_tables.value)
 
