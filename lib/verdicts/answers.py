@@ -28,6 +28,7 @@ def combine(outcomes: list[str]) -> str:
 
 
 def with_interval(estimate: Estimate, sign: str = "+", unit: str = "points") -> str:
+    """`+13.0 [+11.2, +14.8] points`, or `54.3 [52.0, 56.6] %`, of fractions of 1."""
     value, low, high = (f"{100 * number:{sign}.1f}" for number in astuple(estimate))
     return f"{value} [{low}, {high}] {unit}"
 

@@ -1,5 +1,6 @@
 """The claims of params/claims.yaml: what each says, and how it is tested."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -11,20 +12,16 @@ from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASE_TITLES, PHASES
 from lib.config.paths import CLAIMS
 from lib.config.printed import printed_rows, roman
-from lib.config.schema import ParameterError, Strict, read_yaml, refuse_unknown, validated
+from lib.config.schema import Strict, read_yaml, refuse_unknown, validated
 
 SCORES = ("test_accuracy", "val_accuracy", "precision", "recall", "f1")
 OF_MODELS = (*SCORES, "gain")  # measures of trained models
 OF_DATA = ("images", "classes", "contradictory_contents", "label_error_share", "benign_share")
 COMPARISONS = ("equals", "rank", "above", "at_least", "at_most", "better_than", "worse_than")
-FITTING = {  # measure -> how it can be compared; of others: equals, at_least or at_most
-    **dict.fromkeys(SCORES, {"equals", "rank", "above", "better_than", "worse_than"}),
-    "gain": {"equals", "above"},
-    "split_ratio": {"equals"},
-    "label_error_share": {"at_most"},
-    "segmentation_dice": {"at_least"},
-    "gradcam_focus": {"above"},
-}
+# measure -> how it can be compared; of others: equals, at_least or at_most
+FITTING = dict.fromkeys(SCORES, {"equals", "rank", "above", "better_than", "worse_than"})
+FITTING |= {"gain": {"equals", "above"}, "split_ratio": {"equals"}, "gradcam_focus": {"above"}}
+FITTING |= {"label_error_share": {"at_most"}, "segmentation_dice": {"at_least"}}
 
 
 class Check(Strict):
@@ -74,9 +71,9 @@ class Check(Strict):
 
     @property
     def rivals(self) -> list[str]:
-        """The backbones that its own is compared with."""
+        """The backbones that its own is compared with; of a rank those of the paper, whatever others a study has."""
         if self.rank is not None:
-            return [name for name in paper_backbones() if name not in self.own_backbones]
+            return [name for name in printed_table().index.unique("backbone") if name not in self.own_backbones]
         return self.better_than or self.worse_than or []
 
     @property
@@ -127,9 +124,8 @@ def load_claims(path: Path = CLAIMS) -> Claims:
     content = read_yaml(path)
     # entry by entry first, so that the message names the claim
     for number, entry in enumerate(content.get("claims") or []):
-        if not isinstance(entry, dict):
-            raise ParameterError(f"{path}: claim {number + 1} must hold `key: value` lines")
-        validated(Claim, entry, path, str(entry.get("id", f"claims.{number}")))
+        name = entry.get("id") if isinstance(entry, dict) else None
+        validated(Claim, entry, path, str(name or f"claims.{number}"))
     read = validated(Claims, content, path)
     rows = [validated(Claim, row, path) for measure in read.every_row for row in _table_claims(measure)]
     return Claims(rules=read.rules, claims=[*read.claims, *rows])
@@ -155,22 +151,11 @@ def printed_table() -> pd.DataFrame:
     return printed_rows().set_index(["table", "phase", "backbone"])
 
 
-@cache
-def paper_backbones() -> tuple[str, ...]:
-    """The backbones that the paper compares; a study may have others beside them."""
-    return tuple(printed_rows()["backbone"].unique())
-
-
-def _table_claims(measure: str) -> list[dict]:
+def _table_claims(measure: str) -> Iterable[dict]:
     names = {entry.table: name for name, entry in scenarios().items()}
-    return [
-        {
-            "id": f"table-{table}-{phase}-{backbone}-{measure}".lower(), "place": "table", "kind": "number",
-            "where": f"Table {roman(table)}",
-            "quote": f"{backbone}, {PHASE_TITLES[phase].lower()}: {measure.replace('_', ' ')} {row[measure]:.2f} %",
-            "test": {
-                "measure": measure, "scenario": names[table], "backbone": backbone, "phase": phase, "equals": "printed",
-            },
-        }
-        for (table, phase, backbone), row in printed_table().iterrows()
-    ]  # fmt: skip
+    for (table, phase, backbone), value in printed_table()[measure].items():
+        quote = f"{backbone}, {PHASE_TITLES[phase].lower()}: {measure.replace('_', ' ')} {value:.2f} %"
+        cell = {"scenario": names[table], "backbone": backbone, "phase": phase}
+        claim = {"id": f"table-{table}-{phase}-{backbone}-{measure}".lower(), "place": "table", "kind": "number"}
+        claim |= {"where": f"Table {roman(table)}", "quote": quote}
+        yield claim | {"test": cell | {"measure": measure, "equals": "printed"}}

@@ -1,8 +1,4 @@
-"""Claims that need no trained model: counts of the data set, the split, k-means; and Grad-CAM.
-
-A count is compared as it is. Shares of samples and means are judged by their interval: yes on the claimed side, no on
-the other, else undecided. Intervals of means resample groups.
-"""
+"""Claims that need no trained model: counts of the data set, the split, k-means; and Grad-CAM."""
 
 from dataclasses import replace
 
@@ -11,7 +7,7 @@ import pandas as pd
 
 from lib.config.paper import MALIGNANT
 from lib.scores.resampling import Estimate, group_weights, mean_estimate, wilson
-from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, with_interval, judge_lead, numbers_of
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, judge_lead, numbers_of, with_interval
 from lib.verdicts.claims import Check, Rules
 from lib.verdicts.evidence import Evidence
 from lib.verdicts.printed_claims import judge_split
@@ -26,7 +22,7 @@ def answer_of_data(test: Check, evidence: Evidence) -> Answer:
     rules |= {"label_error_share": _labels, "none": lambda test, _: Answer(NOT_TESTED, test.reason)}
     answer = rules.get(test.measure, _counted)(test, evidence)
     if answer.outcome == UNDECIDED:
-        answer = replace(answer, reason=f"{answer.reason}; more of them would tell")
+        return replace(answer, reason=f"{answer.reason}; more of them would tell")
     return answer
 
 
@@ -94,6 +90,7 @@ def _focus(_: Check, evidence: Evidence) -> Answer:
 
 
 def _mean_over_groups(values: pd.Series, table: pd.DataFrame, rules: Rules) -> Estimate:
+    """A mean with its interval, for which whole groups are resampled."""
     groups = table["group"] if "group" in table else table["source"]
     weights, codes = group_weights(groups.to_numpy(), rules.resamples, rules.seed)
     resampled = (weights @ np.bincount(codes, values)) / (weights @ np.bincount(codes))

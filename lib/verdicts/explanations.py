@@ -1,12 +1,11 @@
 """Which account of the printed tables fits all of them: in which order were they made, and with which input range?
 
 An account is an order (augment first: `by_view`; split first: `by_file`) and an input range (each network's own; 0..255
-for all). Two kinds of evidence can rule one out: how the printed accuracies part by the range that the weights expect,
-and how far all rows of a network together lie from what the account gives. A third says what the leak alone gives.
+for all). The evidence `families` and `rows` of `explain` can rule one out.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
+from dataclasses import asdict
 from itertools import product
 from math import comb
 from typing import Any
@@ -32,7 +31,7 @@ COLUMNS = [
 
 
 def explain(runs: pd.DataFrame, audit: Mapping[str, Any], printed: pd.DataFrame | None = None) -> pd.DataFrame:
-    """All evidence on the accounts, then the accounts and the conclusion: COLUMNS, fractions of 1.
+    """All evidence on the accounts, then the accounts and the conclusions.
 
     Args:
         runs: what lib.scores.choices.fold_accuracies gives.
@@ -41,7 +40,7 @@ def explain(runs: pd.DataFrame, audit: Mapping[str, Any], printed: pd.DataFrame 
         printed: rows of Tables I to IV, per cent; those of the paper if None.
 
     Returns:
-        Rows of `evidence`
+        COLUMNS, fractions of 1; of each `evidence`:
         families: of a half, value: the lowest of the other networks less the highest of those that expect -1..1;
             printed: the difference of their means; null: the chance that a random split parts them.
         split: by `what` networks are split; in count of `of` halves one side lies wholly below; p: of `split_p`.
@@ -64,7 +63,7 @@ def explain(runs: pd.DataFrame, audit: Mapping[str, Any], printed: pd.DataFrame 
     alike = scores.loc[[half for half in scores.index if len(sizes[half]) == 1]]
     rows = [*_families(scores, alike), *_leads(alike, sizes), *_gaps(runs), *_rows(runs, scores, alike)]
     rows += _headlines(runs, alike)
-    accounts = pd.DataFrame(_accounts(pd.DataFrame(rows, columns=COLUMNS), runs, alike))
+    accounts = pd.DataFrame(_accounts([row for row in rows if row["evidence"] == "rows"], runs, alike))
     return pd.DataFrame([*rows, *accounts.to_dict("records"), *_conclusions(accounts)], columns=COLUMNS)
 
 
@@ -99,7 +98,7 @@ def _leads(alike: pd.DataFrame, sizes: Mapping[tuple, set[int]]) -> Iterable[dic
         rivals, (size,) = half.drop([own, *expect_minus_one(half.index)]), sizes[table, phase]
         lead = difference_of_independent(wilson(half[own], size), wilson(rivals.max(), size))
         row = {"evidence": "lead", "table": table, "phase": phase, "backbone": own, "what": rivals.idxmax()}
-        yield row | {"value": lead.value, "low": lead.low, "high": lead.high, "null": 0.0}
+        yield row | asdict(lead) | {"null": 0.0}
 
 
 def _costs(runs: pd.DataFrame) -> pd.DataFrame:
@@ -147,16 +146,17 @@ def _headlines(runs: pd.DataFrame, alike: pd.DataFrame) -> Iterable[dict]:
             row = {"evidence": "headlines", "protocol": protocol, "table": table, "phase": PHASES[0]}
             row |= {"backbone": smallest, "what": nearest, "printed": value, "run": bool(folds)}
             once = {name: repetition_interval(own[table].to_numpy()) for name, own in folds.items()}
-            row |= zip(("value", "low", "high"), astuple(once[nearest])) if once else ()
-            guess = next(1 / len(scenario.classes) for scenario in scenarios().values() if scenario.table == table)
-            yield row | {"null": min(1, sum(one.width for one in once.values()) / (1 - guess)) if once else np.nan}
+            if once:
+                (guess,) = (1 / len(scenario.classes) for scenario in scenarios().values() if scenario.table == table)
+                row |= asdict(once[nearest]) | {"null": min(1, sum(one.width for one in once.values()) / (1 - guess))}
+            yield row
 
 
-def _accounts(evidence: pd.DataFrame, runs: pd.DataFrame, alike: pd.DataFrame) -> Iterable[dict]:
-    family, costs, rows = expect_minus_one(alike), _costs(runs), evidence[evidence["evidence"] == "rows"]
+def _accounts(rows: list[dict], runs: pd.DataFrame, alike: pd.DataFrame) -> Iterable[dict]:
+    family, costs, rows = expect_minus_one(alike), _costs(runs), pd.DataFrame(rows)
     for protocol, input_range in product(ORDERS, RANGES):
         own = rows[(rows["protocol"] == protocol) & (rows["input_range"] == input_range)]
-        run, others = own[own["run"].astype(bool)].dropna(subset="p"), own[~own["run"].astype(bool)]
+        run, others = own[own["run"]].dropna(subset="p"), own[~own["run"]]
         p_rows = min(1, len(run) * run["p"].min()) if len(run) else np.nan
         p_families = split_p(alike, family)
         if input_range == "0..255":
@@ -182,17 +182,17 @@ def _conclusions(accounts: pd.DataFrame) -> Iterable[dict]:
     """Families decide the input range; given it, rows decide the order. Strong at p of 0.001, moderate at 0.01."""
     low, against = accounts.pivot(index="protocol", columns="input_range", values="low"), {}
     for name in RANGES:
-        if (low.drop(columns=name) <= LEVEL).all(axis=None) and low[name].max() > LEVEL:
-            against["input_range", name] = low.drop(columns=name).max(axis=None)
-    own = accounts[accounts["input_range"].isin([name for _, name in against])].set_index("protocol")
-    for name in own.index[own["status"] == STANDS]:
-        if (p := own["high"].drop(name).max(skipna=False)) <= LEVEL:
-            against["protocol", name] = p
+        if (p := low.drop(columns=name).max(axis=None, skipna=False)) <= LEVEL < low[name].max():
+            against["input_range"] = name, p
+            own = accounts[accounts["input_range"] == name].set_index("protocol")
+            for order in own.index[own["status"] == STANDS]:
+                if (p := own["high"].drop(order).max(skipna=False)) <= LEVEL:
+                    against["protocol"] = order, p
     for what in ("input_range", "protocol"):
-        found = {key: p for key, p in against.items() if key[0] == what}
         row = {"evidence": "conclusion", "what": what, "status": UNDECIDED}
-        for key, p in found.items():
-            row |= {what: key[1], "p": p, "status": "strong" if p <= 0.001 else "moderate" if p <= 0.01 else "weak"}
+        if what in against:
+            name, p = against[what]
+            row |= {what: name, "p": p, "status": "strong" if p <= 0.001 else "moderate" if p <= 0.01 else "weak"}
         yield row
 
 

@@ -5,7 +5,7 @@ Of printed numbers: can the claim be true of the paper's own tables (`possible`)
 does `clean` agree (`unseen`)? Claims about the data set and about arithmetic have one question, `data`.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
@@ -72,11 +72,10 @@ def correct_numbers(question: str, tests: list[Check], answers: list[Answers], a
     corrected = dict(zip(p_values, multipletests([*p_values.values()], method="holm")[1])) if p_values else {}
     for row, found in family:
         answer, p_holm = found[question], float(corrected[row])
-        outcome, reason = answer.outcome, answer.reason
-        if outcome == NO and p_holm >= alpha:
-            outcome = UNDECIDED
-            reason += f", but not beyond chance among {len(p_values)} numbers (Holm p = {p_holm:.2f})"
-        found[question] = Answer(outcome, reason, answer.numbers | {"p_holm": p_holm})
+        found[question] = replace(answer, numbers=answer.numbers | {"p_holm": p_holm})
+        if answer.outcome == NO and p_holm >= alpha:
+            reason = f"{answer.reason}, but not beyond chance among {len(p_values)} numbers (Holm p = {p_holm:.2f})"
+            found[question] = replace(found[question], outcome=UNDECIDED, reason=reason)
 
 
 def decide(found: Answers) -> tuple[str, list[str]]:

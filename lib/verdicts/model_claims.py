@@ -1,9 +1,4 @@
-"""What the runs of one choice, or of all choices that were tried, answer to a claim about trained models.
-
-A number: does it lie inside the repetition interval, where one more run like the paper's falls? Under `clean`: is it
-lower there than printed, and than under the default choices? A direction (above, better_than, worse_than, rank): beyond
-chance, the opposite beyond chance, or undecided.
-"""
+"""What the runs of one choice, or of all choices that were tried, answer to a claim about trained models."""
 
 import numpy as np
 from scipy import stats
@@ -11,7 +6,7 @@ from scipy import stats
 from lib.config.paper import scenarios
 from lib.scores.estimates import Score, difference
 from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent, wilson
-from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, with_interval, judge_lead, numbers_of
+from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, judge_lead, numbers_of, with_interval
 from lib.verdicts.claims import SCORES, Check, claimed_sides, claimed_value, printed_table
 from lib.verdicts.evidence import Choice, Evidence, Missing
 
@@ -30,9 +25,8 @@ def answer_under(test: Check, evidence: Evidence, choice: Choice) -> Answer:
         return Answer(NOT_TESTED, str(missing))
     outcome = combine([answer.outcome for answer in found])
     reason = "; ".join(answer.reason for answer in found if answer.outcome == outcome)
-    numbers = found[0].numbers
-    if len(found) > 1:
-        numbers = {name: answer.numbers for name, answer in zip(test.own_backbones, found)}
+    by_backbone = {name: answer.numbers for name, answer in zip(test.own_backbones, found)}
+    numbers = by_backbone if len(found) > 1 else found[0].numbers
     if outcome == UNDECIDED:
         folds = found[0].numbers["folds"]
         reason += f"; more {'seeds or images' if folds == 10 else f'than {folds} of ten folds'} would tell"
@@ -68,19 +62,16 @@ def answer_of_choices(test: Check, evidence: Evidence, default: Answer) -> Answe
 
 
 def _by_repetition(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Answer:
-    """A no is one of one number; lib.verdicts.judging corrects it for all numbers of the study."""
+    """Yes inside the interval of one more run like the paper's; lib.verdicts.judging corrects a no for all numbers."""
     rules, score = evidence.rules, _score(test, evidence, choice, backbone)
     printed = _printed(test, evidence, backbone)
     run, folds = score.repetition(rules.level, printed), len(score.runs)
-    shown = _shown(test, printed.value)
     reason = f"one more run under {choice.protocol} gives {_shown(test, run.low, run.high)}"
     reason += f" ({folds} folds)" if folds >= MIN_FOLDS else " (by sampling errors alone)"
-    if not run.contains(printed.value):
-        outcome, reason = NO, f"{reason}, which excludes the printed {shown}"
-    elif 100 * run.width > rules.max_interval_width:
-        outcome, reason = UNDECIDED, f"{reason}, too wide to confirm the printed {shown}"
-    else:
-        outcome, reason = YES, f"{reason}, which holds the printed {shown}"
+    sure = YES if 100 * run.width <= rules.max_interval_width else UNDECIDED
+    outcome = sure if run.contains(printed.value) else NO
+    does = {YES: "which holds", NO: "which excludes", UNDECIDED: "too wide to confirm"}[outcome]
+    reason += f", {does} the printed {_shown(test, printed.value)}"
     numbers = numbers_of(score.interval(rules.level), "ours") | numbers_of(run, "run", "repetition_")
     numbers |= {"printed": 100 * printed.value, "p_value": _p_value(printed.value, run, folds, rules.level)}
     return Answer(outcome, reason, numbers | score.counts)
@@ -99,7 +90,8 @@ def _on_unseen_lesions(test: Check, evidence: Evidence, choice: Choice, backbone
     else:
         outcome = NO if leak.high < 0 else UNDECIDED
         what = "is lower than printed beyond chance" + ("" if outcome == NO else ", but not than under by_view")
-    reason = f"{choice.protocol} gives {_shown(test, *vars(ours).values())} in"
+    shown = with_interval(ours, "", "points" if test.measure == "gain" else "%")
+    reason = f"{choice.protocol} gives {shown} in"
     reason += f" {evidence.classes(choice, test.scenario)}, which {what}"
     numbers = numbers_of(ours, "ours") | numbers_of(printed, "printed", "printed_")
     numbers["p_value"] = max(_p_value(0, lower, 1, rules.level) if lower.value < 0 else 1.0 for lower in (minus, leak))
@@ -147,8 +139,7 @@ def _printed(test: Check, evidence: Evidence, backbone: str) -> Estimate:
 
 
 def _p_value(printed: float, run: Estimate, folds: int, level: float) -> float:
-    """How likely a number lies as far from an estimate as the printed one, by the distribution of its interval:
-    Student's t of the folds, or normal."""
+    """How likely a number lies as far from an estimate as the printed one: by Student's t of the folds, or normal."""
     degrees = folds - 1 if folds >= MIN_FOLDS else np.inf
     half = run.high - run.value if printed > run.value else run.value - run.low
     if half <= 0:
@@ -157,9 +148,7 @@ def _p_value(printed: float, run: Estimate, folds: int, level: float) -> float:
     return float(2 * stats.t.sf(quantile, degrees))
 
 
-def _shown(test: Check, value: float, *ends: float) -> str:
-    """Fractions of 1 as `71.6 %`, `68.5 to 74.7 %` or `54.3 [52.0, 56.6] %`; of a gain in points."""
+def _shown(test: Check, *numbers: float) -> str:
+    """Fractions of 1 as `71.62 %` or `68.5 to 74.7 %`; of a gain in points."""
     unit = " points" if test.measure == "gain" else " %"
-    if len(ends) == 2:
-        return f"{100 * value:.1f} [{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]{unit}"
-    return " to ".join([f"{100 * number:.{1 if ends else 2}f}" for number in (value, *ends)]) + unit
+    return " to ".join([f"{100 * number:.{3 - len(numbers)}f}" for number in numbers]) + unit

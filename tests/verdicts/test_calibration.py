@@ -15,11 +15,12 @@ import pytest
 from scipy.special import expit, logit
 
 from lib.audit.printed_tables import audit_tables
+from lib.config.paper import backbones
 from lib.config.params import PHASES, Study
 from lib.config.paths import StudyPaths
 from lib.config.printed import printed_rows
 from lib.verdicts import claims, judging, model_claims, printed_claims
-from lib.verdicts.claims import Claims, Rules, paper_backbones
+from lib.verdicts.claims import Claims, Rules
 from lib.verdicts.evidence import Choice, Evidence
 from lib.verdicts.judging import HOLDS, LEAKAGE, NOT_REACHED
 
@@ -97,7 +98,7 @@ def judge(study: Evidence, tests: dict, patch: pytest.MonkeyPatch) -> dict:
 
 def of_numbers(studies: int, **how) -> dict[str, Counter]:
     """The verdicts on twelve numbers in each of so many studies, four of each kind."""
-    models = [(backbone, phase) for backbone in paper_backbones() for phase in PHASES]
+    models = [(backbone, phase) for backbone in backbones() for phase in PHASES]
     kind_of = {model: KINDS[number % 3] for number, model in enumerate(models)}
     chance = {model: {"by_view": 0.84, "clean": RIGHT["clean"][kind]} for model, kind in kind_of.items()}
     found = {kind: Counter() for kind in KINDS}
