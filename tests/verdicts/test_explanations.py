@@ -40,14 +40,11 @@ def planted_folds(draw, protocol, count):
 
 
 def planted_runs(draw, protocols=tuple(ORDERS)):
-    index = ["protocol", "preprocessing", "variant", "phase", "backbone", "fold"]
-    tables = {
-        (protocol, fed, variant, PHASES[0], RUN): planted_mean(protocol, fed, variant)
-        + planted_folds(draw, protocol, 10)
-        for protocol, fed, variant in product(protocols, ("native", "raw"), TURNED)
-    }
-    frames = {key: pd.DataFrame(values, columns=TABLES) for key, values in tables.items()}
-    return pd.concat(frames, names=index)
+    frames = {}
+    for protocol, fed, variant in product(protocols, ("native", "raw"), TURNED):
+        folds = planted_mean(protocol, fed, variant) + planted_folds(draw, protocol, 10)
+        frames[protocol, fed, variant, PHASES[0], RUN] = pd.DataFrame(folds, columns=TABLES)
+    return pd.concat(frames, names=["protocol", "preprocessing", "variant", "phase", "backbone", "fold"])
 
 
 def planted_tables(draw, account):
@@ -69,9 +66,10 @@ def favoured(account, seed):
     found = explain(planted_runs(draw), {}, planted_tables(draw, account))
     decided = found[found["evidence"] == "conclusion"].set_index("what")
     accounts = found[(found["evidence"] == "account") & (found["status"] == STANDS)]
-    choice = tuple(decided.at[key, key] for key in ("protocol", "input_range"))
-    named = tuple(value if isinstance(value, str) else None for value in choice)
-    return named, set(zip(accounts["protocol"], accounts["input_range"]))
+    named = [decided.at[key, key] for key in ("protocol", "input_range")]
+    return tuple(value if isinstance(value, str) else None for value in named), set(
+        zip(accounts["protocol"], accounts["input_range"])
+    )
 
 
 def test_the_printed_accuracies_part_by_input_range_where_all_networks_have_one_test_set(real):
@@ -103,9 +101,7 @@ def test_an_account_that_was_not_run_is_neither_held_up_nor_ruled_out():
         found = explain(runs, {}, planted_tables(draw, ("by_view", "0..255")))
         accounts = found[found["evidence"] == "account"].set_index("protocol")["status"]
         assert (accounts["by_file"] == NOT_RUN).all() and list(found) == COLUMNS
-        assert (
-            found[(found["evidence"] == "conclusion") & (found["what"] == "protocol")]["status"].item() == "undecided"
-        )
+        assert found.query("evidence == 'conclusion' and what == 'protocol'")["status"].item() == "undecided"
 
 
 def test_a_fold_left_out_is_as_rarely_far_from_the_others_as_p_says():
