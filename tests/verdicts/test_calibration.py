@@ -37,7 +37,7 @@ class Simulated(Evidence):
     def __init__(self, seed: int, chance: dict, folds: int = 10, spread: float = 0.1):
         super().__init__(StudyPaths(Path("nowhere")), Study(), RULES)
         self.random = np.random.default_rng(seed)
-        self.chance, self.trained, self.spread = chance, folds, spread
+        self.chance, self.trained, self.spread, self.cut_short = chance, folds, spread, lambda *run: False
         rows = [{"inferred_test_n": PRINTED, "backbone": backbone, "phase": phase} for backbone, phase in chance]
         self.printed_audit = {"tables": {"1": {"rows": rows}}}
         # four views of each lesion under by_view, one to three images of each under clean
@@ -58,9 +58,6 @@ class Simulated(Evidence):
             model: rows.assign(correct=self.draw(chance[choice.protocol], fold, difficulty).astype(float))
             for model, chance in self.chance.items()
         }
-
-    def cut_short(self, choice: Choice, scenario: str, backbone: str) -> bool:
-        return False
 
     def draw(self, chance: float, fold: np.ndarray, difficulty: np.ndarray) -> np.ndarray:
         """Which images are right, bool; 1.16 makes up for the pull of the difficulties towards one half."""

@@ -1,6 +1,7 @@
 """Verdicts: planted studies get the one that they must; what is not significant is never a no."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,24 +22,19 @@ GAIN = {"measure": "gain", "scenario": "three_malignant", "backbone": OURS}
 SHARES = dict(zip(backbones(), (0.95, 0.70, 0.65, 0.88, 0.80, 0.75)))  # first, fifth, sixth, second, third, fourth
 
 
-def study_of(tmp_path: Path, **shares: float | None) -> StudyPaths:
+def study_of(tmp_path: Path, **shares: float) -> StudyPaths:
     """A study with one model of this accuracy under each protocol, and `raw` under by_view with other pixels."""
     paths = StudyPaths(tmp_path)
     write_audit(paths, PAPER_SIZE)
     for name, share in shares.items():
         protocol, preprocessing = ("by_view", "raw") if name == "raw" else (name, "native")
-        if share is not None:
-            write_predictions(paths, protocol, OURS, "finetune", share, views=900, preprocessing=preprocessing)
+        write_predictions(paths, protocol, OURS, "finetune", share, views=900, preprocessing=preprocessing)
     return paths
 
 
-def six_models(paths: StudyPaths, shares: dict[str, float], protocols=("by_view", "clean"), **cell) -> None:
-    for protocol in protocols:
-        for number, (backbone, share) in enumerate(shares.items()):
-            write_predictions(paths, protocol, backbone, "finetune", share, order=number * cell.get("apart", 0))
-
-
-# a number
+def six_models(paths: StudyPaths, shares: dict[str, float], apart: int = 0) -> None:
+    for protocol, (number, (backbone, share)) in product(("by_view", "clean"), enumerate(shares.items())):
+        write_predictions(paths, protocol, backbone, "finetune", share, order=number * apart)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +84,7 @@ def test_the_p_value_of_a_number_is_that_of_one_more_fold(tmp_path: Path):
     low, high = folds_interval(paths, "by_view")
     assert (numbers["repetition_low"], numbers["repetition_high"]) == pytest.approx((100 * low, 100 * high))
     error = (high - low) / 2 / stats.t.ppf(0.975, 9)
-    p_value = 2 * stats.t.sf(abs(0.9674 - (low + high) / 2) / error, 9)
-    assert numbers["p_value"] == pytest.approx(p_value)
+    assert numbers["p_value"] == pytest.approx(2 * stats.t.sf(abs(0.9674 - (low + high) / 2) / error, 9))
     assert (numbers["folds"], numbers["seeds"], numbers["images"], numbers["groups"]) == (10, 1, 2700, 600)
 
 
@@ -137,14 +132,11 @@ def test_fine_tuning_whose_loss_still_fell_refutes_no_number(paths, losses, verd
 def test_numbers_of_other_weights_than_imagenets_are_not_tested(paths):
     six_models(paths, SHARES)
     noted = Study(weights_note={"MobileNetV2": "trained further on dogs"})
-    for study, test in ((noted, {"backbone": "MobileNetV2", "equals": "printed"}), (noted, {"rank": 1})):
-        found = one(paths, study, **NUMBER | test)
+    for test in ({"backbone": "MobileNetV2", "equals": "printed"}, {"rank": 1}):
+        found = one(paths, noted, **NUMBER | test)
         assert found["verdict"] == NOT_TESTED and "MobileNetV2" in found["reason"] and "dogs" in found["reason"]
     assert one(paths, noted, **NUMBER, better_than=["MobileNet"])["verdict"] == HOLDS
     assert "random weights" in one(paths, Study(weights="none"), **NUMBER, equals=96.74)["reason"]
-
-
-# directions
 
 
 @pytest.mark.parametrize(
