@@ -49,15 +49,12 @@ class Simulated(Evidence):
     def _rows(self, choice: Choice, scenario: str, part: str) -> dict[tuple[str, str], pd.DataFrame]:
         if choice.protocol not in self.lesions:
             return {}
-        a_fold = {"by_view": PRINTED, "clean": ORIGINALS}[choice.protocol]
-        fold = np.repeat(np.arange(self.trained), a_fold)
+        fold = np.repeat(np.arange(self.trained), {"by_view": PRINTED, "clean": ORIGINALS}[choice.protocol])
         lesion = self.lesions[choice.protocol][: len(fold)]
         rows = pd.DataFrame({"row": np.arange(len(fold)), "group": lesion, "fold": fold, "seed": 0})
         difficulty = self.difficulty[choice.protocol][lesion]
-        return {
-            model: rows.assign(correct=self.draw(chance[choice.protocol], fold, difficulty).astype(float))
-            for model, chance in self.chance.items()
-        }
+        right = {m: self.draw(chance[choice.protocol], fold, difficulty) for m, chance in self.chance.items()}
+        return {model: rows.assign(correct=correct.astype(float)) for model, correct in right.items()}
 
     def draw(self, chance: float, fold: np.ndarray, difficulty: np.ndarray) -> np.ndarray:
         """Which images are right, bool; 1.16 makes up for the pull of the difficulties towards one half."""

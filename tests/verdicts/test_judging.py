@@ -40,7 +40,6 @@ def six_models(paths: StudyPaths, shares: dict[str, float], apart: int = 0) -> N
 @pytest.mark.parametrize(
     ("shares", "outcomes", "verdict"),
     [
-        ({"by_view": 0.965, "clean": 0.97}, ("yes", "not tested", "yes"), HOLDS),
         ({"by_view": 0.965, "clean": 0.99}, ("yes", "not tested", "yes"), HOLDS),  # higher
         ({"by_view": 0.965, "clean": 0.80}, ("yes", "not tested", "no"), LEAKAGE),
         ({"by_view": 0.965}, ("yes", "not tested", "not tested"), UNDECIDED),
@@ -69,10 +68,8 @@ def test_choices_that_reach_a_number_are_named_beside_how_many_reach_a_random_on
 def folds_interval(paths: StudyPaths, protocol: str) -> tuple[float, float]:
     """Where one more fold falls, from the predictions."""
     folder = paths.run(protocol, "native", "three_malignant", OURS, 0)
-    table = pd.read_parquet(folder / RUN_PREDICTIONS.format("finetune"))
-    test = table[table["part"] == "test"]
-    names = scenarios()["three_malignant"].names
-    right = np.array(names)[test[names].to_numpy().argmax(axis=1)] == test["true_class"]
+    test = pd.read_parquet(folder / RUN_PREDICTIONS.format("finetune")).query("part == 'test'")
+    right = test[scenarios()["three_malignant"].names].idxmax(axis=1) == test["true_class"]
     folds = right.groupby(test["fold"]).mean()
     half = stats.t.ppf(0.975, 9) * folds.std() * np.sqrt(1 + 1 / 10)
     return folds.mean() - half, folds.mean() + half
@@ -162,10 +159,8 @@ def test_a_gain_is_beyond_chance_or_the_opposite_is_or_it_is_undecided(paths, by
 def test_gains_are_paired_image_by_image_on_the_folds_of_both_phases(paths):
     write_predictions(paths, "by_view", OURS, "transfer", 0.70)
     tuned = write_predictions(paths, "by_view", OURS, "finetune", 0.83, folds=[0, 1, 2])
-    numbers = one(paths, **GAIN, above=0)["default"]["numbers"]
-    tested = tuned[tuned["part"] == "test"]
-    assert (numbers["folds"], numbers["images"]) == (3, len(tested))
-    assert numbers["0"]["difference"] == pytest.approx(13, abs=5)
+    numbers, tested = one(paths, **GAIN, above=0)["default"]["numbers"], tuned.query("part == 'test'")
+    assert (numbers["folds"], numbers["images"]) == (3, len(tested)) and 8 < numbers["0"]["difference"] < 18
     write_predictions(paths, "by_view", OURS, "transfer", 0.7, folds=[4])
     assert "no fold was trained by all of them" in one(paths, **GAIN, above=0)["default"]["reason"]
 
