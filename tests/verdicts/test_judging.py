@@ -114,8 +114,8 @@ def test_what_is_lost_without_the_leak_must_be_lower_than_by_view_too(paths):
     for protocol in ("by_view", "clean"):
         write_predictions(paths, protocol, OURS, "finetune", 0.93, files=300)
     found = one(paths, **NUMBER, equals=96.74)
-    assert (found["default"]["outcome"], found["unseen"]["outcome"]) == ("yes", "undecided")
-    assert found["verdict"] == UNDECIDED and "not than under by_view" in found["reason"]
+    outcomes = found["default"]["outcome"], found["unseen"]["outcome"], found["verdict"]
+    assert outcomes == ("yes", "undecided", UNDECIDED)
 
 
 @pytest.mark.parametrize(("losses", "verdict"), [(LEARNED, NOT_REACHED), (LEARNING, UNDECIDED), ((), UNDECIDED)])
@@ -194,8 +194,7 @@ def test_claims_about_the_data_set_are_counted_on_it(paths):
     assert one(paths, measure="contradictory_contents", equals=0)["verdict"] == NOT_REACHED
     assert one(paths, measure="classes", equals=3)["verdict"] == HOLDS
     assert one(paths, measure="benign_share", at_least=0.5)["verdict"] == HOLDS
-    labels = one(paths, measure="label_error_share", at_most=0.01)
-    assert labels["verdict"] == HOLDS and "3 of 1,818" in labels["reason"]
+    assert one(paths, measure="label_error_share", at_most=0.01)["verdict"] == HOLDS
     assert one(paths, measure="label_error_share", at_most=0.001)["verdict"] == UNDECIDED
 
 
