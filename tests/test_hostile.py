@@ -90,9 +90,8 @@ def test_whatever_lies_beside_the_images_is_counted_and_changes_none_of_them(fol
         index = pd.read_parquet(root.parent / "index.parquet").set_index("source")
         pd.testing.assert_frame_equal(index.loc[sound.index, sound.columns], sound)
         assert table["files"].sum() + len(files) == sum(len(names) for _, _, names in os.walk(root))
-        assert (
-            say_passed_over(table).isprintable() and json.dumps(table.to_dict("records"), ensure_ascii=False).encode()
-        )
+        assert say_passed_over(table).isprintable()
+        assert json.dumps(table.to_dict("records"), ensure_ascii=False).encode()
     finally:
         shutil.rmtree(root.parent)
 
@@ -155,8 +154,6 @@ def test_a_study_file_is_read_as_it_says_or_refused_by_name(tmp_path, text, real
         path.unlink()
 
 
-# --- a whole study ----------------------------------------------------------------------------------------------------
-
 SCRIPT = "<script>alert('1')<\N{FRACTION SLASH}script>"  # a file name holds no /
 NAMES = (f'{SCRIPT} "x" & $_a^b$', "line\nbreak", "\u202egnp.drawkcab", "up ..", "=1+1", "%s{0}\\n")
 FOLDER = "ne\nvus -_"  # spaces and dashes do not matter in the name of a class
@@ -173,10 +170,9 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def study(demo_data, tmp_path_factory):
-    """A study of the steps without training on hostile names: its results, its folder, and what it printed."""
-    tmp_path = tmp_path_factory.mktemp("hostile")
+@pytest.mark.slow
+def test_no_name_becomes_a_path_all_reach_the_files_as_they_are_and_the_pages_as_text(demo_data, tmp_path):
+    """A study of the steps without training, on hostile names."""
     data = tmp_path / f"{SCRIPT} \u202e data"
     shutil.copytree(demo_data, data, ignore=shutil.ignore_patterns("masks", "external", "*.csv", "*.json", "*.txt"))
     files = sorted((data / "Train").rglob("*.jpg")) + sorted((data / "Train").rglob("*.png"))
@@ -203,21 +199,11 @@ def study(demo_data, tmp_path_factory):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("SKINCAS_")}
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=kept)
     assert done.returncode == 0, done.stdout + done.stderr
-    return root, tmp_path, set(tmp_path.rglob("*")) - before
-
-
-@pytest.mark.slow
-def test_nothing_is_written_outside_the_results_and_no_name_of_the_data_set_becomes_a_path(study):
-    root, _, new = study
+    new = set(tmp_path.rglob("*")) - before
     assert StudyPaths(root).report in new
     for path in new:
         assert path.is_relative_to(root) or root.is_relative_to(path), path
         assert re.fullmatch(r"[\w./-]+", os.path.relpath(path, root)), path
-
-
-@pytest.mark.slow
-def test_names_reach_the_files_as_they_are_and_the_pages_as_text(study):
-    root, _, _ = study
     paths = StudyPaths(root)
     index = pd.read_parquet(paths.image_index)
     assert set(NAMES) <= set(index["image_id"]) and "of no class" not in set(index["image_id"])

@@ -25,10 +25,8 @@ def planted(n: int = 400, flips: float = 0.1, seed: int = 0) -> tuple[np.ndarray
     flipped = generator.permutation(n) < flips * n
     labels = np.where(flipped, (truth + generator.integers(1, 4, n)) % 4, truth)
     images = pd.DataFrame({"source": [f"Train/{k:04}.jpg" for k in range(n)], "group": np.arange(n)})
-    images["image_id"] = images["source"]
-    images["class"] = [NAMES[k] for k in labels]
-    images["diagnosis"] = [CODES[NAMES[k]] for k in truth]
-    return probabilities, images, flipped
+    named = {"class": [NAMES[k] for k in labels], "diagnosis": [CODES[NAMES[k]] for k in truth]}
+    return probabilities, images.assign(image_id=images["source"], **named), flipped
 
 
 def test_planted_flips_are_found_well_above_chance():

@@ -44,35 +44,43 @@ def made(tmp_path):
     return paths, index
 
 
-def test_planted_pairs_are_found_and_described(made):
+def test_planted_pairs_are_found_and_described_and_recall_counts_those_of_known_lesions(made):
     paths, index = made
     found = near_duplicate_recall(paths, study())
     assert found["backbones"] == ["EfficientNetV2B3", "MobileNet"] and found["hash_pairs"] == 1 and not found["reason"]
     pairs = found["pairs"]
-    assert [(row.first, row.second) for row in pairs.itertuples()] == [
-        (index["source"][40], index["source"][50]),
-        (index["source"][20], index["source"][21]),
-    ]
+    sources = index["source"][[40, 50, 20, 21]].tolist()
+    assert pairs[["first", "second"]].to_numpy().ravel().tolist() == sources
     assert (pairs["similarity"] >= found["threshold"]).all() and pairs["similarity"].is_monotonic_decreasing
     mirrored, lesion = pairs.iloc[0], pairs.iloc[1]
     assert mirrored["difference"] == 0 and mirrored["looks_alike"] and not lesion["looks_alike"]
     assert pd.isna(mirrored["same_lesion"]) and lesion["same_lesion"]
     assert not mirrored["same_group"] and lesion["same_group"] and not mirrored["same_class"]
-
-
-def test_recall_counts_the_pairs_of_known_lesions(made):
-    recall = near_duplicate_recall(made[0], study())["recall"].set_index("found_by")
+    grey = picture(5)[..., 0]
+    assert least_difference(grey, np.rot90(grey)) == least_difference(grey, grey[::-1].T) == 0
+    assert least_difference(np.full((4, 4), 10, np.uint8), np.full((4, 4), 17, np.uint8)) == 7
+    recall = found["recall"].set_index("found_by")
     assert recall.loc["perceptual hash", ["pairs", "one_lesion"]].tolist() == [1, 0]
     assert recall.loc["features", ["pairs", "both_lesions_known", "one_lesion"]].tolist() == [3, 1, 1]
     assert recall.loc["either", "recall"] == 0.5 and (recall["pairs_of_known_lesions"] == 2).all()
 
 
-def test_without_features_or_a_pair_of_the_hash_the_reason_is_given(made):
+def test_without_features_or_a_pair_of_the_hash_the_reason_is_given_and_pairs_of_many_copies_are_only_counted(made):
     paths, index = made
     assert near_duplicate_recall(paths, study(backbones=["ResNet50"]))["reason"] == "no backbone has features"
     index.assign(near_group=np.arange(len(index))).to_parquet(paths.image_index)
     found = near_duplicate_recall(paths, study())
     assert "no pair of different pictures" in found["reason"] and found["pairs"].empty
+    # 3,960 near-identical pictures have 7.8 million pairs
+    index.loc[:99, "near_group"] = 0
+    index.loc[:4, "lesion_id"] = "L9"
+    index.to_parquet(paths.image_index)
+    found = near_duplicate_recall(paths, study())
+    recall = found["recall"].set_index("found_by").loc["perceptual hash"]
+    lesion = index["lesion_id"].head(100)
+    known = [(a, b) for a, b in combinations(lesion, 2) if a and b]
+    expected = [100 * 99 // 2, len(known), sum(a == b for a, b in known)]
+    assert recall[["pairs", "both_lesions_known", "one_lesion"]].tolist() == expected and found["hash_pairs"] == 4950
 
 
 def test_neighbours_are_those_of_the_mean_cosine_each_pair_once():
@@ -84,23 +92,3 @@ def test_neighbours_are_those_of_the_mean_cosine_each_pair_once():
     assert len(first) == 30 * 29 / 2 and (first < second).all()
     np.testing.assert_allclose(similarity, mean[first, second], atol=1e-6)
     assert (np.diff(similarity) <= 0).all()
-
-
-def test_the_difference_is_the_least_over_rotations_and_reflections():
-    grey = picture(5)[..., 0]
-    assert least_difference(grey, np.rot90(grey)) == least_difference(grey, grey[::-1].T) == 0
-    assert least_difference(np.full((4, 4), 10, np.uint8), np.full((4, 4), 17, np.uint8)) == 7
-
-
-def test_pairs_of_many_copies_are_counted_from_the_sizes_of_their_groups(made):
-    """3,960 near-identical pictures have 7.8 million pairs."""
-    paths, index = made
-    index.loc[:99, "near_group"] = 0
-    index.loc[:4, "lesion_id"] = "L9"
-    index.to_parquet(paths.image_index)
-    found = near_duplicate_recall(paths, study())
-    recall = found["recall"].set_index("found_by").loc["perceptual hash"]
-    lesion = index["lesion_id"].head(100)
-    known = [(a, b) for a, b in combinations(lesion, 2) if a and b]
-    expected = [100 * 99 // 2, len(known), sum(a == b for a, b in known)]
-    assert recall[["pairs", "both_lesions_known", "one_lesion"]].tolist() == expected and found["hash_pairs"] == 4950

@@ -1,9 +1,7 @@
-"""The audit of printed tables, against brute force, scikit-learn and tables whose truth is known.
+"""The audit of printed tables, against decimal arithmetic, scikit-learn and tables whose truth is known."""
 
-Sizes alone: tests/audit/test_fractions.py.
-"""
-
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -13,26 +11,40 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from lib.audit import printed_tables
-from lib.audit.fractions import VALUES, hundredths
+from lib.audit.fractions import VALUES, fits, hundredths
 from lib.audit.matrices import binary_matrices
 from lib.audit.row_errors import detection_rate
 from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASES
-from lib.config.paths import PARAMS
-from lib.config.printed import literature, printed_rows
-from tests.audit.test_fractions import is_fraction
+from lib.config.printed import literature, printed_rows, text_numbers
 
 CLASSES = {scenario.table: len(scenario.classes) for scenario in scenarios().values()}
 MIN_N, MAX_N = 100, 1500
+SIZES = {1: 901, 2: 401, 3: 594, 4: 307}  # of `sound`
 
 
 @pytest.fixture(scope="module")
 def paper() -> dict:
-    text = pd.read_csv(PARAMS / "text_numbers.csv", dtype=str, keep_default_na=False)
-    return printed_tables.printed_audit(printed_rows(), text, literature(), MIN_N, MAX_N)
+    return printed_tables.printed_audit(printed_rows(), text_numbers(), literature(), MIN_N, MAX_N)
 
 
-# ---- 2x2 matrices ----
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.lists(st.integers(0, 10000), min_size=1, max_size=3), st.integers(1, 300))
+def test_sizes_are_those_that_decimal_arithmetic_finds(units, min_n):
+    percentages = [Decimal(unit) / 100 for unit in units]
+    expected = [[is_fraction(p, n) for n in range(min_n, min_n + 40)] for p in percentages]
+    assert np.array_equal(fits(units, np.arange(min_n, min_n + 40)), expected)
+
+
+@pytest.mark.parametrize("rounded", [3.12, 3.13])
+def test_a_tie_may_be_rounded_either_way(rounded):
+    assert fits(hundredths([rounded]), np.array([32])).all()  # 1/32 is 3.125 %
+
+
+@pytest.mark.parametrize("wrong", [100.01, -0.01, 84.913, float("nan")])
+def test_a_value_that_is_not_a_printed_percentage_is_refused(wrong):
+    with pytest.raises(ValueError, match=str(wrong)):
+        hundredths([wrong])
 
 
 def test_matrices_are_those_that_scikit_learn_finds_by_trying_all():
@@ -49,9 +61,6 @@ def test_matrices_are_those_that_scikit_learn_finds_by_trying_all():
         assert all(np.allclose(_exact(matrix), printed, atol=0.005 + 1e-9) for matrix in found)
 
 
-# ---- tables whose truth is known ----
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_sizes_of_generated_tables_are_found_and_no_row_is_accused(seed):
     rng = np.random.default_rng(seed)
@@ -61,9 +70,8 @@ def test_sizes_of_generated_tables_are_found_and_no_row_is_accused(seed):
     for number, (val_n, test_n) in sizes.items():
         table = tables[str(number)]
         assert val_n in table["val_n"] and test_n in table["test_n"]
-        assert [(group["val_n"], group["test_n"], len(group["rows"])) for group in table["groups"]] == [
-            (val_n, test_n, 12)
-        ]
+        (group,) = table["groups"]
+        assert (group["val_n"], group["test_n"], len(group["rows"])) == (val_n, test_n, 12)
         for row in table["rows"]:
             assert val_n in row["val_n"] and test_n in row["test_n"]
             assert row["confusion_matrices"] is None if CLASSES[number] > 2 else row["confusion_matrices"] >= 1
@@ -75,12 +83,8 @@ def test_rows_of_two_test_sets_in_one_table_are_separated():
     rows = _table(2, [(_val(n, rng), _matrix([n // 2, n - n // 2], 0.88, rng)) for n in sizes])
     tables, errors = printed_tables.audit_tables(rows, MIN_N, MAX_N)
     assert errors == [] and tables["2"]["test_n"] == []
-    found = {
-        group["test_n"]: {(row["phase"], row["backbone"]) for row in group["rows"]} for group in tables["2"]["groups"]
-    }
-    for n in (412, 520):
-        own = rows[[size == n for size in sizes]]
-        assert found[n] == set(own[["phase", "backbone"]].itertuples(index=False, name=None))
+    found = {group["test_n"]: {_name(row | {"table": 2}) for row in group["rows"]} for group in tables["2"]["groups"]}
+    assert found == {n: {_name(row) for _, row in rows[[size == n for size in sizes]].iterrows()} for n in (412, 520)}
 
 
 @settings(deadline=None, max_examples=150, derandomize=True)
@@ -97,21 +101,16 @@ def test_no_confusion_matrix_breaks_the_bounds(data):
     assert all(error["scores"] == ["val_accuracy"] for error in errors)
 
 
-# ---- one digit changed ----
-
-
 @pytest.fixture
 def sound() -> pd.DataFrame:
-    rng = np.random.default_rng(11)
-    return _tables({1: (901, 901), 2: (401, 401), 3: (594, 594), 4: (307, 307)}, rng)
+    return _tables({table: (n, n) for table, n in SIZES.items()}, np.random.default_rng(11))
 
 
 @pytest.mark.parametrize("table", CLASSES)
 @pytest.mark.parametrize("column", ["val_accuracy", "test_accuracy"])
 def test_a_digit_that_makes_an_accuracy_no_fraction_names_its_row(sound, table, column):
     row = sound.index[sound["table"] == table][7]
-    n = {1: 901, 2: 401, 3: 594, 4: 307}[table]
-    value = next(v for v in _digit_changes(sound.loc[row, column]) if not is_fraction(Decimal(str(v)), n))
+    value = next(v for v in _digit_changes(sound.loc[row, column]) if not is_fraction(Decimal(str(v)), SIZES[table]))
     columns = [column] if column == "val_accuracy" else [column, "recall"]  # recall stays equal: only n can tell
     sound.loc[row, columns] = value
     _, errors = printed_tables.audit_tables(sound, MIN_N, MAX_N)
@@ -143,10 +142,7 @@ def test_the_detection_rate_is_what_a_recount_by_hand_gives(sound):
     assert 0 < rate["by_column"]["f1"] < 1
 
 
-# ---- the paper ----
-
-
-def test_sizes_of_the_papers_tables_hold_by_decimal_arithmetic(paper):
+def test_sizes_of_the_papers_tables_hold_by_decimal_arithmetic_and_imply_pools_larger_than_the_images(paper):
     tables = paper["tables"]
     for number, n in (("1", 901), ("3", 594), ("4", 307)):
         assert n in tables[number]["val_n"] and n in tables[number]["test_n"]
@@ -159,6 +155,12 @@ def test_sizes_of_the_papers_tables_hold_by_decimal_arithmetic(paper):
     assert {n: (group["val_n"], len(group["rows"])) for n, group in groups.items()} == {401: (401, 6), 500: (500, 6)}
     assert {row["backbone"] for row in groups[500]["rows"]} == {"EfficientNetV2B3", "EfficientNetB3", "ResNet50"}
     assert (groups[500]["supports"], groups[401]["supports"]) == ([250], [200])  # pools of equal classes
+    pool = paper["pool"]
+    of_all = [group for groups in pool["tables"].values() for group in groups]
+    assert all(group["larger_than_images"] and group["fits_split"] for group in of_all)
+    assert pool["tables"]["1"][0]["pool_low"] <= 9010 <= pool["tables"]["1"][0]["pool_high"]
+    agrees = {(tuple(entry["tables"]), entry["of"]): entry["agrees"] for entry in pool["sums"]}
+    assert agrees == {(("3", "4"), "1"): True, (("2",), "1"): False, (("3", "4"), "2"): False}
 
 
 def test_one_row_is_impossible_its_accuracy_is_sound_and_the_rest_is_copied(paper):
@@ -171,16 +173,7 @@ def test_one_row_is_impossible_its_accuracy_is_sound_and_the_rest_is_copied(pape
     (owner,) = [error["copied_from"] for error in paper["row_errors"] if "copied_from" in error]
     assert owner == {"phase": "finetune", "backbone": "ResNet50V2", "inferred_test_n": 401, "test_correct": 367}
     assert round(36700 / 401, 2) == 91.52
-
-
-def test_a_number_of_the_prose_that_another_column_of_its_row_has_is_a_misprint(paper):
-    misprints = {(e["row"], e["column"], str(e["printed"])): e["printed_as"] for e in paper["text_errors"]}
-    assert misprints["ResNet50", "test_accuracy", "69.25"] == ["precision"]
-    assert sum(map(bool, misprints.values())) == 1
-
-
-def test_the_matrix_of_figure_13_follows_from_the_printed_row(paper):
-    rows = {(row["phase"], row["backbone"]): row for row in paper["tables"]["2"]["rows"]}
+    # the matrix of figure 13 follows from its printed row
     one, mirrored = rows["finetune", "EfficientNetV2B3"]["matrices_at_shared_supports"]
     assert np.array_equal(np.array(one), np.array(mirrored)[::-1, ::-1])
     assert _printed(np.array(one)) == (94.00, 94.01, 94.00, 94.00)
@@ -197,15 +190,8 @@ def test_slips_in_the_papers_prose_are_those_found_by_reading_it(paper):
         ("references", "2022", "2023"),  # Bechelli, Malo
         ("references", "2023", "2021"),  # Viknesh
     }
-
-
-def test_the_pools_are_larger_than_the_images_and_three_scenarios_add_up(paper):
-    pool = paper["pool"]
-    groups = [group for groups in pool["tables"].values() for group in groups]
-    assert all(group["larger_than_images"] and group["fits_split"] for group in groups)
-    assert pool["tables"]["1"][0]["pool_low"] <= 9010 <= pool["tables"]["1"][0]["pool_high"]
-    agrees = {(tuple(entry["tables"]), entry["of"]): entry["agrees"] for entry in pool["sums"]}
-    assert agrees == {(("3", "4"), "1"): True, (("2",), "1"): False, (("3", "4"), "2"): False}
+    misprints = {(e["row"], e["column"], str(e["printed"])): e["printed_as"] for e in paper["text_errors"]}
+    assert misprints.pop(("ResNet50", "test_accuracy", "69.25")) == ["precision"] and not any(misprints.values())
 
 
 def _digit_changes(printed: float) -> list[float]:
@@ -215,6 +201,19 @@ def _digit_changes(printed: float) -> list[float]:
 
 def _name(row) -> tuple:
     return str(row["table"]), row["phase"], row["backbone"]
+
+
+def is_fraction(percentage: Decimal, n: int) -> bool:
+    """By trying every k with exact fractions and both ways of rounding to two decimals."""
+    place = Decimal("0.01")
+    for k in range(n + 1):
+        exact = Fraction(100 * k, n)
+        if abs(exact - Fraction(percentage)) > 1:
+            continue
+        value = Decimal(exact.numerator) / Decimal(exact.denominator)
+        if percentage in (value.quantize(place, ROUND_HALF_UP), value.quantize(place, ROUND_HALF_EVEN)):
+            return True
+    return False
 
 
 def _exact(matrix: np.ndarray) -> tuple:

@@ -1,21 +1,27 @@
 """Every image is read and indexed once; what cannot be read is listed by name."""
 
+import threading
+
 import pandas as pd
 import pytest
 from PIL import Image
 
-from lib.data.folder import DataError, find_folder
+from lib.data.folder import DataError
 from lib.data.metadata import isic_id
+from lib.data.threads import map_in_threads
 from tests.fixtures.pictures import picture, read, save
 
 
-def test_files_of_one_name_are_different_sources_and_content_is_the_pixels_and_their_shape(folder):
+def test_content_is_the_pixels_and_their_shape_whatever_the_file_is_called_and_the_number_of_threads(folder):
     for name, pixels in {
         "Train/nevus/a.png": picture(60), "Train/nevus/a.bmp": picture(60), "Test/nevus/a.png": picture(61),
         "Train/nevus/a(1).png": picture(60).reshape(16, 64, 3),
     }.items():  # fmt: skip
         save(folder / name, pixels)
-    index, unreadable = read(folder)
+    index, unreadable = read(folder, workers=1)
+    pd.testing.assert_frame_equal(index, read(folder, workers=4)[0])
+    assert index["source"].is_monotonic_increasing and index["group"].nunique() == 30
+    assert index["phash"].str.fullmatch("[0-9a-f]{16}").all() and index["content"].str.fullmatch("[0-9a-f]{64}").all()
     assert len(index) == 31 and index["source"].is_unique and unreadable.empty and (index["image_id"] == "a").sum() == 3
     content = index.set_index("source")["content"]
     assert content["Train/nevus/a.png"] == content["Train/nevus/a.bmp"] and content.nunique() == 30
@@ -38,26 +44,11 @@ def test_unreadable_images_are_named_and_a_class_without_one_readable_image_stop
         read(folder)
 
 
-def test_the_index_is_the_same_whatever_the_number_of_threads_and_can_be_stored(folder, tmp_path):
-    index, _ = read(folder, workers=1)
-    pd.testing.assert_frame_equal(index, read(folder, workers=4)[0])
-    index.to_parquet(tmp_path / "images.parquet")
-    pd.testing.assert_frame_equal(index, pd.read_parquet(tmp_path / "images.parquet"))
-    assert index["source"].is_monotonic_increasing and index["group"].nunique() == 27
-    assert index["phash"].str.fullmatch("[0-9a-f]{16}").all() and index["content"].str.fullmatch("[0-9a-f]{64}").all()
-    assert (index[["width", "height"]] == 32).all(axis=None)
-
-
-# --- metadata ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("isic_id,age\nA,50\n", "no diagnosis and no lesion_id, only 'isic_id', 'age'"),
         ("file,dx\nA,nv\n", "no column of ids, only 'file', 'dx'"),
-        ("isic_id,isic2019_diagnosis,lesion_id\nA,NV,\nA,MEL,\n", "gives 'A' the diagnosis 'MEL' and 'NV'"),
-        ("isic_id,isic2019_diagnosis,lesion_id\n,NV,\n", "an empty id"),
         ("isic_id,isic2019_diagnosis,lesion_id\nA,MELL,\n", "'A' the diagnosis 'MELL'; did you mean 'MEL'"),
         ("isic_id,isic2019_diagnosis,lesion_id\nB,NV,\n", "lists none of the 27 images"),
         ("", "cannot be read as CSV"),
@@ -75,17 +66,15 @@ def test_metadata_that_cannot_be_used_is_refused_by_name(folder, tmp_path, text,
     assert "metadata.csv" in str(caught.value)
 
 
-# --- the public data set ----------------------------------------------------------------------------------------------
+def test_results_keep_the_order_of_the_items_the_bar_is_text_on_standard_output_and_errors_are_raised(capsys):
+    last_done = threading.Event()
 
+    def first_waits_for_the_last(number: int) -> int:
+        assert last_done.wait(60) if number == 0 else number < 4 or last_done.set() is None
+        return 10 * number
 
-def test_the_public_set_is_read_whole(real_data, real_metadata):
-    folder = find_folder(str(real_data))
-    index, unreadable = read(folder, real_metadata)
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg"))
-    assert index["source"].tolist() == files and len(files) == 2359 and unreadable.empty
-    assert index["image_id"].nunique() == 2204
-    official = pd.read_csv(real_metadata, dtype=str, keep_default_na=False).set_index("isic_id")
-    for row in index.to_dict("records"):
-        assert [row["part"], row["class"]] == row["source"].split("/")[:2]
-        expected = official.loc[row["image_id"].split("(")[0]]
-        assert [row["diagnosis"], row["lesion_id"]] == expected.tolist()
+    assert map_in_threads(first_waits_for_the_last, iter(range(5)), 4, "files") == [0, 10, 20, 30, 40]
+    shown = capsys.readouterr()
+    assert "files: 100%" in shown.out.split("\r")[-1] and shown.err == ""  # a notebook shows standard error in red
+    with pytest.raises(ZeroDivisionError):
+        map_in_threads(lambda number: 1 / number, [1, 0], 2, "files")

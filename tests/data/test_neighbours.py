@@ -49,9 +49,5 @@ def test_views_of_the_file_come_first_then_those_of_its_lesion_or_copies_and_eac
     near = nearest_views(features, views, np.array([row]), count=len(members) + 3)
     expected = [SAME_FILE] * own + [SAME_GROUP] * (len(members) - 1 - own) + [""] * 4
     assert own > 0 and near["relation"].tolist() == expected
-
-
-def test_the_nearest_view_is_right_by_the_leak_alone(features, views):
     shares = nearest_neighbour_accuracy(features, views)
-    assert shares["nearest of all views"] > 0.9
-    assert shares["nearest of another lesion"] < 0.4
+    assert shares["nearest of all views"] > 0.9 and shares["nearest of another lesion"] < 0.4  # right by the leak alone

@@ -41,31 +41,26 @@ def test_contrast_scales_the_spread_about_the_mean_and_clips():
     assert preprocess.enhance_contrast(image, 50.0).tolist() == [[[0, 120, 255]]]
 
 
-def test_a_view_depends_on_its_source_number_and_seed_alone(photo):
-    def view(source="a.jpg", number=1, seed=0):
-        return preprocess.augment(photo[:90, :90], source, number, seed, 180.0, 0.3).tobytes()
-
-    assert view() == view() and view(number=0) == photo[:90, :90].tobytes()
-    assert len({view(), view(source="b.jpg"), view(number=2), view(seed=1)}) == 4
-
-
-def test_the_written_set_is_the_same_for_any_number_of_workers_and_order(tmp_path, photo):
+def test_a_written_view_depends_on_its_source_number_and_seed_not_on_workers_or_order(tmp_path, photo):
     sources = [f"{name}.png" for name in "abcd"]
     pictures = {source: np.roll(photo, 17 * place, axis=1) for place, source in enumerate(sources)}
     views = pd.DataFrame({"source": sources * 3, "view": np.repeat([0, 1, 2], 4)})
 
-    def written(table, workers):
-        path = tmp_path / f"{workers}-{table.index[0]}.npy"
-        arguments = dict(size=32, seed=3, rotation=90.0, contrast=0.2, workers=workers)
+    def written(table, workers, seed=3):
+        path = tmp_path / f"{workers}-{table.index[0]}-{seed}.npy"
+        arguments = dict(size=32, seed=seed, rotation=90.0, contrast=0.2, workers=workers)
         preprocess.write_images(table, lambda p: pictures[p.name], tmp_path, path, **arguments)
         return pd.Series([image.tobytes() for image in preprocess.open_images(path)], index=table.index)
 
-    first, other = written(views, 1), written(views.iloc[::-1], 4)
+    first, other, seeded = written(views, 1), written(views.iloc[::-1], 4), written(views, 1, seed=4)
     assert (first == other.sort_index()).all() and first.nunique() == 12
+    assert (first == seeded).tolist() == (views["view"] == 0).tolist()
+    assert first[0] == preprocess.resize(pictures["a.png"], 32).tobytes()
+    one = [preprocess.augment(photo[:90, :90], source, 1, 0, 90.0, 0.2).tobytes() for source in sources]
+    assert len(set(one)) == 4  # of one picture too, by the name of its source
 
 
 def test_a_full_disk_is_an_error_that_says_so_before_any_pixel_is_written(tmp_path):
-    """On a small tmpfs, where this test may mount one; elsewhere it is skipped."""
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], capture_output=True, check=False)
     if done.returncode:
         pytest.skip("mounting a tmpfs needs root")

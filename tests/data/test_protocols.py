@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.config import params
 from lib.config.paper import CLASSES, MALIGNANT, scenarios
+from lib.config.params import PROTOCOLS, Study
 from lib.data.folder import find_folder
 from lib.data.folds import FOLDS, parts_of_fold, select
 from lib.data.index import build_index
@@ -16,9 +16,6 @@ from lib.data.protocols import corrected_labels, deal, files_in_training, not_ev
 from tests.fixtures.predictions import made_up_index
 
 SIZES = dict.fromkeys(CLASSES, 100)
-PROTOCOLS = params.PROTOCOLS
-
-
 DIGESTS = {"by_view": 1253532112, "by_file": 1016403333, "by_lesion": 3946106353, "clean": 3946106353}  # CRC-32
 
 
@@ -75,19 +72,14 @@ def test_every_view_is_tested_once_and_validated_once_and_folds_are_8_1_1(index,
 
 @pytest.mark.parametrize("protocol", ["by_lesion", "clean"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_no_group_and_no_content_crosses(index, protocol, seed):
+def test_no_group_and_no_content_crosses_and_each_class_is_spread_as_evenly_as_its_groups_allow(index, protocol, seed):
     for scenario in ("nine_classes", "benign_malignant"):
         rows = chosen(index, protocol, scenario, seed=seed)
         rows = rows.merge(index[["source", "content"]], on="source")
         assert rows.groupby("group")["tenth"].nunique().max() == 1
         assert rows.groupby("content")["tenth"].nunique().max() == 1
         assert share_in_training(rows, "group") == share_in_training(rows, "source") == 0
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_by_lesion_spreads_each_class_over_the_tenths_as_evenly_as_its_groups_allow(index, seed):
-    rows = chosen(index, "by_lesion", seed=seed)
-    originals = rows[rows["view"] == 0]
+    originals = chosen(index, protocol, seed=seed).query("view == 0")
     counts = pd.crosstab(originals["label"], originals["tenth"])
     even = counts.sum(axis=1).to_numpy()[:, None] / FOLDS
     assert (abs(counts - even) <= 2).all(axis=None), counts  # the largest group of a class has four files of 40
@@ -104,7 +96,7 @@ def test_by_file_keeps_the_views_of_a_file_together_and_spreads_files_evenly_wha
     assert share_in_training(originals, "group") == pytest.approx((1 - 0.2**others).mean(), abs=0.06)
 
 
-def test_by_view_trains_on_more_files_than_protocols_that_keep_files_whole(index):
+def test_by_view_trains_on_more_files_than_the_others_and_mixes_views_of_a_file_by_as_much_as_chance_predicts(index):
     counted = {}
     for protocol in PROTOCOLS:
         rows = chosen(index, protocol)
@@ -112,16 +104,13 @@ def test_by_view_trains_on_more_files_than_protocols_that_keep_files_whole(index
         counted[protocol] = np.mean([fold.loc[fold["part"] == "train", "source"].nunique() for fold in folds])
         assert files_in_training(rows) == pytest.approx(counted[protocol])
     assert counted["by_file"] == pytest.approx(0.8 * len(index)) and counted["by_view"] > counted["by_file"]
-
-
-def test_by_view_mixes_views_of_one_file_by_as_much_as_chance_predicts(index):
-    """A test view is unseen only if all other views of its file lie in its own tenth or the next."""
+    # a test view is unseen only if all other views of its file lie in its own tenth or the next
     rows = chosen(index, "by_view")
     sisters = rows["source"].map(rows["source"].value_counts()) - 1
     assert share_in_training(rows, "source") == pytest.approx((1 - 0.2**sisters).mean(), abs=0.06)
 
 
-def test_protocols_differ_in_no_view_but_those_that_clean_drops(index):
+def test_protocols_differ_in_no_view_but_those_that_clean_drops_and_depend_on_the_seed_but_not_the_order(index):
     views = pool_views(index, SIZES, 250, 0)
     tables = {protocol: deal(index, views, protocol, 0)[0] for protocol in PROTOCOLS}
     assert all(table["row"].tolist() == list(range(len(views))) for table in tables.values())
@@ -130,6 +119,9 @@ def test_protocols_differ_in_no_view_but_those_that_clean_drops(index):
         assert ((parts["by_view"] == -1) == (parts["by_lesion"] == -1)).all()
         kept = tables["clean"]["class"] != ""
         assert (parts["clean"][kept] == parts["by_lesion"][kept]).all() and (parts["clean"][~kept] == -1).all()
+    for protocol, table in tables.items():
+        assert table.equals(dealt(index.iloc[::-1], protocol)[1])
+        assert not table.equals(dealt(index, protocol, seed=1)[1])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +145,7 @@ def test_clean_takes_the_diagnosis_for_near_identical_files_and_drops_what_it_ca
     assert changes["source"].tolist() == sorted(files["source"][files["class"] != label])
 
 
-def test_a_class_with_too_few_originals_over_all_folds_is_reported(index):
+def test_a_class_with_too_few_originals_is_reported_and_a_set_too_small_for_ten_folds_refused(index):
     small = index[(index["class"] != "dermatofibroma") | index["group"].isin(range(2004, 2009))]
     views, table = dealt(small, "clean")
     rows = {name: select(views, table, scenario) for name, scenario in scenarios().items()}
@@ -161,13 +153,9 @@ def test_a_class_with_too_few_originals_over_all_folds_is_reported(index):
     assert listed[["scenario", "class", "originals"]].to_numpy().tolist() == [
         [name, "dermatofibroma", 5] for name in ("nine_classes", "six_benign")
     ]
-
-
-def test_a_dealing_depends_on_its_seed_and_not_on_the_order_of_the_files(index):
-    for protocol in PROTOCOLS:
-        first = dealt(index, protocol)[1]
-        assert first.equals(dealt(index.iloc[::-1], protocol)[1])
-        assert not first.equals(dealt(index, protocol, seed=1)[1])
+    tiny = made_up_index(files=8)
+    with pytest.raises(ValueError, match="ten folds need at least 10 groups and a class of at least 10 files"):
+        deal(tiny, pool_views(tiny, dict.fromkeys(CLASSES, 20), 40, 0), "by_lesion", 0)
 
 
 def test_tenths_stay_what_they_were_so_that_kept_results_can_be_made_again():
@@ -177,31 +165,17 @@ def test_tenths_stay_what_they_were_so_that_kept_results_can_be_made_again():
         assert zlib.crc32(tenths.to_numpy(np.int8).tobytes()) == digest, protocol
 
 
-def test_default_pools_give_the_test_sets_that_the_printed_tables_imply(real_index):
-    study = params.Study()
+def test_default_pools_give_the_printed_test_sets_and_real_lesions_contents_and_near_duplicates_stay_whole(
+    real_data, real_metadata
+):
+    study = Study()
+    near = study.near_duplicate_bits, study.near_duplicate_difference
+    real_index, _ = build_index(find_folder(str(real_data)), [real_metadata], *near)
+    pools = {"sizes": study.pool_sizes, "two": study.pool_size_benign_malignant}
     for name, size in {"nine_classes": 901, "benign_malignant": 500, "six_benign": 594, "three_malignant": 307}.items():
-        rows = chosen(real_index, "by_view", name, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
-        assert set(rows["tenth"].value_counts()) == {size}
-
-
-@pytest.mark.parametrize("protocol", ["by_lesion", "clean"])
-def test_real_images_share_no_lesion_content_or_near_duplicate_between_parts(real_index, protocol):
-    study = params.Study()
-    rows = chosen(real_index, protocol, sizes=study.pool_sizes, two=study.pool_size_benign_malignant)
-    rows = rows.drop(columns="group").merge(real_index[["source", "content", "lesion_id", "group"]], on="source")
-    for column in ("content", "lesion_id", "group"):
-        known = rows[rows[column] != ""]
-        assert known.groupby(column)["tenth"].nunique().max() == 1
-
-
-@pytest.fixture(scope="module")
-def real_index(real_data, real_metadata):
-    study = params.Study()
-    bits, difference = study.near_duplicate_bits, study.near_duplicate_difference
-    return build_index(find_folder(str(real_data)), [real_metadata], bits, difference)[0]
-
-
-def test_a_data_set_too_small_for_ten_folds_is_refused_in_words():
-    tiny = made_up_index(files=8)
-    with pytest.raises(ValueError, match="ten folds need at least 10 groups and a class of at least 10 files"):
-        deal(tiny, pool_views(tiny, dict.fromkeys(CLASSES, 20), 40, 0), "by_lesion", 0)
+        assert set(chosen(real_index, "by_view", name, **pools)["tenth"].value_counts()) == {size}
+    for protocol in ("by_lesion", "clean"):
+        rows = chosen(real_index, protocol, **pools)[["source", "tenth"]]
+        rows = rows.merge(real_index[["source", "content", "lesion_id", "group"]], on="source")
+        for column in ("content", "lesion_id", "group"):
+            assert rows[rows[column] != ""].groupby(column)["tenth"].nunique().max() == 1
