@@ -41,7 +41,7 @@ def test_studies_are_counted_from_their_files(tmp_path):
 
 
 @pytest.mark.parametrize("fold", [0, 7])
-def test_leaked_are_the_test_views_with_a_relative_in_training(by_view, study, fold):
+def test_leaked_are_the_test_views_with_a_relative_in_training_and_none_by_lesion(model_of, by_view, study, fold):
     views, table = pd.read_parquet(study.views), pd.read_parquet(study.protocol("by_view"))
     groups, tenth = table["group"], table["tenth_nine_classes"]
     in_training = groups[(tenth >= 0) & ~tenth.isin([fold, (fold + 1) % 10])]
@@ -50,9 +50,6 @@ def test_leaked_are_the_test_views_with_a_relative_in_training(by_view, study, f
     assert set(zip(found["source"], found["view"])) == set(zip(expected["source"], expected["view"])) and len(found)
     first = views.index[(views["source"] == found["source"][0]) & (views["view"] == found["view"][0])][0]
     assert found["note"][0].endswith(f" of the picture, {(in_training == groups[first]).sum()} of its group")
-
-
-def test_nothing_leaks_by_lesion(model_of):
     assert lists.select_images(model_of["by_lesion", "nine_classes"], "leaked", lists.EVERY_FOLD, None).empty
 
 

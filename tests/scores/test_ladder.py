@@ -43,12 +43,17 @@ def rungs(outcomes):
     return ladder(outcomes, CELL, {}).set_index("rung")
 
 
-def test_every_rung_is_there_in_order_and_counts_what_it_scores(rungs):
+def test_every_rung_is_there_in_order_counts_what_it_scores_and_steps_add_up_to_the_accuracies(rungs):
     assert list(rungs.index) == ["printed", *(rung.name for rung in RUNGS)]
     assert rungs["images"].tolist()[1:] == [720, 720, 720, 180, 180, 180, 180]
     assert rungs["shared"].tolist()[2:] == [720, 720, 180, 180, 180, 180] and rungs["shared"].isna()[:2].all()
     assert (rungs["folds"].dropna() == 10).all() and (rungs["classes"].dropna() == 3).all()
     assert (rungs["groups"].dropna() == 90).all()
+    ours = rungs.iloc[1:]
+    assert ours["accuracy"].diff().iloc[1:].tolist() == pytest.approx(ours["step"].iloc[1:].tolist())
+    assert rungs.loc["by view", "step"] == pytest.approx(ours["accuracy"].iloc[0] - rungs.loc["printed", "accuracy"])
+    own = without_printed(rungs.reset_index()).set_index("rung")
+    assert list(own.index) == list(ours.index) and own.isna().loc["by view", ["step", "step_low", "step_high"]].all()
 
 
 def test_the_leak_is_found_where_it_was_planted_and_nowhere_else(rungs):
@@ -56,19 +61,6 @@ def test_the_leak_is_found_where_it_was_planted_and_nowhere_else(rungs):
     assert rungs.loc["by file", "step_high"] < 0
     for name in ("by lesion", "originals", "same classes", "clean"):
         assert rungs.loc[name, "step_low"] <= 0 <= rungs.loc[name, "step_high"]
-
-
-def test_steps_add_up_to_the_accuracies(rungs):
-    ours = rungs.iloc[1:]
-    assert ours["accuracy"].diff().iloc[1:].tolist() == pytest.approx(ours["step"].iloc[1:].tolist())
-    assert rungs.loc["by view", "step"] == pytest.approx(ours["accuracy"].iloc[0] - rungs.loc["printed", "accuracy"])
-
-
-def test_without_the_printed_number_its_rung_and_the_step_from_it_are_gone(rungs):
-    own = without_printed(rungs.reset_index()).set_index("rung")
-    assert list(own.index) == list(rungs.index[1:])
-    assert own.loc["by view", ["step", "step_low", "step_high"]].isna().all()
-    assert own.iloc[1:].equals(rungs.iloc[2:][own.columns])
 
 
 def test_corrected_labels_change_the_outcomes_of_the_mislabelled_alone(outcomes):
@@ -96,12 +88,8 @@ def test_a_single_fold_of_two_protocols_shares_few_views_and_the_step_says_how_m
     assert table.loc["by file", ["step_low", "step", "step_high"]].is_monotonic_increasing
 
 
-def test_a_rung_that_was_not_trained_is_missing_and_so_is_the_step_over_it(tmp_path):
+def test_a_rung_that_was_not_trained_is_missing_with_the_step_over_it_and_without_runs_so_are_all(tmp_path):
     table = ladder(outcomes_of(tmp_path, {"by_view": 0.9, "clean": 0.6}), CELL, {}).set_index("rung")
     assert list(table.index) == ["printed", "by view", "clean"] and np.isnan(table.loc["clean", "step"])
-
-
-def test_a_study_without_runs_gives_an_empty_table_with_its_columns(tmp_path):
-    models = Models(StudyPaths(tmp_path), "native", "three_malignant", PROTOCOLS, [], [0])
-    table = ladder(collect_outcomes(models), CELL, {})
-    assert table.empty and list(table.columns) == COLUMNS
+    empty = ladder(outcomes_of(tmp_path / "empty", {}), CELL, {})
+    assert empty.empty and list(empty.columns) == COLUMNS
