@@ -9,13 +9,6 @@ from lib.engine.planning import Inputs, plan
 from tests.engine.helpers import FIXTURES
 
 
-@pytest.fixture(autouse=True)
-def nothing_given(monkeypatch):
-    """What the environment names (the real images, their metadata, weights) is not of the small study."""
-    for name in ("SKINCAS_DATA", "SKINCAS_METADATA", "SKINCAS_WEIGHTS"):
-        monkeypatch.delenv(name, raising=False)
-
-
 @pytest.fixture
 def command(data):
     """The command that runs the small study in a results folder, with flags."""

@@ -70,17 +70,19 @@ print([plt.rcParams["text.usetex"], keras.config.floatx(), "user" in globals(), 
 
 
 @pytest.mark.parametrize(
-    ("last", "words"),
+    ("cells", "killed", "words"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL (out of memory?)"),
-        ("import os; os._exit(0)", "ended with exit status 0"),
+        (["a", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], True, "killed by SIGKILL (out of memory?)"),
+        (["a", "import os; os._exit(0)"], True, "ended with exit status 0"),
+        (["a", "import sys; sys.exit()"], False, "a cell called sys.exit"),
+        (["import sys; sys.exit(0)", "a"], False, "a cell called sys.exit"),
     ],
 )
-def test_a_kernel_that_dies_even_in_its_last_cell_is_not_done(tmp_path, last, words):
-    notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", "b = bytearray(80_000_000)", last)
+def test_a_kernel_that_dies_or_leaves_even_in_its_last_cell_is_not_done(tmp_path, cells, killed, words):
+    notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", *cells)
     result = kernel.execute(notebook, tmp_path / "out.ipynb", {})
-    assert (result.status, result.cell, result.killed) == ("failed", 3, True)
-    assert words in result.error and "peak memory was" in result.error
+    assert (result.status, result.killed) == ("failed", killed) and words in result.error
+    assert not killed or result.cell == 3 and "peak memory was" in result.error
 
 
 @pytest.mark.parametrize("busy", ["sum(iter(int, 1))", "import re; re.match(r'(a+)+b', 'a' * 60)"])
@@ -105,23 +107,14 @@ def test_no_kernel_and_no_subprocess_of_a_cell_outlives_a_killed_parent(tmp_path
     wait_for(lambda: gone(*started))
 
 
-def test_a_run_that_is_cancelled_ends_its_kernel(tmp_path):
-    pid = tmp_path / "pid"
-    cell = f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getpid()}}.')\ntime.sleep(600)"
-    notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
-    with pytest.raises(Cancelled):
-        kernel.execute(
-            notebook, tmp_path / "o.ipynb", {}, is_cancelled=lambda: pid.exists() and pid.read_text().endswith(".")
-        )
-    wait_for(lambda: gone(int(pid.read_text()[:-1])))
-
-
-def test_a_cell_without_output_and_processor_time_is_silent_and_one_that_computes_or_prints_is_not(
+def test_a_cell_that_neither_computes_nor_prints_is_silent_and_its_kernel_ends_when_it_is_cancelled(
     tmp_path, monkeypatch
 ):
     """A minute of it lasts two seconds here; the last cell would wait for ever."""
     monkeypatch.setattr(kernel, "MINUTE", 2.0)
-    computes = "import signal, time\nwhile time.process_time() < 3: pass"
+    pid = tmp_path / "pid"
+    noted = f"import os, signal, time; open({str(pid)!r}, 'w').write(str(os.getpid()))"
+    computes = f"{noted}\nwhile time.process_time() < 3: pass"
     prints = "for _ in range(30): print(a, flush=True); time.sleep(0.1)"
     notebook, seen = write_notebook(tmp_path / "n.ipynb", "a: int = 1", computes, prints, "signal.pause()"), []
 
@@ -132,11 +125,17 @@ def test_a_cell_without_output_and_processor_time_is_silent_and_one_that_compute
     with pytest.raises(Cancelled):
         kernel.execute(notebook, tmp_path / "o.ipynb", {}, report_progress=report, is_cancelled=lambda: (2, 4) in seen)
     assert seen == [(1, 4), (2, 4)]
+    wait_for(lambda: gone(int(pid.read_text())))
 
 
-def test_outputs_appear_once_with_a_stamp_and_are_left_where_a_later_run_fails(small, monkeypatch):
-    runs, root = small
-    assert perform(runs["audit"], root).status == "done"
+def test_outputs_appear_once_a_killed_kernel_gets_a_second_attempt_and_what_raises_leaves_all_as_it_was(
+    small, monkeypatch
+):
+    (runs, root), seen = small, []
+    monkeypatch.setenv("FIXTURE_BREAK", "audit once")
+    monkeypatch.setenv("FIXTURE_HOW", "kill")
+    result = perform(runs["audit"], root, report_progress=lambda attempt=0, **progress: seen.append(attempt))
+    assert result.status == "done" and [attempt for attempt in seen if attempt] == [1, 2]
     stamp = json.loads(StudyPaths(root).stamp("audit").read_text())
     assert set(stamp["outputs"]) == {"audit/images.parquet", "audit/dataset.json", "audit/printed.json"}
     assert (root / "notebooks/audit.ipynb").is_file()
@@ -147,17 +146,7 @@ def test_outputs_appear_once_with_a_stamp_and_are_left_where_a_later_run_fails(s
     assert perform(runs["audit"], root, force=True).status == "failed"
     assert (root / "audit/images.parquet").read_bytes() == before
     assert Freshness(root).changes(runs["audit"]) == []
-
-
-def test_a_killed_kernel_gets_a_second_attempt_and_a_notebook_that_raises_is_not(small, monkeypatch):
-    runs, root = small
-    seen = []
-    monkeypatch.setenv("FIXTURE_BREAK", "audit once")
-    monkeypatch.setenv("FIXTURE_HOW", "kill")
-    result = perform(runs["audit"], root, report_progress=lambda attempt=0, **progress: seen.append(attempt))
-    assert result.status == "done" and [attempt for attempt in seen if attempt] == [1, 2]
     monkeypatch.setenv("FIXTURE_BREAK", "kmeans")
-    monkeypatch.setenv("FIXTURE_HOW", "raise")
     result = perform(runs["kmeans"], root)
     assert (result.status, result.cell, result.killed) == ("failed", 4, False)
     assert result.error == "ValueError: planted in kmeans"

@@ -21,8 +21,6 @@ TWO = Study(
     skip=[{"backbone": "ResNet50", "scenario": "six_benign"}],
     overrides=[{"when": {"backbone": "MobileNet", "protocol": "clean"}, "set": {"units": 32}}],
 )
-
-
 DATA = Inputs(data=Path("/data"))
 
 
@@ -60,11 +58,9 @@ def test_every_run_comes_after_what_it_waits_for_reads_what_an_earlier_run_write
         written |= set(run.outputs)
 
 
-VARIANTS = {"rotated_less": {"rotation": 15.0}, "narrow": {"units": 64}}
-
-
 def test_a_variant_makes_anew_what_its_settings_change_and_shares_the_rest():
-    study = TWO.model_copy(update={"variants": VARIANTS, "protocols": ["by_view"], "seeds": [0]})
+    variants = {"rotated_less": {"rotation": 15.0}, "narrow": {"units": 64}}
+    study = TWO.model_copy(update={"variants": variants, "protocols": ["by_view"], "seeds": [0]})
     by_id = {run.id: run for run in planned(study, notebooks=NOTEBOOKS)}
     plain = {run.id for run in planned(study.model_copy(update={"variants": {}}), notebooks=NOTEBOOKS)}
     assert plain <= set(by_id)
@@ -103,14 +99,8 @@ def test_only_and_step_keep_the_selected_runs_and_what_they_need():
     assert "report" in names and "audit" in names
     assert not any("ResNet50" in name or "by_view" in name for name in names)
     names = {run.id for run in select(planned(), ["evaluate"], {"scenario": ["six_benign"], "protocol": ["clean"]})}
-    assert names == {
-        "audit",
-        "prepare",
-        "features-native-MobileNet",
-        "train-clean-native-six_benign-MobileNet-seed0",
-        "train-clean-native-six_benign-MobileNet-seed7",
-        "evaluate-native-six_benign",
-    }
+    trainings = {f"train-clean-native-six_benign-MobileNet-seed{seed}" for seed in (0, 7)}
+    assert names == {"audit", "prepare", "features-native-MobileNet", "evaluate-native-six_benign"} | trainings
     with pytest.raises(NotebookError, match="no run"):
         select(planned(), ["gradcam"], {"scenario": ["three_malignant"]})
 

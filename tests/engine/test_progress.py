@@ -2,6 +2,7 @@
 
 import io
 import threading
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -13,16 +14,7 @@ from tests.engine.helpers import wait_for
 RUN = "train-by_view-native-benign_malignant-EfficientNetV2B3-seed0-rotation_15"
 # what lib.models.training prints after an epoch
 LINE = "fold 9 finetune epoch 28/30 loss 0.399 accuracy 0.870 val_loss 1.244 val_accuracy 0.567, 125 s left"
-
-
-class Forecast:
-    """Ninety seconds, whatever happens."""
-
-    def ended(self, run_id, seconds=None):
-        pass
-
-    def left(self, running):
-        return 90
+FORECAST = SimpleNamespace(left=lambda running: 90, ended=lambda run_id, seconds=None: None)  # seconds, always
 
 
 def console(terminal: bool) -> Console:
@@ -38,7 +30,7 @@ def shown(view: View) -> list[str]:
 
 @pytest.mark.parametrize("jobs", [1, 2, 30])
 def test_fold_and_epoch_of_every_run_are_shown_in_80_columns_below_the_summary(jobs):
-    view = View(40, Forecast(), console(terminal=True))
+    view = View(40, FORECAST, console(terminal=True))
     for job in range(jobs):
         view.update(f"{job}-{RUN}", cell=10, cells=24)
         view.update(f"{job}-{RUN}", line=LINE)
@@ -50,20 +42,9 @@ def test_fold_and_epoch_of_every_run_are_shown_in_80_columns_below_the_summary(j
     assert shown(view)[0] == f"1 of 40 runs, 1 failed, {jobs - 1} running, about 90 s left"
 
 
-def test_without_a_terminal_every_start_and_end_is_a_line():
-    with View(2, Forecast(), console(terminal=False)) as view:
-        view.update("audit", worker="tcp://127.0.0.1:1")  # as Dask passes it on
-        view.ended("audit", Result("done", seconds=3.0))
-        view.ended("kmeans", Result("fresh"))
-    started, *ended = view.console.file.getvalue().splitlines()
-    assert started.startswith("audit")
-    assert [line.split(":")[0] for line in ended] == ["[1/2] audit", "[2/2] kmeans"]
-    assert all("about 90 s left" in line for line in ended)
-
-
 def test_the_runs_can_be_drawn_while_a_line_is_printed(monkeypatch):
     """Whoever prints waits for what draws the runs, so it must not hold what that waits for."""
-    view = View(2, Forecast(), console(terminal=True), silence=1)
+    view = View(2, FORECAST, console(terminal=True), silence=1)
     drawn = []
 
     def print_line(text, **_):

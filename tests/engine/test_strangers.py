@@ -26,6 +26,7 @@ ELSEWHERE = {
     "DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "['nowhere']",
     "DASK_TEMPORARY_DIRECTORY": "/nowhere",
 }
+OTHER_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 # a client of Dask without a certificate, one with a certificate of its own, and one who lists the folders
 STRANGER = """
 import asyncio, json, os, sys
@@ -63,9 +64,6 @@ def local(monkeypatch):
         dask.config.refresh()
 
 
-OTHER_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-
-
 def _other_user_can_try() -> bool:
     imports = [*OTHER_USER, sys.executable, "-c", "import distributed.comm"]
     return os.getuid() == 0 and bool(shutil.which("setpriv")) and not subprocess.run(imports, cwd="/").returncode
@@ -98,14 +96,9 @@ def test_the_stranger_is_let_in_where_a_cluster_is_open(tmp_path):
             assert _stranger(client, *OTHER_USER)[:2] == [65534, addresses]
 
 
-def test_without_the_certificate_of_the_run_nobody_reaches_scheduler_or_worker_from_no_address(local):
+def test_without_the_certificate_of_the_run_nobody_reaches_scheduler_or_worker(local):
     assert local.client.submit(sum, [1, 2]).result() == 3
     assert _stranger(local.client)[:2] == [os.getuid(), []]
-    for address in _places(local.client)[0]:
-        port = int(address.rpartition(":")[2])
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.2", port), timeout=60)
-        socket.create_connection(("127.0.0.1", port), timeout=60).close()
 
 
 def test_another_user_of_this_machine_reaches_nothing_and_cannot_read_the_folders_of_the_workers(local):
