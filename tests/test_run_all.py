@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -25,51 +25,35 @@ from lib.config.paths import NOTEBOOKS, REPOSITORY
 from lib.data.folder import KAGGLE, downloaded
 from lib.engine import estimate
 from lib.engine.locks import locked
+from tests.engine.helpers import FIXTURES, alive, wait_for
 from tests.fixtures.tiny import write_tiny
 
-FIXTURES = REPOSITORY / "tests" / "fixtures"
 STAND_INS = FIXTURES / "notebooks"
 SMALL = str(FIXTURES / "small.yaml")
 
 
-@pytest.fixture
-def data(tmp_path, monkeypatch):
-    """A folder with one file a class; no path comes from the environment."""
-    for name in ("SKINCAS_DATA", "SKINCAS_METADATA", "SKINCAS_WEIGHTS", "FIXTURE_BREAK", "FIXTURE_HOW"):
-        monkeypatch.delenv(name, raising=False)
-    for name in CLASSES:
-        (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "image.jpg").write_bytes(name.encode())
-    return tmp_path / "data"
+def start(*arguments: str, **environment: str) -> subprocess.Popen:
+    """run_all.py on the stand-in notebooks."""
+    script = [sys.executable, str(FIXTURES / "run_fixture.py"), *arguments]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(script, env=os.environ | environment, **pipes)
 
 
-def command(data: Path, root: Path, *flags: str) -> list[str]:
-    script = [sys.executable, str(FIXTURES / "run_fixture.py"), SMALL]
-    return [*script, "--data", str(data), "--results", str(root), *flags]
-
-
-def run(data: Path, root: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(data, root, *flags), env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-
-
-def outputs(root: Path) -> dict[str, bytes]:
-    """The bytes of every output but those that tell times."""
-    folders = ("audit", "prepared", "features", "runs", "evaluation", "gradcam", "kmeans", "tables")
-    files = [path for folder in folders for path in (root / folder).rglob("*") if path.is_file()]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name != "run.json"}
+def run(data: Path, root: Path, *flags: str, **environment: str) -> tuple[int, str]:
+    """Exit status of the small study and what it printed."""
+    process = start(SMALL, "--data", str(data), "--results", str(root), *flags, **environment)
+    printed, errors = process.communicate()
+    return process.returncode, printed + errors
 
 
 @pytest.mark.slow
 def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path):
     root = tmp_path / "results"
-    plan = run(data, root, "--dry-run")
-    assert plan.returncode == 0 and "12 runs: 0 fresh, 0 stale, 12 missing" in plan.stdout
+    status, plan = run(data, root, "--dry-run")
+    assert status == 0 and "12 runs: 0 fresh, 0 stale, 12 missing" in plan
     assert not root.exists()  # nothing was started
-    first = run(data, root, "--jobs", "2")
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert first.stdout.rstrip().endswith(f"report: {root / 'report/index.html'}")
+    status, printed = run(data, root, "--jobs", "2")
+    assert status == 0 and printed.rstrip().endswith(f"report: {root / 'report/index.html'}"), printed
     assert "nine_classes-MobileNetV2-seed0,skipped" in (root / "report/index.html").read_text()
     state = json.loads((root / "state.json").read_text())
     assert {entry["status"] for entry in state.values()} == {"done", "skipped"}
@@ -78,17 +62,14 @@ def test_a_study_ends_with_its_report_and_is_fresh_the_next_time(data, tmp_path)
     assert "train-clean-native-nine_classes-MobileNet-seed0: fold 0 transfer epoch 1/1 loss 0.5 accuracy 0.50" in log
     assert "train-clean-native-nine_classes-MobileNet-seed0 wrote its outputs" in log
 
-    before = {
-        path: path.stat().st_mtime_ns
-        for path in root.rglob("*")
-        if path.name not in ("run.log", ".lock", ".format.json")
-    }
-    again = run(data, root)
-    assert again.returncode == 0 and "12 fresh" in again.stdout
-    after = {path: path.stat().st_mtime_ns for path in before}
-    assert not [path for path in before if before[path] != after[path] and path.is_file()]
+    each_time = ("run.log", ".lock", ".format.json")
+    files = [path for path in root.rglob("*") if path.is_file() and path.name not in each_time]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    status, printed = run(data, root)
+    assert status == 0 and "12 fresh" in printed
+    assert {path: path.stat().st_mtime_ns for path in files} == before
 
-    forced = run(data, root, "--force", "kmeans", "--dry-run").stdout
+    _, forced = run(data, root, "--force", "kmeans", "--dry-run")
     assert "10 fresh, 2 stale, 0 missing" in forced and "kmeans: stale (--force)" in forced
     assert "report: stale (kmeans will be made again first)" in forced
     content = json.loads((root / "ro-crate-metadata.json").read_text())
@@ -111,57 +92,44 @@ def test_failures_stay_small_and_the_summary_has_the_command_that_mends_them(dat
     root = tmp_path / "results"
     broken = {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "raise"}
     clean = ("--only", "protocol=clean")
-    done = run(data, root, *clean, **broken)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "8 done, 1 failed, 2 not run" in done.stdout
-    assert "MobileNet failed in code cell 4: ValueError: planted in features-native-MobileNet" in done.stdout
-    assert str(root / "notebooks/features-native-MobileNet.ipynb") in done.stdout
-    assert "gradcam-nine_classes-MobileNet not run: features-native-MobileNet failed" in done.stdout
+    status, printed = run(data, root, *clean, **broken)
+    assert status == 1 and "8 done, 1 failed, 2 not run" in printed, printed
+    assert "MobileNet failed in code cell 4: ValueError: planted in features-native-MobileNet" in printed
+    assert str(root / "notebooks/features-native-MobileNet.ipynb") in printed
+    assert "gradcam-nine_classes-MobileNet not run: features-native-MobileNet failed" in printed
     page = (root / "report/index.html").read_text()
     assert "features-native-MobileNet,failed" in page and "nine_classes-MobileNet-seed0,not run" in page
     assert (root / "outcomes/native/nine_classes.parquet").read_text().startswith("clean,MobileNetV2,")
 
-    again = next(line for line in done.stdout.splitlines() if line.strip().startswith("again:")).split("run_all.py ")[1]
-    just_that = subprocess.run(
-        [sys.executable, str(FIXTURES / "run_fixture.py"), *shlex.split(again)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert just_that.returncode == 0 and "2 fresh, 1 done" in just_that.stdout, just_that.stdout
-    rest = run(data, root, *clean)
-    assert rest.returncode == 0 and ",failed" not in (root / "report/index.html").read_text()
+    (again,) = re.findall(r"again: .*run_all\.py (.*)", printed)
+    just_that = start(*shlex.split(again))
+    printed, _ = just_that.communicate()
+    assert just_that.returncode == 0 and "2 fresh, 1 done" in printed, printed
+    status, printed = run(data, root, *clean)
+    assert status == 0 and ",failed" not in (root / "report/index.html").read_text(), printed
     assert len((root / "outcomes/native/nine_classes.parquet").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_ends_everything_keeps_what_is_done_and_the_next_call_resumes(data, tmp_path, number):
     root = tmp_path / "results"
-    waiting = os.environ | {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "wait"}
+    waiting = {"FIXTURE_BREAK": "features-native-MobileNet", "FIXTURE_HOW": "wait"}
     flags = ("--step", "train", "--jobs", "2")
-    with subprocess.Popen(
-        command(data, root, *flags), env=waiting, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        while process.poll() is None and not (root / "waits").exists():
-            time.sleep(0.05)
-        while (
-            not (root / "stamps/train-clean-native-nine_classes-MobileNetV2-seed0.json").exists()
-            and process.poll() is None
-        ):
-            time.sleep(0.05)
-        below = psutil.Process(process.pid).children(recursive=True)
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)  # as a terminal does
-        else:
-            process.send_signal(number)
-        said, _ = process.communicate()
+    process = start(SMALL, "--data", str(data), "--results", str(root), *flags, **waiting)
+    wait_for((root / "waits").exists, process)
+    wait_for((root / "stamps/train-clean-native-nine_classes-MobileNetV2-seed0.json").exists, process)
+    below = psutil.Process(process.pid).children(recursive=True)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    said, _ = process.communicate()
     assert process.returncode == 130, said
     assert "interrupted; finished runs are kept" in said
     assert all(number in said for number in ("4 done", "1 cancelled", "2 not started"))
-    psutil.wait_procs(below, timeout=300)
-    assert not [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-    rest = run(data, root, *flags)
-    assert rest.returncode == 0 and "4 fresh, 3 done" in rest.stdout, rest.stdout
+    wait_for(lambda: not any(map(alive, below)))
+    status, printed = run(data, root, *flags)
+    assert status == 0 and "4 fresh, 3 done" in printed, printed
 
 
 def refused(capsys, *arguments: str) -> str:
@@ -184,9 +152,6 @@ def refused(capsys, *arguments: str) -> str:
         (("--only", "backbone"), "the study has no backbone ''"),
         (("--step", "trian"), "did you mean 'train'"),
         (("--jobs", "0"), "a whole number of at least 1, not '0'"),
-        (("--jobs", "zero"), "a whole number of at least 1, not 'zero'"),
-        (("--dry-rnu",), "unrecognized arguments: --dry-rnu"),
-        (("--force", "everything"), "invalid choice"),
         (("--weights", "/no/such/folder"), "is not a folder"),
         (("--masks", "/no/such/folder"), "is not a folder"),
         (("--external", "/no/such/folder"), "cannot be read"),
@@ -203,8 +168,8 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
 
 def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
     os.mkfifo(data / "nevus" / "pipe.jpg")
-    done = subprocess.run(command(data, tmp_path / "r", "--dry-run"), capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "12 missing" in done.stdout, done.stderr
+    status, printed = run(data, tmp_path / "r", "--dry-run")
+    assert status == 0 and "12 missing" in printed, printed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -224,14 +189,6 @@ def test_a_signal_ends_a_wait_before_anything_has_started(tmp_path, monkeypatch,
     assert signal.getsignal(number) is before
 
 
-def test_a_reader_that_closes_the_pipe_ends_the_plan_without_a_traceback(data, tmp_path):
-    plan = subprocess.Popen(
-        command(data, tmp_path / "r", "--dry-run"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    plan.stdout.close()  # as `| head` does, here before the first line
-    assert plan.stderr.read() == "" and plan.wait() == 0
-
-
 def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_path, monkeypatch, capsys):
     from kagglehub.cache import Cache, get_cached_path
     from kagglehub.handle import DatasetHandle
@@ -247,7 +204,6 @@ def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_pa
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "cache"))
     arguments = ["paper", "--dry-run", "--results", str(tmp_path / "r")]
     assert run_all.main(arguments) == 0
-    before = capsys.readouterr().out
     handle = DatasetHandle(*KAGGLE.split("/"), 3)
     for name in CLASSES:
         folder = Path(get_cached_path(handle), "set", name)
@@ -256,34 +212,17 @@ def test_a_dry_run_asks_no_host_whether_the_images_were_downloaded_or_not(tmp_pa
     Cache().mark_as_complete(handle)
     assert downloaded() == Path(get_cached_path(handle))
     assert run_all.main(arguments) == 0
-    after = capsys.readouterr().out
-    assert "0 fresh, 0 stale" in before and "0 fresh, 0 stale" in after
-    audits = [re.search(r"1 audit \((\d+) s\)", said).group(1) for said in (before, after)]
+    audits = re.findall(r"1 audit \((\d+) s\)", plans := capsys.readouterr().out)
+    assert plans.count("runs: 0 fresh, 0 stale") == 2
     assert int(audits[0]) > int(audits[1])  # 2,357 files are expected, then nine are there
 
 
-@pytest.mark.parametrize(
-    ("terminal", "answer", "yes", "starts"),
-    [
-        (True, "y", False, True),
-        (True, "", False, False),
-        (True, None, False, False),  # nothing more is to be read
-        (True, "n", True, True),  # answered ahead
-        (False, "n", False, True),  # nobody to ask
-    ],
-)
-def test_a_long_study_starts_where_somebody_agrees_or_nobody_is_there(
-    monkeypatch, capsys, terminal, answer, yes, starts
-):
-    def reply(question):
-        if answer is None:
-            raise EOFError
-        return answer
-
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: terminal))
-    monkeypatch.setattr("builtins.input", reply)
-    assert estimate.confirm(yes, {"b": 7200.0, "a": 600.0}) is starts
-    assert "smaller studies: a (10 min), b (2.0 h)" in capsys.readouterr().out
+@pytest.mark.parametrize(("answer", "starts"), [("y", True), ("", False), (EOFError, False)])
+def test_a_long_study_starts_where_somebody_agrees_or_nobody_is_there(monkeypatch, answer, starts):
+    monkeypatch.setattr("builtins.input", Mock(side_effect=[answer]))  # a second question would fail
+    for is_terminal, yes, expected in ((True, False, starts), (True, True, True), (False, False, True)):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda shown=is_terminal: shown))
+        assert estimate.confirm(yes, {"b": 7200.0, "a": 600.0}) is expected
 
 
 def _imagenet(folder: Path) -> Path:
@@ -318,11 +257,9 @@ def test_a_data_folder_of_others_in_the_results_of_the_demo_is_refused_and_kept(
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):
-    code = (
-        "import sys, run_all\n"
-        f"status = run_all.main(['demo', '--dry-run', '--results', {str(tmp_path / 'r')!r}])\n"
-        "print(status, sorted({'tensorflow', 'keras', 'matplotlib', 'jax'} & set(sys.modules)))"
-    )
+    code = f"""import sys, run_all
+status = run_all.main(['demo', '--dry-run', '--results', {str(tmp_path / "r")!r}])
+print(status, sorted({{'tensorflow', 'keras', 'matplotlib', 'jax'}} & set(sys.modules)))"""
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("0 []\n"), done.stdout
 
