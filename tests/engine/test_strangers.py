@@ -96,9 +96,14 @@ def test_the_stranger_is_let_in_where_a_cluster_is_open(tmp_path):
             assert _stranger(client, *OTHER_USER)[:2] == [65534, addresses]
 
 
-def test_without_the_certificate_of_the_run_nobody_reaches_scheduler_or_worker(local):
+def test_without_the_certificate_of_the_run_nobody_reaches_scheduler_or_worker_from_no_address(local):
     assert local.client.submit(sum, [1, 2]).result() == 3
     assert _stranger(local.client)[:2] == [os.getuid(), []]
+    for address in _places(local.client)[0]:
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=60)
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
 
 
 def test_another_user_of_this_machine_reaches_nothing_and_cannot_read_the_folders_of_the_workers(local):
