@@ -3,6 +3,7 @@
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import numpy as np
@@ -39,19 +40,14 @@ FAILED = "train-by_view-native-benign_malignant-MobileNet-seed0"
 NOT_RUN = "train-clean-native-three_malignant-MobileNet-seed1"
 SKILL = {"by_view": 0.85, "by_file": 0.62, "by_lesion": 0.6, "clean": 0.55}  # the share that a frozen model has right
 AUDIT = REPOSITORY / "results" / "reference" / "mobilenet_cpu" / "audit"
+HISTORY = ["fold", "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
 SMALL_CLASS = "seborrheic keratosis"  # too small to be scored
-HISTORY = ["fold", "epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 
 
 def write_study(root: Path, study: Study = STUDY) -> None:
     """A results folder of made-up numbers, as the steps before the report leave it; some runs failed or are missing."""
     paths, generator = StudyPaths(root), np.random.default_rng(0)
-    state = {
-        "audit": _run("audit", {}),
-        "prepare": _run("prepare", {}),
-        "kmeans": _run("kmeans", {}),
-        "gradcam-nine_classes-MobileNet": _run("gradcam", {}),
-    }
+    state = {step: _run(step, {}) for step in ("audit", "prepare", "kmeans", "gradcam")}
     _prepare(paths, study, generator)
     for cell in study.cells(*AXES[:-1]):  # of the study's own settings
         run = _run("train", cell)
@@ -113,15 +109,8 @@ def _prepare(paths, study, generator):
     small = index.index[index["class"] == SMALL_CLASS][4:]
     index = index.drop(small).reset_index(drop=True)
     write_prepared(paths, index, least=6)
-    views, side = pd.read_parquet(paths.views), study.image_size
-    y, x = np.mgrid[:side, :side] / side - 0.5
-    pictures = []
-    for number in views["group"]:
-        lesion = (x**2 + y**2 < 0.04 + 0.01 * (number % 9))[..., None]
-        colour = np.array([120 + number % 90, 70 + number % 50, 60])
-        noise = generator.normal(0, 6, (side, side, 3))
-        pictures.append(np.clip(np.where(lesion, colour, [225, 180, 160]) + noise, 0, 255))
-    np.save(paths.images, np.array(pictures, np.uint8))
+    shape = len(pd.read_parquet(paths.views)), study.image_size, study.image_size, 3
+    np.save(paths.images, generator.normal(128, 40, shape).clip(0, 255).astype(np.uint8))
 
 
 def _train(paths, study, cell, generator):
@@ -134,20 +123,17 @@ def _train(paths, study, cell, generator):
             lambda views, skill=skill: generator.random(len(views)) < skill,
             folds[phase], cell["seed"], cell["preprocessing"],
         )  # fmt: skip
-    histories = [_history(study, fold, fold in study.finetune_folds) for fold in study.transfer_folds]
+    numbers = {"transfer": study.transfer_epochs, "finetune": study.finetune_epochs}
+    epochs = [
+        (fold, phase, epoch, 2 - epoch / 9, epoch / 9, 2 - epoch / 10, epoch / 10)
+        for phase in PHASES
+        for fold in folds[phase]
+        for epoch in range(1, numbers[phase] + 1)
+    ]
     folder = paths.run(**cell)
-    pd.concat(histories).to_csv(folder / "history.csv", index=False)
-    git, packages = {"commit": "0123abc" * 5, "clean": False}, {"keras": "3.15"}
-    (folder / RUN_RECORD).write_text(json.dumps({"provenance": {"git": git, "packages": packages}}))
-
-
-def _history(study, fold, tuned):
-    epochs = [("transfer", epoch) for epoch in range(1, study.transfer_epochs + 1)]
-    epochs += [("finetune", epoch) for epoch in range(1, study.finetune_epochs + 1)] if tuned else []
-    rise = 1 - np.exp(-np.arange(1, len(epochs) + 1) / (3 + fold / 10))
-    table = pd.DataFrame(epochs, columns=["phase", "epoch"]).assign(fold=fold, learning_rate=1e-3)
-    table = table.assign(loss=2 - 1.6 * rise, accuracy=0.9 * rise, val_loss=2.1 - 1.4 * rise, val_accuracy=0.8 * rise)
-    return table[HISTORY]
+    pd.DataFrame(epochs, columns=HISTORY).to_csv(folder / "history.csv", index=False)
+    made = {"git": {"commit": "0123abc" * 5, "clean": False}, "packages": {"keras": "3.15"}}
+    (folder / RUN_RECORD).write_text(json.dumps({"provenance": made}))
 
 
 def evaluate(paths, study, cell):
@@ -160,9 +146,7 @@ def evaluate(paths, study, cell):
 
 def _audit(paths):
     """What 01_audit found in the paper and in the public set, with names that would break a page."""
-    of_paper, of_set = (
-        json.loads((AUDIT / name).read_text(encoding="utf-8")) for name in ("printed.json", "dataset.json")
-    )
+    of_paper, of_set = (json.loads((AUDIT / f"{name}.json").read_text("utf-8")) for name in ("printed", "dataset"))
     of_paper["text_errors"][0]["what"] = HOSTILE
     of_set["contradictory_pairs"]["actinic keratosis + " + HOSTILE] = 2
     paths.printed_audit.write_text(json.dumps(of_paper))
@@ -173,21 +157,12 @@ def _pictures(paths, study):
     maps = paths.gradcam_maps("nine_classes", "MobileNet")
     maps.mkdir(parents=True)
     rows = pd.read_parquet(paths.views).query("view == 0").groupby("class").head(1)
-    table = rows[["source", "image_id"]].assign(true_class=rows["class"], predicted_class="nevus", probability=0.7)
-    table = table.assign(share_in_lesion=0.5, lesion_area=0.2)
-    table.to_csv(maps / "maps.csv", index=False)
-    paths.kmeans.mkdir(parents=True, exist_ok=True)
-    names = [f"{place}.png" for place in range(len(rows))]
-    table = rows[["source", "image_id", "class"]].assign(mask=names, dice=0.8)
-    table.to_csv(paths.segmentation, index=False)
-    (paths.kmeans / "masks").mkdir()
-    side, images = study.image_size, np.load(paths.images, mmap_mode="r")
-    for place, name in enumerate(names):
-        mask = np.zeros((side, side), bool)
-        mask[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3] = True
+    rows.assign(true_class=rows["class"], predicted_class="nevus").to_csv(maps / "maps.csv", index=False)
+    names, mask = [f"{place:02d}.png" for place in range(len(rows))], np.eye(study.image_size, dtype=bool)
+    for row, name in zip(rows.index, names):
         kmeans.write_mask(paths.segmentation_masks / name, mask)
-        picture = np.clip(images[rows.index[place]] + np.array([40, 0, -40]), 0, 255).astype(np.uint8)  # warmer
-        Image.fromarray(picture).save(maps / f"{place:02d}.png")
+        Image.fromarray(np.load(paths.images, mmap_mode="r")[row]).save(maps / name)
+    rows.assign(mask=names, dice=0.8).to_csv(paths.segmentation, index=False)
 
 
 def make_report(results: Path, study: Study = STUDY, source: Path = NOTEBOOKS) -> Path:
@@ -209,20 +184,19 @@ class Page(HTMLParser):
     def __init__(self, text: str):
         super().__init__(convert_charrefs=True)
         self.elements, self.text, self.inside = [], [], []
-        self.tables, self.table = {}, ""
+        self.tables, self.rows = {}, []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.elements.append((tag, attributes))
         self.inside.append(tag)
-        if "table" in attributes.get("class", "").split() and tag == "div":
-            self.table = attributes["id"]
-            self.tables[self.table] = []
-        if tag == "tr" and self.table:
-            self.tables[self.table].append([])
-        if tag in ("td", "th") and self.table:
-            self.tables[self.table][-1].append("")
+        if tag == "div" and "table" in attributes.get("class", "").split():
+            self.rows = self.tables[attributes["id"]] = []
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
 
     def handle_endtag(self, tag):
         while self.inside and self.inside.pop() != tag:
@@ -231,8 +205,23 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if not {"script", "style"} & set(self.inside):
             self.text.append(data)
-            if self.table and {"td", "th"} & set(self.inside):
-                self.tables[self.table][-1][-1] += data
+            if {"td", "th"} & set(self.inside):
+                self.rows[-1][-1] += data
 
     def all(self, tag: str) -> list[dict[str, str]]:
         return [attributes for name, attributes in self.elements if name == tag]
+
+    def check_links(self, folder: Path) -> None:
+        """The page, which lies in `folder`, loads nothing and runs no attribute; its links lead somewhere."""
+        ids = [attributes["id"] for _, attributes in self.elements if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        for tag, attributes in self.elements:
+            assert tag not in ("iframe", "object", "embed", "base", "form"), attributes
+            assert not any(name.startswith("on") for name in attributes), attributes
+            for name in ("src", "srcset", "data", "action", "poster", "xlink:href"):
+                assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
+            link = unquote(attributes.get("href", "data:"))
+            if link.startswith("#"):
+                assert link[1:] in ids, link
+            elif not link.startswith(("data:", "https://")):  # a source that a reader may open
+                assert (folder / link).is_file(), link

@@ -1,13 +1,9 @@
 """Beside the field: the rows of related_work.csv, and ours beside them as the study's own tables have them."""
 
-import pytest
-from sklearn.metrics import f1_score
-
 from lib.config.paths import StudyPaths
-from lib.data.predictions import load_predictions, predicted_class
 from lib.report import tables
 from lib.scores.metrics import model_scores
-from lib.scores.outcomes import ON_VIEWS, read_outcomes
+from lib.scores.outcomes import read_outcomes
 from tests.report.made_study import STUDY, SYNTHETIC
 
 
@@ -35,21 +31,5 @@ def test_ours_beside_the_others_are_those_of_the_evaluation_on_the_same_metric(r
             assert (rows[f"ours_{name}"] == metrics.at[name, column]).all()
     other = table[~table["question"].isin(tables.ANSWERED)]
     assert len(other) and other[[f"ours_{name}" for name in STUDY.protocols]].isna().all(axis=None)
-
-
-def test_the_mean_f1_of_classes_is_that_of_scikit_learn(results):
-    paths = StudyPaths(results)
-    table = tables.field_scores(paths, STUDY).set_index(["protocol", "phase", "backbone"])
-    for protocol in STUDY.protocols:
-        cell = (protocol, "native", "nine_classes", "MobileNet", "transfer", STUDY.seeds)
-        rows = load_predictions(paths, *cell).query("part == 'test'")
-        rows = rows if protocol in ON_VIEWS else rows[rows["view"] == 0]
-        true = rows["true_class"]
-        expected = f1_score(true, predicted_class(rows), labels=sorted(set(true)), average="macro", zero_division=0)
-        assert table.at[(protocol, "transfer", "MobileNet"), "macro_f1"] == pytest.approx(expected, abs=1e-9)
-
-
-def test_synthetic_images_are_compared_to_nothing(results, tmp_path):
-    for study, paths in ((SYNTHETIC, StudyPaths(results)), (STUDY, StudyPaths(tmp_path))):
-        model, ours = tables.select_ours(study, tables.field_scores(paths, study))
-        assert model == "" and ours.empty
+    # synthetic images are compared to nothing
+    assert tables.select_ours(SYNTHETIC, tables.field_scores(paths, SYNTHETIC))[1].empty

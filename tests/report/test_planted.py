@@ -11,10 +11,9 @@ from lib.config.params import load_study
 from lib.config.paths import DEMO_METADATA, StudyPaths
 from lib.data import demo
 from lib.data.index import build_index
-from lib.data.pool import pool_views
-from lib.data.protocols import deal
 from lib.report import planted
 from lib.scores import ladder
+from tests.fixtures.predictions import write_prepared
 
 STUDY = load_study("demo")
 
@@ -26,15 +25,7 @@ def paths(tmp_path_factory) -> StudyPaths:
     demo.ensure(study.demo_data, 12, 64, 0)
     near = STUDY.near_duplicate_bits, STUDY.near_duplicate_difference
     index, _ = build_index(study.demo_data, [study.demo_data / DEMO_METADATA], *near)
-    views = pool_views(index, dict.fromkeys(CLASSES, 30), 60, 0)
-    study.audit.mkdir()
-    study.prepared.mkdir()
-    index.to_parquet(study.image_index)
-    views.to_parquet(study.views)
-    for protocol in STUDY.protocols:
-        table, changes = deal(index, views, protocol, 0)
-        table.to_parquet(study.protocol(protocol))
-    changes.to_csv(study.label_changes, index=False)  # those of clean, the last
+    write_prepared(study, index, dict.fromkeys(CLASSES, 30))
     return study
 
 
@@ -45,26 +36,23 @@ def truth(paths) -> dict:
 
 def test_every_planted_flaw_is_found_and_none_invented(paths, truth):
     rows = planted.find_flaws(truth, pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes))
-    rows = rows.to_dict("records")
-    assert len(rows) == 6
-    for row in rows:
-        assert row["planted"] > 0 and (row["found"], row["invented"]) == (row["planted"], 0), row["what"]
+    assert len(rows) == 6 and (rows["planted"] > 0).all()
+    assert (rows["found"] == rows["planted"]).all() and (rows["invented"] == 0).all(), rows
 
 
 def test_a_flaw_that_is_missed_or_invented_is_counted(paths, truth):
     index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes, keep_default_na=False)
     lesion = truth["lesions"][0]
     index.loc[index["source"].isin(lesion["files"]), "lesion_id"] = ""
-    right = next(
-        e for e in truth["images"] if f"/{e['class']}/" in e["file"] and e["file"] not in set(changes["source"])
-    )
-    change = {"source": right["file"], "class": "nevus" if right["class"] != "nevus" else "melanoma"}
+    images = pd.DataFrame(truth["images"]).set_index("file")["class"]
+    wrong = images.index.str.split("/").str[1] != images
+    right = images[~wrong].drop(changes["source"], errors="ignore")
+    change = {"source": right.index[0], "class": "nevus" if right.iloc[0] != "nevus" else "melanoma"}
     changed = pd.concat([changes.iloc[1:], pd.DataFrame([change])])
-    rows = {row["what"]: row for row in planted.find_flaws(truth, index, changed).to_dict("records")}
-    lesions, labels = rows["lesions with several images"], rows["wrong labels"]
-    assert (lesions["found"], lesions["invented"]) == (lesions["planted"] - 1, 0)
-    missed = changes["source"].iat[0] in {e["file"] for e in truth["images"] if f"/{e['class']}/" not in e["file"]}
-    assert (labels["found"], labels["invented"]) == (labels["planted"] - missed, 1)
+    rows = planted.find_flaws(truth, index, changed).set_index("what")
+    missed = pd.Series({"lesions with several images": 1, "wrong labels": int(wrong[changes["source"].iat[0]])})
+    assert (rows["planted"] - rows["found"])[missed.index].tolist() == missed.tolist()
+    assert rows.loc[missed.index, "invented"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("worst_first", [True, False])
