@@ -45,11 +45,12 @@ def read_numbers(root: Path) -> pd.Series:
 
 
 def read_verdicts(root: Path) -> pd.Series:
-    """The verdict on each claim and the answers to its questions, by `quote`, `where` and `question`."""
+    """The verdict on each claim and the answers to its questions, by `id`, `quote`, `where` and `question`."""
     path = StudyPaths(root).claims
     with _named(path):
         claims = as_table(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else pd.DataFrame()
-        claims = claims.reindex(columns=["quote", "where", "verdict", *QUESTIONS]).set_index(["quote", "where"])
+        keys = ["id", "quote", "where"]
+        claims = claims.reindex(columns=[*keys, "verdict", *QUESTIONS]).set_index(keys)
     return claims.rename(columns=QUESTIONS).rename_axis(columns="question").replace("", None).stack().dropna()
 
 
@@ -98,7 +99,7 @@ def write_page(a: Path, b: Path) -> tuple[Path, str]:
     """Write the comparison as one self-contained page; returns where it lies, and what moved in one sentence."""
     names = [root.relative_to(RESULTS).as_posix() if root.is_relative_to(RESULTS) else root.name for root in (a, b)]
     numbers, sides = compare_numbers(a, b), dict(zip("ab", names))
-    verdicts = differences(read_verdicts(a), read_verdicts(b))
+    verdicts = differences(read_verdicts(a), read_verdicts(b)).drop(columns="id")
     shown = numbers[~numbers["measure"].str.endswith(("_low", "_high"))]
     keys = ["table", "measure", *sides, "difference", "inside", *reversed(ROW[1:])]
     caption = "The furthest first; the CSV file has the ends of intervals, too."
