@@ -20,6 +20,7 @@ from lib.config.params import AXES, Study, load_study, study_names, study_path
 from lib.config.paths import DEMO_MASKS, DEMO_METADATA, NOTEBOOKS, RESULTS, StudyPaths
 from lib.config.schema import ParameterError, nearest, refuse_unknown
 from lib.config.steps import STEPS
+from lib.config.text import duration
 from lib.engine import provenance
 from lib.engine.code import CodeError
 from lib.engine.estimate import Forecast, confirm, describe, is_long, load_rates, show_plan
@@ -28,7 +29,7 @@ from lib.engine.freshness import Freshness, Standing, standings
 from lib.engine.locks import FolderError, check_format, locked
 from lib.engine.notebooks import NotebookError
 from lib.engine.planning import Inputs, Run, plan, select, skipped_cells
-from lib.engine.progress import duration, log, outlast_output, start_log
+from lib.engine.progress import log, outlast_output, start_log
 from lib.engine.workers import ClusterError, Options, at_once
 
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
@@ -70,18 +71,23 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
         print(f"run_all.py: {error}", file=sys.stderr)
         log.error("%s", error)
         return 2
+    except OSError as error:
+        again = "finished runs are kept; free space or repair the folder, then repeat the command"
+        print(f"run_all.py: {error}; {again}", file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, interruption: Interruption) -> int:
     _check_backend()
     study = load_study(options.study)
     name = study_path(options.study).stem
-    if options.weights == "none":
+    weights = options.weights or os.environ.get("SKINCAS_WEIGHTS", "")
+    if weights == "none":
         study = study.model_copy(update={"weights": "none"})
     paths = _paths(options)
     only, steps = _chosen_values(options.only, study), _chosen_steps(options.step)
     force = frozenset([options.force] if options.force else [])
-    weights_dir = _weights(options, study, only)
+    weights_dir = _weights(weights, study, only)
     how = Options(
         jobs=options.jobs,
         per_gpu=options.per_gpu,
@@ -137,7 +143,10 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         )
         results = execution.carry_out(interruption, overview.forecast)
         if not interruption.noted and any(result.status == "done" for result in results.values()):
-            provenance.write_crate(overview.planned, paths.root, study.title, facts)
+            try:
+                provenance.write_crate(overview.planned, paths.root, study.title, facts)
+            except OSError as error:  # a description of results that are there
+                print(f"the provenance crate could not be written: {error}", file=sys.stderr)
         return _summarise(overview.runs, results, paths, options, time.monotonic() - started, interruption)
 
 
@@ -250,13 +259,11 @@ def _check_backend() -> None:
         raise ParameterError(f"KERAS_BACKEND={name!r}: {name} is not installed; install it, or set another")
 
 
-def _weights(options: argparse.Namespace, study: Study, only: dict[str, list[str]]) -> Path | None:
+def _weights(given: str, study: Study, only: dict[str, list[str]]) -> Path | None:
     """The folder of weights, checked for the selected backbones; None: Keras downloads them, or they are random."""
-    given = options.weights or os.environ.get("SKINCAS_WEIGHTS", "")
-    if given == "none" or not given or study.weights == "none":
+    if not given or study.weights == "none":
         return None
-    source = "--weights" if options.weights else "$SKINCAS_WEIGHTS"
-    folder = Path(given).expanduser()
+    folder, source = Path(given).expanduser(), "--weights (or $SKINCAS_WEIGHTS)"
     if not folder.is_dir():
         raise ParameterError(f"{source} {given!r} is not a folder; give one with *_notop.weights.h5 files, or `none`")
     wanted = [name for name in study.backbones if name in only.get("backbone", study.backbones)]
@@ -297,13 +304,13 @@ def _inputs(
     given = options.metadata or os.environ.get("SKINCAS_METADATA", "").split(os.pathsep)
     metadata = tuple(Path(path).expanduser() for path in given if path)
     masks = Path(options.masks).expanduser() if options.masks else None
-    external, said = _external(options, study), []
+    external, data_given, said = _external(options, study), None, []
     try:
         data = find_folder(options.data, download=not names_only)
         if data:
             files = check_folder(data)
-            given = Path(options.data or os.environ.get("SKINCAS_DATA") or data).expanduser()
-            said.append(f"data: {len(files):,} images; {say_passed_over(passed_over(given, files))}")
+            data_given = Path(options.data or os.environ.get("SKINCAS_DATA") or data).expanduser()  # it may lie below
+            said.append(f"data: {len(files):,} images; {say_passed_over(passed_over(data_given, files))}")
             if metadata:
                 said.append(f"metadata: {coverage(files, check_metadata(files, metadata))}")
             if masks:
@@ -314,9 +321,12 @@ def _inputs(
             read_metadata(metadata)
     except DataError as error:
         raise ParameterError(str(error)) from error
+    for flag, folder in {"--data": data, "--masks": masks, "--external": external}.items():
+        if folder and paths.root.is_relative_to(folder.resolve()):
+            raise ParameterError(f"--results {str(paths.root)!r} lies inside the folder of {flag}; give another")
     for line in said:
         print(line, flush=True)
-    return Inputs(data=data, metadata=metadata, masks=masks, weights_dir=weights_dir, external=external)
+    return Inputs(data, metadata, masks, weights_dir, external, data_given)
 
 
 def _external(options: argparse.Namespace, study: Study) -> Path | None:

@@ -96,7 +96,11 @@ def test_whatever_lies_beside_the_images_is_counted_and_changes_none_of_them(fol
         shutil.rmtree(root.parent)
 
 
-columns = ("isic_id", "image", "lesion_id", "dx", "isic2019_diagnosis", "diagnosis", "diagnosis_3", "MEL")
+columns = (
+    *["isic_id", "image", "lesion_id", "dx", "isic2019_diagnosis", "diagnosis", "diagnosis_3", "MEL"],
+    " dx",
+    " lesion_id",
+)
 ids = [f"ISIC_{n:07d}" for n in range(27)]
 cells = one_of(*ids, *DIAGNOSIS_CLASSES, "NA", "", "1", "1e400", " mel ", "L1", max_size=8)
 rows = st.lists(st.lists(cells, min_size=1, max_size=5), max_size=30)

@@ -21,7 +21,7 @@ FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 TOUR = NOTEBOOKS / "00_start.ipynb"  # a tour of the others, not a step
 NUMBERED = [path for path in FILES if path.stem[:2].isdigit() and path != TOUR]
 # What the runner fills in: the study's settings, the axes of a cell, and where files are.
-OUTSIDE = ("attempt", "data", "metadata", "masks", "external", "weights_dir")
+OUTSIDE = ("attempt", "data", "metadata", "masks", "external", "weights_dir", "data_given")
 FILLED = {*Study.model_fields, *AXES, "settings", "results", "variant_of", *OUTSIDE}
 LONGEST_CELL = 18  # lines; the rule is about 10
 

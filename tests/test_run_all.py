@@ -21,7 +21,7 @@ from rocrate.rocrate import ROCrate
 
 import run_all
 from lib.config.paper import CLASSES
-from lib.config.paths import NOTEBOOKS, REPOSITORY
+from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
 from lib.data.folder import KAGGLE, downloaded
 from lib.engine import estimate
 from lib.engine.locks import locked
@@ -240,11 +240,32 @@ def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys
     (tmp_path / "weights" / "mobilenet_notop.weights.h5").touch()
     said = refused(capsys, str(_imagenet(tmp_path)), "--data", str(data), "--weights", str(tmp_path / "weights"), *rest)
     assert "lacks mobilenet_v2_notop.weights.h5 (MobileNetV2)" in said
+    said = refused(capsys, SMALL, "--data", str(data), "--results", str(data / "results"), "--dry-run")
+    assert "lies inside the folder of --data" in said
     shutil.rmtree(data / "nevus")
     assert "no folder for nevus" in refused(capsys, SMALL, "--data", str(data), *rest)
     (tmp_path / "file").touch()
     said = refused(capsys, SMALL, "--data", str(data), "--results", str(tmp_path / "file" / "r"))
     assert "cannot be written" in said and "another --results" in said
+
+
+@pytest.mark.parametrize("place", ["lib.engine.execution.write_state", "lib.engine.provenance.write_json"])
+def test_a_disk_that_is_full_beside_the_notebooks_is_said_in_a_sentence(data, tmp_path, capsys, monkeypatch, place):
+    monkeypatch.setattr(place, Mock(side_effect=OSError(28, "No space left on device")))
+    arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r"), "--step", "audit"]
+    assert run_all.main(arguments, notebooks=STAND_INS) == (1 if place.endswith("state") else 0)
+    said = capsys.readouterr()
+    assert "No space left on device" in said.err and "Traceback" not in said.err
+    assert StudyPaths(tmp_path / "r").stamp("audit").is_file()
+
+
+def test_random_weights_can_be_asked_for_by_the_environment(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SKINCAS_WEIGHTS", "none")
+    study = Mock(side_effect=run_all.plan)
+    monkeypatch.setattr(run_all, "plan", study)
+    arguments = [str(_imagenet(tmp_path)), "--data", str(data), "--results", str(tmp_path / "r"), "--dry-run"]
+    assert run_all.main(arguments, notebooks=STAND_INS) == 0
+    assert study.call_args.args[0].weights == "none"
 
 
 def test_a_data_folder_of_others_in_the_results_of_the_demo_is_refused_and_kept(tmp_path, capsys):

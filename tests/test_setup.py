@@ -139,7 +139,9 @@ def test_names_of_lib_are_imported_from_the_module_that_defines_them():
 def _defined(tree):
     """The names that a module's own statements bind, without its imports."""
     own = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
-    return {getattr(node, "id", getattr(node, "name", None)) for part in own for node in ast.walk(part)}
+    nodes = [node for part in own for node in ast.walk(part)]
+    named = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    return named | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other():

@@ -22,7 +22,9 @@ KILLS = 6
 
 def perform(run, root, **more):
     described = Freshness(root).describe(run)
-    return attempts.perform(run, root, described, environment=kernel_environment(1, "tensorflow"), **more)
+    return attempts.perform(
+        run, root, described, environment=kernel_environment(1, {"KERAS_BACKEND": "tensorflow"}), **more
+    )
 
 
 def numbers(root, run) -> dict[str, bytes]:

@@ -45,8 +45,7 @@ def dataset_audit(
         test_of_8_1_1: for each scenario, the images of its classes, a tenth of them (smallest, largest: each class's
             tenth rounded down or up), the test-set sizes that fit the printed table (one for each group of rows, none
             without `printed`), how many times a tenth they are, and whether one of them fits the images as they are;
-            fits_by_view: all fit an 8-1-1 split of augmented images; fits_by_file: all fit a split whose parts are
-            augmented afterwards. Sizes that fit both do not tell which the paper used.
+            fits_augmented: all fit images that are augmented, before the split or after it: sizes do not tell which.
     """
     by_content = index.groupby("content")
     classes = by_content["class"].agg(lambda names: tuple(sorted(set(names))))
@@ -179,5 +178,4 @@ def _tenth(index: pd.DataFrame, name: str, tables: Mapping[str, Any]) -> dict[st
     row["times"] = [round(10 * n / images, 2) for n in sizes]
     row["fits"] = any(smallest <= n <= largest for n in sizes) if sizes else None
     # augmentation can make any size from a tenth of the files on, before the split as well as after it
-    augmented = all(n >= smallest for n in sizes) if sizes else None
-    return row | {"fits_by_view": augmented, "fits_by_file": augmented}
+    return row | {"fits_augmented": all(n >= smallest for n in sizes) if sizes else None}

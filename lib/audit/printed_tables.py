@@ -83,9 +83,8 @@ def pool_implied(groups: dict[str, list[dict]]) -> dict:
     """The pools that test sets of these sizes were split from at 8-1-1, against the images that the paper describes.
 
     Takes the groups of `audit_tables` by table number. Returns images, split, test_n_expected (a tenth of the images);
-    tables: per group the pool and its bounds (each class rounded on its own, up or down), whether an 8-1-1 split of
-    such a pool gives both sizes (`fits_split`), and whether it must be larger than the images; sums: do the sizes of
-    scenarios that share classes add up?
+    tables: per group the pool and its bounds (each class rounded on its own, up or down), and whether it
+    must be larger than the images; sums: do the sizes of scenarios that share classes add up?
     """
     by_table = {str(scenario.table): scenario for scenario in scenarios().values()}
     parts = sum(SPLIT)
@@ -94,8 +93,7 @@ def pool_implied(groups: dict[str, list[dict]]) -> dict:
         pool, slack = parts * group["test_n"], (parts - 1) * len(by_table[number].classes)
         entry = {"val_n": group["val_n"], "test_n": group["test_n"], "rows": len(group["rows"])}
         entry |= {"pool": pool, "pool_low": pool - slack, "pool_high": pool + slack}
-        entry["fits_split"] = abs(group["val_n"] - group["test_n"]) <= len(by_table[number].classes)
-        return entry | {"times_images": round(pool / IMAGES, 2), "larger_than_images": pool - slack > IMAGES}
+        return entry | {"larger_than_images": pool - slack > IMAGES}
 
     return {
         "images": IMAGES,
@@ -125,8 +123,8 @@ def _describe_table(units: np.ndarray, groups: list[dict], names: list[dict], cl
         described["confusion_matrices"] = None
         if classes == 2:
             candidates = candidate_sizes(row, units[row, 1], groups, sizes)
-            matrices = [matrix.tolist() for n in candidates for matrix in binary_matrices(n, *units[row, 1:])]
-            described |= {"confusion_matrices": len(matrices), "examples": matrices[:3]}
+            matrices = [matrix for n in candidates for matrix in binary_matrices(n, *units[row, 1:])]
+            described["confusion_matrices"] = len(matrices)
         entry["rows"].append(described)
     for group, described in zip(groups, entry["groups"] if classes == 2 else []):
         matrices = {row: binary_matrices(group["test_n"], *units[row, 1:]) for row in group["rows"]}

@@ -59,8 +59,7 @@ def detection_rate(tables: dict[str, np.ndarray], classes: dict[str, int], sizes
 
     Every digit of every number is replaced by each of the nine others, in the rows that have no error as printed.
 
-    Takes units and number of classes by table number; returns changes, caught, share, and the share by_column and
-    by_table.
+    Takes units and number of classes by table number; returns changes, caught, share, and the share by_column.
     """
 
     def rows_named(number: str, units: np.ndarray, groups: list[dict]) -> set[int]:
@@ -77,14 +76,13 @@ def detection_rate(tables: dict[str, np.ndarray], classes: dict[str, int], sizes
                     caught = row in rows_named(number, changed, groups)
                     if not caught and name in ACCURACIES:  # only accuracies decide the groups
                         caught = row in rows_named(number, changed, size_groups(changed[:, :2], sizes))
-                    outcomes.append((number, name, caught))
-    table = pd.DataFrame(outcomes, columns=["table", "column", "caught"])
+                    outcomes.append((name, caught))
+    table = pd.DataFrame(outcomes, columns=["column", "caught"])
     return {
         "changes": len(table),
         "caught": int(table["caught"].sum()),
         "share": round(float(table["caught"].mean()), 4) if len(table) else None,
         "by_column": table.groupby("column", sort=False)["caught"].mean().round(4).to_dict(),
-        "by_table": table.groupby("table", sort=False)["caught"].mean().round(4).to_dict(),
     }
 
 

@@ -92,11 +92,16 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def known_names_and_cells(self) -> "Study":
+        self.protocols.sort(key=PROTOCOLS.index)  # the last is the strictest, whatever order the file has
         names = {"scenarios": paper_scenarios(), "backbones": paper_backbones(), "weights_note": paper_backbones()}
         for field, valid in names.items():
             refuse_unknown(getattr(self, field), valid, f"unknown name in {field}:")
+        models = (PROTOCOLS, PREPROCESSING, [*paper_scenarios()], [*paper_backbones()])
+        known = self.values_of_axes() | dict(zip(AXES, models))
         for cell in [*self.skip, *(override["when"] for override in self.overrides)]:
             refuse_unknown(cell, AXES, "no axis")
+            for axis, value in cell.items():
+                refuse_unknown(value if isinstance(value, list) else [value], known[axis], f"no {axis}")
         for override in self.overrides:
             self._check(override["set"], Training, "cannot be set for part of the matrix")
         for name, changed in self.variants.items():
@@ -146,7 +151,7 @@ class Study(Settings):
         for key in changed:
             if key not in allowed.model_fields:
                 raise ValueError(f"{key!r} {problem}{nearest(key, allowed.model_fields)}")
-        Study.model_validate(self.model_dump(exclude={"overrides", "variants"}) | changed)
+        Study.model_validate(self.model_dump(exclude={"overrides", "skip", "variants"}) | changed)
 
 
 def matches(cell: dict[str, Any], when: dict[str, Any]) -> bool:

@@ -56,9 +56,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         for event in yaml.parse(text, yaml.SafeLoader):  # what can hang its reader is found before anything is composed
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if getattr(event, "anchor", None) or getattr(event, "tag", None) or depth > MAX_DEPTH:
-                raise _problem(
-                    f"anchors, aliases, tags and {MAX_DEPTH} nested values are not read; write it out", event
-                )
+                raise _problem(f"anchors, aliases, tags and over {MAX_DEPTH} nested values are not read", event)
         content = yaml.load(text, _Loader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -90,7 +88,7 @@ def refuse_unknown(names: Iterable[str], valid: Collection[str], problem: str) -
     """Refuse a name that is not `valid`, with the nearest that is."""
     for name in names:
         if name not in valid:
-            raise ParameterError(f"{problem} {name!r}{nearest(name, valid)}; there are {', '.join(valid)}")
+            raise ParameterError(f"{problem} {name!r}{nearest(name, valid)}; there are {', '.join(map(str, valid))}")
 
 
 def nearest(name: str, valid) -> str:

@@ -81,7 +81,7 @@ def outside_files(study: Study, cell: dict[str, Any], given: dict[str, str | lis
     All do, but for weights: only the files of those backbones count that the run loads.
     """
     lists = {name: [paths] if isinstance(paths, str) else paths for name, paths in given.items()}
-    folders = lists.pop("weights_dir", [])
+    folders, _ = lists.pop("weights_dir", []), lists.pop("data_given", None)  # the latter is counted, not read
     names = [cell["backbone"]] if "backbone" in cell else study.backbones
     used = names if study.settings(cell)["weights"] != "none" else []
     files = {f"{name} {n}" if n else name: path for name, paths in lists.items() for n, path in enumerate(paths)}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lib.config.paper import CLASSES, MALIGNANT, Scenario
 from lib.data.duplicates import add_groups, hash_numbers, near_hashes, rotated_and_mirrored
-from lib.data.folder import check_external, external_labels, lacking
+from lib.data.folder import as_text, check_external, external_labels, lacking
 from lib.data.index import look, look_at
 from lib.data.metadata import DIAGNOSIS_CLASSES, isic_id, read_metadata
 
@@ -52,13 +52,14 @@ def read_external(
         `group` joins near-duplicates and images of one lesion among these files.
     """
     listed = check_external(folder, scenarios)
-    files = pd.DataFrame(
-        [(path.relative_to(folder).as_posix(), path.stem, label) for label, path in listed], columns=FILES[:3]
-    ).assign(diagnosis="", lesion_id="", group=-1, excluded="", because_of="")
+    sources = [path.relative_to(folder).as_posix() for _, path in listed]
+    rows = [(as_text(source), as_text(path.stem), label) for source, (label, path) in zip(sources, listed)]
+    files = pd.DataFrame(rows, columns=FILES[:3]).assign(diagnosis="", lesion_id="", group=-1)
+    files[["excluded", "because_of"]] = ""
     if metadata:
         known = read_metadata(metadata).reindex(files["image_id"].map(isic_id)).fillna("")
         files[["diagnosis", "lesion_id"]] = known.to_numpy()
-    looks = look_at([path for _, path in listed], 2, "external images read")
+    looks = look_at(folder, sources, 2, "external images read")
     readable = looks["reason"] == ""
     _exclude(files, "cannot be read", looks["reason"][~readable])
     if readable.any():

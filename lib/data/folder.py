@@ -105,7 +105,6 @@ def check_folder(folder: Path) -> list[tuple[str, str, Path]]:
             others = [path.name for path, label in labels.items() if label is None]
             hint = nearest(missing[0], others).replace("; did you mean", "; is it in")
             raise DataError(f"{str(holder)!r} has no folder for {', '.join(missing)}{hint}; {EXPECTED}")
-    # sources sort alike on every machine, whatever order the file system lists them in
     return sorted(files, key=lambda entry: entry[2].as_posix())
 
 
@@ -117,7 +116,7 @@ def passed_over(folder: Path, files: list[tuple[str, str, Path]]) -> pd.DataFram
     """
     used = {path for *_, path in files}
     classes = {path.parent for path in used}
-    holders, rows = {path.parent for path in classes}, []
+    holders, rows, errors = {path.parent for path in classes}, [], []
     seen = {folder.resolve(), *folder.resolve().parents}
 
     def reason(path: Path) -> str:
@@ -134,16 +133,14 @@ def passed_over(folder: Path, files: list[tuple[str, str, Path]]) -> pd.DataFram
     def row(why: str, path: Path, files: int) -> tuple[str, int, Path, str]:
         return why, files, path.parent if files else path, as_text(path.relative_to(folder).as_posix())
 
-    def unreadable(error: OSError) -> None:
-        rows.append(row("cannot be read", Path(error.filename), 0))
-
-    for here, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+    for here, folders, names in os.walk(folder, onerror=errors.append, followlinks=True):
         if not folders and not names:
             rows.append(row("empty", Path(here), 0))
         real = {name: Path(here, name).resolve() for name in folders}
         folders[:] = [name for name in folders if real[name] not in seen]  # links may lead in a circle
         seen |= {*real.values()}
         rows += [row(reason(path), path, 1) for path in (Path(here, name) for name in names) if path not in used]
+    rows += [row("cannot be read", Path(error.filename), 0) for error in errors]
     groups = pd.DataFrame(rows, columns=["reason", "files", "folders", "such_as"]).groupby("reason", as_index=False)
     table = groups.agg({"files": "sum", "folders": "nunique", "such_as": "min"})
     return table.sort_values("files", ascending=False, kind="stable", ignore_index=True)

@@ -42,8 +42,7 @@ def build_index(
     table = pd.DataFrame(
         [(as_text(source), as_text(path.stem), label, part) for source, (part, label, path) in zip(sources, files)],
         columns=["source", "image_id", "class", "part"],
-    ).join([look_at([path for *_, path in files], workers, "images read"), official])
-    table.loc[[as_text(source) != source for source in sources], "reason"] = "its name is not valid UTF-8"
+    ).join([look_at(folder, sources, workers, "images read"), official])
     readable = table["reason"] == ""
     unreadable = table.loc[~readable, ["source", "class", "part", "reason"]].reset_index(drop=True)
     if missing := [label for label in CLASSES if label not in set(table["class"][readable])]:
@@ -55,9 +54,11 @@ def build_index(
     return add_groups(index, np.stack(index.pop("thumbnail")), bits, difference), unreadable
 
 
-def look_at(paths: Sequence[Path], workers: int, done: str) -> pd.DataFrame:
-    """What `look` says of each file, in threads; `done` is what the progress bar counts."""
-    return pd.DataFrame(map_in_threads(look, paths, workers, done), columns=LOOK)
+def look_at(folder: Path, sources: Sequence[str], workers: int, done: str) -> pd.DataFrame:
+    """What `look` says of each file of a folder, in threads; `done` is what the progress bar counts."""
+    table = pd.DataFrame(map_in_threads(look, [folder / source for source in sources], workers, done), columns=LOOK)
+    table.loc[[as_text(source) != source for source in sources], "reason"] = "its name is not valid UTF-8"
+    return table
 
 
 def look(path: Path) -> tuple:

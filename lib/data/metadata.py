@@ -107,6 +107,8 @@ def _read(path: Path) -> pd.DataFrame:
     except (OSError, ValueError, Warning) as error:  # ValueError: pandas on text that is not CSV or not UTF-8
         raise DataError(f"{where} cannot be read as CSV ({error}); {EXPECTED_COLUMNS}") from error
     table.columns = [str(name).strip() for name in table.columns]
+    if table.columns.has_duplicates:
+        raise DataError(f"{where} has the column {table.columns[table.columns.duplicated()][0]!r} twice; leave one")
     ids = next((name for name in IDS if name in table), None)
     codes = [name for name in table if name in DIAGNOSIS_CLASSES]
     used = [name for name in table if name in {ids, *codes, "lesion_id", *CODED, *NAMED}]

@@ -16,10 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lib.config.packages import chosen_backend
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine.estimate import Forecast
-from lib.engine.freshness import Freshness, Standing
+from lib.engine.freshness import Freshness, Standing, deciding_environment
 from lib.engine.locks import remove_leftovers
 from lib.engine.planning import Run
 from lib.engine.progress import View
@@ -144,8 +143,8 @@ class Execution:
         kind = "heavy" if run.declared.heavy else "light"
         force = bool(self.options.force & {"all", run.step})
         arguments = dict(run=run, root=self.root, described=described, force=force, facts=self.facts)
-        # a worker started elsewhere may have another backend in its environment
-        job = (self.topic, kernel_threads(self.options, run.declared.heavy), chosen_backend(), arguments)
+        # a worker started elsewhere may have others in its environment
+        job = (self.topic, kernel_threads(self.options, run.declared.heavy), deciding_environment(), arguments)
         future = self.sent[run.id] = self.pool.client.submit(
             _task(),
             str(REPOSITORY),
@@ -197,7 +196,7 @@ def on_worker(job: bytes) -> dict[str, Any]:
     sys.modules.setdefault("rfc3987_syntax", None)
     from lib.engine.attempts import perform
 
-    topic, threads, backend, arguments = pickle.loads(job)
+    topic, threads, deciding, arguments = pickle.loads(job)
     worker = get_worker()
     key = worker.get_current_task()
 
@@ -209,5 +208,5 @@ def on_worker(job: bytes) -> dict[str, Any]:
         return task is None or task.state not in ("executing", "long-running")
 
     report_progress()
-    arguments["environment"] = kernel_environment(threads, backend)
+    arguments["environment"] = kernel_environment(threads, deciding)
     return asdict(perform(**arguments, report_progress=report_progress, is_cancelled=is_cancelled))

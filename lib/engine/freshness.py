@@ -29,7 +29,7 @@ FORMAT = 2  # of the stamps; a results folder of another format is refused
 # the packages whose version decides numbers, by import name, and those that are installed under another name
 DECIDING = ("numpy", "pandas", "scipy", "sklearn", "statsmodels", "cleanlab", "cv2", "PIL", "imagehash", "keras")
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow"}
-PATH_PARAMETERS = ("results", "attempt", "data", "metadata", "masks", "weights_dir", "external")
+PATH_PARAMETERS = ("results", "attempt", "data", "data_given", "metadata", "masks", "weights_dir", "external")
 # parts of a stamp, and what is said of those in which it differs: of the first and how many more, or of each its values
 PARTS = {
     "cells": "notebook: code cell {}",
@@ -107,10 +107,17 @@ class Freshness:
     def external(self, path: Path) -> str:
         """Digest of a file, or of a folder's files and their names, outside the results folder."""
         if path not in self._trees:
-            files = {file: _digest(file, str(file), self._external) for file in _files(path)}
-            lines = (f"{file.relative_to(path).as_posix()} {digest}" for file, digest in files.items())
-            self._trees[path] = text_digest("\n".join(lines))
+            files = {file: self._digest_outside(file) for file in _files(path)}
+            lines = "\n".join(f"{file.relative_to(path).as_posix()} {digest}" for file, digest in files.items())
+            self._trees[path] = text_digest(lines.encode(errors="backslashreplace").decode())  # names of any bytes
         return self._trees[path]
+
+    def _digest_outside(self, file: Path) -> str:
+        """Digest of a file that the user gave; it may be one that cannot be read."""
+        try:
+            return _digest(file, str(file), self._external)
+        except OSError:
+            return "cannot be read"
 
     def save_external(self) -> None:
         """Keep the digests of files outside for the next look."""
@@ -231,13 +238,18 @@ def recorded_parameters(run: Run) -> dict[str, Any]:
     return json.loads(json.dumps({k: v for k, v in parameters.items() if k not in PATH_PARAMETERS}))
 
 
+def deciding_environment() -> dict[str, str | None]:
+    """The variables that decide what a kernel computes; None: not set."""
+    return {"KERAS_BACKEND": chosen_backend(), "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS")}
+
+
 def deciding_packages(imported: set[str]) -> dict[str, str]:
     """Versions that decide what imported packages give; of Keras's backends the chosen one counts, not the others."""
     names = [DISTRIBUTIONS.get(name, name) for name in DECIDING if name in imported]
     others = {"python": ".".join(platform.python_version_tuple()[:2])}
     if imported & {"keras", *BACKENDS}:
         others["backend"] = chosen_backend()
-        others |= {name: os.environ[name] for name in ("TF_ENABLE_ONEDNN_OPTS",) if name in os.environ}
+        others |= {name: value for name, value in deciding_environment().items() if value and name != "KERAS_BACKEND"}
         names += BACKENDS.get(chosen_backend(), ())
     return {name: _version(name) for name in names} | others
 

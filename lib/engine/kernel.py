@@ -226,6 +226,7 @@ def _manager(kernel: _Kernel, environment: dict[str, str], log: Any) -> type[Asy
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
             env = options["env"] | _own_configuration(kernel.sockets / "config") | environment
+            env = {name: value for name, value in env.items() if value is not None}
             options |= dict(env=env, stdout=log, stderr=log)
             await super()._async_launch_kernel(kernel_cmd, **options)
             kernel.begin(self.provisioner.process)

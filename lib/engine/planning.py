@@ -23,6 +23,7 @@ class Inputs:
     masks: Path | None = None
     weights_dir: Path | None = None
     external: Path | None = None
+    data_given: Path | None = None  # the folder that the user named, in or below which `data` was found
 
 
 @dataclass(frozen=True)

@@ -176,12 +176,13 @@ def kernel_threads(options: Options, heavy: bool) -> int:
     return max(1, cores() // heavy_jobs(options)) if heavy and visible_gpus() and not options.scheduler else 0
 
 
-def kernel_environment(threads: int, backend: str) -> dict[str, str]:
-    """Variables of a kernel: Keras's backend, and threads, so that notebooks do not compete for cores (0: by cores)."""
+def kernel_environment(threads: int, deciding: dict[str, str | None]) -> dict[str, str | None]:
+    """Variables of a kernel: those of `deciding_environment`, and threads, so that notebooks do not compete for cores
+    (0: by cores). What is None is taken away."""
     threads = threads or max(1, cores() // default_jobs())
     blas = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     others = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC", "OPENCV_FOR_THREADS_NUM")  # NPROC: JAX
-    fixed = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
+    fixed = deciding | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONHASHSEED": "0"}
     return dict.fromkeys(blas + others, str(threads)) | fixed
 
 

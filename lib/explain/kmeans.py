@@ -169,8 +169,8 @@ def name_clusters(labels: np.ndarray, colours: np.ndarray) -> tuple[str, ...]:
     weights = np.outer(down, across)
     central = np.bincount(labels.ravel(), weights.ravel(), k) / np.maximum(counts, 1)
     lightness = np.asarray(colours, float).mean(axis=1)
-    darkness = np.where(counts > 0, np.nanmax(lightness) - lightness, -1.0)  # an empty cluster is chosen last
-    lesion = int(np.argmax(darkness * central))
+    darkness = np.nanmax(lightness) - lightness
+    lesion = int(np.argmax(np.where(counts > 0, darkness * central, -1.0)))  # an empty cluster is chosen last
     skin = int(np.argmax(np.where((counts > 0) & (np.arange(k) != lesion), lightness, -1.0)))
     others = [c for c in range(k) if c not in (lesion, skin) and counts[c]]
     height, width = (max(1, round(CORNER * n)) for n in labels.shape)

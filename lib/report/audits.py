@@ -8,8 +8,8 @@ import pandas as pd
 from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.config.printed import roman
+from lib.data.folds import UNUSED
 from lib.data.pool import POOLS
-from lib.data.protocols import UNUSED
 from lib.report.data import read_parquet
 from lib.report.wording import column, columns, in_words, plain
 

@@ -25,7 +25,7 @@ def open_choices(study: Study) -> pd.DataFrame:
         own = "" if value == default else f"Set by this study; {in_words(default)} is the default. "
         rows.append({"open": entry["open"], "parameter": key, "value": in_words(value), "why": own + entry["why"]})
     for override in study.overrides:
-        chosen = [(axis, [value] if isinstance(value, str) else value) for axis, value in override["when"].items()]
+        chosen = [(axis, value if isinstance(value, list) else [value]) for axis, value in override["when"].items()]
         where = " and ".join(", ".join(str(named(value, axis)) for value in values) for axis, values in chosen)
         for key, value in override["set"].items():
             rows.append({"open": f"For {where}", "parameter": key, "value": in_words(value), "why": ""})

@@ -190,12 +190,12 @@ def test_the_audit_says_how_the_set_compares_with_the_paper(tmp_path):
     # 5 of each class, 5 or 6 of melanoma, 4 or 5 of nevus
     expected = {"images": 450, "test_of_8_1_1": 45, "smallest": 44, "largest": 46, "printed_test_n": [44, 901]}
     expected |= {"scenario": "nine_classes", "table": 1, "times": [0.98, 20.02], "fits": True}
-    expected |= {"fits_by_view": True, "fits_by_file": True}
+    expected |= {"fits_augmented": True}
     assert rows["nine_classes"] == expected
     assert (rows["three_malignant"]["printed_test_n"], rows["three_malignant"]["times"]) == ([14, 30], [0.88, 1.89])
     assert (rows["three_malignant"]["smallest"], rows["three_malignant"]["largest"]) == (15, 16)
     assert rows["three_malignant"]["fits"] is False and rows["six_benign"]["fits"] is None
-    assert rows["three_malignant"]["fits_by_file"] is False  # 14 of 150 images are less than a tenth
+    assert rows["three_malignant"]["fits_augmented"] is False  # 14 of 150 images are less than a tenth
 
 
 def test_the_public_set_recounted_by_hand(real_data, real_metadata):

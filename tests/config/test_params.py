@@ -47,6 +47,8 @@ def test_an_empty_study_file_is_the_defaults(study_file):
         ("seeds: [0, 0]", ["mine.yaml", "seeds"]),
         ("pool_sizes: {melanom: 40}", ["mine.yaml", "melanoma"]),
         ("skip: [{backbones: MobileNet}]", ["mine.yaml", "backbone"]),
+        ("skip: [{backbone: [MobilNet]}]", ["mine.yaml", "no backbone 'MobilNet'", "'MobileNet'"]),
+        ("overrides: [{when: {seed: 7}, set: {units: 8}}]", ["mine.yaml", "no seed 7"]),
         ("overrides: [{when: {backbone: MobileNet}, set: {finetune_epoch: 1}}]", ["mine.yaml", "finetune_epochs"]),
         ("overrides: [{when: {backbone: MobileNet}, set: {finetune_epochs: -1}}]", ["mine.yaml", "finetune_epochs"]),
         ("overrides: [{when: {backbone: MobileNet}, set: {image_size: 99}}]", ["mine.yaml", "image_size"]),
@@ -107,11 +109,12 @@ def test_a_study_that_does_not_exist_is_answered_with_the_nearest_name():
 def test_overrides_hold_in_their_cells_alone_and_left_out_cells_are_not_in_the_matrix(study_file):
     text = """
 backbones: [MobileNet, ResNet50]
-protocols: [clean]
+protocols: [clean, by_view]
 skip: [{backbone: ResNet50, scenario: six_benign}]
 overrides: [{when: {backbone: MobileNet, scenario: [nine_classes, six_benign]}, set: {finetune_epochs: 2}}]
 """
     study = load_study(study_file(text))
+    assert study.protocols == ["by_view", "clean"]  # in one order, whatever the file has: the last is the strictest
     cells = study.cells("scenario", "backbone")
     assert len(cells) == 7 and {"scenario": "six_benign", "backbone": "ResNet50"} not in cells
     epochs = {tuple(cell.values()): study.settings(cell)["finetune_epochs"] for cell in cells}

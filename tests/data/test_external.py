@@ -1,5 +1,6 @@
 """External images: refused by name, read, and excluded where the data set has them."""
 
+import os
 import shutil
 
 import numpy as np
@@ -75,6 +76,7 @@ def test_copies_near_copies_turned_and_mirrored_ones_are_found_and_scenarios_tak
 
 def test_one_id_one_lesion_what_is_joined_to_them_and_copies_among_themselves_are_excluded(elsewhere, folder, tmp_path):
     (elsewhere / "nevus" / "broken.png").write_text("no picture")
+    save(elsewhere / "nevus" / os.fsdecode(b"caf\xe9.png"), picture(502))
     save(elsewhere / "nevus" / "again.png", picture(1004, side=64))
     save(elsewhere / "melanoma" / "twin.png", picture(1000, side=64))  # an actinic keratosis too
     save(elsewhere / "melanoma" / "ISIC_0000009(1).png", picture(500))  # a crop, say: other pixels
@@ -90,6 +92,7 @@ def test_one_id_one_lesion_what_is_joined_to_them_and_copies_among_themselves_ar
         "melanoma/ISIC_7000002.png": "is a near-duplicate of an excluded file, or shows its lesion",
         "melanoma/other_3.png": "has another official diagnosis",
         "nevus/broken.png": "cannot be read",
+        "nevus/caf\\xe9.png": "cannot be read",
         "nevus/other_4.png": "is a copy of another external image",
         "melanoma/twin.png": "lies in two classes, itself or nearly",
         "actinic keratosis/other_0.png": "lies in two classes, itself or nearly",

@@ -55,7 +55,8 @@ def outputs(root: Path) -> dict[str, str]:
     """
     pages = StudyPaths(root).notebook_page("any").parent
     found = {}
-    for folder in ("audit", "prepared", "features", "runs", "evaluation", "gradcam", "kmeans", "tables", "report"):
+    for folder in ("audit", "prepared", "features", "runs", "outcomes", "gradcam", "kmeans", "tables", "report"):
+        assert (root / folder).is_dir(), folder
         for path in sorted((root / folder).rglob("*")):
             if path.is_file() and path.parent != pages:
                 content = path.read_bytes()

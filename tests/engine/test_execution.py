@@ -17,10 +17,10 @@ import pytest
 from lib.config.files import write_json
 from lib.config.paths import REPOSITORY, StudyPaths
 from lib.engine import attempts, kernel, workers
-from lib.engine.freshness import FORMAT, Freshness
+from lib.engine.freshness import FORMAT, Freshness, deciding_environment
 from lib.engine.locks import FolderError, locked, remove_leftovers, run_locked
 from lib.engine.results import Cancelled
-from lib.engine.workers import Options
+from lib.engine.workers import Options, kernel_environment
 from tests.engine.helpers import gone, perform, wait_for, write_notebook
 
 
@@ -60,12 +60,15 @@ def test_no_configuration_of_the_user_reaches_a_kernel_but_what_keras_has_downlo
     cell = """import keras, os, matplotlib.pyplot as plt
 served = open(os.environ["KERAS_HOME"] + "/models/served.h5").read()
 figure = plt.figure()
-print([plt.rcParams["text.usetex"], keras.config.floatx(), "user" in globals(), served, a])"""
+switched = "TF_ENABLE_ONEDNN_OPTS" in os.environ
+print([plt.rcParams["text.usetex"], keras.config.floatx(), "user" in globals(), served, a, switched])"""
     notebook = write_notebook(tmp_path / "n.ipynb", "a: int = 1", cell)
-    result = kernel.execute(notebook, tmp_path / "out.ipynb", {"a": 7}, {"KERAS_BACKEND": "numpy"})
+    environment = kernel_environment(1, deciding_environment() | {"KERAS_BACKEND": "numpy"})
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # of a worker, where run_all has none
+    result = kernel.execute(notebook, tmp_path / "out.ipynb", {"a": 7}, environment)
     assert result.status == "done", result.error
     printed = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].text
-    assert printed == "[False, 'float32', False, 'weights', 7]\n"
+    assert printed == "[False, 'float32', False, 'weights', 7, False]\n"
     assert {path.name for path in (tmp_path / ".keras").iterdir()} == {"keras.json", "models"}
 
 

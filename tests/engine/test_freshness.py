@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -230,6 +231,17 @@ def test_images_behind_a_link_count_and_a_link_in_a_circle_ends(tmp_path):
     (elsewhere / "one.png").unlink()
     assert len(digests | {Freshness(tmp_path / "results").external(images)}) == 4
     assert [path.name for path in files_below(images)] == ["two.png"]
+
+
+def test_files_of_any_name_count_and_one_that_cannot_be_read_counts_once_it_can(tmp_path, monkeypatch):
+    name = Path(os.fsdecode(b"caf\xe9.png"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / name).write_bytes(b"one")
+    digests = {Freshness(tmp_path / "results").external(tmp_path / "images")}
+    with monkeypatch.context() as only_here:
+        only_here.setattr("lib.engine.freshness.file_digest", Mock(side_effect=PermissionError))
+        digests.add(Freshness(tmp_path / "results").external(tmp_path / "images"))
+    assert len(digests) == 2
 
 
 def test_verify_names_every_output_that_is_not_as_it_was_written_and_changes_nothing(study, capsys):

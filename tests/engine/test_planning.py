@@ -107,12 +107,14 @@ def test_only_and_step_keep_the_selected_runs_and_what_they_need():
 
 def test_files_from_outside_are_inputs_of_the_steps_that_read_them_and_only_where_they_are_given(tmp_path):
     metadata = (Path("/truth.csv"), Path("/lesions.csv"))
-    given = Inputs(Path("/data"), metadata, weights_dir=tmp_path, external=Path("/other"))
+    given = Inputs(Path("/up/data"), metadata, None, tmp_path, Path("/other"), data_given=Path("/up"))
     runs = planned(inputs=given, notebooks=NOTEBOOKS)
     external = {run.id: run.external for run in runs}
     assert list(external["features-native-MobileNet"]) == ["weights of MobileNet"]
     assert external["features-native-MobileNet"]["weights of MobileNet"].endswith("mobilenet_notop.weights.h5")
     assert {run.step for run in runs if "external" in run.external} == {"evaluate"}
+    assert {run.parameters.get("data_given") for run in runs} == {"/up", None}  # counted by the audit, digested by none
+    assert not any("data_given" in name for run in runs for name in run.external)
     for run in runs:
         if run.step in ("audit", "evaluate"):
             assert run.parameters["metadata"] == ["/truth.csv", "/lesions.csv"]

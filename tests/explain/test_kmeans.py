@@ -132,6 +132,8 @@ def test_an_image_of_one_colour_has_a_lesion_and_skin(k):
     result = kmeans.segment(np.full((20, 30, 3), 128, np.uint8), k=k, features="colour_texture")
     assert sorted(result.names) == ["abnormal", *["normal"] * (k - 1)]  # clusters without pixels
     assert result.inertia == pytest.approx(0, abs=1)
+    every = np.full((9, 9), 2, np.uint8)
+    assert kmeans.name_clusters(every, np.array([[np.nan] * 3, [np.nan] * 3, [5.0] * 3]))[2] == "abnormal"
     assert kmeans.overlap(np.zeros((4, 4), bool), np.zeros((4, 4), bool)) == (1.0, 1.0)
 
 
