@@ -289,7 +289,8 @@ def test_a_fifth_scenario_appears_in_every_section_by_being_named_in_params(tmp_
     with (tmp_path / "params" / "scenarios.yaml").open("a", encoding="utf-8") as file:
         file.write(yaml.safe_dump({"nevus_melanoma": fifth}))
     monkeypatch.setitem(scenarios(), "nevus_melanoma", Scenario(**fifth))
-    cut = {"protocols": ["by_view", "clean"], "seeds": [0], "scenarios": [*STUDY.scenarios, "nevus_melanoma"]}
+    scenario_names = [*STUDY.scenarios, "nevus_melanoma"]
+    cut = {"protocols": ["by_view", "clean"], "seeds": [0], "skip": STUDY.skip[:1], "scenarios": scenario_names}
     study = STUDY.model_copy(update=cut)
     write_study(tmp_path / "study", study)
     made = Page(make_report(tmp_path / "study", study, tmp_path / "notebooks").read_text(encoding="utf-8"))
