@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,7 +59,9 @@ def main(arguments: list[str] | None = None, notebooks: Path = NOTEBOOKS) -> int
     interruption = Interruption()
     try:
         with interruption.handled():
-            if options.compare or options.verify:
+            if options.list:
+                status = _list()
+            elif options.compare or options.verify:
                 status = _compare(options) if options.compare else _verify(options)
             else:
                 status = _run(options, arguments, notebooks, interruption)
@@ -85,18 +88,12 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
     if weights == "none":
         study = study.model_copy(update={"weights": "none"})
     paths = _paths(options)
-    only, steps = _chosen_values(options.only, study), _chosen_steps(options.step)
+    only, steps = _chosen_values(options.only, study), [name for name in options.step.split(",") if name]
+    refuse_unknown(steps, STEPS, f"--step {options.step!r}: no step")
     force = frozenset([options.force] if options.force else [])
     weights_dir = _weights(weights, study, only)
-    how = Options(
-        jobs=options.jobs,
-        per_gpu=options.per_gpu,
-        scheduler=options.scheduler,
-        force=force,
-        fail_fast=options.fail_fast,
-        dashboard=options.dashboard,
-        silence=study.silent_minutes,
-    )
+    flags = {name: getattr(options, name) for name in ("jobs", "per_gpu", "scheduler", "fail_fast", "dashboard")}
+    how = Options(force=force, silence=study.silent_minutes, **flags)
 
     def check(inputs: Inputs) -> Overview:
         planned = plan(study, name, inputs, notebooks)
@@ -127,11 +124,12 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
         for line in overview.lines:
             print(line, flush=True)
             log.info("%s", line)
-        if is_long(overview.forecast, how) and not confirm(
-            options.yes, _smaller_studies(overview.forecast, study, inputs)
-        ):
-            print("nothing was started")
-            return 2
+        if is_long(overview.forecast, how):
+            left, others = overview.forecast.left(), _studies(inputs, overview.forecast.at_once)
+            smaller = {name: each.left() for name, other, _, each in others if other != study and each.left() < left}
+            if not confirm(options.yes, smaller):
+                print("nothing was started")
+                return 2
         if not inputs.data.is_dir():
             inputs = _inputs(options, study, paths, weights_dir)  # now the images are downloaded
             overview = check(inputs)
@@ -180,6 +178,18 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
+def _list() -> int:
+    """Print each study of params/: how large it is on the paper's data set, and what is there of it."""
+    for name, study, runs, forecast in _studies(Inputs(data=RESULTS / "not downloaded yet"), at_once(Options())):
+        paths = StudyPaths(RESULTS / name)
+        done = sum(paths.stamp(run.id).is_file() for run in runs)
+        reports = [at.report for at in (paths, StudyPaths(RESULTS / "reference" / name)) if at.report.is_file()]
+        print(f"{name}: {study.title}")
+        print(f"  {len(runs)} runs, about {duration(forecast.left())} here, up to {forecast.disk / 1e9:.1f} GB of disk")
+        print(f"  {done} finished; report: {', '.join(map(os.path.relpath, reports)) or 'none'}")
+    return 0
+
+
 def _compare(options: argparse.Namespace) -> int:
     """Write the page that compares two results."""
     from lib.report import compare
@@ -219,6 +229,7 @@ def parser() -> argparse.ArgumentParser:
     add("--force", nargs="?", const="all", default="", choices=steps, metavar="STEP", help="run again though fresh")
     add("--fail-fast", action="store_true", help="stop at the first failure")
     add("--verify", action="store_true", help="run nothing: hash every finished output and name those that changed")
+    add("--list", action="store_true", help="run nothing: the studies in params/, their size and what is there of them")
     compared = "run nothing: write results/compare/A-B.html, what changed between two results (names or folders)"
     add("--compare", nargs=2, metavar=("A", "B"), help=compared)
     return made
@@ -240,13 +251,6 @@ def _chosen_values(texts: list[str], study: Study) -> dict[str, list[str]]:
         refuse_unknown(values.split(","), valid[axis], f"--only {text!r}: the study has no {axis}")
         only.setdefault(axis, []).extend(values.split(","))
     return only
-
-
-def _chosen_steps(text: str) -> list[str]:
-    """`--step NAME[,NAME]` as names, checked."""
-    names = [name for name in text.split(",") if name]
-    refuse_unknown(names, STEPS, f"--step {text!r}: no step")
-    return names
 
 
 def _check_backend() -> None:
@@ -343,16 +347,12 @@ def _external(options: argparse.Namespace, study: Study) -> Path | None:
     return folder
 
 
-def _smaller_studies(forecast: Forecast, study: Study, inputs: Inputs) -> dict[str, float]:
-    """The studies in params/ that take less than this one, with their seconds from the beginning."""
-    smaller = {}
+def _studies(inputs: Inputs, at_once: int) -> Iterator[tuple[str, Study, list[Run], Forecast]]:
+    """Each study in params/ with its runs, and what they take from the beginning."""
     for name in study_names():
-        other = load_study(name)
-        runs = plan(other, name, inputs)
-        seconds = Forecast(runs, other, _count_files(other, inputs), load_rates(), forecast.at_once).left()
-        if other != study and seconds < forecast.left():
-            smaller[name] = seconds
-    return smaller
+        study = load_study(name)
+        runs = plan(study, name, inputs)
+        yield name, study, runs, Forecast(runs, study, _count_files(study, inputs), load_rates(), at_once)
 
 
 def _count_files(study: Study, inputs: Inputs) -> int:

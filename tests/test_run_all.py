@@ -21,6 +21,7 @@ from rocrate.rocrate import ROCrate
 
 import run_all
 from lib.config.paper import CLASSES
+from lib.config.params import study_names
 from lib.config.paths import NOTEBOOKS, REPOSITORY, StudyPaths
 from lib.data.folder import KAGGLE, downloaded
 from lib.engine import estimate
@@ -275,6 +276,20 @@ def test_a_data_folder_of_others_in_the_results_of_the_demo_is_refused_and_kept(
     assert run_all.main(["demo", "--results", str(tmp_path)]) == 2
     assert "exists and is not of the demo; remove it" in capsys.readouterr().err
     assert (tmp_path / "data" / "mine.jpg").read_text() == "mine"
+
+
+def test_the_list_has_every_study_with_its_size_and_what_is_there_of_it(tmp_path, monkeypatch, capsys):
+    assert run_all.main(["demo", "--dry-run", "--results", str(tmp_path / "demo")]) == 0
+    (runs,) = re.findall(r"demo: (\d+) runs", capsys.readouterr().out)
+    monkeypatch.setattr(run_all, "RESULTS", tmp_path)
+    for path in (StudyPaths(tmp_path / "demo").stamp("audit"), StudyPaths(tmp_path / "reference/multiverse").report):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert run_all.main(["--list"]) == 0
+    printed = dict(re.findall(r"^(\w+): (.*(?:\n  .*)+)", capsys.readouterr().out, flags=re.M))
+    assert list(printed) == study_names()
+    assert f" {runs} runs, about " in printed["demo"] and " 1 finished; report: none" in printed["demo"]
+    assert "reference/multiverse/report/index.html" in printed["multiverse"] and " 0 finished" in printed["paper"]
 
 
 def test_run_all_imports_neither_tensorflow_nor_matplotlib(data, tmp_path):
