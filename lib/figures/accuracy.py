@@ -1,4 +1,4 @@
-"""Figures of accuracies: printed beside ours, by input range and by open choice, and the models ranked."""
+"""Figures of accuracies: printed beside ours, by model, by scenario and by open choice."""
 
 from collections.abc import Sequence
 from textwrap import fill

@@ -131,5 +131,5 @@ def _named(path: Path) -> Iterator[None]:
     """Name the file that cannot be read."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ResultsError(f"{path} cannot be read: {error}; make the report again") from error

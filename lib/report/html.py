@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from lib.config.paths import LIB, StudyPaths
 from lib.config.printed import roman
 from lib.config.schema import read_yaml
 from lib.figures.style import encode
-from lib.report.data import executed_notebooks, to_records
+from lib.report.data import to_records
 from lib.report.tables import as_csv
 from lib.report.wording import NUMBERS, column, in_words, named, number, percent, span
 
@@ -117,7 +118,8 @@ def figure(name: str, figure: Figure | None, title: str, caption: str, alt: str,
 
 def notebook(paths: StudyPaths, run: str) -> str:
     """Address of the page of a run's executed notebook, seen from the report; empty where it was not executed."""
-    return f"notebooks/{quote(run)}.html" if run in executed_notebooks(paths) else ""
+    known = Path(run).name == run and paths.executed(run).is_file()
+    return f"notebooks/{quote(run)}.html" if known else ""
 
 
 def marked(text: Any) -> Markup:

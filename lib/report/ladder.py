@@ -23,7 +23,7 @@ from lib.scores import ladder
 
 COUNTS = ["same_label_duplicates", "contradictory_contents", "near_duplicate_groups", "official_test_in_train"]
 COUNTS += ["lesions_with_several_images"]
-STEPS = ["by file", "by lesion", "originals", "corrected labels", "same classes", "clean"]
+STEPS = ["by file", "by lesion", "originals", "corrected labels", "clean"]  # in leakage_types.yaml
 
 
 def select_shown(steps: pd.DataFrame, study: Study) -> pd.DataFrame:

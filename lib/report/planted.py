@@ -68,22 +68,29 @@ def compare_with_best(paths: StudyPaths, shown: pd.DataFrame, truth: pd.DataFram
     rungs = {rung.name: rung for rung in RUNGS}
     table = rows_where(shown, phase="transfer")
     table = table[table["rung"].isin(rungs)].reset_index(drop=True)
-    return table.assign(best=[best_accuracy(paths, truth, row.scenario, rungs[row.rung]) for row in table.itertuples()])
+    views, known = read_parquet(paths.views), [rungs[name] for name in table["rung"]]
+    tables = {name: read_parquet(paths.protocol(name)) for name in {_labels_of(rung) for rung in known}}
+    best = [
+        np.nan if views is None or tables[_labels_of(rung)] is None
+        else best_accuracy(select(views, tables[_labels_of(rung)], scenarios()[scenario]), truth, rung)
+        for rung, scenario in zip(known, table["scenario"])
+    ]  # fmt: skip
+    return table.assign(best=best)
 
 
-def best_accuracy(paths: StudyPaths, truth: pd.DataFrame, scenario: str, rung: Rung) -> float:
+def best_accuracy(scored: pd.DataFrame, truth: pd.DataFrame, rung: Rung) -> float:
     """The best accuracy on unseen lesions: that of an observer who sees which class each image looks like, and answers
     with the most frequent label among the scored images of that look. Nothing else in a synthetic image tells its
-    class. NaN where the protocol was not prepared.
+    class. `scored` are the views of a scenario under the protocol that has the labels of the rung.
     """
-    views = read_parquet(paths.views)
-    table = read_parquet(paths.protocol("clean" if rung.labels == "corrected" else rung.protocol))
-    if views is None or table is None:
-        return np.nan
-    scored = select(views, table, scenarios()[scenario])
     scored = scored if rung.scored_on == "views" else scored[scored["view"] == 0]
     looks = scored["source"].map(truth.set_index("file")["looks_like"])
     return float(pd.crosstab(looks, scored["label"]).max(axis=1).sum() / len(scored))
+
+
+def _labels_of(rung: Rung) -> str:
+    """The protocol whose table has the labels by which a rung is scored."""
+    return "clean" if rung.labels == "corrected" else rung.protocol
 
 
 def _sets(index: pd.DataFrame, column: str) -> set[frozenset[str]]:

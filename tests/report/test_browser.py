@@ -160,6 +160,10 @@ def test_a_click_on_a_heading_sorts_its_column_another_reverses_it_and_a_keyboar
 
 
 def test_filters_keep_the_matching_rows_and_no_others(opened):
+    verdict = Select(opened.find_element(By.CSS_SELECTOR, '#claims .tools select[data-column="3"]'))
+    verdict.select_by_index(1)
+    shown, of_all = cells(opened, "claims"), len(opened.find_elements(By.CSS_SELECTOR, "#claims tbody tr"))
+    assert 0 < len(shown) < of_all and all(row[3].startswith(verdict.first_selected_option.text) for row in shown)
     rows = every = cells(opened, "table-1")
     boxes = [Select(box) for box in opened.find_elements(By.CSS_SELECTOR, "#table-1 .tools select")]
     assert len(boxes) == 3  # backbone, phase, protocol

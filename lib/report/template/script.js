@@ -3,10 +3,8 @@
 for (const box of document.querySelectorAll(".table")) {
   const table = box.querySelector("table"), body = table.tBodies[0], rows = [...body.rows];
   const heads = [...table.tHead.rows].at(-1).cells, shown = box.querySelector(".shown");
-  const value = (row, column) => {
-    const cell = row.cells[column];
-    return cell.dataset.sort ?? cell.textContent.trim();
-  };
+  const text = (cell) => (cell.querySelector(".chip") ?? cell).textContent.trim();
+  const value = (row, column) => row.cells[column].dataset.sort ?? text(row.cells[column]);
   if (rows.length > 2) [...heads].forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -31,7 +29,7 @@ for (const box of document.querySelectorAll(".table")) {
   const filter = () => {
     let count = 0;
     for (const row of rows) {
-      row.hidden = selects.some((s) => s.value !== "" && row.cells[s.dataset.column].textContent.trim() !== s.value);
+      row.hidden = selects.some((s) => s.value !== "" && text(row.cells[s.dataset.column]) !== s.value);
       count += !row.hidden;
     }
     shown.textContent = count === rows.length ? "" : `${count} of ${rows.length} rows`;
