@@ -167,12 +167,6 @@ def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys,
     assert message in refused(capsys, *arguments)
 
 
-def test_a_named_pipe_among_the_images_is_passed_over(data, tmp_path):
-    os.mkfifo(data / "nevus" / "pipe.jpg")
-    status, printed = run(data, tmp_path / "r", "--dry-run")
-    assert status == 0 and "12 missing" in printed, printed
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_wait_before_anything_has_started(tmp_path, monkeypatch, capsys, number):
     """Whoever opens a named pipe waits for a writer; here nobody comes."""

@@ -1,4 +1,4 @@
-"""The estimate of a study: against arithmetic by hand, as runs end, and what is said with and without GPUs."""
+"""The estimate of a study: as runs end, and what is said with and without GPUs."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,19 +15,7 @@ from lib.engine.freshness import Freshness, recorded_parameters
 from lib.engine.planning import Inputs, plan
 from lib.engine.workers import Options
 
-RATES = {
-    "machine": "a machine of tests",
-    "gpu": False,
-    "start": 10.0,
-    "audit": 0.1,
-    "prepare": 0.2,
-    "kmeans": 0.3,
-    "report": 5.0,
-    "predict": {"MobileNet": 0.05, "ResNet50": 0.1},
-    "train": {"MobileNet": 0.2, "ResNet50": 0.4},
-    "head": {"MobileNet": 0.001, "ResNet50": 0.001},
-    "trace": {"MobileNet": 7.0, "ResNet50": 7.0},
-}
+RATES = read_json(REFERENCE_RATES)
 STUDY = Study(backbones=["MobileNet"], protocols=["by_view"], scenarios=["nine_classes"], weights="none")
 
 
@@ -35,14 +23,6 @@ def forecast(study: Study = STUDY, at_once: int = 1, paths: StudyPaths | None = 
     planned = plan(study, "test", Inputs(data=Path()))
     runs = [run for run in planned if step in ("", run.step)]
     return Forecast(runs, study, 100, RATES, at_once, planned, paths)
-
-
-def test_seconds_of_a_training_and_of_the_pool_and_its_disk_are_those_counted_by_hand():
-    study = STUDY.model_copy(update={"image_size": 448})  # four times the pixels
-    views, train = round(1.1 * 9010), 0.8 * 9010 * (0.56 * 40 * 10 * 0.001 + 30 * 4 * 0.2)
-    assert forecast(study).of_step("train") == pytest.approx(10 + train + 7)
-    assert forecast(study).of_step("prepare") == pytest.approx(10 + views * 4 * 0.2)
-    assert forecast(study, step="prepare").disk == pytest.approx(views * 448**2 * 3, rel=1e-3)
 
 
 def test_a_run_takes_as_long_as_before_and_others_of_its_step_and_backbone_are_corrected_by_it(tmp_path):
@@ -70,15 +50,13 @@ def test_what_is_left_falls_as_runs_go_on_and_end_and_is_shared_by_those_at_once
     assert one.left({names[0]: each / 2}) == pytest.approx(3.5 * each)
     one.ended(names[0], 2 * each)  # the others will take twice as long, too
     assert one.left() == pytest.approx(6 * each)
-    one.ended(names[1])  # one that failed says nothing
-    assert one.left({names[2]: 5 * each}) == pytest.approx(2 * each)
     assert forecast(study, at_once=100, step="train").left() == pytest.approx(each)  # the longest run
 
 
 def test_the_rates_of_the_reference_have_every_kind_of_work_and_every_backbone():
-    rates = read_json(REFERENCE_RATES)
-    assert rates.keys() == RATES.keys()
-    assert all(rates[kind].keys() == backbones().keys() for kind in ("predict", "train", "head", "trace"))
+    assert all(RATES[kind].keys() == backbones().keys() for kind in ("predict", "train", "head", "trace"))
+    size = Study(image_size=448)
+    assert forecast(size, step="prepare").disk > size.count_views(100) * 448**2 * 3 and forecast(size).left() > 3600
 
 
 @pytest.fixture
