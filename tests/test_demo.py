@@ -1,5 +1,6 @@
 """The demo tells the story: its ladder falls where the planted leak goes, and moves as the planted labels say."""
 
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from lib.config.files import read_json
-from lib.config.paths import DEMO_PLANTED, NOTEBOOKS, PARAMS, StudyPaths
+from lib.config.paths import DEMO_PLANTED, NOTEBOOKS, PARAMS, REPOSITORY, StudyPaths
 from lib.report import planted
 from lib.scores import ladder
 from lib.scores.outcomes import read_outcomes
@@ -46,3 +47,9 @@ def test_the_ladder_of_the_demo_falls_where_the_leak_goes_and_not_where_labels_a
     index, changes = pd.read_parquet(paths.image_index), pd.read_csv(paths.label_changes)
     for row in planted.find_flaws(read_json(paths.demo_data / DEMO_PLANTED), index, changes).to_dict("records"):
         assert (row["found"], row["invented"]) == (row["planted"], 0), row["what"]
+
+
+def test_what_make_demo_tells_to_look_at_is_a_part_of_the_report():
+    places = re.findall(r'echo "  #(\w+) ', (REPOSITORY / "Makefile").read_text(encoding="utf-8"))
+    report = (NOTEBOOKS / "08_report.ipynb").read_text(encoding="utf-8")
+    assert len(places) == 3 and all(f'\\"{place}\\"' in report for place in places)
