@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from lib.scores.measures import SHARES, sums_of
+from lib.scores.measures import sums_of
 from lib.scores.resampling import LEVEL, RESAMPLES, Estimate, draw_groups, mean_estimate, repetition_interval, wilson
 
 
@@ -22,7 +22,7 @@ class Score:
         resampled: the same over resampled groups [resamples].
         runs: the same of each training run, one row per fold and one column per seed; NaN where a run is missing.
         images, groups: how many were scored. Of a difference: those of the first.
-        shared: of a difference, how many views both were scored on; `paired`: all of both sides.
+        shared: of a difference, how many views both were scored on.
     """
 
     value: float
@@ -31,18 +31,20 @@ class Score:
     images: int
     groups: int
     shared: int = 0
-    paired: bool = False
-    share: bool = False
     _same_folds: bool = True  # of a difference: what both sides test, they test in the same folds
-    _tested: "_Tested | None" = field(default=None, repr=False)
+    _tested: "_Tested | None" = field(default=None, repr=False)  # None of a difference
 
-    def interval(self, level: float = LEVEL) -> Estimate:
-        """The value with the interval of its mean, for a new data set of this size; for a share of 0 or 1, which leaves
-        nothing to resample, that is Wilson's with a group as one image, which is never too narrow."""
-        if self.share and self.value in (0.0, 1.0):
+    def interval(self, level: float = LEVEL, new_data: bool = True) -> Estimate:
+        """The value with its interval for a new data set of this size, or for other test images of the same models.
+
+        A score of exactly 0 or 1 leaves nothing to resample: it has Wilson's interval with a group as one image, which
+        is never too narrow.
+        """
+        if self._tested and self.value in (0.0, 1.0):
             return wilson(self.value, self.groups, level)
-        mean = mean_estimate(self.value, self.resampled, self.runs.to_numpy(), level, self._same_folds)
-        return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high)) if self.share else mean
+        runs = self.runs.to_numpy() if new_data else []
+        mean = mean_estimate(self.value, self.resampled, runs, level, self._same_folds)
+        return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high)) if self._tested else mean
 
     def repetition(self, level: float = LEVEL, printed: Estimate | None = None) -> Estimate:
         """Where one more run like the paper's, one split and one seed, gives its value.
@@ -50,7 +52,8 @@ class Score:
         Args:
             printed: the printed number with its sampling error, needed where few folds were run.
         """
-        return repetition_interval(self.runs.to_numpy(), self.interval(level) if printed else None, printed, level)
+        ours = self.interval(level, new_data=False) if printed else None
+        return repetition_interval(self.runs.to_numpy(), ours, printed, level)
 
     @property
     def group_names(self) -> np.ndarray:
@@ -87,11 +90,11 @@ def estimate(rows: pd.DataFrame, measure: str = "accuracy", resamples: int = RES
 
     Args:
         rows: what `lib.scores.outcomes.select` gives, of one model.
-        measure: accuracy, precision, recall, f1 (weighted by support) or loss: lib.scores.measures.
+        measure: accuracy, or precision, recall or f1 weighted by support: lib.scores.measures.
         resamples, seed: of the groups.
 
     Returns:
-        The score, a fraction of 1 (a loss in nats); NaN without rows.
+        The score, a fraction of 1; NaN without rows.
     """
     if rows.empty:
         return Score(np.nan, np.array([]), pd.DataFrame(), 0, 0)
@@ -108,13 +111,12 @@ def estimate(rows: pd.DataFrame, measure: str = "accuracy", resamples: int = RES
         runs=pd.DataFrame(score(of_runs).reshape(len(folds), len(seeds)), index=folds, columns=seeds),
         images=len(views),
         groups=len(names),
-        share=measure in SHARES,
         _tested=tested,
     )
 
 
 def difference(first: Score, second: Score, groups: np.ndarray | None = None) -> Score:
-    """first - second over the same resamples of groups; `paired` only where both were scored on the same views.
+    """first - second over the same resamples of groups.
 
     Args:
         groups: those that are resampled, where several differences are to share their resamples; if None those of both.
@@ -131,7 +133,6 @@ def difference(first: Score, second: Score, groups: np.ndarray | None = None) ->
         images=first.images,
         groups=first.groups,
         shared=len(shared),
-        paired=len(shared) == first.images == second.images,
         _same_folds=same_folds,
     )
 

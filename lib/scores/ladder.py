@@ -41,9 +41,7 @@ class Rung:
 RUNGS = (
     Rung("by view", "by_view", "views", "as filed", "our run against the printed number"),
     Rung("by file", "by_file", "views", "as filed", "views of a file on one side; fewer different files in training"),
-    Rung(
-        "by lesion", "by_lesion", "views", "as filed", "duplicates and pictures known to be of one lesion on one side"
-    ),
+    Rung("by lesion", "by_lesion", "views", "as filed", "duplicates and pictures of one known lesion on one side"),
     Rung("originals", "by_lesion", "originals", "as filed", "tested on the pictures themselves, as often as they come"),
     Rung("corrected labels", "by_lesion", "originals", "corrected", "scored by corrected labels, where there is one"),
     Rung("same classes", "by_lesion", "originals", "corrected", "answers limited to the classes that clean has", True),
@@ -74,10 +72,11 @@ def ladder(
         resamples, seed: of the intervals.
 
     Returns:
-        COLUMNS, fractions of 1, one row per rung; `step` is the difference to the rung before, low and high are 95 %
-        intervals; `classes` how many are scored, `shared` how many views both rungs test. The rung `printed` has the
-        printed number, where the paper has the cell, `external` the models on external images, where there are any. A
-        rung that was not trained is missing, and so is the step after it.
+        COLUMNS, fractions of 1, one row per rung; `step` is the difference to the rung before; low and high are 95 %
+        intervals for a new data set of this size, of `external` for other external images; `classes` how many are
+        scored, `shared` how many views both rungs test. The rung `printed` has the printed number, where the paper has
+        the cell, `external` the models on external images, where there are any. A rung that was not trained is missing,
+        and so is the step after it.
     """
     own, outside = (
         dict(iter(table.groupby(["backbone", "phase"]))) if table is not None else {} for table in (outcomes, external)
@@ -112,7 +111,7 @@ def _rungs(scores: dict[Rung, Score], printed: Estimate | None) -> pd.DataFrame:
         score, previous = scores.get(rung), scores.get(before)
         if not score:
             continue
-        mean = score.interval()
+        mean = score.interval(new_data=rung is not EXTERNAL)  # external images have one model, and its images' error
         row = score.counts | {"rung": rung.name, "accuracy": mean.value, "low": mean.low, "high": mean.high}
         step = None
         if rung is RUNGS[0] and printed:

@@ -8,7 +8,6 @@ import pandas as pd
 from lib.scores.outcomes import class_columns
 
 WEIGHTED = ("precision", "recall", "f1")  # weighted by the support of each class, as the paper's are
-SHARES = ("accuracy", *WEIGHTED)  # measures of 0 to 1
 
 
 def sums_of(rows: pd.DataFrame, measure: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
@@ -16,7 +15,7 @@ def sums_of(rows: pd.DataFrame, measure: str) -> tuple[np.ndarray, Callable[[np.
 
     Args:
         rows: what `lib.scores.outcomes.select` gives, n of them.
-        measure: accuracy, one of WEIGHTED, or loss (cross-entropy).
+        measure: accuracy, or one of WEIGHTED; all are 0 to 1.
 
     Returns:
         float [n, k], and a function of sums float [m, k] to measures [m].
@@ -25,11 +24,7 @@ def sums_of(rows: pd.DataFrame, measure: str) -> tuple[np.ndarray, Callable[[np.
         return np.stack([rows["correct"].to_numpy(float), np.ones(len(rows))], axis=1), _mean
     classes = class_columns(rows)
     truth = pd.Categorical(rows["truth"], categories=classes).codes.astype(int)
-    probabilities = rows[classes].to_numpy(float)
-    if measure == "loss":
-        own = np.clip(probabilities[np.arange(len(rows)), truth], np.finfo(np.float32).eps, 1)
-        return np.stack([-np.log(own), np.ones(len(rows))], axis=1), _mean
-    count, predicted = len(classes), probabilities.argmax(axis=1)
+    count, predicted = len(classes), rows[classes].to_numpy(float).argmax(axis=1)
     cells = np.eye(count * count)[truth * count + predicted]
     return cells, lambda sums: weighted_scores(sums.reshape(-1, count, count))[measure]
 

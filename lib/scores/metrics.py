@@ -34,22 +34,21 @@ def model_scores(outcomes: pd.DataFrame, protocols: Sequence[str], part: str = "
         part: test, or external.
 
     Returns:
-        SCORES, fractions of 1, one row per model: accuracy (equation 10) with the 95 % interval of its mean and that
-        of one more run like the paper's; precision, recall and F1 (11 to 13) weighted by support, as the paper's are;
-        balanced accuracy; ROC-AUC (one against the rest, weighted by support). n_test counts each view once.
+        SCORES, fractions of 1, one row per model: accuracy (equation 10) with the 95 % interval of its mean, for a new
+        data set of this size (external: for other external images), and that of one more run like the paper's;
+        precision, recall and F1 (11 to 13) weighted by support, as the paper's are; balanced accuracy; ROC-AUC (one
+        against the rest, weighted by support). n_test counts each view once.
     """
     rows = []
     for key, tested in select_models(outcomes, protocols, part).items():
         accuracy = estimate(tested)
-        mean, again = accuracy.interval(), accuracy.repetition()
+        mean, again = accuracy.interval(new_data=part == "test"), accuracy.repetition()
         row = dict(zip(MODEL, key)) | accuracy.counts | dict(zip(INTERVAL, astuple(mean)))
         row |= {"n_test": accuracy.images, "repetition_low": again.low, "repetition_high": again.high}
-        weighted = precision_recall_fscore_support(
-            tested["truth"], tested["predicted_class"], average="weighted", zero_division=0
-        )
+        labels = tested["truth"], tested["predicted_class"]
+        weighted = precision_recall_fscore_support(*labels, average="weighted", zero_division=0)
         row |= dict(zip(("precision", "recall", "f1"), weighted))
-        row["balanced_accuracy"] = balanced_accuracy_score(tested["truth"], tested["predicted_class"])
-        rows.append(row | {"roc_auc": _weighted_auc(tested)})
+        rows.append(row | {"balanced_accuracy": balanced_accuracy_score(*labels), "roc_auc": _weighted_auc(tested)})
     table = pd.DataFrame(rows, columns=SCORES)
     if part == "test":
         validated = {key: rows["correct"].mean() for key, rows in select_models(outcomes, protocols, "val").items()}
@@ -61,8 +60,8 @@ def external_scores(external: pd.DataFrame, own: pd.DataFrame, protocols: Sequen
     """The models of one scenario on external images: another camera, other people, in no training.
 
     Only the first fold's weights are kept of a run, so an accuracy is that of one model per seed, trained on eight
-    tenths, and its interval is that of the images alone. Nothing pairs these images with those of the data set, so the
-    difference has Newcombe's interval.
+    tenths, and its interval covers other external images, not other trainings. Nothing pairs these images with those of
+    the data set, so the difference has Newcombe's interval, of this one and that of the accuracy on the data set.
 
     Args:
         external: their outcomes on external images; may be empty.

@@ -80,21 +80,19 @@ def mean_estimate(value: float, resampled: np.ndarray, runs: ArrayLike, level: f
 
 
 def repetition_interval(
-    fold_values: np.ndarray,
-    ours: Estimate | None = None,
-    printed: Estimate | None = None,
-    level: float = LEVEL,
+    fold_values: np.ndarray, ours: Estimate | None = None, printed: Estimate | None = None, level: float = LEVEL
 ) -> Estimate:
     """Where one more run like the paper's, one split and one seed, gives its value: a prediction interval.
 
     A fold is such a run: an eight-to-one-to-one split of the pool, trained once. With at least MIN_FOLDS of them their
     own spread tells it: mean +- t s sqrt(1 + 1/folds). With fewer, both numbers' sampling errors are joined
-    (Newcombe), as if training added none: the printed number's interval says how far one run of its size can fall.
+    (Newcombe), as if training added none: the printed number's interval says how far one run of its size can fall. It
+    is a run on this data set, so the error that a new data set adds is in neither number's.
 
     Args:
         fold_values: the value of each run [folds] or [folds, seeds].
-        ours, printed: needed with fewer folds: our mean and the printed number, each with the interval of its own
-            sampling error.
+        ours, printed: needed with fewer folds: our mean and the printed number, each with the interval of its tested
+            images alone.
 
     Returns:
         The mean of the runs with the interval; NaN bounds where neither way is open.

@@ -6,6 +6,7 @@ import pytest
 from lib.config.paths import StudyPaths
 from lib.data.predictions import Models
 from lib.scores.ladder import COLUMNS, RUNGS, ladder, without_printed
+from lib.scores.metrics import external_scores, model_scores
 from lib.scores.outcomes import collect_outcomes
 from tests.fixtures.predictions import made_up_index, write_prepared, write_run
 
@@ -86,6 +87,15 @@ def test_a_single_fold_of_two_protocols_shares_few_views_and_the_step_says_how_m
     table = ladder(own, CELL, {}).set_index("rung")
     assert table.loc["by file", "shared"] == len(views[0] & views[1]) < min(map(len, views)) / 2
     assert table.loc["by file", ["step_low", "step", "step_high"]].is_monotonic_increasing
+
+
+def test_the_interval_of_external_images_is_that_of_these_images_for_one_model(outcomes):
+    test = outcomes.query("protocol == 'clean' and part == 'test' and fold == 0 and view == 0")
+    outside, groups = test.assign(part="external"), test.groupby("group")["right_corrected"].mean()
+    half = 1.96 * groups.std(ddof=0) / np.sqrt(len(groups))  # groups are equally large
+    rung = ladder(outcomes, CELL, {}, outside).set_index("rung").loc["external"]
+    row = external_scores(outside, model_scores(outcomes, ["clean"]), ["clean"]).iloc[0]
+    assert [rung["accuracy"] - rung["low"], row["accuracy"] - row["low"]] == pytest.approx([half, half], rel=0.04)
 
 
 def test_a_rung_that_was_not_trained_is_missing_with_the_step_over_it_and_without_runs_so_are_all(tmp_path):

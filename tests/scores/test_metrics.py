@@ -80,7 +80,7 @@ def test_a_difference_is_paired_where_both_sides_tested_the_same_views_and_says_
     found = difference(estimate(first), estimate(second[second["row"] < 80]))
     assert found.shared == 80
     paired = difference(estimate(first), estimate(second))
-    assert paired.value == pytest.approx(0.15) and paired.paired and not found.paired
+    assert paired.value == pytest.approx(0.15) and paired.shared == paired.images == 100
     alone = np.hypot(*(estimate(rows).resampled.std() for rows in (first, second)))
     assert paired.interval().low > 0 and paired.resampled.std() < 0.6 * alone
 

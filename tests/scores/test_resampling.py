@@ -80,6 +80,9 @@ def test_the_repetition_interval_of_runs_is_students_prediction_interval_and_nee
     ours, printed = wilson(0.7, 901), wilson(0.65, 901)
     joined = repetition_interval(runs[:1], ours, printed)
     assert joined.contains(0.65) == difference_of_independent(ours, printed).contains(0)
+    score = scored(np.arange(900) < 630, np.arange(900))  # its images' error, not that of a new data set
+    half = np.hypot(1.96 * np.sqrt(0.7 * 0.3 / 900), printed.high - printed.value)
+    assert score.repetition(printed=printed).low == pytest.approx(0.7 - half, abs=0.0005)
 
 
 def test_the_repetition_interval_covers_93_to_97_of_100_runs_where_groups_differ_and_trainings_too():
