@@ -87,13 +87,13 @@ def segment_files(
     """Segment the files of a data set, write what is named abnormal as PNG files, and tabulate them.
 
     Args:
-        index: one row per file, with source, image_id and class.
+        index: one row per file, with source, image_id, class and group.
         read: source -> uint8 image [h, w, 3], RGB.
         true_masks: image id -> ground-truth mask, where there is one.
         options: the keyword arguments of `segment`.
 
     Returns:
-        One row per file, in the order of `index`: source, image_id, class; `mask`, its file in `folder`;
+        One row per file, in the order of `index`: source, image_id, class, group; `mask`, its file in `folder`;
         `abnormal_area`, `normal_area` and `background_area`, shares of the image; `inertia`; `dice` and `jaccard` of
         what is named abnormal and `dice_union` (`best_union`), NaN without a true mask.
     """
@@ -103,7 +103,7 @@ def segment_files(
         found = segment(image, **options)
         mask = f"{text_digest(file.source)[:16]}.png"  # no name of the data set becomes a path
         write_mask(folder / mask, found.mask)
-        row = {"source": file.source, "image_id": file.image_id, "class": file.label, "mask": mask}
+        row = {"source": file.source, "image_id": file.image_id, "class": file.label, "group": file.group, "mask": mask}
         for name in (ABNORMAL, NORMAL, BACKGROUND):
             row[f"{name}_area"] = float(found.areas[np.array(found.names) == name].sum())
         scores = (np.nan, np.nan, np.nan)
@@ -112,7 +112,7 @@ def segment_files(
             scores = (*overlap(found.mask, truth), best_union(found.labels, truth))
         return row | {"inertia": found.inertia} | dict(zip(("dice", "jaccard", "dice_union"), scores))
 
-    files = index.rename(columns={"class": "label"})[["source", "image_id", "label"]].itertuples(index=False)
+    files = index.rename(columns={"class": "label"})[["source", "image_id", "label", "group"]].itertuples(index=False)
     return pd.DataFrame(map_in_threads(work, files, 2, "images segmented"))
 
 

@@ -1,7 +1,5 @@
 """Claims that need no trained model: counts of the data set, the split, k-means; and Grad-CAM."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -20,10 +18,7 @@ def answer_of_data(test: Check, evidence: Evidence) -> Answer:
     """The answer to a claim about the data set, the printed split, k-means or Grad-CAM."""
     rules = {"split_ratio": judge_split, "segmentation_dice": _segmentation, "gradcam_focus": _focus}
     rules |= {"label_error_share": _labels, "none": lambda test, _: Answer(NOT_TESTED, test.reason)}
-    answer = rules.get(test.measure, _counted)(test, evidence)
-    if answer.outcome == UNDECIDED:
-        return replace(answer, reason=f"{answer.reason}; more of them would tell")
-    return answer
+    return rules.get(test.measure, _counted)(test, evidence)
 
 
 def _counted(test: Check, evidence: Evidence) -> Answer:
@@ -46,13 +41,14 @@ def _counted(test: Check, evidence: Evidence) -> Answer:
 
 def _labels(test: Check, evidence: Evidence) -> Answer:
     """Labels that contradict an official diagnosis, of files whose picture is filed once."""
-    files, wrong = (evidence.dataset_audit.get("diagnosed") or {}).get("filed_once", {}).values() or (0, 0)
+    known = (evidence.dataset_audit.get("diagnosed") or {}).get("filed_once") or {}
+    files, wrong = known.get("files", 0), known.get("contradicted", 0)
     if not files:
         return Answer(NOT_TESTED, "no official diagnoses")
     share = wilson(wrong / files, files, evidence.rules.level)
     outcome = judge_lead(share.shifted(-test.at_most).negated())
     reason = f"{wrong} of {files:,} labels of pictures that are filed once contradict the official diagnosis"
-    reason += f" ({with_interval(share, '', '%')})"
+    reason += f" ({with_interval(share, '', '%')}){_would_tell(outcome, 'diagnoses')}"
     return Answer(outcome, reason, {"wrong": wrong, "files": files} | numbers_of(share, "share"))
 
 
@@ -65,7 +61,7 @@ def _segmentation(test: Check, evidence: Evidence) -> Answer:
     found, best = _mean_over_groups(known["dice"], known, evidence.rules), float(known["dice_union"].mean())
     outcome = judge_lead(found.shifted(-test.at_least))
     reason = f"mean Dice of the named cluster {found.value:.2f} [{found.low:.2f}, {found.high:.2f}], {len(known)} masks"
-    reason += f"; no naming of clusters reaches more than {best:.2f}"
+    reason += f"; no naming of clusters reaches more than {best:.2f}{_would_tell(outcome, 'masks')}"
     numbers = {"dice": found.value, "low": found.low, "high": found.high, "dice_union": best, "masks": len(known)}
     return Answer(outcome, reason, numbers)
 
@@ -85,13 +81,17 @@ def _focus(_: Check, evidence: Evidence) -> Answer:
     share = 100 * float(table["share_in_lesion"].mean())
     reason = f"over {len(table)} maps the true lesion holds {share:.1f} % of the map, "
     reason += " and ".join(f"{with_interval(leads[name])} against {what}" for name, what in NULLS.items())
+    reason += _would_tell(outcome, "masks")
     numbers = {"share_in_lesion": share} | {name: numbers_of(lead, "lead") for name, lead in leads.items()}
     return Answer(outcome, reason, numbers | {"maps": len(table), "groups": table["group"].nunique()})
 
 
 def _mean_over_groups(values: pd.Series, table: pd.DataFrame, rules: Rules) -> Estimate:
     """A mean with its interval, for which whole groups are resampled."""
-    groups = table["group"] if "group" in table else table["source"]
-    weights, codes = group_weights(groups.to_numpy(), rules.resamples, rules.seed)
+    weights, codes = group_weights(table["group"].to_numpy(), rules.resamples, rules.seed)
     resampled = (weights @ np.bincount(codes, values)) / (weights @ np.bincount(codes))
     return mean_estimate(float(values.mean()), resampled, [], rules.level)
+
+
+def _would_tell(outcome: str, of_what: str) -> str:
+    return f"; more {of_what} would tell" if outcome == UNDECIDED else ""

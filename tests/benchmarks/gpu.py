@@ -61,7 +61,7 @@ def image_rates(folder: Path, count: int) -> dict[str, float]:
     jpegs.mkdir()
     pictures = timing.pictures(jpegs, count)
     files = pd.DataFrame({"source": [path.name for path, _ in pictures], "class": [label for _, label in pictures]})
-    files["image_id"] = files["source"]
+    files["image_id"] = files["group"] = files["source"]
     views = pd.concat([files.assign(view=view) for view in range(3)]).sort_values("source", ignore_index=True)
     some = files[:64]
     given = (SIZE, 0, 180.0, 0.3, os.cpu_count() or 1)  # two augmented views per image

@@ -62,7 +62,8 @@ def segmentation() -> list[dict]:
         folder = Path(temporary)
         files = timing.pictures(folder, count)
         images = {path.name: decode(path) for path, _ in files}
-        index = pd.DataFrame({"source": list(images), "image_id": list(images), "class": [c for _, c in files]})
+        index = pd.DataFrame({name: list(images) for name in ("source", "image_id", "group")})
+        index["class"] = [label for _, label in files]
 
         def ours():
             table = kmeans.segment_files(index, images.__getitem__, {}, folder / "ours", {})

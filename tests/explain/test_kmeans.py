@@ -142,7 +142,7 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
     folder = tmp_path / "demo"
     demo.ensure(folder, 6, 128, 0)
     files = [(path.relative_to(folder).as_posix(), path.stem, path.parent.name) for path in folder.glob("T*/*/*.jpg")]
-    index = pd.DataFrame(files, columns=["source", "image_id", "class"])
+    index = pd.DataFrame(files, columns=["source", "image_id", "class"]).assign(group=np.arange(len(files)) // 2)
     masks, excluded = check_masks(find_masks(folder / "masks", index["image_id"]), index.assign(width=128, height=128))
     assert excluded.empty
     tables = [
@@ -150,6 +150,7 @@ def test_most_of_the_synthetic_lesions_are_found(tmp_path):
         for rows in (index, index[::-1])
     ]
     assert len(tables[0]) == 54 and tables[0]["dice"].mean() > 0.68
+    assert tables[0]["group"].equals(index["group"])
     assert tables[0]["dice"].mean() > tables[0]["dice_union"].mean() - 0.05
     np.testing.assert_allclose(tables[0][["abnormal_area", "normal_area", "background_area"]].sum(axis=1), 1)
     pd.testing.assert_frame_equal(tables[0], tables[1][::-1].reset_index(drop=True))  # no order matters

@@ -136,10 +136,21 @@ def test_a_claim_that_its_own_table_contradicts_is_contradicted_by_the_paper(pat
     assert verdict["verdict"] == CONTRADICTED and said in verdict["reason"]
 
 
+def test_a_gain_is_contradicted_where_a_test_accuracy_that_it_rests_on_is_no_fraction_of_the_test_set(paths):
+    rows = printed_rows().set_index(["table", "phase", "backbone"])
+    rows.loc[(3, "transfer", OURS), "test_accuracy"] -= 0.01
+    tables, errors = audit_tables(rows.reset_index(), 590, 600)
+    write_audit(paths, {"tables": tables, "row_errors": errors})
+    gain = {"measure": "gain", "scenario": "six_benign", "backbone": OURS, "equals": 2.86}
+    found = one(paths, **gain)
+    assert "no k/n" in found["possible"]["reason"] and found["verdict"] == CONTRADICTED
+
+
 @pytest.mark.parametrize(("val", "verdict"), [(901, HOLDS), (451, "not reached"), (None, UNDECIDED)])
 def test_a_split_holds_where_validation_and_test_sets_are_equally_large(paths, val, verdict):
     write_audit(paths, {"tables": {"1": {"groups": [{"val_n": val, "test_n": 901}] if val else []}, "2": {}}})
     found = one(paths, Study(synthetic=True), measure="split_ratio", scenario="nine_classes", equals=1)
     assert found["verdict"] == verdict  # the printed tables are what they are, whatever the images
+    assert "would tell" not in found["data"]["reason"]
     other = one(paths, measure="split_ratio", scenario="six_benign", equals=1)
     assert other["verdict"] == NOT_TESTED
