@@ -226,7 +226,7 @@ def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     """What lib.scores.choices.compare_choices gives, with `choice`, its name, and variants named by their
     settings; empty where nothing is compared: one choice, or synthetic images."""
     one = len(study.preprocessings) == 1 and not study.variants
-    found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores)
+    found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores, study)
     found = found.assign(variant=[_variant_name(study, variant) for variant in found["variant"]])
     return found.assign(choice=[choice_name(*row) for row in found[CHOICE].to_numpy()])
 

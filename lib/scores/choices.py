@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import f
 
 from lib.config.paper import scenarios
@@ -12,25 +13,27 @@ from lib.config.params import Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
 from lib.scores.estimates import estimate
 from lib.scores.outcomes import read_outcomes, select
+from lib.scores.printed import other_weights
 
 PROTOCOLS = ("by_view", "by_file")  # the two orders of augmentation and split: both fit the printed test sets
 CHOICE = ["protocol", "preprocessing", "variant"]  # a choice: an order, an input range and a variant of the study
 MODEL = ["phase", "backbone"]
 
 
-def compare_choices(tables: pd.DataFrame) -> pd.DataFrame:
+def compare_choices(tables: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Each choice's repetition interval beside the printed accuracy.
 
     Args:
         tables: rows of tables/table_1..4.csv under each other, fractions of 1, with `scenario`.
 
     Returns:
-        One row per (phase, backbone, scenario, choice) that was measured and is printed: test_accuracy, repetition_low,
-        repetition_high, printed, and `reaches`: the printed number lies in the repetition interval.
+        One row per (phase, backbone, scenario, choice) that is printed and was measured with ImageNet's weights:
+        test_accuracy, repetition_low, repetition_high, printed, and `reaches`: the printed number lies in the
+        repetition interval.
     """
     columns = [*MODEL, "scenario", *CHOICE, "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]
     own = tables[tables["protocol"].isin(PROTOCOLS)].rename(columns={"printed_test_accuracy": "printed"})
-    own = own.dropna(subset=["test_accuracy", "repetition_low", "repetition_high", "printed"])
+    own = _of_imagenet(own.dropna(subset=["test_accuracy", "repetition_low", "repetition_high", "printed"]), study)
     inside = own["printed"].between(own["repetition_low"], own["repetition_high"])
     return own.assign(reaches=inside)[columns].reset_index(drop=True)
 
@@ -38,34 +41,38 @@ def compare_choices(tables: pd.DataFrame) -> pd.DataFrame:
 def reached_rows(choices: pd.DataFrame) -> pd.DataFrame:
     """For each printed row how many choices reach it, and how many would reach a number that says nothing.
 
-    Such a number is drawn evenly between the share right by guessing, 1 / classes, and 1. `expected_by_chance` is how
-    many of the choices then reach it on average: the widths of their intervals together, over that range.
-    `any_by_chance` is how likely at least one does: the length of the intervals' union over it.
+    `expected_by_chance` is the latter: `reached_by_chance`.
 
     Args:
         choices: what `compare_choices` gives.
     """
     rows = []
     for (phase, backbone, scenario), own in choices.groupby([*MODEL, "scenario"], sort=False):
-        guess = 1 / len(scenarios()[scenario].classes)
-        intervals = np.clip(own[["repetition_low", "repetition_high"]].to_numpy(float), guess, 1)
-        reached = own[own["reaches"]]
+        reached, intervals = own[own["reaches"]], own[["repetition_low", "repetition_high"]]
         rows.append(
             {"phase": phase, "backbone": backbone, "scenario": scenario, "printed": own["printed"].iloc[0]}
             | {"choices": len(own), "lowest": own["test_accuracy"].min(), "highest": own["test_accuracy"].max()}
             | {"reached": len(reached), "reached_by": "; ".join(choice_name(*c) for c in reached[CHOICE].to_numpy())}
-            | {"expected_by_chance": float(np.diff(intervals).sum() / (1 - guess))}
-            | {"any_by_chance": _length_of_union(intervals) / (1 - guess)}
+            | {"expected_by_chance": reached_by_chance(intervals.to_numpy(float), scenario)}
         )
     return pd.DataFrame(rows)
+
+
+def reached_by_chance(intervals: ArrayLike, scenario: str) -> float:
+    """How many of these intervals [n, 2] contain a number that says nothing, on average.
+
+    Such a number is drawn evenly between the share right by guessing, 1 / classes, and 1.
+    """
+    guess = 1 / len(scenarios()[scenario].names)
+    return float(np.diff(np.clip(intervals, guess, 1)).sum() / (1 - guess))
 
 
 def fold_accuracies(paths: StudyPaths, study: Study) -> pd.DataFrame:
     """The accuracy of each fold on all views under every choice, one row per fold and one column per table.
 
     Returns:
-        Fractions of 1 by (protocol, preprocessing, variant, phase, backbone, fold), without the backbones whose weights
-        are not ImageNet's. Where a variant leaves a table out, it has that of the study's own settings.
+        Fractions of 1 by (protocol, preprocessing, variant, phase, backbone, fold), of runs with ImageNet's weights.
+        Where a variant leaves a table out, it has that of the study's own settings.
     """
     found = []
     for cell in study.cells("variant", "preprocessing", "scenario"):
@@ -77,8 +84,7 @@ def fold_accuracies(paths: StudyPaths, study: Study) -> pd.DataFrame:
                 found.append(folds.assign(**cell, protocol=protocol, phase=phase, backbone=backbone, table=table))
     keys = [*CHOICE, *MODEL, "fold"]
     rows = pd.concat(found) if found else pd.DataFrame(columns=[*keys, "table", "accuracy"])
-    rows = rows[~rows["backbone"].isin(study.weights_note)]
-    runs = rows.pivot_table(index=keys, columns="table", values="accuracy", sort=False)
+    runs = _of_imagenet(rows, study).pivot_table(index=keys, columns="table", values="accuracy", sort=False)
     own = runs_where(runs, variant=DEFAULT_VARIANT).droplevel("variant")
     return runs.fillna(own.reindex(runs.index.droplevel("variant")).set_axis(runs.index))
 
@@ -128,10 +134,7 @@ def choice_name(*choice: str) -> str:
     return ", ".join(filter(None, (*names, variant.replace("_", " "))))
 
 
-def _length_of_union(intervals: np.ndarray) -> float:
-    """The length that intervals [n, 2] cover together."""
-    length, end = 0.0, -np.inf
-    for low, high in intervals[np.argsort(intervals[:, 0])]:
-        length += max(0.0, high - max(low, end))
-        end = max(end, high)
-    return length
+def _of_imagenet(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The rows whose backbone had ImageNet's weights: others test no printed number."""
+    models = rows[["backbone", "variant"]].itertuples(index=False, name=None)
+    return rows[~np.array([bool(other_weights(study, *model)) for model in models], bool)]

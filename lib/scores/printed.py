@@ -3,6 +3,8 @@
 from typing import Any
 
 from lib.config.paper import scenarios
+from lib.config.params import Study
+from lib.config.paths import DEFAULT_VARIANT
 from lib.config.printed import printed_rows
 from lib.scores.resampling import LEVEL, Estimate, wilson
 
@@ -18,6 +20,13 @@ def printed_accuracy(audit: dict[str, Any], scenario: str, phase: str, backbone:
     if rows.empty:
         return None
     return wilson(float(rows["test_accuracy"].iloc[0]) / 100, printed_size(audit, table, phase, backbone), LEVEL)
+
+
+def other_weights(study: Study, backbone: str, variant: str = DEFAULT_VARIANT) -> str:
+    """Why runs of a backbone test no printed number: their weights are not ImageNet's; empty if they are."""
+    weights = study.variants.get(variant, {}).get("weights", study.weights)
+    note = "random weights" if weights == "none" else study.weights_note.get(backbone, "")
+    return note and f"{backbone} has other weights than ImageNet's: {note}"
 
 
 def printed_size(audit: dict[str, Any], table: int, phase: str, backbone: str, part: str = "test") -> int:

@@ -82,15 +82,12 @@ class Evidence:
         """The size that the audit infers for the set that a printed measure was taken on; 0 without an audit."""
         return printed_size(self.printed_audit, scenarios()[scenario].table, phase, backbone, _part(measure))
 
-    def other_weights(self, backbone: str) -> str:
-        """Why printed numbers of a backbone cannot be tested: its weights are not ImageNet's; empty if they are."""
-        note = "random weights" if self.study.weights == "none" else self.study.weights_note.get(backbone, "")
-        return note and f"{backbone} has other weights than ImageNet's: {note}"
-
     def cut_short(self, choice: Choice, scenario: str, backbone: str) -> bool:
-        """Whether a fine-tuning may have ended while its validation loss still fell: by its history, or without one."""
+        """Whether a fine-tuning that is scored may have ended while its validation loss still fell: by its history, or
+        without one."""
         paths, cell = self.paths.of_variant(choice.variant), (choice.protocol, choice.preprocessing, scenario, backbone)
-        histories = [paths.run(*cell, seed) / "history.csv" for seed in self.study.seeds]
+        seeds = self.rows(choice, scenario, "test")[backbone, "finetune"]["seed"].unique()
+        histories = [paths.run(*cell, seed) / "history.csv" for seed in seeds]
         return any(not history.is_file() or still_learning(pd.read_csv(history)) for history in histories)
 
     def classes(self, choice: Choice, scenario: str) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from lib.config.paper import backbones, proposed_backbone, scenarios
 from lib.config.params import PHASES
 from lib.config.printed import printed_rows
-from lib.scores.choices import joint_distance, runs_where, split_p
+from lib.scores.choices import joint_distance, reached_by_chance, runs_where, split_p
 from lib.scores.printed import printed_size
 from lib.scores.resampling import difference_of_independent, repetition_interval, wilson
 
@@ -147,8 +147,9 @@ def _headlines(runs: pd.DataFrame, alike: pd.DataFrame) -> Iterable[dict]:
             row |= {"backbone": smallest, "what": nearest, "printed": value, "run": bool(folds)}
             once = {name: repetition_interval(own[table].to_numpy()) for name, own in folds.items()}
             if once:
-                (guess,) = (1 / len(scenario.classes) for scenario in scenarios().values() if scenario.table == table)
-                row |= asdict(once[nearest]) | {"null": min(1, sum(one.width for one in once.values()) / (1 - guess))}
+                (scenario,) = (name for name, scenario in scenarios().items() if scenario.table == table)
+                chance = reached_by_chance([(one.low, one.high) for one in once.values()], scenario)
+                row |= asdict(once[nearest]) | {"null": min(1, chance)}
             yield row
 
 

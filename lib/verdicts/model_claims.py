@@ -4,7 +4,9 @@ import numpy as np
 from scipy import stats
 
 from lib.config.paper import scenarios
+from lib.scores.choices import reached_by_chance
 from lib.scores.estimates import Score, difference
+from lib.scores.printed import other_weights
 from lib.scores.resampling import MIN_FOLDS, Estimate, difference_of_independent, wilson
 from lib.verdicts.answers import NO, NOT_TESTED, UNDECIDED, YES, Answer, combine, judge_lead, numbers_of, with_interval
 from lib.verdicts.claims import SCORES, Check, claimed_sides, claimed_value, printed_table
@@ -16,8 +18,8 @@ TUNED = ("finetune", "transfer")  # a gain is the difference of the two
 def answer_under(test: Check, evidence: Evidence, choice: Choice) -> Answer:
     """The answer of one choice; of several backbones each must pass."""
     involved = [*test.own_backbones, *test.rivals]
-    if note := next(filter(None, map(evidence.other_weights, involved)), ""):
-        return Answer(NOT_TESTED, note)
+    if notes := [*filter(None, (other_weights(evidence.study, name, choice.variant) for name in involved))]:
+        return Answer(NOT_TESTED, notes[0])
     rule = _directed if test.equals is None else _on_unseen_lesions if choice == evidence.clean else _by_repetition
     try:
         found = [rule(test, evidence, choice, name) for name in test.own_backbones]
@@ -54,10 +56,9 @@ def answer_of_choices(test: Check, evidence: Evidence, default: Answer) -> Answe
         return Answer(UNDECIDED if left else NO, reason, numbers)
     reason = f"{len(reached)} of the {len(others)} other choices tried reach it ({'; '.join(reached)})"
     if test.measure in SCORES and test.equals is not None:
-        guess = 1 / len(scenarios()[test.scenario].names)
         ends = [[answer.numbers[f"repetition_{end}"] / 100 for end in ("low", "high")] for answer in tried]
-        by_chance = numbers["by_chance"] = float(np.diff(np.clip(ends, guess, 1)).sum() / (1 - guess))
-        reason += f", and {by_chance:.1f} of all {len(tried)} reach a random number"
+        numbers["by_chance"] = reached_by_chance(ends, test.scenario)
+        reason += f", and {numbers['by_chance']:.1f} of all {len(tried)} reach a random number"
     return Answer(YES, reason, numbers | {"reached": reached})
 
 

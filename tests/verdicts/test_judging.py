@@ -1,6 +1,7 @@
 """Verdicts: planted studies get the one that they must; what is not significant is never a no."""
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from scipy import stats
 from lib.config.paper import backbones, scenarios
 from lib.config.params import Study
 from lib.config.paths import RUN_PREDICTIONS, StudyPaths
+from lib.scores.choices import fold_accuracies
 from lib.verdicts.answers import NOT_TESTED, OUTCOMES, UNDECIDED
 from lib.verdicts.judging import CHOICES, HOLDS, LEAKAGE, NOT_REACHED, QUESTIONS, SYNTHETIC, VERDICTS, as_table, judge
 from tests.verdicts.studies import LEARNED, LEARNING, evaluate, write_predictions
@@ -121,7 +123,7 @@ def test_what_is_lost_without_the_leak_must_be_lower_than_by_view_too(paths):
 @pytest.mark.parametrize(("losses", "verdict"), [(LEARNED, NOT_REACHED), (LEARNING, UNDECIDED), ((), UNDECIDED)])
 def test_fine_tuning_whose_loss_still_fell_refutes_no_number(paths, losses, verdict):
     write_predictions(paths, "by_view", OURS, "finetune", 0.80, losses=losses)
-    assert one(paths, **NUMBER, equals=96.74)["verdict"] == verdict
+    assert one(paths, Study(seeds=[0, 1]), **NUMBER, equals=96.74)["verdict"] == verdict  # seed 1 was not run
     write_predictions(paths, "by_view", OURS, "finetune", 0.965, views=900, losses=losses)
     assert one(paths, **NUMBER, equals=96.74)["default"]["outcome"] == "yes"  # it may confirm one
 
@@ -133,7 +135,12 @@ def test_numbers_of_other_weights_than_imagenets_are_not_tested(paths):
         found = one(paths, noted, **NUMBER | test)
         assert found["verdict"] == NOT_TESTED and "MobileNetV2" in found["reason"] and "dogs" in found["reason"]
     assert one(paths, noted, **NUMBER, better_than=["MobileNet"])["verdict"] == HOLDS
-    assert "random weights" in one(paths, Study(weights="none"), **NUMBER, equals=96.74)["reason"]
+    random, varied = Study(weights="none"), Study(variants={"random": {"weights": "none"}})
+    assert "random weights" in one(paths, random, **NUMBER, equals=96.74)["reason"]
+    assert len(fold_accuracies(paths, noted)) == 50 and fold_accuracies(paths, random).empty
+    shutil.copytree(paths.root / "outcomes", paths.root / "variants" / "random" / "outcomes")
+    assert one(paths, varied, **NUMBER, equals=96.74)["choices"]["numbers"]["tried"] == 1
+    assert set(fold_accuracies(paths, varied).index.unique("variant")) == {"default"}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +202,8 @@ def test_claims_about_the_data_set_are_counted_on_it(paths):
     assert one(paths, measure="classes", equals=3)["verdict"] == HOLDS
     assert one(paths, measure="benign_share", at_least=0.5)["verdict"] == HOLDS
     assert one(paths, measure="label_error_share", at_most=0.01)["verdict"] == HOLDS
-    assert one(paths, measure="label_error_share", at_most=0.001)["verdict"] == UNDECIDED
+    found = one(paths, measure="label_error_share", at_most=0.001)
+    assert found["verdict"] == UNDECIDED and "more diagnoses would tell" in found["reason"]
 
 
 def test_the_named_clusters_dice_judges(paths):
@@ -203,11 +211,15 @@ def test_the_named_clusters_dice_judges(paths):
     assert one(paths, **dice)["verdict"] == NOT_TESTED
     paths.kmeans.mkdir()
     for mean, verdict in ((0.85, HOLDS), (0.7, NOT_REACHED), (0.79, UNDECIDED)):
-        table = pd.DataFrame({"source": range(61), "dice": np.append(mean + spread - spread.mean(), np.nan)})
-        table.assign(dice_union=table["dice"] + 0.1).to_csv(paths.segmentation, index=False)
-        found = one(paths, **dice)
-        assert found["verdict"] == verdict
-        assert [found["data"]["numbers"][name] for name in ("dice", "masks")] == [pytest.approx(mean), 60]
+        table = pd.DataFrame({"group": range(61), "dice": np.append(mean + spread - spread.mean(), np.nan)})
+        for images in (1, 4):  # of a group: four alike say no more than one
+            rows = table.loc[table.index.repeat(images)]
+            rows.assign(dice_union=rows["dice"] + 0.1).to_csv(paths.segmentation, index=False)
+            found = one(paths, **dice)
+            numbers = found["data"]["numbers"]
+            assert found["verdict"] == verdict and ("more masks would tell" in found["reason"]) == (mean == 0.79)
+            assert [numbers[name] for name in ("dice", "masks")] == [pytest.approx(mean), 60 * images]
+            assert numbers["high"] - mean == pytest.approx(1.96 * spread.std() / np.sqrt(60), rel=0.05)
 
 
 @pytest.mark.parametrize(
