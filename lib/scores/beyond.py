@@ -1,12 +1,13 @@
 """What accuracy does not say: calibration, operating points, decision curves.
 
 Everything is a query of the outcomes, under `clean` on the originals unless another protocol is named: with ten folds
-each image is scored once, by a model that was trained on no image of its group. Intervals resample groups. Where a
-study has several seeds a measure is the mean of the seeds', each resampled with the same groups. Areas and curves pool
-the folds' probabilities, and with them the differences in scale between folds.
+each image is scored once, by a model that was trained on no image of its group. Intervals are those of
+lib.scores.resampling for a new data set of this size. Where a study has several seeds a measure is the mean of the
+seeds'. Areas and curves pool the folds' probabilities, and with them the differences in scale between folds.
 """
 
 from collections.abc import Callable
+from dataclasses import astuple
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,7 @@ from lib.config.params import Study
 from lib.config.paths import StudyPaths
 from lib.scores.comparisons import CELL, compare_backbones, seed_spread
 from lib.scores.outcomes import class_columns, read_outcomes, select
-from lib.scores.resampling import LEVEL, RESAMPLES, group_weights
+from lib.scores.resampling import LEVEL, RESAMPLES, Estimate, group_weights, mean_estimate
 
 BINS = 15  # of equal width, as in Guo et al., On calibration of modern neural networks, ICML 2017
 SPECIFICITIES = (0.90, 0.95)
@@ -59,9 +60,8 @@ def calibration(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
 
     Returns:
         scenario, backbone, phase, images, accuracy, confidence (mean probability of the predicted class), ece,
-        ece_low, ece_high (resampling adds to the error, so these lie high), ece_if_calibrated (mean over outcomes drawn
-        with the stated probabilities: the error of a perfectly calibrated model on as many images), p_value (share of
-        those draws with an error as large).
+        ece_low, ece_high, ece_if_calibrated (mean over outcomes drawn with the stated probabilities: the error of a
+        perfectly calibrated model on as many images), p_value (share of those draws with an error as large).
     """
     rows = []
     for key, frame in cells.items():
@@ -142,7 +142,8 @@ def decision_curve(frame: pd.DataFrame) -> pd.DataFrame:
     benefit = _with_interval(frame, lambda part, weights: _net_benefit(*malignancy(part), weights))
     share = sides[0].mean()
     everyone = share - (1 - share) * THRESHOLDS / (1 - THRESHOLDS)
-    return pd.DataFrame(dict(zip(columns, (THRESHOLDS, *benefit, everyone, 0.0 * THRESHOLDS))))
+    model = np.transpose([astuple(estimate) for estimate in benefit])
+    return pd.DataFrame(dict(zip(columns, (THRESHOLDS, *model, everyone, 0.0 * THRESHOLDS))))
 
 
 def class_auc(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
@@ -162,30 +163,29 @@ def class_auc(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*CELL, "class", "images", "auc", "auc_low", "auc_high"])
 
 
-def _with_interval(frame: pd.DataFrame, statistic: Callable[[pd.DataFrame, np.ndarray], np.ndarray]):
-    """Mean over seeds of a weighted statistic, with the interval over resampled groups.
+def _with_interval(frame: pd.DataFrame, statistic: Callable[[pd.DataFrame, np.ndarray], np.ndarray]) -> list[Estimate]:
+    """Mean over seeds of a weighted statistic, with its interval for a new data set of this size.
 
     Args:
         statistic: (rows of one seed, weights [m, n]) -> [m] or [m, k].
 
     Returns:
-        value, low, high: floats, or arrays [k].
+        One estimate, or k.
     """
     weights, codes = group_weights(frame["group"].to_numpy())
     seeds = frame["seed"].to_numpy()
-    values, resampled = [], []
-    for seed in np.unique(seeds):
-        part = frame[seeds == seed]
-        values.append(statistic(part, np.ones((1, len(part))))[0])
-        resampled.append(statistic(part, weights[:, codes[seeds == seed]]))
-    with np.errstate(invalid="ignore"):
-        low, high = np.nanquantile(np.mean(resampled, axis=0), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return np.mean(values, axis=0), low, high
+    parts = {seed: frame[seeds == seed] for seed in np.unique(seeds)}
+    value = np.mean([statistic(part, np.ones((1, len(part))))[0] for part in parts.values()], axis=0)
+    resampled = np.mean([statistic(part, weights[:, codes[seeds == seed]]) for seed, part in parts.items()], axis=0)
+    folds = np.array([statistic(fold, np.ones((1, len(fold))))[0] for _, fold in frame.groupby("fold")])
+    columns = zip(np.atleast_1d(value), np.atleast_2d(resampled.T), np.atleast_2d(folds.T))
+    return [mean_estimate(float(one), *spreads, LEVEL) for one, *spreads in columns]
 
 
 def _interval_of(name: str, frame: pd.DataFrame, statistic: Callable) -> dict[str, float]:
-    """`_with_interval` as the columns name, name_low and name_high."""
-    return {f"{name}{end}": float(x) for end, x in zip(("", "_low", "_high"), _with_interval(frame, statistic))}
+    """`_with_interval` of one measure of 0 to 1 as the columns name, name_low and name_high."""
+    (found,) = _with_interval(frame, statistic)
+    return {name: found.value, f"{name}_low": max(0.0, found.low), f"{name}_high": min(1.0, found.high)}
 
 
 def _images(frame: pd.DataFrame) -> int:

@@ -79,7 +79,7 @@ def test_auc_and_sensitivity_are_scikit_learns_also_with_ties_and_weights(digits
             assert ours == pytest.approx(expected)
 
 
-def test_the_interval_of_the_auc_is_near_hanley_and_mcneils():
+def test_the_interval_of_the_auc_is_hanley_and_mcneils_widened_for_a_new_data_set():
     table = frame(600)
     row = beyond.malignant({("benign_malignant", "MobileNet", "transfer"): table}).iloc[0]
     area, positive = row["auc"], row["malignant"]
@@ -87,7 +87,8 @@ def test_the_interval_of_the_auc_is_near_hanley_and_mcneils():
     negative = 600 - positive
     variance = area * (1 - area) + (positive - 1) * (q1 - area**2) + (negative - 1) * (q2 - area**2)
     width = 2 * norm.ppf(0.975) * np.sqrt(variance / (positive * negative))
-    assert row["auc_high"] - row["auc_low"] == pytest.approx(width, rel=0.15)
+    ratio = (row["auc_high"] - row["auc_low"]) / (width * np.sqrt(1 + 10 / 8))  # Nadeau and Bengio, ten folds
+    assert 0.9 < ratio < 1.25  # the folds' own spread counts where it is larger
 
 
 def test_net_benefit_is_vickers_and_elkins_formula_by_hand():
