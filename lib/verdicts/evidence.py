@@ -83,8 +83,7 @@ class Evidence:
         return printed_size(self.printed_audit, scenarios()[scenario].table, phase, backbone, _part(measure))
 
     def cut_short(self, choice: Choice, scenario: str, backbone: str) -> bool:
-        """Whether a fine-tuning that is scored may have ended while its validation loss still fell: by its history, or
-        without one."""
+        """Whether a scored fine-tuning may have ended while its validation loss still fell, or has no history."""
         paths, cell = self.paths.of_variant(choice.variant), (choice.protocol, choice.preprocessing, scenario, backbone)
         seeds = self.rows(choice, scenario, "test")[backbone, "finetune"]["seed"].unique()
         histories = [paths.run(*cell, seed) / "history.csv" for seed in seeds]

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import stats
 
 from lib.config.paper import scenarios
+from lib.data.folds import FOLDS
 from lib.scores.choices import reached_by_chance
 from lib.scores.estimates import Score, difference
 from lib.scores.printed import other_weights
@@ -27,16 +28,15 @@ def answer_under(test: Check, evidence: Evidence, choice: Choice) -> Answer:
         return Answer(NOT_TESTED, str(missing))
     outcome = combine([answer.outcome for answer in found])
     reason = "; ".join(answer.reason for answer in found if answer.outcome == outcome)
-    by_backbone = {name: answer.numbers for name, answer in zip(test.own_backbones, found)}
-    numbers = by_backbone if len(found) > 1 else found[0].numbers
+    numbers = {name: answer.numbers for name, answer in zip(test.own_backbones, found)}
     if outcome == UNDECIDED:
         folds = found[0].numbers["folds"]
-        reason += f"; more {'seeds or images' if folds == 10 else f'than {folds} of ten folds'} would tell"
+        reason += f"; more {'images' if folds == FOLDS else f'than {folds} of ten folds'} would tell"
     tuned = involved if test.phase != "transfer" and outcome == NO else []
     if cut_short := [name for name in tuned if evidence.cut_short(choice, test.scenario, name)]:
-        reason += f", but fine-tuning of {', '.join(cut_short)} may have ended while its validation loss still fell"
+        reason += f", but fine-tuning of {', '.join(cut_short)} may have ended too early; more epochs would tell"
         outcome = UNDECIDED
-    return Answer(outcome, reason, numbers)
+    return Answer(outcome, reason, numbers if len(found) > 1 else found[0].numbers)
 
 
 def answer_of_choices(test: Check, evidence: Evidence, default: Answer) -> Answer:
@@ -52,13 +52,13 @@ def answer_of_choices(test: Check, evidence: Evidence, default: Answer) -> Answe
     reached = [choice.name for choice, answer in others.items() if answer.outcome == YES]
     if not reached:
         left = sum(answer.outcome == UNDECIDED for answer in others.values())
-        reason = f"{left or 'none'} of the {len(others)} other choices tried {'cannot tell' if left else 'reaches it'}"
+        reason = f"{f'undecided by {left}' if left else 'reached by none'} of the {len(others)} other choices tried"
         return Answer(UNDECIDED if left else NO, reason, numbers)
-    reason = f"{len(reached)} of the {len(others)} other choices tried reach it ({'; '.join(reached)})"
+    reason = f"reached by {len(reached)} of the {len(others)} other choices tried ({'; '.join(reached)})"
     if test.measure in SCORES and test.equals is not None:
         ends = [[answer.numbers[f"repetition_{end}"] / 100 for end in ("low", "high")] for answer in tried]
         numbers["by_chance"] = reached_by_chance(ends, test.scenario)
-        reason += f", and {numbers['by_chance']:.1f} of all {len(tried)} reach a random number"
+        reason += f"; a random number would be reached by {numbers['by_chance']:.1f} of all {len(tried)}"
     return Answer(YES, reason, numbers | {"reached": reached})
 
 
@@ -71,7 +71,7 @@ def _by_repetition(test: Check, evidence: Evidence, choice: Choice, backbone: st
     reason += f" ({folds} folds)" if folds >= MIN_FOLDS else " (by sampling errors alone)"
     sure = YES if 100 * run.width <= rules.max_interval_width else UNDECIDED
     outcome = sure if run.contains(printed.value) else NO
-    does = {YES: "which holds", NO: "which excludes", UNDECIDED: "too wide to confirm"}[outcome]
+    does = {YES: "which contains", NO: "which excludes", UNDECIDED: "too wide to confirm"}[outcome]
     reason += f", {does} the printed {_shown(test, printed.value)}"
     numbers = numbers_of(score.interval(rules.level), "ours") | numbers_of(run, "run", "repetition_")
     numbers |= {"printed": 100 * printed.value, "p_value": _p_value(printed.value, run, folds, rules.level)}
@@ -92,8 +92,7 @@ def _on_unseen_lesions(test: Check, evidence: Evidence, choice: Choice, backbone
         outcome = NO if leak.high < 0 else UNDECIDED
         what = "is lower than printed beyond chance" + ("" if outcome == NO else ", but not than under by_view")
     shown = with_interval(ours, "", "points" if test.measure == "gain" else "%")
-    reason = f"{choice.protocol} gives {shown} in"
-    reason += f" {evidence.classes(choice, test.scenario)}, which {what}"
+    reason = f"{choice.protocol} gives {shown} in {evidence.classes(choice, test.scenario)}, which {what}"
     numbers = numbers_of(ours, "ours") | numbers_of(printed, "printed", "printed_")
     numbers["p_value"] = max(_p_value(0, lower, 1, rules.level) if lower.value < 0 else 1.0 for lower in (minus, leak))
     return Answer(outcome, reason, numbers | numbers_of(minus, "difference", "difference_") | score.counts)
@@ -103,19 +102,21 @@ def _directed(test: Check, evidence: Evidence, choice: Choice, backbone: str) ->
     """The score is above a number, or each rival is on its side of it; Bonferroni-corrected for so many rivals."""
     level = 1 - (1 - evidence.rules.level) / max(1, len(test.rivals))
     if test.above is not None:
-        own, words = _score(test, evidence, choice, backbone), {f"{test.above:g}": "above"}
-        found = {f"{test.above:g}": own.interval(level).shifted(-test.above / 100)}
+        own, what = _score(test, evidence, choice, backbone), f"{test.above:g}"
+        found = {what: own.interval(level).shifted(-test.above / 100)}
+        words = {what: f"points above {what} %" if test.phase else f"points beyond {what} by fine-tuning"}
     else:
         models, sides = tuple((name, test.phase) for name in (backbone, *test.rivals)), claimed_sides(test, backbone)
         own, *scores = evidence.scores(choice, test.scenario, models, test.measure)
-        words = {rival: "ahead of" if side > 0 else "behind" for rival, side in sides.items()}
+        words = {rival: f"points {'ahead of' if side > 0 else 'behind'} {rival}" for rival, side in sides.items()}
         found = {rival: difference(own, score).interval(level) for rival, score in zip(test.rivals, scores)}
         found = {rival: lead if sides[rival] > 0 else lead.negated() for rival, lead in found.items()}
     outcomes = {what: judge_lead(lead) for what, lead in found.items()}
     outcome = combine([*outcomes.values()])
     numbers = {what: {"outcome": outcomes[what]} | numbers_of(lead, "difference") for what, lead in found.items()}
-    shown = [f"{with_interval(found[what])} {words[what]} {what}" for what in found if outcomes[what] == outcome]
-    return Answer(outcome, f"{choice.protocol} gives {backbone} {', '.join(shown)}", numbers | own.counts)
+    shown = [with_interval(found[what], unit=words[what]) for what in found if outcomes[what] == outcome]
+    reason = f"under {choice.protocol} {backbone} {'is' if test.phase else 'gains'} {', '.join(shown)}"
+    return Answer(outcome, reason, numbers | own.counts)
 
 
 def _score(test: Check, evidence: Evidence, choice: Choice, backbone: str) -> Score:

@@ -11,6 +11,7 @@ from lib.verdicts.claims import SCORES, Check, claimed_sides, printed_table
 from lib.verdicts.evidence import Evidence
 
 COUNTED = ("test_accuracy", "recall", "gain")  # measures that are numbers of right images
+RESTS_ON = {"gain": "test_accuracy"}  # measure -> the printed one that it rests on; a gain on that of both phases
 
 
 def judge_possible(test: Check, evidence: Evidence) -> Answer:
@@ -19,7 +20,7 @@ def judge_possible(test: Check, evidence: Evidence) -> Answer:
     for backbone in test.own_backbones:
         reason = _against_table(test, table, backbone)
         for phase in ([test.phase] if test.phase else PHASES) if test.comparison[0] == "equals" else []:
-            reason = reason or _row_error(evidence, table, phase, backbone, _column(test))
+            reason = reason or _row_error(evidence, table, phase, backbone, RESTS_ON.get(test.measure, test.measure))
         if reason:
             return Answer(NO, f"Table {roman(table)} contradicts it: {reason}")
     if not audited_table(evidence.printed_audit, table):
@@ -119,11 +120,7 @@ def _above(test: Check, evidence: Evidence) -> Answer:
 
 def _right(test: Check, evidence: Evidence, backbone: str, phase: str) -> tuple[int, int]:
     """How many images are right in a printed row, and how many were tested; (0, 0) without an audit."""
-    size = evidence.printed_size(test.scenario, phase, backbone, _column(test))
-    share = printed_table().loc[(scenarios()[test.scenario].table, phase, backbone), _column(test)] / 100
+    measure = RESTS_ON.get(test.measure, test.measure)
+    size = evidence.printed_size(test.scenario, phase, backbone, measure)
+    share = printed_table().loc[(scenarios()[test.scenario].table, phase, backbone), measure] / 100
     return round(float(share) * size), size
-
-
-def _column(test: Check) -> str:
-    """The printed measure that a claim rests on: a gain on the test accuracies of both phases."""
-    return "test_accuracy" if test.measure == "gain" else test.measure
