@@ -111,7 +111,7 @@ def _rungs(scores: dict[Rung, Score], printed: Estimate | None) -> pd.DataFrame:
         score, previous = scores.get(rung), scores.get(before)
         if not score:
             continue
-        mean = score.interval(new_data=rung is not EXTERNAL)  # external images have one model, and its images' error
+        mean = score.interval(new_data=rung is not EXTERNAL)  # one model scores the external images
         row = score.counts | {"rung": rung.name, "accuracy": mean.value, "low": mean.low, "high": mean.high}
         step = None
         if rung is RUNGS[0] and printed:
