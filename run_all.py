@@ -35,7 +35,7 @@ from lib.engine.workers import ClusterError, Options, at_once
 
 BAD_INPUT = (ParameterError, NotebookError, CodeError, FolderError, ClusterError)
 EXAMPLES = """examples:
-  python run_all.py demo                         the whole study on synthetic images, 10 minutes on two cores
+  python run_all.py demo                         the whole study on synthetic images, 6 minutes on two cores
   python run_all.py paper --dry-run              what would be made, how long that takes, how much disk it needs
   python run_all.py paper --data DIR             the full reproduction
   python run_all.py paper --only backbone=MobileNet --step evaluate
