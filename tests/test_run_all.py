@@ -244,6 +244,7 @@ def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys
     assert "cannot be written" in said and "another --results" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["lib.engine.execution.write_state", "lib.engine.provenance.write_json"])
 def test_a_disk_that_is_full_beside_the_notebooks_is_said_in_a_sentence(data, tmp_path, capsys, monkeypatch, place):
     monkeypatch.setattr(place, Mock(side_effect=OSError(28, "No space left on device")))

@@ -93,9 +93,8 @@ def kill_at_random(monkeypatch, chance):
     return killed
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "on_device"), [("adam", False), pytest.param("sgd", True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("optimizer", "on_device"), [("adam", False), ("sgd", True)])
 def test_killed_at_random_a_training_writes_what_an_undisturbed_one_writes(
     images, rows, optimizer, on_device, tmp_path, monkeypatch, capsys
 ):

@@ -24,6 +24,7 @@ SIZE, SCENARIO, BACKBONE = 64, "three_malignant", "MobileNet"
 CLASSES = scenarios()[SCENARIO].names
 HEAD = {"units": 8, "dropout_features": 0.1, "dropout_hidden": 0.1, "head_momentum": 0.9}
 CELL = {"preprocessing": "native", "scenario": SCENARIO, "backbone": BACKBONE}
+pytestmark = pytest.mark.slow
 
 
 def pictures(count, seed):

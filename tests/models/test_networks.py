@@ -27,6 +27,7 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", backbones())
 def test_every_backbone_builds_and_trains_a_step_of_all_its_weights(name, images):
     backbone = networks.build_backbone(name, SIZE, weights="none")
