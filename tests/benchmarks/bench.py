@@ -1,7 +1,7 @@
 """All ratios in one table: `make bench`, or `python tests/benchmarks/bench.py [NAME ...]`.
 
-Each benchmark measures ours and the baseline side by side in a process of its own; an hour on two cores that have
-nothing else to do. Writes results/benchmarks.json; with --reference, results/reference/benchmarks.json.
+Each benchmark measures ours and the baseline side by side in a process of its own; an hour and a half on two cores that
+have nothing else to do. Writes results/benchmarks.json; with --reference, results/reference/benchmarks.json.
 """
 
 import argparse
@@ -14,12 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 BENCHMARKS = {  # name -> module and function that returns its rows
+    "study": ("training_speed", "study"),
+    "head": ("training_speed", "head"),
+    "head_rest": ("training_speed", "head"),
     "transfer": ("training_speed", "transfer"),
     "input": ("image_speed", "batches"),
     "step": ("training_speed", "step"),
     "kmeans": ("image_speed", "segmentation"),
     "gradcam": ("image_speed", "explanation"),
     "audit_scaling": ("image_speed", "audit"),
+    "tracing": ("training_speed", "tracing"),
     "orchestration": ("engine_speed", "orchestration"),
 }
 

@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pandas as pd
 import timing
 from timing import AT_LEAST, AT_MOST, row
@@ -34,14 +35,16 @@ SCRIPT += "if __name__ == '__main__': sys.exit(run_all.main(notebooks=Path({note
 
 
 def orchestration() -> list[dict]:
-    engine, alone = [], []
+    engine, alone, used = [], [], [timing.processors()]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         notebooks = prepare(work)
         for number in range(ROUNDS):  # with audit, prepare, features and evaluate: 60 notebooks
             engine.append(study(work, notebooks, 56, JOBS, f"round{number}"))
+            used.append(timing.processors())
             notebook, results = notebooks / "04_train.ipynb", work / f"round{number}"
             alone.append(timing.seconds(lambda: papermill_alone(notebook, results, 60)))  # noqa: B023
+            used.append(timing.processors())
         study(work, notebooks, 146, JOBS)
         again = study(work, notebooks, 146, JOBS)
         replace_last_cell(notebooks / "04_train.ipynb", BUSY.format(seconds=SECONDS))
@@ -50,7 +53,9 @@ def orchestration() -> list[dict]:
     ratios = ", ".join(f"{e / a:.2f}" for e, a in zip(engine, alone))
     trivial = f"a study of 60 trivial notebooks on {JOBS} workers / the same notebooks by papermill alone"
     busy = f"16 notebooks that keep a core busy for {SECONDS} s: --jobs 1 / --jobs 2"
-    note = f"medians of {ROUNDS} rounds by turns: {spread}; ratios of the rounds {ratios}"
+    processors = np.median(np.diff(used).reshape(ROUNDS, 2), axis=0)
+    note = f"medians of {ROUNDS} rounds by turns: {spread}; ratios of the rounds {ratios}; "
+    note += "{:.0f} against {:.0f} s of all processors".format(*processors)
     small = "with the four small notebooks before and after them"
     return [
         row("orchestration", trivial, median(engine), median(alone), 1.15, AT_MOST, note),

@@ -78,6 +78,7 @@ def rates_of(name: str, array: str, batch_size: int, epochs: int, float32: bool)
     """Seconds per image of training and prediction and per view of a head, and seconds to trace the training."""
     import keras
     import numpy as np
+    from training_speed import HEAD_EPOCHS, fit_head
 
     from lib.data import preprocess
     from lib.models import backend, networks, training
@@ -105,7 +106,7 @@ def rates_of(name: str, array: str, batch_size: int, epochs: int, float32: bool)
     took = {kind: timing.by_turns({kind: call}, 1 + epochs, clock)[kind] for kind, call in calls.items()}
     rates = {kind: sum(rest) / epochs / len(images) for kind, (_, *rest) in took.items()}
     trace = max(0.0, took["train"][0] - rates["train"] * len(images))
-    head = _head_seconds(extractor.output_shape[-1], batch_size, clock)
+    head = round(fit_head(False, extractor.output_shape[-1], clock)["head"] / HEAD_EPOCHS / 7200, 6)  # a view
     return machine | {kind: round(rate, 5) for kind, rate in rates.items()} | {"trace": round(trace, 1), "head": head}
 
 
@@ -116,27 +117,6 @@ def _configured(float32: bool) -> tuple[dict[str, str], object]:
     on_gpu = bool(workers.visible_gpus())
     machine = backend.configure(0, deterministic=not on_gpu, mixed_precision=not float32)
     return machine, time.perf_counter if on_gpu else time.process_time
-
-
-def _head_seconds(channels: int, batch_size: int, clock) -> float:
-    """Seconds per view of the head of Fig. 2, trained on cached features as 04_train does, its validation included."""
-    import numpy as np
-    import pandas as pd
-
-    from lib.models import networks, training
-
-    steps, epochs = 64, 6
-    number = np.arange((steps + steps // 8) * batch_size)
-    features = np.random.default_rng(0).random((len(number), channels), dtype=np.float32)
-    parts = np.where(number < steps * batch_size, "train", "val")
-    rows = pd.DataFrame({"row": number, "label": np.array(CLASSES)[number % len(CLASSES)], "part": parts, "fold": 0})
-    more = {"jit_compile": True, "steps_per_execution": training.HEAD_STEPS}
-    schedule = training.Schedule("transfer", epochs, 1e-3, batch_size, epochs, **more)
-    classifier = networks.build_classifier(channels, len(CLASSES), 256, 0.15, 0.2, seed=0)
-    trainer = training.Trainer(classifier, features, schedule)
-    trainer.fit(rows, list(CLASSES))  # the first traces
-    trainer.reset()
-    return round(timing.seconds(lambda: trainer.fit(rows, list(CLASSES)), clock) / epochs / steps / batch_size, 6)
 
 
 def _start_of_a_kernel() -> float:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -43,6 +44,11 @@ def seconds(call: Callable[[], Any], clock: Callable[[], float] = time.perf_coun
     started = clock()
     call()
     return clock() - started
+
+
+def processors() -> float:
+    """A clock: seconds of all processors of the processes that this one started and that have ended."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
 def by_turns(calls: dict[str, Callable[[], Any]], rounds: int, clock=time.perf_counter) -> dict[str, list[float]]:
