@@ -26,6 +26,7 @@ from lib.config.schema import ParameterError
 from lib.data.folder import DataError, check_folder, find_folder, passed_over, say_passed_over
 from lib.data.metadata import DIAGNOSIS_CLASSES, check_metadata, coverage, isic_id
 from tests.fixtures.pictures import read
+from tests.fixtures.tiny import write_tiny
 from tests.report.test_report import Page
 
 generated = settings(
@@ -161,17 +162,7 @@ def test_a_study_file_is_read_as_it_says_or_refused_by_name(tmp_path, text, real
 SCRIPT = "<script>alert('1')<\N{FRACTION SLASH}script>"  # a file name holds no /
 NAMES = (f'{SCRIPT} "x" & $_a^b$', "line\nbreak", "\u202egnp.drawkcab", "up ..", "=1+1", "%s{0}\\n")
 FOLDER = "ne\nvus -_"  # spaces and dashes do not matter in the name of a class
-SMALL = {
-    "title": f"{SCRIPT} \u202e 'study'\n../../up",
-    "scenarios": ["nine_classes", "three_malignant"],
-    "backbones": ["MobileNet"],
-    "protocols": ["clean"],
-    "image_size": 32,
-    "pool_size_benign_malignant": 30,
-    "min_test_images": 1,
-    "weights": "none",
-    "kmeans_images": 60,
-}
+TITLE = f"{SCRIPT} \u202e 'study'\n../../up"
 
 
 @pytest.mark.slow
@@ -194,8 +185,8 @@ def test_no_name_becomes_a_path_all_reach_the_files_as_they_are_and_the_pages_as
     stranger = data / "Train" / f"{SCRIPT}\u202e.."
     stranger.mkdir()
     shutil.copy(next((data / "Train" / FOLDER).iterdir()), stranger / "of no class.png")
-    pools = {"pool_sizes": dict.fromkeys(CLASSES, 12)}
-    (tmp_path / "hostile.yaml").write_text(yaml.safe_dump(SMALL | pools, allow_unicode=True), encoding="utf-8")
+    scenarios = ["nine_classes", "three_malignant"]
+    write_tiny(tmp_path / "hostile.yaml", title=TITLE, synthetic=False, scenarios=scenarios, protocols=["clean"])
     root = tmp_path / "here" / "below" / "results"
     before = set(tmp_path.rglob("*"))
     command = [sys.executable, "run_all.py", str(tmp_path / "hostile.yaml"), "--data", str(data)]
