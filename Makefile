@@ -12,11 +12,15 @@ INSTALLED := $(VENV)/installed.lock
 # Tests run in as many processes as there are cores, at most four: each takes about a gigabyte of memory.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
-.PHONY: help demo paper test test-all bench lab lint lock
+# Of which kept study `make report` builds the report.
+STUDY ?= mobilenet_cpu
+
+.PHONY: help demo paper report test test-all bench lab lint lock
 
 help:
 	@echo "make demo   the whole study on a small synthetic data set, then says where the report is"
 	@echo "make paper  the whole study of the paper, which wants a GPU (more options: make paper ARGS=--dry-run)"
+	@echo "make report the report of the real study, from what results/reference keeps of it: no images, some minutes"
 	@echo "make test   the tests, some minutes            (one file: make test ARGS=tests/test_setup.py)"
 	@echo "make test-all   these and the long ones, half an hour (the long ones alone: make test-all ARGS='-m slow')"
 	@echo "make bench  speed against what people use today, an hour and a half (one: make bench ARGS=kmeans)"
@@ -38,6 +42,9 @@ demo: $(INSTALLED)
 paper: $(INSTALLED)
 	$(BIN)/python run_all.py paper $(ARGS)
 
+report: $(INSTALLED)
+	$(BIN)/python tests/benchmarks/reference.py $(STUDY) --report
+
 test: $(INSTALLED)
 	$(PYTEST) -m "not slow" $(ARGS)
 
@@ -57,6 +64,7 @@ lint: $(INSTALLED)
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/pre-commit run words --all-files
 
 # Versions that still fit stay as they are. The locks hold for all Pythons, the first for all systems; neither names a
