@@ -130,7 +130,8 @@ def _run(options: argparse.Namespace, arguments: list[str], notebooks: Path, int
             if not confirm(options.yes, smaller):
                 print("nothing was started")
                 return 2
-        if not inputs.data.is_dir():
+        needs_data = any("data" in run.injected for run in overview.runs if overview.standing[run.id].status != "fresh")
+        if needs_data and not inputs.data.is_dir():
             inputs = _inputs(options, study, paths, weights_dir)  # now the images are downloaded
             overview = check(inputs)
         overview.freshness.save_external()

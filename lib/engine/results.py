@@ -62,7 +62,7 @@ def write_state(planned: list[Run], skipped: list[dict[str, Any]], results: dict
             ended = asdict(result)
         elif stamp and (not result or result.well):
             ended = {"status": "done", "seconds": stamp["seconds"]}
-        elif not result and isinstance(old, dict) and old.get("status") == "failed":
+        elif not result and isinstance(old, dict) and old.get("status") in ("failed", "kept"):
             ended = old
         else:
             ended = {"status": "not run", "cause": result.status if result else "not selected"}

@@ -47,6 +47,7 @@ def read_runs(paths: StudyPaths) -> pd.DataFrame:
         if entry.get("step") != "report":
             known = {key: value for key, value in entry.items() if key in RUN and value is not None}
             known |= {axis: str(value) for axis, value in entry.get("axes", {}).items()}
+            known |= {"status": "done"} if known.get("status") == "kept" else {}  # elsewhere; its results are here
             rows.append(dict.fromkeys(RUN, "") | {"seconds": 0.0} | known | {"run": run})
     return pd.DataFrame(rows, columns=RUN)
 
