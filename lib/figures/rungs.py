@@ -1,6 +1,7 @@
 """The ladder from the printed accuracy to the one on unseen lesions, one panel per model."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,17 +10,10 @@ from matplotlib.figure import Figure
 
 from lib.figures.style import COLOURS, INK, MUTED, RULE, panels, show_names, styled
 
-RUNG_NAMES = {
-    "printed": "printed",
-    "by view": "our run, leak kept",
-    "by file": "views on one side",
-    "by lesion": "lesions on one side",
-    "originals": "originals only",
-    "corrected labels": "scored by corrected labels",
-    "same classes": "answers of scored classes",
-    "clean": "trained on corrected labels",
-    "external": "on external images",
-}
+RUNGS = (
+    *("printed", "by view", "by file", "by lesion", "originals", "corrected labels", "same classes", "clean"),
+    "external",
+)
 PANEL = ["scenario", "backbone", "phase", "preprocessing"]
 STEPS = 128  # where the column of steps ends, in per cent of the accuracy
 
@@ -39,7 +33,7 @@ def draw_ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, 
     rungs = dict(list(table.groupby(PANEL, sort=False)))
     titles = titles or {key: "\n".join([*key[:2], ", ".join(key[2:])]).replace("_", " ") for key in rungs}
     optional = {"printed", "external"} - set(table["rung"])  # synthetic images have no printed number
-    names = {rung: name for rung, name in RUNG_NAMES.items() if rung not in optional}
+    names = [rung for rung in RUNGS if rung not in optional]
     height = 2.45 + 0.35 * ("external" in names)
     columns = min(columns, len(titles))
     width = 2.25 + 2.2 / max(columns, 1)  # the names of the rungs stand once
@@ -48,8 +42,8 @@ def draw_ladder(table: pd.DataFrame, titles: Mapping[tuple, str] | None = None, 
         axis.set_title(title, fontsize=9)
         axis.grid(axis="x")
         axis.tick_params(axis="y", length=0)
-        _draw_rungs(axis, rungs.get(key, table.iloc[:0]).set_index("rung").reindex(list(names)))
-    show_names(axes[0], list(names.values()))
+        _draw_rungs(axis, rungs.get(key, table.iloc[:0]).set_index("rung").reindex(names))
+    show_names(axes[0], names)
     axes[0].set(xlim=(-2, STEPS), xticks=[0, 25, 50, 75, 100])
     figure.supxlabel("test accuracy, %", fontsize=9)
     return figure
@@ -68,7 +62,37 @@ def _draw_rungs(axis: Axes, rungs: pd.DataFrame) -> None:
         axis.plot(row["accuracy"], place, "D" if printed else "o", ms=5, color=INK, mfc="white" if printed else INK)
         text, colour, weight = f"{row['accuracy']:.1f}" if printed else "", MUTED, "normal"
         if np.isfinite(row["step"]):
-            text = f"{row['step']:+.1f}".replace("-", "\N{MINUS SIGN}")
+            text = signed(row["step"])
         if row["step_low"] > 0 or row["step_high"] < 0:
             colour, weight = COLOURS["clean" if row["step"] > 0 else "by_view"], "bold"
         axis.text(STEPS, place, text, color=colour, weight=weight, ha="right", va="center", fontsize=7.5)
+
+
+def place_rung(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page draws of a row of tables/ladder.csv (None where empty): name, value, low and high in per cent, the
+    step in points and its side (above or below 0, or neither), and a `tip` with all of it."""
+    placed = {"name": row["rung"], "value": 100 * row["accuracy"], "step": "", "side": ""}
+    placed |= {end: None if row[end] is None else 100 * row[end] for end in ("low", "high")}
+    if row["step"] is not None:
+        placed["step"] = signed(100 * row["step"])
+        placed["side"] = "above" if row["step_low"] > 0 else "below" if row["step_high"] < 0 else ""
+    return placed | {"tip": f"{row['rung']}: {describe_rung(row)}"}
+
+
+def describe_rung(row: Mapping[str, Any]) -> str:
+    """A rung in words: accuracy, interval, step, and what was tested."""
+    text = f"{100 * row['accuracy']:.1f} %"
+    if row["low"] is None:
+        return f"{text}, as the paper prints it"
+    text += f", 95 % interval {100 * row['low']:.1f} to {100 * row['high']:.1f}"
+    if row["step"] is not None:
+        step, low, high = (signed(100 * row[key]) for key in ("step", "step_low", "step_high"))
+        text += f"; step {step} points [{low}, {high}]"
+    counts = ", ".join(f"{row[key]:,.0f} {key}" for key in ("images", "groups", "folds", "classes"))
+    return f"{text}; {counts}"
+
+
+def signed(points: float) -> str:
+    """Points with their sign: `+1.5`, `0.0`."""
+    rounded = round(points, 1)
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")

@@ -27,6 +27,7 @@ from lib.report.wording import NUMBERS, column, in_words, named, number, percent
 
 TEMPLATE = LIB / "report" / "template"
 FILTER_FROM, TALL_FROM, SKIP_FROM = 5, 31, 21  # rows to filter or scroll; stops of the keyboard to skip
+TEXTS = ("link", "note", "details", "tip")  # what belongs to a column `x`, by the end of its name
 EXECUTED = "../notebooks/{}.ipynb"  # address of an executed notebook, seen from the report
 
 
@@ -56,29 +57,25 @@ def show(
     blocks: Sequence[str] = (), data: pd.DataFrame | None = None,
     wide: bool = False, folded: bool = False, cards: bool = False,
 ) -> HTML:  # fmt: skip
-    """A table with its caption, filters, the file it comes from, and itself as a CSV file to download.
+    """A table with its caption, filters, the file it comes from, and itself as a CSV file to download; one that is None
+    or empty is named at the end of its section.
 
-    Titles and formats are those of lib.report.wording.column. What belongs to a column `x` is shown in its cells: the
-    interval `x_low`, `x_high` (of `difference` or `accuracy` also `low`, `high`), the address `x_link`, the smaller
-    text `x_note` and the folded lines `x_details`. A table that is None or empty is named instead.
+    Titles and formats are those of lib.report.wording.column, or `titles`. A cell of column `x` shows the interval
+    `x_low`, `x_high` (of `difference` or `accuracy` also `low`, `high`), the address `x_link`, the smaller text
+    `x_note`, the folded lines `x_details`, and on hover, tap or focus `x_tip`.
 
     Args:
-        name: id on the page, and name of the download.
-        source: the file that the numbers come from.
-        columns: what is shown, in this order; all by default.
-        titles: key -> title, where that of the dictionary does not do.
+        name: id on the page, and name of the download, which holds `data`, or the table.
         groups: heading over several columns -> their keys, which follow each other.
         blocks: a line is drawn above a row that differs from the row before in one of these.
-        data: what the download holds; the table by default.
-        folded: closed until a reader opens it.
         cards: on a phone the cells of a row lie under each other.
     """
     if table is None:
-        return missing(f"{source}: {caption}")
+        return missing(f"{caption.rstrip('.')} ({source} is not there)")
     if table.empty:
-        return part("note", text=f"{caption} None.")
+        return missing(f"{caption.rstrip('.')}: none")
     ends = _intervals(table)
-    texts = [f"{key}_{text}" for key in table for text in ("link", "note", "details") if f"{key}_{text}" in table]
+    texts = [f"{key}_{text}" for key in table for text in TEXTS if f"{key}_{text}" in table]
     inside = {end for pair in ends.values() for end in pair} | set(texts)
     keys = list(columns) or [key for key in table if key not in inside]
     heads = [_head(key, table[key], titles or {}, groups or {}) for key in keys]
@@ -98,21 +95,31 @@ def show(
     )  # fmt: skip
 
 
-def missing(text: str, figure: int = 0) -> HTML:
-    """Say that something is not there, where it would have been; `figure` is the paper's figure it belongs to."""
-    return part("missing", text=text, paper=paper_figures().get(figure), id=f"fig-{figure}" if figure else "")
+def missing(text: str) -> HTML:
+    """Name what is not there; the page names all of a section in one line at its end."""
+    return part("missing", text=text)
 
 
-def figure(name: str, figure: Figure | None, title: str, caption: str, alt: str, source: str, paper: int = 0) -> HTML:
+def picker(name: str, label: str, items: Sequence[tuple[Mapping[str, str], HTML]], chosen: Mapping[str, str]) -> HTML:
+    """Parts of the page that a reader picks by a value, or `all`, on each axis; `items` has the values of each part and
+    itself, `chosen` the values that are shown first, and where no script runs; `label` says what is picked."""
+    axes = {axis: list(dict.fromkeys(place[axis] for place, _ in items)) for axis in chosen}
+    shown = [all(value in ("all", place[axis]) for axis, value in chosen.items()) for place, _ in items]
+    return part("picker", id=name, label=label, axes=axes, chosen=chosen, items=list(zip(shown, items)))
+
+
+def figure(
+    name: str, figure: Figure | None, title: str, caption: str, alt: str, source: str, paper: int = 0, why: str = ""
+) -> HTML:  # fmt: skip
     """A figure with its caption, alternative text and the file its numbers come from; None where there is nothing to
-    draw, which is said in its place."""
+    draw, of which the end of the section says `why`."""
     if figure is None:
-        return missing(f"{title}: {source} has nothing to draw.", paper)
+        return missing(f"{title} ({why or f'{source} has nothing to draw'})")
     (mime, drawn), (width, height) = encode(figure), (round(96 * side) for side in figure.get_size_inches())
     picture = {"src": f"data:{mime};base64,{base64.b64encode(drawn).decode()}", "width": width, "height": height}
     return part(
         "figure", id=name, picture=picture, title=title, caption=caption, alt=alt, source=source,
-        paper=paper_figures().get(paper), number=paper, drawn=EXECUTED.format("report"),
+        paper=paper_figures().get(paper), number=paper,
     )  # fmt: skip
 
 
@@ -171,7 +178,7 @@ def _cell(row: Mapping[str, Any], key: str, form: str, ends: tuple[str, str] | N
     value = named(row[key], key)
     text = "" if value is None else str(value)
     cell = {"text": text, "small": row.get(f"{key}_note"), "href": row.get(f"{key}_link"), "sort": None, "style": ""}
-    cell |= {"class": "", "details": row.get(f"{key}_details") or []}
+    cell |= {"class": "", "details": row.get(f"{key}_details") or [], "tip": row.get(f"{key}_tip") or ""}
     if _is_number(value) and form in (*NUMBERS, "value"):
         cell |= {"text": number(value, form), "sort": f"{value:.6g}", "class": "number"}
         low, high = (row[end] for end in ends) if ends else (None, None)

@@ -1,28 +1,30 @@
 """The ladder from the printed accuracy down to the one on unseen lesions as the report selects and words it, and its
 steps by type of leakage (Kapoor & Narayanan, Patterns 4:100804, 2023)."""
 
-import itertools
 from collections.abc import Mapping
 from string import Formatter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 
 from lib.config.files import read_json
-from lib.config.paper import scenarios
+from lib.config.paper import backbones, scenarios
 from lib.config.params import PHASE_TITLES, PHASES, Study
 from lib.config.paths import DEFAULT_VARIANT, StudyPaths
+from lib.config.printed import printed_rows, roman
 from lib.config.schema import read_yaml
-from lib.figures.rungs import RUNG_NAMES
-from lib.report.data import read_csv, rows_where
-from lib.report.html import TEMPLATE
-from lib.report.tables import shown_model
-from lib.report.wording import percent, signed
+from lib.figures.rungs import describe_rung, place_rung, signed
+from lib.report.data import read_csv, rows_where, to_records
+from lib.report.html import TEMPLATE, part
+from lib.report.tables import select_own, shown_model, shown_scenarios
 from lib.scores import ladder
 
 COUNTS = ["same_label_duplicates", "contradictory_contents", "near_duplicate_groups", "official_test_in_train"]
 COUNTS += ["lesions_with_several_images"]
+PICKED = ("network", "phase", "scenario")  # axes of the panels
+ROW_RUNGS = {"by_view": "by view", "by_file": "by file", "by_lesion": "originals", "clean": "clean"}  # of Tables I-IV
 STEPS = ["by file", "by lesion", "originals", "corrected labels", "clean"]  # in leakage_types.yaml
 
 
@@ -35,30 +37,58 @@ def select_shown(steps: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 
 def select_phases(shown: pd.DataFrame) -> pd.DataFrame:
-    """Of each scenario the rungs in the phase with the most folds; fine-tuned, if both phases have as many.
-
-    One fold tests a tenth of the images, which says little.
-    """
+    """Of each scenario the rungs in the phase with the most folds; fine-tuned, if both phases have as many."""
     folds = shown.groupby(["scenario", "phase"])["folds"].transform("max").fillna(0)
     order = folds + shown["phase"].map(PHASES.index) / len(PHASES)
     return shown[order == order.groupby(shown["scenario"]).transform("max")]
 
 
-def panel_titles(shown: pd.DataFrame) -> dict[tuple[str, str, str, str], str]:
-    """(scenario, backbone, phase, preprocessing) of each panel of the figure -> its title; one row per phase."""
-    panels = shown[["scenario", "backbone", "phase", "preprocessing"]].drop_duplicates().itertuples(index=False)
-    order = {pair: place for place, pair in enumerate(itertools.product(PHASES, scenarios()))}
-    panels = sorted(map(tuple, panels), key=lambda panel: order[panel[2], panel[0]])
-    return {panel: f"{scenarios()[panel[0]].title}\n{panel[1]}\n{PHASE_TITLES[panel[2]].lower()}" for panel in panels}
+def draw_panels(steps: pd.DataFrame, study: Study) -> list[tuple[dict[str, str], HTML]]:
+    """The ladder of every model under the study's own settings, one panel each, for lib.report.html.picker."""
+    own, panels = select_own(steps, study).dropna(subset="accuracy"), []
+    for (backbone, phase, scenario), rungs in own.groupby(["backbone", "phase", "scenario"], sort=False):
+        total, model = len(scenarios()[scenario].names), f"{backbone}, {PHASE_TITLES[phase].lower()}"
+        fewest = rungs["classes"].min()
+        note = f"{fewest} of {total} classes by corrected labels" if fewest < total else ""
+        title = scenarios()[scenario].title
+        panel = part(
+            "ladder", scenario=title, model=model, note=note, rungs=[place_rung(row) for row in to_records(rungs)]
+        )
+        panels.append((dict(zip(PICKED, (backbone, PHASE_TITLES[phase].lower(), title))), panel))
+    return panels
 
 
-def describe_panels(shown: pd.DataFrame, titles: Mapping[tuple, str]) -> str:
-    """The alternative text of the figure: every rung of each panel with its accuracy."""
-    return "; ".join(
-        f"{' '.join(titles[key].split())}: "
-        + ", ".join(f"{RUNG_NAMES[row.rung]} {percent(row.accuracy)}" for row in rows.itertuples())
-        for key, rows in shown.groupby(["scenario", "backbone", "phase", "preprocessing"], sort=False)
-    )
+def choose_panels(shown: pd.DataFrame, study: Study) -> dict[str, str]:
+    """The panels that are shown first: those of one network in the phase that most scenarios have."""
+    longest = select_phases(shown)
+    phases = [PHASE_TITLES[phase].lower() for phase in longest["phase"].mode()]
+    return dict(zip(PICKED, (shown_model(study, study.scenarios[0]), *(phases[:1] or ["all"]), "all")))
+
+
+def printed_beside_ours(steps: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, dict[str, list[str]]]:
+    """Tables I to IV side by side: one row per phase and network in the paper's order, and of each scenario its columns
+    `<scenario>:printed` and `<scenario>:<protocol>` of the first and the last protocol, fractions of 1, with what each
+    rests on in `_tip`. Second: the heading of each scenario -> its columns."""
+    ends = {ROW_RUNGS[name]: name for name in (study.protocols[0], study.protocols[-1])}
+    series = ([] if study.synthetic else ["printed"]) + [*ends.values()]
+    own = select_own(steps, study).dropna(subset="accuracy")
+    own = own[own["rung"].isin(ends)].assign(series=lambda rows: rows["rung"].map(ends))
+    own = own.assign(tip=[describe_rung(row) for row in to_records(own)])
+    printed, of_table = printed_rows(), {entry.table: name for name, entry in scenarios().items()}
+    printed = printed.assign(scenario=printed["table"].map(of_table), accuracy=printed["test_accuracy"] / 100)
+    rows = own if study.synthetic else pd.concat([printed.assign(series="printed", tip=""), own])
+    if rows.empty:
+        return rows, {}
+    rows = rows.assign(key=rows["scenario"] + ":" + rows["series"])
+    names = pd.MultiIndex.from_product([PHASES, list(backbones())], names=["phase", "backbone"])
+    numbers, tips = (rows.pivot(index=names.names, columns="key", values=of) for of in ("accuracy", "tip"))
+    titles = {
+        name: f"Table {roman(scenarios()[name].table)}: {scenarios()[name].title.lower()}" for name in scenarios()
+    }
+    groups = {name: [key for of in series if (key := f"{name}:{of}") in numbers] for name in shown_scenarios(study)}
+    table = numbers.join(tips.add_suffix("_tip")).reindex(names[names.isin(numbers.index)]).reset_index()
+    keys = [key for own in groups.values() for key in (*own, *(f"{key}_tip" for key in own))]
+    return table[["backbone", "phase", *keys]], {titles[name]: own for name, own in groups.items() if own}
 
 
 def step_in_words(rungs: pd.DataFrame, rung: str) -> str:

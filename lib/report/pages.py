@@ -26,14 +26,14 @@ from lib.report.data import executed_notebooks
 from lib.report.html import EXECUTED, TEMPLATE, page_resources, part, visible
 
 TABLE_TAGS = ["div", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "p", "b", "i", "em", "br"]
+APPENDIX = "Appendix"  # heading behind which sections are folded
+ABSENT, RESULT = (re.compile(rf'<p class="{name}">(.*?)</p>', re.S) for name in ("absent", "result"))
 PICTURES = ["image/png", "image/jpeg"]
 
 
 def write_pages(paths: StudyPaths) -> None:
-    """Write the page of the report, from 08_report as executed so far, and those of the notebooks behind it.
-
-    A notebook that is run by hand has no executed copy yet, so nothing is written.
-    """
+    """Write the page of the report, from 08_report as executed so far, and those of the notebooks behind it; nothing of
+    a notebook that is run by hand, which has no executed copy yet."""
     executed = paths.new(paths.executed("report"))
     if paths.attempt and executed.is_file():
         write_report(executed, paths.new(paths.report))
@@ -45,7 +45,7 @@ def write_report(executed: Path, target: Path) -> None:
     notebook = nbformat.read(executed, as_version=4)
     config = Config({"TagRemovePreprocessor": {"enabled": True, "remove_cell_tags": ["notebook-only", "parameters"]}})
     config.HTMLExporter.update(preprocessors=[TagRemovePreprocessor], exclude_input=True)
-    page = _exported(notebook, _exporter("index.html.j2", config), page_resources("Reproducibility study"))
+    page = _exported(notebook, _exporter("index.html.j2", config), page_resources("Reproducibility study"), folded=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
 
@@ -111,9 +111,33 @@ def _exporter(template: str, config: Config) -> HTMLExporter:
     )  # fmt: skip
 
 
-def _exported(notebook: nbformat.NotebookNode, exporter: HTMLExporter, resources: Mapping[str, Any]) -> str:
-    """The page, with the contents that the headings of its markdown make."""
+def _exported(notebook: nbformat.NotebookNode, exporter: HTMLExporter, resources: dict, folded: bool = False) -> str:
+    """The page, with the contents that the headings of its markdown make; `folded` is that of the report."""
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {}, **resources})
     headings = re.findall(r'<h([23]) id="([^"]*)">(.*?)<a class="anchor-link"', page)
     contents = [{"level": level, "id": name, "text": Markup(text)} for level, name, text in headings]
+    if folded:  # the chapters stand under the appendix, and what is in them is not listed
+        contents = [entry for entry in contents if entry["level"] == "2"]
+        chapters = [entry["id"] for entry in contents].index(APPENDIX) + 1
+        contents[chapters:] = [entry | {"level": "3"} for entry in contents[chapters:]]
+        page = fold_chapters(page)
     return page.replace("<!--contents-->", part("contents", contents=contents).data)
+
+
+def fold_chapters(page: str) -> str:
+    """Each section with what is absent in one line at its end; those of the appendix folded, their result in sight."""
+    body, end, foot = page.rpartition("</main>")
+    opening, *sections = re.split(r'(?=<div class="prose"><h2 id=)', body)
+    made = [opening]
+    for section in sections:
+        absent = [text.rstrip(".") for text in ABSENT.findall(section)]
+        section = ABSENT.sub("", section) + (f'<p class="note">Not here: {"; ".join(absent)}.</p>' if absent else "")
+        made.append(_folded(section) if any(f'id="{APPENDIX}"' in before for before in made) else section)
+    return "".join([*made, end, foot])
+
+
+def _folded(section: str) -> str:
+    name, title, rest = re.match(r'.*?<h2 id="(.*?)">(.*?)<a class.*?</h2>(.*)', section, re.S).groups()
+    result = RESULT.search(rest)
+    summary = f"<summary><h2>{title}</h2>{f'<span>{result[1]}</span>' if result else ''}</summary>"
+    return f'<details class="chapter" id="{name}">{summary}<div class="prose">{RESULT.sub("", rest, 1)}</details>'

@@ -12,7 +12,7 @@ from lib.figures.predictions import draw_confusion_matrix
 from lib.figures.training import draw_training_curves
 from lib.report import html
 from lib.report.data import read_csv, read_parquet, rows_where
-from lib.report.tables import accuracy_series, shown_model, shown_scenarios
+from lib.report.tables import accuracy_series, few_classes, shown_model, shown_scenarios
 from lib.scores.metrics import confusion
 from lib.scores.outcomes import read_outcomes, select_models
 
@@ -67,11 +67,12 @@ def printed_end(study: Study, scenario: str, history: pd.DataFrame) -> float | N
 
 def confusion_matrices(paths: StudyPaths, study: Study, scenario: str) -> dict[str, pd.DataFrame | None]:
     """Protocol and phase -> the confusion matrix of `shown_model`, fine-tuned if it was; None where not evaluated."""
-    model, matrices = shown_model(study, scenario), {}
+    model, matrices, few = shown_model(study, scenario), {}, few_classes(paths)
     models = select_models(read_outcomes(paths, study.preprocessings[0], scenario), study.protocols)
     for protocol in study.protocols:
         phase = next((phase for phase in reversed(PHASES) if (protocol, phase, model) in models), None)
-        title = f"{protocol}, {PHASE_TITLES[phase].lower()}" if phase else protocol
+        known = [protocol, PHASE_TITLES[phase].lower() if phase else "", few.get((scenario, protocol), "")]
+        title = ", ".join(filter(None, known))
         matrices[title] = confusion(models[protocol, phase, model]) if phase else None
     return matrices
 

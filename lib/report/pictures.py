@@ -24,11 +24,24 @@ MOST = 10  # pictures of Grad-CAM and of k-means
 
 
 def show_pictures(
-    pictures: list[Picture], name: str, title: str, caption: str, source: str, paper: int = 0, columns: int = 5
+    pictures: list[Picture],
+    name: str,
+    title: str,
+    caption: str,
+    source: str,
+    why: str,
+    paper: int = 0,
+    columns: int = 5,
 ) -> HTML:
     """Pictures as one figure, with their titles as its alternative text."""
     figure = draw_sample_images(pictures, columns) if pictures else None
-    return html.figure(name, figure, title, caption, "; ".join(title for title, _ in pictures), source, paper=paper)
+    alt = "; ".join(title for title, _ in pictures)
+    return html.figure(name, figure, title, caption, alt, source, paper=paper, why=why)
+
+
+def why_absent(paths: StudyPaths) -> str:
+    """Why there are no pictures, where results are kept without them; else empty."""
+    return "not kept: the terms of the images" if paths.views.is_file() and not paths.images.is_file() else ""
 
 
 def originals(paths: StudyPaths, titles: Iterable[tuple[str, str]]) -> list[Picture]:

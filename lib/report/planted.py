@@ -17,10 +17,7 @@ from lib.scores.ladder import RUNGS, Rung
 def find_flaws(planted: Mapping[str, list[dict]], index: pd.DataFrame, changes: pd.DataFrame | None) -> pd.DataFrame:
     """One row per kind of flaw: what, planted, found, invented (numbers of sets of files, or of files), by.
 
-    Args:
-        planted: planted.json, as lib.data.demo describes it.
-        index: audit/images.parquet.
-        changes: prepared/label_changes.csv; None where no protocol was prepared.
+    `planted` is planted.json, `index` audit/images.parquet, `changes` prepared/label_changes.csv, if there.
     """
     kinds = ("exact_duplicates", "two_classes", "near_duplicates", "lesions")
     sets = {kind: {frozenset(entry["files"]) for entry in planted[kind]} for kind in kinds}
@@ -65,32 +62,26 @@ def rank_wrong_labels(truth: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame
 def compare_with_best(paths: StudyPaths, shown: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """The rungs with transfer learning that lib.report.ladder.select_shown gives, and `best`: the best accuracy on
     unseen lesions."""
-    rungs = {rung.name: rung for rung in RUNGS}
+    views, rungs = read_parquet(paths.views), {rung.name: rung for rung in RUNGS}
+    labels = {name: "clean" if rung.labels == "corrected" else rung.protocol for name, rung in rungs.items()}
     table = rows_where(shown, phase="transfer")
     table = table[table["rung"].isin(rungs)].reset_index(drop=True)
-    views, known = read_parquet(paths.views), [rungs[name] for name in table["rung"]]
-    tables = {name: read_parquet(paths.protocol(name)) for name in {_labels_of(rung) for rung in known}}
-    best = [
-        np.nan if views is None or tables[_labels_of(rung)] is None
-        else best_accuracy(select(views, tables[_labels_of(rung)], scenarios()[scenario]), truth, rung)
-        for rung, scenario in zip(known, table["scenario"])
-    ]  # fmt: skip
-    return table.assign(best=best)
+    dealt = {name: read_parquet(paths.protocol(name)) for name in {labels[rung] for rung in table["rung"]}}
+    rows = [(dealt[labels[row.rung]], row.scenario, rungs[row.rung]) for row in table.itertuples()]
+    return table.assign(best=[_best_accuracy(views, truth, *row) for row in rows])
 
 
-def best_accuracy(scored: pd.DataFrame, truth: pd.DataFrame, rung: Rung) -> float:
-    """The best accuracy on unseen lesions: that of an observer who sees which class each image looks like, and answers
-    with the most frequent label among the scored images of that look. Nothing else in a synthetic image tells its
-    class. `scored` are the views of a scenario under the protocol that has the labels of the rung.
-    """
+def _best_accuracy(
+    views: pd.DataFrame | None, truth: pd.DataFrame, dealt: pd.DataFrame | None, scenario: str, rung: Rung
+) -> float:
+    """That of an observer who sees which class each image looks like, and answers with the most frequent label among
+    the scored images of that look: nothing else in a synthetic image tells its class. NaN where nothing was `dealt`."""
+    if views is None or dealt is None:
+        return np.nan
+    scored = select(views, dealt, scenarios()[scenario])
     scored = scored if rung.scored_on == "views" else scored[scored["view"] == 0]
     looks = scored["source"].map(truth.set_index("file")["looks_like"])
     return float(pd.crosstab(looks, scored["label"]).max(axis=1).sum() / len(scored))
-
-
-def _labels_of(rung: Rung) -> str:
-    """The protocol whose table has the labels by which a rung is scored."""
-    return "clean" if rung.labels == "corrected" else rung.protocol
 
 
 def _sets(index: pd.DataFrame, column: str) -> set[frozenset[str]]:

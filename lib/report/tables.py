@@ -73,11 +73,8 @@ def _in_digits(value: Any) -> Any:
 
 
 def score_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Tables I to IV under each other, with their scenario: one row per model, protocol and preprocessing.
-
-    Fractions of 1, as `lib.scores.metrics.model_scores` gives them over the folds and seeds that were evaluated. A
-    model of the study's own settings (variant `default`) that was not measured has a row without numbers.
-    """
+    """Tables I to IV under each other, with their scenario: what `lib.scores.metrics.model_scores` gives of each model,
+    protocol and preprocessing. A model of the study's own settings that was not measured has a row without numbers."""
     cells = study.cells("variant", "preprocessing", "scenario")
     measured = [
         model_scores(
@@ -91,7 +88,9 @@ def score_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
     }  # fmt: skip
     rows = pd.DataFrame(itertools.product(*axes.values()), columns=[*axes])
     rows = rows.merge(pd.concat(measured, ignore_index=True), "left", on=[*axes])
-    rows = rows.assign(seeds=rows["seeds"].fillna(0).astype(int), table=rows["scenario"].map(table_number))
+    rows = rows.assign(
+        seeds=rows["seeds"].fillna(0).astype(int), table=rows["scenario"].map(lambda name: scenarios()[name].table)
+    )
     rows = rows[(rows["variant"] == DEFAULT_VARIANT) | (rows["seeds"] > 0)]
     printed = printed_rows()[["table", "phase", "backbone", *MEASURES]]
     printed = printed.set_index(["table", "phase", "backbone"]).div(100).add_prefix("printed_").reset_index()
@@ -114,8 +113,9 @@ def ladder_table(paths: StudyPaths, study: Study) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=ladder.COLUMNS)
 
 
-def table_five(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Table V as printed, and a row of ours for each scenario and protocol: `shown_model`, fine-tuned if it was.
+def table_five(scores: pd.DataFrame, study: Study, few: Mapping[tuple, str]) -> pd.DataFrame:
+    """Table V as printed, and a row of ours for each scenario and protocol: `shown_model`, fine-tuned if it was; `few`
+    is what `few_classes` gives.
 
     Columns of params/literature.csv (accuracy in per cent), then protocol, preprocessing, phase, n_test,
     accuracy_low, accuracy_high; empty accuracy where not measured.
@@ -124,7 +124,8 @@ def table_five(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     ours = []
     for scenario, protocol in itertools.product(study.scenarios, study.protocols):
         model = shown_model(study, scenario)
-        row = {"ref": "This study", "method": model, "year": "", "classes": len(scenarios()[scenario].classes)}
+        count = few.get((scenario, protocol), str(len(scenarios()[scenario].classes))).removesuffix(" classes")
+        row = {"ref": "This study", "method": model, "year": "", "classes": count}
         row |= {"protocol": protocol, "preprocessing": study.preprocessings[0], "note": "not measured"}
         measured = select_own(scores[scores["seeds"] > 0], study, scenario=scenario, protocol=protocol, backbone=model)
         for best in measured.tail(1).to_dict("records"):
@@ -136,30 +137,43 @@ def table_five(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
     return pd.concat([printed, pd.DataFrame(ours)], ignore_index=True).reindex(columns=[*printed.columns, *extra])
 
 
+def few_classes(paths: StudyPaths) -> dict[tuple[str, str], str]:
+    """(scenario, protocol) -> `8 of 9 classes`, where a class has too few images to be scored."""
+    lost = read_csv(paths.not_evaluable)
+    counts = {} if lost is None else lost.groupby(["scenario", "protocol"]).size().to_dict()
+    totals = {name: len(scenario.names) for name, scenario in scenarios().items()}
+    return {cell: f"{totals[cell[0]] - count} of {totals[cell[0]]} classes" for cell, count in counts.items()}
+
+
+def unknown_lesions(index: pd.DataFrame | None) -> str:
+    """How many files of audit/images.parquet have no known lesion, and which classes have none, if any, in words."""
+    if index is None or (known := index["lesion_id"] != "").all():
+        return ""
+    classes = known.groupby(index["class"]).any()
+    whole = f", among them all of {' and '.join(classes.index[~classes])}" if not classes.all() else ""
+    text = f"{(~known).sum():,} of {len(index):,} files have no known lesion{whole}"
+    return f"{text}: there an unseen lesion is no more than an unseen picture."
+
+
 def shown_scenarios(study: Study) -> list[str]:
     """The scenarios that the report has: those of the study, and those of which the paper prints a table."""
     printed = set(printed_rows()["table"])
     return [name for name, entry in scenarios().items() if name in study.scenarios or entry.table in printed]
 
 
-def table_number(scenario: str) -> int:
-    return scenarios()[scenario].table
-
-
 def shown_model(study: Study, scenario: str) -> str:
-    """The backbone whose figures stand for a scenario: the paper's own model where the study has it.
-
-    Else the first that the study fine-tunes there, as the paper's figures are of that phase; else its first one.
-    """
+    """The backbone whose figures stand for a scenario: the paper's own model, else the first that the study fine-tunes
+    there, as the paper's figures are of that phase, else its first one."""
     here = [cell for cell in study.cells(*AXES) if cell["scenario"] == scenario]
     tuned = {cell["backbone"] for cell in here if study.settings(cell)["finetune_epochs"] > 0}
     order = [proposed_backbone(), *(name for name in backbones() if name in tuned), *backbones()]
+    order.sort(key=lambda name: name in study.weights_note)  # with other weights than ImageNet's: last
     return next((name for name in order if any(cell["backbone"] == name for cell in here)), proposed_backbone())
 
 
 def select_model(cells: Mapping[tuple, pd.DataFrame], study: Study, scenario: str) -> tuple[str, pd.DataFrame]:
-    """The model that stands for a scenario, in words, and its outcomes of lib.scores.beyond.select_cells: the paper's
-    own, fine-tuned, where it was run; no outcomes where none is of this scenario."""
+    """The model that stands for a scenario, in words, and its outcomes of lib.scores.beyond.select_cells, if any: the
+    paper's own, fine-tuned, where it was run."""
     for backbone, phase in itertools.product(in_paper_order(study.backbones), reversed(PHASES)):
         if (rows := cells.get((scenario, backbone, phase))) is not None:
             return f"{scenarios()[scenario].title}, {backbone}, {PHASE_TITLES[phase].lower()}", rows
@@ -171,16 +185,13 @@ def in_paper_order(names: Iterable[str]) -> list[str]:
 
 
 def compared_rows(table: pd.DataFrame, study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table with `<measure>_difference`, ours minus printed, in the paper's order of phases and models.
-
-    They are those of one scenario of `score_table`, of the study's own settings. `n_test` says why a row has no number.
-    Models that the study does not have are added as printed.
-    """
+    """The rows of one scenario of `score_table`, of the study's own settings, with `<measure>_difference`, ours minus
+    printed, in the paper's order. `n_test` says why a row has no number; models that the study lacks are as printed."""
     scenario = table["scenario"].iloc[0]
     why = reasons(table, runs) if scenario in study.scenarios else "not in study"
     rows = table.assign(n_test=table["n_test"].astype(object).where(table["seeds"] > 0, why))
     if not study.synthetic:
-        printed = rows_where(printed_rows(), table=table_number(scenario))
+        printed = rows_where(printed_rows(), table=scenarios()[scenario].table)
         printed = printed[~printed["backbone"].isin(study.backbones)]
         absent = (printed[list(MEASURES)] / 100).add_prefix("printed_").join(printed[["backbone", "phase"]])
         rows = pd.concat([rows, absent.assign(protocol="none", preprocessing="none", n_test="not in study")])
@@ -206,7 +217,7 @@ def accuracy_series(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     protocol), accuracy, low, high; fractions of 1."""
     names = {"test_accuracy": "accuracy", "test_accuracy_low": "low", "test_accuracy_high": "high"}
     ours = select_own(table, study).rename(columns={"protocol": "series"} | names)
-    printed = rows_where(printed_rows(), table=table_number(table["scenario"].iloc[0]))
+    printed = rows_where(printed_rows(), table=scenarios()[table["scenario"].iloc[0]].table)
     printed = printed.assign(series="printed", accuracy=printed["test_accuracy"] / 100).assign(low=np.nan, high=np.nan)
     both = [ours] if study.synthetic else [printed, ours]
     return pd.concat([rows[["phase", "backbone", "series", *names.values()]] for rows in both], ignore_index=True)
@@ -218,13 +229,13 @@ def literature_rows(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     rows = table[table["ref"] != "This study"] if study.synthetic else table
     ours, paper = rows["ref"] == "This study", rows["ref"] == "Proposed model"  # the paper's words for its own
     shares = rows[["accuracy", "accuracy_low", "accuracy_high"]].astype(float) / 100
-    rows = rows.assign(**shares, protocol=rows["protocol"].where(ours, "printed"), classes=rows["classes"].astype(int))
+    rows = rows.assign(**shares, protocol=rows["protocol"].where(ours, "printed"), classes=rows["classes"].astype(str))
     return rows.assign(ref=rows["ref"].mask(paper, "The paper"), method=rows["method"].mask(paper, proposed_backbone()))
 
 
 def compare_variants(scores: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """What lib.scores.choices.compare_choices gives, with `choice`, its name, and variants named by their
-    settings; empty where nothing is compared: one choice, or synthetic images."""
+    """What compare_choices gives, with `choice`, its name, and variants named by their settings; empty where nothing is
+    compared: one choice, or synthetic images."""
     one = len(study.preprocessings) == 1 and not study.variants
     found = compare_choices(scores.iloc[:0] if one or study.synthetic else scores, study)
     found = found.assign(variant=[_variant_name(study, variant) for variant in found["variant"]])
@@ -241,8 +252,8 @@ def _variant_name(study: Study, variant: str) -> str:
 
 
 def field_scores(paths: StudyPaths, study: Study) -> pd.DataFrame:
-    """Our scores of the nine classes on the others' metrics: one row per MODEL, the columns of METRICS, fractions of 1,
-    under the study's first preprocessing. Macro F1 is the mean over the classes that have images."""
+    """Our scores of the nine classes on the others' METRICS, one row per MODEL, fractions of 1, under the study's first
+    preprocessing. Macro F1 is the mean over the classes that have images."""
     outcomes = read_outcomes(paths, study.preprocessings[0], "nine_classes")
     models = select_models(outcomes, study.protocols)
     if not models or "nine_classes" not in study.scenarios:
@@ -283,13 +294,17 @@ def add_ours(others: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
 
 
 def external_table(paths: StudyPaths, study: Study, scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores of every model on external images; empty where there are none."""
-    tables = []
+    """The scores of every model on external images, if any, with how many classes its protocol scores."""
+    tables, few = [], few_classes(paths)
     for cell in study.cells("variant", "preprocessing", "scenario"):
         at, where = paths.of_variant(cell["variant"]), (cell["preprocessing"], cell["scenario"])
         own, outcomes = rows_where(scores[scores["seeds"] > 0], **cell), read_external_outcomes(at, *where)
-        tables.append(external_scores(outcomes, own, study.protocols).assign(**cell))
-    return pd.concat(tables, ignore_index=True).reindex(columns=["variant", "preprocessing", "scenario", *EXTERNAL])
+        table = external_scores(outcomes, own, study.protocols).assign(**cell)
+        total = str(len(scenarios()[cell["scenario"]].names))
+        counts = [few.get((cell["scenario"], name), total).removesuffix(" classes") for name in table["protocol"]]
+        tables.append(table.assign(classes=counts))
+    columns = ["variant", "preprocessing", "scenario", *EXTERNAL, "classes"]
+    return pd.concat(tables, ignore_index=True).reindex(columns=columns)
 
 
 def read_external_files(paths: StudyPaths, study: Study) -> pd.DataFrame | None:

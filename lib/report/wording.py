@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lib.config.paper import scenarios
-from lib.config.params import PHASE_TITLES
+from lib.config.params import PHASE_TITLES, Study
 from lib.config.paths import LIB
-from lib.figures.rungs import RUNG_NAMES
+from lib.figures.rungs import signed
 
 NUMBERS = {"percent", "points", "count", "decimal", "p_value"}  # formats whose columns stand right
 KEYS = {  # in sentences of audit/ and claims.json
@@ -23,21 +23,19 @@ KEYS = {  # in sentences of audit/ and claims.json
 def column(key: str) -> dict[str, Any]:
     """How a column is shown, by template/columns.csv; a key without an entry stands under its own words.
 
-    Returns:
-        title; format: of a number `percent` (of a fraction of 1), `points` (the same, signed and coloured), `count`,
-        `decimal` or `p_value`, of text `text`, `quote`, `small`, `code`, `words` (`code` in backticks) or `chip`,
-        `value` for JSON of any kind; tip: what it means, shown when the pointer rests on the title; extra: hidden on a
-        phone until the reader asks for all columns; filter: readers can choose one of its values.
+    title; format: of a number `percent` (of a fraction of 1), `points` (the same, signed and coloured), `count`,
+    `decimal` or `p_value`, of text `text`, `quote`, `small`, `code`, `words` (`code` in backticks) or `chip`, `value`
+    for any JSON; tip of the title; extra: hidden on a phone; filter: readers can choose one of its values.
     """
-    title = scenarios()[key].title if key in scenarios() else key[:1].upper() + key[1:].replace("_", " ")
-    unknown = {"title": title, "format": "percent" if key in scenarios() else "value", "tip": ""}
+    scenario, _, series = key.partition(":")  # `nine_classes:clean` is a column of accuracies
+    title = scenarios()[key].title if key in scenarios() else (series or key[:1].upper() + key[1:].replace("_", " "))
+    unknown = {"title": title, "format": "percent" if scenario in scenarios() else "value", "tip": ""}
     return columns().get(key) or unknown | {"extra": False, "filter": False}
 
 
 def named(value: object, key: str) -> object:
-    """A scenario, phase or rung by its name on the page; any other value as it is."""
-    titles = {name: scenario.title for name, scenario in scenarios().items()}
-    names = {"scenario": titles, "phase": PHASE_TITLES, "rung": RUNG_NAMES}
+    """A scenario or phase by its name on the page; any other value as it is."""
+    names = {"scenario": {name: entry.title for name, entry in scenarios().items()}, "phase": PHASE_TITLES}
     return names[key].get(value, value) if key in names else value
 
 
@@ -46,6 +44,14 @@ def columns() -> dict[str, dict[str, Any]]:
     table = pd.read_csv(LIB / "report" / "template" / "columns.csv", keep_default_na=False)
     flags = {flag: table[flag] == "yes" for flag in ("extra", "filter")}
     return table.assign(**flags).set_index("key").to_dict("index")
+
+
+def weights_of(study: Study, names: Iterable[str]) -> str:
+    """The weights that these networks start from, as `ImageNet weights`."""
+    if study.weights == "none":
+        return "random weights"
+    other = sorted({*names} & study.weights_note.keys())
+    return "ImageNet weights" + (f" (of {', '.join(other)} trained further)" if other else "")
 
 
 def plain(text: str) -> str:
@@ -95,8 +101,3 @@ def span(shares: Iterable[float]) -> str:
 
 def percent(value: float) -> str:
     return f"{100 * value:.2f} %" if value is not None and np.isfinite(value) else "not measured"
-
-
-def signed(points: float) -> str:
-    rounded = round(points, 1)
-    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")

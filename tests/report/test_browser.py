@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -30,6 +31,8 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 )
 VIEWS = {"desk": (1440, "light"), "telephone": (390, "light"), "dark": (1440, "dark")}
+TABLES, FIGURES = "Tables-I-to-IV-in-full", "The-paper's-figures-beside-ours"  # chapters
+SEEN = "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility()).length"
 AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -57,8 +60,13 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, page):
-    """The report as it is on a desk, just loaded."""
-    return visit(browser, page.as_uri())
+    """The report as it is on a desk, just loaded, with all chapters open."""
+    return unfold(visit(browser, page.as_uri()))
+
+
+def unfold(driver):
+    driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    return driver
 
 
 def visit(driver, address: str, view: str = "desk"):
@@ -112,7 +120,7 @@ def number(text: str) -> float | None:
 def check(driver, address: str, view: str) -> None:
     """The page is whole: no error, nothing asked of any host, no picture missing or unnamed, no link to nowhere. At
     this width and in these colours: nothing to scroll sideways, nothing that axe calls serious."""
-    visit(driver, address, view)
+    unfold(visit(driver, address, view))
     assert not [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
     asked = addresses(driver)
     assert asked and {urlparse(address).scheme for address in asked} <= {"file", "data", "blob"}, asked
@@ -179,20 +187,54 @@ def test_without_scripts_every_table_number_and_picture_is_there(browser, page):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         visit(browser, page.as_uri())
-        tables = browser.find_elements(By.CSS_SELECTOR, ".table table")
-        assert len(tables) > 20 and browser.find_element(By.CSS_SELECTOR, "#table-1 tbody td").is_displayed()
+        assert len(browser.find_elements(By.CSS_SELECTOR, ".table table")) > 20
+        for chapter, inside in {TABLES: "#table-1 tbody td", FIGURES: "#fig-20 img"}.items():
+            browser.find_element(By.CSS_SELECTOR, f'[id="{chapter}"] > summary').click()
+            assert browser.find_element(By.CSS_SELECTOR, inside).is_displayed()
         assert not browser.find_elements(By.CSS_SELECTOR, "#table-1 thead button")  # a button would do nothing
-        assert browser.find_element(By.CSS_SELECTOR, "#ladder img").is_displayed()
+        assert browser.find_element(By.CSS_SELECTOR, "#ladder .panel svg").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_on_a_telephone_verdicts_and_our_numbers_are_in_view(browser, page):
-    visit(browser, page.as_uri(), "telephone")
+    unfold(visit(browser, page.as_uri(), "telephone"))
     boxes = "return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect().right)"
     for shown in ("#claims .chip", *(f"#table-{n} td:not(.extra)" for n in (1, 2, 3, 4))):
         ends = [end for end in browser.execute_script(boxes, shown) if end]  # 0: not shown
         assert len(ends) > 10 and max(ends) <= 390, shown
+
+
+def test_chapters_are_folded_a_link_opens_its_own_and_picks_its_figure_and_print_shows_all(browser, page):
+    visit(browser, page.as_uri())
+    assert browser.execute_script(SEEN, ".chapter[open]") == browser.execute_script(SEEN, "#table-1 td") == 0
+    assert browser.execute_script(SEEN, ".chapter > summary") > 12
+    visit(browser, page.as_uri() + "#fig-13")
+    assert browser.execute_script(SEEN, ".chapter[open]") == browser.execute_script(SEEN, ".chapter figure") == 1
+    assert browser.find_element(By.ID, "fig-13").is_displayed()
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    for each in ("#table-1 td", "#fig-8", "#reforms td"):
+        assert browser.execute_script(SEEN, each) > 0
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_lists_redraw_the_ladder_and_a_number_says_by_mouse_tap_or_key_what_it_rests_on(browser, page, results):
+    visit(browser, page.as_uri())
+    table = pd.read_csv(StudyPaths(results).ladder).query("backbone == 'MobileNet' and phase == 'finetune'")
+    for axis, value in (("0", "MobileNet"), ("1", "fine-tuning")):
+        Select(browser.find_element(By.CSS_SELECTOR, f"#ladder [data-axis='{axis}']")).select_by_visible_text(value)
+    assert browser.execute_script(SEEN, "#ladder .panel") == table["scenario"].nunique()
+    panels = browser.find_elements(By.CSS_SELECTOR, "#ladder .item:not([hidden]) svg")
+    for panel, (_, rungs) in zip(panels, table.groupby("scenario", sort=False)):
+        assert {f"{100 * value:.1f}" for value in rungs["accuracy"]} <= {*panel.text.split()}
+    box, (first, second) = browser.find_element(By.CLASS_NAME, "tip-box"), panels[0].find_elements(By.TAG_NAME, "g")[:2]
+    assert not box.is_displayed()
+    browser.execute_script("arguments[0].focus()", first)
+    first.send_keys(Keys.ARROW_DOWN)
+    assert second == browser.switch_to.active_element and f"{table['images'].iloc[1]:,.0f} images" in box.text
+    number = browser.find_element(By.CSS_SELECTOR, "#beside td .tip")
+    ActionChains(browser).move_to_element(number).perform()
+    assert "95 % interval" in box.text and number.get_attribute("aria-label").endswith(box.text)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -113,11 +113,14 @@ def test_a_verdict_or_an_answer_that_differs_is_named_with_its_question(two):
 def test_what_the_two_were_made_from_is_compared_run_by_run(two):
     stamp = two[1] / "stamps" / f"{RUN}.json"
     edit(stamp, '"units": 64', '"units": 256')
-    edit(stamp, "a" * 64, "b" * 64)
     edit(stamp, "3.15.1", "3.16.0")
-    edit(stamp, "2" * 64, "3" * 64)
-    edit(two[1] / "stamps" / "audit.json", "d" * 64, "9" * 64)
-    edit(stamp, "e" * 64, "8" * 64)
+    for path, old, new in (
+        (stamp, "a", "b"),
+        (stamp, "2", "3"),
+        (stamp.with_name("audit.json"), "d", "9"),
+        (stamp, "e", "8"),
+    ):
+        edit(path, old * 64, new * 64)
     found = compare.compare_stamps(*two)
     assert [tuple(row) for row in found.astype(object).to_numpy()] == [
         ("parameters", "units", "64", "256", 1),

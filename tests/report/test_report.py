@@ -17,7 +17,7 @@ from lib.config.paper import Scenario, scenarios
 from lib.config.params import PHASE_TITLES
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RUN_PREDICTIONS, StudyPaths
 from lib.data.folds import UNUSED, parts_of_fold, select
-from lib.report import html, ladder, pages, pictures, summary, tables
+from lib.report import html, pages, pictures, summary, tables
 from lib.report.data import read_csv, read_runs
 from lib.scores.outcomes import ON_VIEWS
 from lib.verdicts.judging import QUESTIONS, VERDICTS, judge
@@ -60,9 +60,9 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
         assert np.isfinite(row["repetition_low"]) == (row["phase"] == "transfer")
 
 
-def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature(page, results):
+def test_one_number_has_one_interval_in_the_tables_and_the_ladder(page, results):
     paths, keys, ends = StudyPaths(results), ["scenario", "backbone", "phase", "protocol"], ["accuracy", "low", "high"]
-    names = {"accuracy_low": "low", "accuracy_high": "high", "method": "backbone"}
+    names = {"accuracy_low": "low", "accuracy_high": "high"}
     files = {name: pd.read_csv(paths.table(scenarios()[name].table)) for name in STUDY.scenarios}
     own = pd.concat(files, names=["scenario"]).reset_index("scenario").dropna(subset="test_accuracy")
     own.columns = own.columns.str.removeprefix("test_")
@@ -71,11 +71,6 @@ def test_one_number_has_one_interval_in_the_tables_the_ladder_and_the_literature
     rungs = {"by view": "by_view", "by file": "by_file", "originals": "by_lesion", "clean": "clean"}
     steps = steps.assign(protocol=steps["rung"].map(rungs)).dropna(subset=["protocol", "accuracy"])
     pd.testing.assert_frame_equal(own, steps.set_index(keys)[ends].sort_index(), rtol=0, atol=1e-6)
-    fifth = pd.read_csv(paths.table(5)).query("ref == 'This study'").dropna(subset="accuracy").rename(columns=names)
-    assert len(fifth) == len(STUDY.scenarios) * len(STUDY.protocols)
-    sizes = {len(scenarios()[name].classes): name for name in STUDY.scenarios}
-    fifth = fifth.assign(scenario=fifth["classes"].astype(int).map(sizes)).set_index(keys)[ends] / 100
-    pd.testing.assert_frame_equal(own.loc[fifth.index], fifth, rtol=0, atol=1e-6)
 
 
 def test_a_csv_file_holds_no_formula_and_no_noise_and_our_reader_gives_every_cell_back(tmp_path):
@@ -134,13 +129,15 @@ def test_a_study_whose_runs_failed_still_has_a_report_that_says_so(results, tmp_
 def test_every_number_on_the_page_is_that_of_the_csv_and_of_the_download(page, parsed, results):
     downloads = {link["download"]: link for link in parsed.all("a") if "download" in link}
     assert set(downloads) == {f"{name}.csv" for name in parsed.tables}
+    too_few = set(pd.read_csv(StudyPaths(results).not_evaluable)["protocol"])  # of SMALL_CLASS
     for number in (1, 2, 3, 4):
         table = pd.read_csv(StudyPaths(results).table(number))
         rows = parsed.tables[f"table-{number}"][2:]
         by_cell = {tuple(row[:3]): row for row in rows}
         for _, row in table[table["seeds"] > 0].iterrows():
             shown = by_cell[row["backbone"], PHASE_TITLES[row["phase"]], row["protocol"]]
-            assert shown[3] == f"{row['n_test']:.0f}"
+            few = {1: " 8 of 9 classes", 3: " 5 of 6 classes"}.get(number, "") * (row["protocol"] in too_few)
+            assert shown[3] == f"{row['n_test']:.0f}{few}"
             for place, measure in enumerate(tables.MEASURES):
                 printed, ours, difference = shown[4 + 3 * place : 7 + 3 * place]
                 assert printed == f"{100 * row[f'printed_{measure}']:.2f}"
@@ -209,7 +206,7 @@ def test_a_study_of_synthetic_images_says_so_and_sets_nothing_beside_the_printed
     compared = tables.compared_rows(scores, SYNTHETIC, read_runs(paths))
     assert len(compared) == len(scores) < len(tables.compared_rows(scores, STUDY, read_runs(paths)))
     assert "printed" not in set(tables.accuracy_series(SYNTHETIC, scores)["series"])
-    assert "This study" not in set(tables.literature_rows(tables.table_five(scores, SYNTHETIC), SYNTHETIC)["ref"])
+    assert "This study" not in set(tables.literature_rows(tables.table_five(scores, SYNTHETIC, {}), SYNTHETIC)["ref"])
     verdicts = judge(paths, SYNTHETIC)
     shown = [claim["id"] for claim in summary.select_claims(verdicts, SYNTHETIC)]
     assert {claim["id"] for claim in verdicts} - {*shown} == {c["id"] for c in verdicts if c["reason"] == BY_SYNTHETIC}
@@ -219,47 +216,29 @@ def test_the_answer_is_made_from_the_files(page, parsed, results):
     paths = StudyPaths(results)
     text = " ".join("".join(parsed.text).split())
     for verdict, count in Counter(claim["verdict"] for claim in json.loads(paths.claims.read_text())).items():
-        assert re.search(rf"{count} (is|are) {verdict}", text)
+        assert f"{count} {verdict}" in text
     # the phase with ten folds, not the one with one
     steps = pd.read_csv(paths.ladder).query("folds == 10 and phase == 'transfer'")
     models = {scenario: tables.shown_model(STUDY, scenario) for scenario in STUDY.scenarios}
     steps = steps[steps["backbone"] == steps["scenario"].map(models)].set_index("rung")
     lost, left = -100 * steps.loc["by file", "step"], 100 * steps.loc["clean", "accuracy"]
     assert f"{lost.min():.1f} to {lost.max():.1f} points" in text and f"{left.min():.1f} to {left.max():.1f} %" in text
+    assert "8 of 9 classes in nine classes; 5 of 6 classes in six benign classes" in text  # beside these
 
 
-def test_the_ladder_on_the_page_is_that_of_the_file(parsed, results):
-    table = pd.read_csv(StudyPaths(results).ladder)
-    rows = parsed.tables["ladder-table"][1:]
-    assert len(rows) == len(table)
-    for shown, (_, row) in zip(rows, table.iterrows()):
-        assert shown[4].split()[0] == f"{100 * row['accuracy']:.2f}"
-        if np.isfinite(row["step"]):
-            numbers = re.findall(r"[\d.]+", shown[5].replace("−", "").replace("+", ""))
-            expected = [abs(100 * row[key]) for key in ("step", "step_low", "step_high")]
-            assert list(map(float, numbers)) == pytest.approx(expected, abs=0.051)
-
-
-def test_each_type_of_leakage_is_judged_by_what_was_found(parsed, results, tmp_path):
+def test_each_type_of_leakage_is_judged_by_what_was_found(parsed):
     outcomes = {row[0]: row[2] for row in parsed.tables["leakage"][1:]}
     assert {kind for kind, outcome in outcomes.items() if outcome == "found"} == {"L1.4", "L3.2", "L3.3", "labels"}
     assert outcomes["L1.1"] == "not found" and outcomes["L2"] == outcomes["L3.1"] == "not testable"
-    # numbers decide: without a view, a lesion or a duplicate on both sides nothing of it is found
-    shutil.copytree(results, tmp_path / "study")
-    paths = StudyPaths(tmp_path / "study")
-    pd.read_csv(paths.seen_in_training).assign(file=0.0, group=0.0).to_csv(paths.seen_in_training, index=False)
-    audit = json.loads(paths.dataset_audit.read_text())
-    paths.dataset_audit.write_text(json.dumps({key: 0 if isinstance(n, int) else n for key, n in audit.items()}))
-    shown = ladder.select_shown(tables.ladder_table(paths, STUDY), STUDY)
-    again = ladder.leakage_types(paths, shown).set_index("type")["outcome"]
-    assert again["L1.4"] == again["L3.2"] == "not found"
 
 
 def test_claims_are_shown_with_the_answers_to_their_questions_the_worst_first(parsed, results):
     verdicts = json.loads(StudyPaths(results).claims.read_text())
-    parts = [parsed.tables.get(name, [[]])[1:] for name in ("claims", "claims-undecided", "claims-untested")]
+    parts = [parsed.tables[name][1:] for name in ("claims", "claims-open")]
     shown = [row for rows in parts for row in rows]
-    assert len(shown) == len(verdicts) and parts[2]
+    assert len(shown) == len(verdicts)
+    counted = {name: sum(int(row[1]) for row in parsed.tables[name][1:]) for name in ("decided", "unknown")}  # merged
+    assert [*counted.values()] == [len(rows) for rows in parts]
     for claim in verdicts:
         rows = [row for row in shown if row[0].startswith(claim["quote"])]
         outcomes = [claim[question]["outcome"] for question in QUESTIONS if question in claim]
@@ -278,7 +257,7 @@ def test_the_leak_is_shown_by_pictures_of_one_file_on_both_sides_of_the_split(pa
     tenths = table["tenth_nine_classes"]
     assert (tenths[pairs["test"]] == 0).all() and not tenths[pairs["train"]].isin([0, 1, UNUSED]).any()
     share = pd.read_csv(paths.seen_in_training).query("protocol == 'by_view' and scenario == 'nine_classes'")["file"]
-    assert f"{100 * share.iloc[0]:.0f} % under by_view" in " ".join("".join(parsed.text).split())
+    assert parsed.tables["leak-shares"][1][:2] == ["by_view", f"{100 * share.iloc[0]:.2f}"]
 
 
 @pytest.mark.slow
