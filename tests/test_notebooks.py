@@ -10,9 +10,9 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from lib.config.files import file_digest
+from lib.config.files import file_digest, read_json
 from lib.config.params import AXES, Study, load_study
-from lib.config.paths import LIB, NOTEBOOKS, PARAMS
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RESULTS
 from lib.config.steps import STEPS
 from lib.explore.explorer import Explorer
 from lib.report import pages
@@ -109,20 +109,42 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
     for folder in (NOTEBOOKS, LIB, PARAMS):
         shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for path in NUMBERED:
-        notebook = _read(path)
-        kernel_starts_in = {"metadata": {"path": str(tmp_path / "notebooks")}}
-        try:
-            NotebookClient(notebook, timeout=600, resources=kernel_starts_in).execute()
-        except CellExecutionError as error:
-            error.add_note(f"in {path.name}")
-            raise
+        notebook = _execute(path, tmp_path / "notebooks")
         assert all(cell.execution_count for cell in _code(notebook)), path.name
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["scratch"]
     # the last one, executed, becomes the page, as the runner does it
     nbformat.write(notebook, tmp_path / "08_report.ipynb")
-    page = tmp_path / "results" / "demo" / "report" / "index.html"
+    page = tmp_path / "index.html"
     pages.write_report(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
     _the_explorer_shows_a_finished_study_and_changes_no_file(tmp_path / "results" / "demo")
+
+
+@pytest.mark.slow
+def test_the_report_of_a_kept_study_made_by_hand_changes_none_of_its_bytes(tmp_path):
+    kept = tmp_path / "mobilenet_cpu"
+    shutil.copytree(RESULTS / "reference" / kept.name, kept)
+    before = _digests(kept)
+    _execute(NOTEBOOKS / "08_report.ipynb", NOTEBOOKS, results=str(kept))
+    assert _digests(kept) == before
+    verdicts = [claim["verdict"] for claim in read_json(tmp_path / "scratch" / kept.name / "claims.json")]
+    assert verdicts.count("undecided") > 2 and verdicts.count("not reached") > 2  # judged by the outcomes kept
+
+
+def _execute(path, folder, **parameters):
+    """The notebook, run from top to bottom by a kernel that starts in `folder`."""
+    notebook = _read(path)
+    _parameters_cell(notebook).source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items())
+    try:
+        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    except CellExecutionError as error:
+        error.add_note(f"in {path.name}")
+        raise
+    return notebook
+
+
+def _digests(root):
+    return {path: file_digest(path) for path in root.rglob("*") if path.is_file()}
 
 
 def _read(path):
@@ -146,11 +168,11 @@ def _declared(notebook):
 
 
 def _the_explorer_shows_a_finished_study_and_changes_no_file(root):
-    before = {path: file_digest(path) for path in root.rglob("*") if path.is_file()}
+    before = _digests(root.parent)
     explorer = Explorer(str(root))
     explorer.beside.value = True
     for axis in ("protocol", "scenario", "phase"):
         for _, value in explorer.second.axes[axis].options:
             explorer.second.axes[axis].value = value
             assert not explorer.message.value and len(explorer.maps.heats) == 2, value
-    assert {path: file_digest(path) for path in root.rglob("*") if path.is_file()} == before
+    assert _digests(root.parent) == before

@@ -1,7 +1,7 @@
 """Where everything lies: the only module that builds paths and the ids of runs.
 
-A study's results folder is read in place. What a run writes goes first to a folder of that attempt and is moved into
-place when the run has ended well, so outputs appear whole or not at all.
+What a run writes goes first to a folder of its attempt and is moved into place when it has ended well: whole or not at
+all. What a notebook writes that is run by hand stays in `scratch/<study>`, from where the next one reads it.
 """
 
 import re
@@ -16,13 +16,12 @@ SCENARIOS, BACKBONES, CLAIMS = (PARAMS / name for name in ("scenarios.yaml", "ba
 OPEN_CHOICES, REFORMS = PARAMS / "open_choices.yaml", PARAMS / "reforms.yaml"
 PRINTED, LITERATURE = PARAMS / "printed.csv", PARAMS / "literature.csv"  # Tables I to IV, and V
 TEXT_NUMBERS, RELATED_WORK = PARAMS / "text_numbers.csv", PARAMS / "related_work.csv"  # the paper's prose; of others
-# how fast this machine is, for lib.engine.estimate, and the reference machine
-RATES, REFERENCE_RATES = RESULTS / "rates.json", RESULTS / "reference" / "rates.json"
+RATES, REFERENCE_RATES = RESULTS / "rates.json", RESULTS / "reference" / "rates.json"  # of this machine; of another
 SCRATCH = "scratch"  # the `attempt` of a notebook that is run by hand
 CHECKPOINTS = ".checkpoints"  # in an attempt's folder
 # in a demo set: official diagnoses, true lesion masks `<image id>_segmentation.png`, planted flaws, external images
 DEMO_METADATA, DEMO_MASKS, DEMO_PLANTED, DEMO_EXTERNAL = "metadata.csv", "masks", "planted.json", "external"
-# in the folder of a training run: how its model was built and trained; of each phase predictions, and weights of fold 0
+# of a training run: how its model was built and trained; of each phase predictions, and weights of fold 0
 RUN_RECORD, RUN_PREDICTIONS, RUN_WEIGHTS = "run.json", "predictions_{}.parquet", "{}.weights.h5"
 DEFAULT_VARIANT = "default"  # the study's own settings
 
@@ -51,10 +50,11 @@ class _Name:
     def __get__(self, paths: Any, owner: type) -> Any:
         if paths is None:
             return self
-        folder = paths.folder_of(self.step)
+        variant = paths.variant_of.get(self.step)
+        folder = paths.root / "variants" / variant if variant else paths.root
         if not self.axes:
-            return folder / self.name
-        return lambda *values, **axes: folder / self.name.format(**dict(zip(self.axes, values)) | axes)
+            return paths.newest(folder / self.name)
+        return lambda *values, **axes: paths.newest(folder / self.name.format(**dict(zip(self.axes, values)) | axes))
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class StudyPaths:
     root: Path
     attempt: Path | None = None  # folder to write to instead of `root`: `new` maps into it
     variant_of: Mapping[str, str] = field(default_factory=dict)  # step -> the variant whose files it has, in its folder
+    by_hand: bool = False  # `attempt` lies over `root`
 
     demo_data = _Name("data")  # the synthetic data set of a demo study (lib.data.demo)
     demo_external = _Name(f"data/{DEMO_EXTERNAL}")  # the demo's external images: class folders
@@ -81,31 +82,25 @@ class StudyPaths:
     protocol = _Name("prepared/{protocol}.parquet", "prepare")  # over the rows of the pool: class, group and tenths
     label_changes = _Name("prepared/label_changes.csv", "prepare")  # by `clean`: corrected or dropped, with the reason
     not_evaluable = _Name("prepared/not_evaluable.csv", "prepare")  # classes with too few images under a protocol
-    seen_in_training = _Name(
-        "prepared/seen_in_training.csv", "prepare"
-    )  # test views whose file or group is in training
+    seen_in_training = _Name("prepared/seen_in_training.csv", "prepare")  # test views with their file or group there
+    ceilings = _Name("prepared/ceilings.csv", "prepare")  # the best accuracy that contradictory labels allow
 
     # 03_extract_features, 04_train and 05_evaluate
     feature_folder = _Name("features/{preprocessing}/{backbone}", "features")
     features = _Name("features/{preprocessing}/{backbone}/features.npy", "features")
     run = _Name("runs/{protocol}/{preprocessing}/{scenario}/{backbone}/seed{seed}", "train")  # a folder
-    outcomes = _Name(
-        "outcomes/{preprocessing}/{scenario}.parquet", "evaluate"
-    )  # one row per tested view of every model
+    # one row per tested view of every model; the same on external images, and why some of these have no score
+    outcomes = _Name("outcomes/{preprocessing}/{scenario}.parquet", "evaluate")
     external_outcomes = _Name("outcomes/{preprocessing}/{scenario}_external.parquet", "evaluate")
-    external_files = _Name(
-        "outcomes/{preprocessing}/{scenario}_external_files.csv", "evaluate"
-    )  # why some have no score
+    external_files = _Name("outcomes/{preprocessing}/{scenario}_external_files.csv", "evaluate")
 
     # 06_gradcam and 07_kmeans
-    gradcam = _Name("gradcam")
     gradcam_maps = _Name("gradcam/{scenario}/{backbone}")  # some explained images, their maps laid over them
-    # one row per original of the explained test fold: lib.explain.gradcam.measure_focus
-    gradcam_shares = _Name("gradcam/{scenario}/{backbone}/maps.csv")
+    gradcam_shares = _Name("gradcam/{scenario}/{backbone}/maps.csv")  # a row per original of the explained test fold
     gradcam_table = _Name("gradcam/gradcam.csv")  # the rows of every model's `gradcam_shares`
     kmeans = _Name("kmeans")
     segmentation = _Name("kmeans/segmentation.csv")  # one row per image: its clusters, and how they fit a true mask
-    segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: PNG files, named in segmentation.csv
+    segmentation_masks = _Name("kmeans/masks")  # what is named abnormal: PNG files
 
     # 08_report
     tables = _Name("tables")
@@ -130,13 +125,12 @@ class StudyPaths:
 
     @classmethod
     def of(cls, results: str, attempt: str = "", variant_of: Mapping[str, str] | None = None) -> "StudyPaths":
-        """Paths from a notebook's parameters. With the attempt `scratch`, that of notebooks run by hand, a study that
-        run_all has made is never written: what is new goes to `scratch/<study>` beside it."""
-        root = Path(results)
-        folder = Path(attempt) if attempt else None
-        if attempt == SCRATCH:
-            folder = root.parent / SCRATCH / root.name if cls(root).stamps.is_dir() else None
-        return cls(root, folder, variant_of or {})
+        """Paths from a notebook's parameters. With the attempt `scratch`, that of notebooks run by hand, everything new
+        goes to `scratch/<study>` beside the study and is read from there: the study itself is never written."""
+        if attempt != SCRATCH:
+            return cls(Path(results), Path(attempt) if attempt else None, variant_of or {})
+        root = Path(results).resolve()
+        return cls(root, root.parent / SCRATCH / root.name, variant_of or {}, by_hand=True)
 
     @property
     def checkpoints(self) -> Path | None:
@@ -149,16 +143,24 @@ class StudyPaths:
         steps = () if variant == DEFAULT_VARIANT else ("train", "evaluate")
         return replace(self, variant_of=dict.fromkeys(steps, variant))
 
-    def folder_of(self, step: str) -> Path:
-        """The folder below which a step writes for this variant."""
-        return self.root / "variants" / self.variant_of[step] if step in self.variant_of else self.root
-
     def named(self, names: Iterable[str], axes: Mapping[str, Any]) -> list[Path]:
         """The files and folders of these names, of the cell that `axes` gives."""
         return [path if isinstance(path, Path) else path(**axes) for path in (getattr(self, name) for name in names)]
 
+    def glob(self, pattern: str) -> list[Path]:
+        """What the study has by a pattern of names, each where it is to be read."""
+        folders = [self.root, self.attempt] if self.by_hand else [self.root]
+        names = {path.relative_to(folder) for folder in folders for path in folder.glob(pattern)}
+        return [self.newest(self.root / name) for name in sorted(names)]
+
+    def newest(self, path: Path) -> Path:
+        """Where to read `path`: in scratch, where a notebook that was run by hand has written it, else in the study."""
+        own = self.attempt / path.relative_to(self.root) if self.by_hand else path
+        return own if own.exists() else path
+
     def new(self, path: Path) -> Path:
         """Where to write `path` in this attempt; its parent folder is made."""
-        target = self.attempt / path.relative_to(self.root) if self.attempt else path
+        kept = not self.attempt or path.is_relative_to(self.attempt)
+        target = path if kept else self.attempt / path.relative_to(self.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lib.config.paths import SCRATCH, StudyPaths
+from lib.config.paths import StudyPaths
 
 
 def compare_with_study(
@@ -18,8 +18,9 @@ def compare_with_study(
         written: the file or folder of the study from which the numbers are computed; this run has written its own.
         numbers: such a file or folder -> its numbers by name; a name may be a tuple of keys.
     """
-    by_hand = paths.attempt is not None and paths.attempt.parent.name == SCRATCH
-    places = {"the study's": written, "yours": paths.new(written)} if by_hand else {"this run": paths.new(written)}
+    own = paths.new(written)
+    study = paths.root / own.relative_to(paths.attempt or paths.root)
+    places = {"the study's": study, "yours": own} if paths.by_hand else {"this run": own}
     columns = {title: dict(numbers(path)) if path.exists() else {} for title, path in places.items()}
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     shown = [", ".join(name) if isinstance(name, tuple) else name for name in names]

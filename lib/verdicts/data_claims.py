@@ -69,7 +69,7 @@ def _segmentation(test: Check, evidence: Evidence) -> Answer:
 def _focus(_: Check, evidence: Evidence) -> Answer:
     """Whether more of a map lies in the true lesion than of each null."""
     paths, columns = evidence.paths, ["share_in_lesion", *NULLS]
-    files = sorted(paths.gradcam.glob("*/*/maps.csv")) or [file for file in [paths.gradcam_table] if file.is_file()]
+    files = paths.glob("gradcam/*/*/maps.csv") or [file for file in [paths.gradcam_table] if file.is_file()]
     table = pd.concat([pd.DataFrame(), *map(pd.read_csv, files)], ignore_index=True)
     table = table.reindex(columns=table.columns.union([*columns, "lesion_from"]))
     table = table[table["lesion_from"] == "mask"].dropna(subset=columns)  # k-means prefers the middle, too

@@ -169,7 +169,7 @@ def make_report(results: Path, study: Study = STUDY, source: Path = NOTEBOOKS) -
     """The report of a results folder, by the notebook in `source` as the runner fills it in."""
     notebook = nbformat.read(source / "08_report.ipynb", as_version=4)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    parameters.source += f"\nresults = {str(results)!r}\nsettings = {study.model_dump()!r}"
+    parameters.source += f"\nresults = {str(results)!r}\nattempt = ''\nsettings = {study.model_dump()!r}"
     NotebookClient(notebook, timeout=600, startup_timeout=300, resources={"metadata": {"path": str(source)}}).execute()
     nbformat.write(notebook, StudyPaths(results).executed("report"))
     html = StudyPaths(results).report

@@ -236,7 +236,7 @@ def test_gradcam_is_judged_by_masks_against_maps_that_see_no_image(paths, known_
     noise -= noise.mean(axis=1, keepdims=True)
     columns = dict(zip(("share_in_lesion", "gaussian_in_lesion", "other_map_in_lesion"), (0.5, gaussian, other)))
     table = pd.DataFrame({name: mean + error for (name, mean), error in zip(columns.items(), noise)})
-    paths.gradcam.mkdir()
+    paths.gradcam_table.parent.mkdir()
     table.assign(group=np.arange(100) // 2, lesion_from=known_from).to_csv(paths.gradcam_table, index=False)
     found = one(paths, measure="gradcam_focus", above=0)
     assert found["verdict"] == verdict
