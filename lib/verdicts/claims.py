@@ -79,8 +79,7 @@ class Check(Strict):
     @property
     def comparison(self) -> tuple[str, Any]:
         """The one comparison given, as (name, value); ("", None) of `none`."""
-        given = [(name, getattr(self, name)) for name in COMPARISONS if getattr(self, name) is not None]
-        return given[0] if given else ("", None)
+        return next(((name, value) for name in COMPARISONS if (value := getattr(self, name)) is not None), ("", None))
 
 
 class Claim(Strict):
@@ -109,8 +108,7 @@ class Claims(Strict):
     @model_validator(mode="after")
     def check_ids(self) -> "Claims":
         names = [claim.id for claim in self.claims]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"claim ids must be unique; {', '.join(twice)} stands more than once")
         return self
 

@@ -1,8 +1,7 @@
-"""Which account of the printed tables fits all of them: in which order were they made, and with which input range?
+"""Which account fits all printed tables?
 
 An account is an order (augment first: `by_view`; split first: `by_file`) and an input range (each network's own; 0..255
-for all). The evidence `families` and `rows` of `explain` can rule one out.
-"""
+for all). The evidence `families` and `rows` of `explain` can rule one out."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

@@ -44,21 +44,21 @@ def answer_of_choices(test: Check, evidence: Evidence, default: Answer) -> Answe
     others = {choice: answer_under(test, evidence, choice) for choice in evidence.choices[1:]}
     others = {choice: answer for choice, answer in others.items() if answer.outcome != NOT_TESTED}
     tried = [answer for answer in (default, *others.values()) if answer.outcome != NOT_TESTED]
-    numbers = {"tried": len(tried)}
     if not others:
-        return Answer(NOT_TESTED, "no other choice was tried", numbers)
-    if test.equals is not None:  # all choices must exclude it
-        numbers["p_value"] = max(answer.numbers["p_value"] for answer in tried)
+        return Answer(NOT_TESTED, "no other choice was tried", {"tried": len(tried)})
+    p_values = [answer.numbers["p_value"] for answer in tried if test.equals is not None]
+    numbers = {"tried": len(tried)} | ({"p_value": max(p_values)} if p_values else {})  # all choices must exclude it
     reached = [choice.name for choice, answer in others.items() if answer.outcome == YES]
+    left = sum(answer.outcome == UNDECIDED for answer in others.values())
+    how_many = f"{len(reached) or left or 'none'} of {len(others)} other choices tried"
+    by = "the other choice tried" if len(others) == 1 and (reached or left) else how_many
     if not reached:
-        left = sum(answer.outcome == UNDECIDED for answer in others.values())
-        reason = f"{f'undecided by {left}' if left else 'reached by none'} of the {len(others)} other choices tried"
-        return Answer(UNDECIDED if left else NO, reason, numbers)
-    reason = f"reached by {len(reached)} of the {len(others)} other choices tried ({'; '.join(reached)})"
+        return Answer(UNDECIDED if left else NO, f"{'left open' if left else 'reached'} by {by}", numbers)
+    reason = f"reached by {by} ({'; '.join(reached)})"
     if test.measure in SCORES and test.equals is not None:
         ends = [[answer.numbers[f"repetition_{end}"] / 100 for end in ("low", "high")] for answer in tried]
         numbers["by_chance"] = reached_by_chance(ends, test.scenario)
-        reason += f"; a random number would be reached by {numbers['by_chance']:.1f} of all {len(tried)}"
+        reason += f"; of {len(tried)} choices {numbers['by_chance']:.1f} would reach a random number"
     return Answer(YES, reason, numbers | {"reached": reached})
 
 
@@ -104,7 +104,11 @@ def _directed(test: Check, evidence: Evidence, choice: Choice, backbone: str) ->
     if test.above is not None:
         own, what = _score(test, evidence, choice, backbone), f"{test.above:g}"
         found = {what: own.interval(level).shifted(-test.above / 100)}
-        words = {what: f"points above {what} %" if test.phase else f"points beyond {what} by fine-tuning"}
+        words = {
+            what: f"points above {what} %"
+            if test.phase
+            else f"points{f' beyond {what}' if test.above else ''} by fine-tuning"
+        }
     else:
         models, sides = tuple((name, test.phase) for name in (backbone, *test.rivals)), claimed_sides(test, backbone)
         own, *scores = evidence.scores(choice, test.scenario, models, test.measure)
