@@ -91,9 +91,8 @@ class Evidence:
 
     def classes(self, choice: Choice, scenario: str) -> str:
         """How many classes are scored, as `9 classes` or `8 of 9 classes`."""
-        count = len(scenarios()[scenario].names)
-        missing = len(read_not_evaluable(self.paths, choice.protocol, scenario))
-        return f"{count - missing} of {count} classes" if missing else f"{count} classes"
+        names, missing = scenarios()[scenario].names, read_not_evaluable(self.paths, choice.protocol, scenario)
+        return f"{len(names) - len(missing)} of {len(names)} classes" if missing else f"{len(names)} classes"
 
 
 def _part(measure: str) -> str:
