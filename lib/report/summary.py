@@ -67,7 +67,7 @@ def _what_would_tell(claim: Mapping[str, Any], study: Study, absent: Sequence[st
         more = "more folds, seeds or epochs in a copy of the study file, then `python run_all.py FILE --data DIR`"
         return "The runs leave it open.", more
     if test["measure"] == "none":
-        return "No measurement of these images tells it.", "none of this software"
+        return "No measurement of these images tells it.", "no run of this software"
     if test["measure"] in ("segmentation_dice", "gradcam_focus"):
         return "There are no true masks.", "`python run_all.py STUDY --data DIR --masks DIR`"
     if test["measure"] == "label_error_share":

@@ -13,13 +13,16 @@ import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
+from lib.config.files import read_json
 from lib.config.paper import Scenario, scenarios
 from lib.config.params import PHASE_TITLES
 from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RUN_PREDICTIONS, StudyPaths
 from lib.data.folds import UNUSED, parts_of_fold, select
 from lib.report import html, pages, pictures, summary, tables
-from lib.report.data import read_csv, read_runs
+from lib.report.data import read_csv, read_runs, to_records
+from lib.scores.choices import fold_accuracies
 from lib.scores.outcomes import ON_VIEWS
+from lib.verdicts.explanations import explain
 from lib.verdicts.judging import QUESTIONS, VERDICTS, judge
 from lib.verdicts.judging import SYNTHETIC as BY_SYNTHETIC
 from tests.report.made_study import AS_TEXT, FAILED, HOSTILE, NOT_RUN, STUDY, SYNTHETIC, Page, make_report, write_study
@@ -58,19 +61,6 @@ def test_table_numbers_are_those_of_scikit_learn_on_what_was_tested(results):
         assert row["test_accuracy_low"] <= row["test_accuracy"] <= row["test_accuracy_high"]
         # one run more: from the spread of folds, where there are at least five
         assert np.isfinite(row["repetition_low"]) == (row["phase"] == "transfer")
-
-
-def test_one_number_has_one_interval_in_the_tables_and_the_ladder(page, results):
-    paths, keys, ends = StudyPaths(results), ["scenario", "backbone", "phase", "protocol"], ["accuracy", "low", "high"]
-    names = {"accuracy_low": "low", "accuracy_high": "high"}
-    files = {name: pd.read_csv(paths.table(scenarios()[name].table)) for name in STUDY.scenarios}
-    own = pd.concat(files, names=["scenario"]).reset_index("scenario").dropna(subset="test_accuracy")
-    own.columns = own.columns.str.removeprefix("test_")
-    own = own.rename(columns=names).set_index(keys)[ends].sort_index()
-    steps = pd.read_csv(paths.ladder)
-    rungs = {"by view": "by_view", "by file": "by_file", "originals": "by_lesion", "clean": "clean"}
-    steps = steps.assign(protocol=steps["rung"].map(rungs)).dropna(subset=["protocol", "accuracy"])
-    pd.testing.assert_frame_equal(own, steps.set_index(keys)[ends].sort_index(), rtol=0, atol=1e-6)
 
 
 def test_a_csv_file_holds_no_formula_and_no_noise_and_our_reader_gives_every_cell_back(tmp_path):
@@ -224,6 +214,28 @@ def test_the_answer_is_made_from_the_files(page, parsed, results):
     lost, left = -100 * steps.loc["by file", "step"], 100 * steps.loc["clean", "accuracy"]
     assert f"{lost.min():.1f} to {lost.max():.1f} points" in text and f"{left.min():.1f} to {left.max():.1f} %" in text
     assert "8 of 9 classes in nine classes; 5 of 6 classes in six benign classes" in text  # beside these
+
+
+def test_the_answer_tells_what_was_not_run_from_what_is_undecided(results):
+    def says(leaks, clean):
+        leaks = pd.DataFrame(leaks, columns=["step", "step_high"])
+        given = {"study": STUDY, "claims": [], "total": 0, "verdicts": (), "unknown": (), "unseen": "", "proposed": ""}
+        return " ".join(html.part("answer", leaks=leaks, clean=clean, weights="ImageNet weights", **given).data.split())
+
+    clean = {"backbone": "MobileNet", "phase": "transfer", "accuracy": 0.5, "few": "", "scenario": "nine_classes"}
+    lost, unsure = (-0.2, -0.1), (-0.1, 0.1)
+    assert "are worth 20.0 points" in says([lost], []) and "<code>clean</code> was not run" in says([lost], [])
+    assert "is undecided" in says([unsure], [clean]) and "in 1 of 2 scenarios" in says([lost, unsure], [clean])
+    assert "were not both run" in says([], [clean]) and "MobileNet with ImageNet weights" in says([], [clean])
+
+
+def test_only_accounts_that_were_run_can_fail_to_fit(results):
+    paths = StudyPaths(results)
+    evidence = explain(fold_accuracies(paths, STUDY), read_json(paths.printed_audit))
+    for status, said in (("not run", False), ("stands", True)):
+        rows = evidence.assign(compatible_all=0, status=status).groupby("evidence")
+        found = {name: to_records(own) for name, own in rows}
+        assert ("No account fits" in html.part("explanations", found=found, networks=6, full=True).data) == said
 
 
 def test_each_type_of_leakage_is_judged_by_what_was_found(parsed):
