@@ -40,9 +40,7 @@ def comparison(a: str, b: str) -> Path:
 
 class _Name:
     """A file or folder by its name in the results folder of a study, or in that of the variant that `step` runs in.
-
-    Where the name has {axes}, it is a function of their values, in this order or by name; other axes are ignored.
-    """
+    Where the name has {axes}, it is a function of their values, in this order or by name; other axes are ignored."""
 
     def __init__(self, name: str, step: str = ""):
         self.name, self.step, self.axes = name, step, re.findall(r"{(\w+)}", name)
@@ -89,8 +87,7 @@ class StudyPaths:
     feature_folder = _Name("features/{preprocessing}/{backbone}", "features")
     features = _Name("features/{preprocessing}/{backbone}/features.npy", "features")
     run = _Name("runs/{protocol}/{preprocessing}/{scenario}/{backbone}/seed{seed}", "train")  # a folder
-    # one row per tested view of every model; the same on external images, and why some of these have no score
-    outcomes = _Name("outcomes/{preprocessing}/{scenario}.parquet", "evaluate")
+    outcomes = _Name("outcomes/{preprocessing}/{scenario}.parquet", "evaluate")  # a row per tested view of every model
     external_outcomes = _Name("outcomes/{preprocessing}/{scenario}_external.parquet", "evaluate")
     external_files = _Name("outcomes/{preprocessing}/{scenario}_external_files.csv", "evaluate")
 
@@ -149,7 +146,7 @@ class StudyPaths:
 
     def glob(self, pattern: str) -> list[Path]:
         """What the study has by a pattern of names, each where it is to be read."""
-        folders = [self.root, self.attempt] if self.by_hand else [self.root]
+        folders = (self.root, self.attempt)[: 1 + self.by_hand]
         names = {path.relative_to(folder) for folder in folders for path in folder.glob(pattern)}
         return [self.newest(self.root / name) for name in sorted(names)]
 
@@ -160,7 +157,7 @@ class StudyPaths:
 
     def new(self, path: Path) -> Path:
         """Where to write `path` in this attempt; its parent folder is made."""
-        kept = not self.attempt or path.is_relative_to(self.attempt)
-        target = path if kept else self.attempt / path.relative_to(self.root)
+        own = self.attempt or self.root
+        target = path if path.is_relative_to(own) else own / path.relative_to(self.root)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

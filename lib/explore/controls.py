@@ -62,16 +62,11 @@ class ModelChooser(Chooser):
 
 
 class ImageChooser(Chooser):
-    """A list of images of one fold and class, and the image chosen in it.
-
-    Args:
-        changed: called when another list is chosen.
-        moved: called when another image is chosen.
-    """
+    """A list of images of one fold and class; `changed` is called for another list, `moved` for another image."""
 
     def __init__(self, changed: Callable[[], None], moved: Callable[[], None]):
-        options = [(label, name) for name, (label, _) in LISTS.items()]
-        tooltips = [text for _, text in LISTS.values()]
+        labels, tooltips = zip(*LISTS.values())
+        options = list(zip(labels, LISTS))
         self.lists = widgets.ToggleButtons(options=options, tooltips=tooltips, style={"button_width": "auto"})
         self.fold = labelled(widgets.Dropdown, "Fold")
         self.label = labelled(widgets.Dropdown, "Class", options=[("every class", EVERY_CLASS)])
@@ -83,7 +78,8 @@ class ImageChooser(Chooser):
 
     def offer(self, model: Model) -> None:
         """Offer the folds and classes of a model."""
-        folds = [(f"{fold}, saved" * (fold == model.saved_fold) or str(fold), fold) for fold in model.folds]
+        folds = model.outcomes["fold"].unique().tolist()
+        folds = [(f"{fold}, saved" * (fold == model.saved_fold) or str(fold), fold) for fold in folds]
         with self.filling():
             fill(self.fold, [*folds, ("all folds", EVERY_FOLD)])
             fill(self.label, [("every class", EVERY_CLASS), *model.names])
@@ -131,7 +127,3 @@ def grid(*children: widgets.Widget, least: str = "205px") -> widgets.GridBox:
     """Children side by side, as many in a row as fit with a width of `least`."""
     columns = f"repeat(auto-fit, minmax(min({least}, 100%), 1fr))"
     return widgets.GridBox(children, layout=widgets.Layout(grid_template_columns=columns, grid_gap="4px 20px"))
-
-
-def display(control: widgets.Widget, visible: bool) -> None:
-    control.layout.display = None if visible else "none"

@@ -1,61 +1,54 @@
 """A study's results in JupyterLab: one image at a time, and what one model or two predict for it."""
 
 import tempfile
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Timer
 
 import ipywidgets as widgets
 import numpy as np
 
-from lib.config.paths import StudyPaths
+from lib.config.paths import SCRATCH, StudyPaths
 from lib.data import preprocess
 from lib.data.folder import UnreadableImage, decode
 from lib.explore import lists, panels, sentences
-from lib.explore.controls import ImageChooser, ModelChooser, auto, display, fill, grid, labelled
+from lib.explore.controls import ImageChooser, ModelChooser, auto, fill, grid, labelled
 from lib.explore.html import paragraph, plain, style
-from lib.explore.model import Answer, Model
+from lib.explore.model import Answer, Model, start_tensorflow
 from lib.explore.results import find_models, find_studies, is_synthetic
 
-MODELS_KEPT = 4  # with their networks
-NOTICE = (
-    "Research software for examining a paper. It is not a medical device: base no decision about a lesion on what it "
-    "shows, and see a doctor."
-)
+NOTICE = "Research software, not a medical device: base no decision about a lesion on what it shows; see a doctor."
 SYNTHETIC = "A synthetic study: its images are computed, not photographs, and its numbers say nothing about lesions."
-NO_STUDY = (
-    "No study beside {} has a trained model yet. Make one in the repository's folder: python run_all.py demo. Then run "
-    "this notebook again."
-)
+NO_STUDY = "No study beside {} has a trained model yet. Run python run_all.py demo in the repository, then this again."
 
 
 class Explorer:
-    """The widgets, and what they show of one study at a time.
+    """The widgets, as one in `view`, and what they show of one study at a time.
 
     Args:
         results: a study's results folder; the studies beside it can be chosen too.
         weights_dir: folder of pretrained weights, as for lib.models.networks.load; empty: Keras downloads ImageNet's.
 
     Attributes:
-        view: the whole as one widget; display it.
         scene: the image that is shown, and the answers to it; None where there is none.
-        key: source and view of the image; own: name and pixels of an uploaded picture, shown instead.
+        key, own: source and view of the image; name and pixels of an uploaded picture, shown instead.
         maps, segments, probabilities, relatives: the panels.
     """
 
     def __init__(self, results: str, weights_dir: str = ""):
-        self._open = lru_cache(MODELS_KEPT)(partial(Model, weights_dir=weights_dir))
-        self.scene: panels.Scene | None = None
-        self.key: tuple[str, int] | None = None
-        self.own: tuple[str, np.ndarray] | None = None
+        self._open = lru_cache(4)(partial(Model, weights_dir=weights_dir))
+        self.scene = self.key = self.own = None
         self._build()
         self.studies = find_studies(Path(results))
         if not self.studies:
-            self.message.value = paragraph(NO_STUDY.format(results), "warn")
-            display(self.body, False)
+            self.message.value, self.body.layout.display = paragraph(NO_STUDY.format(results), "warn"), "none"
             return
         fill(self.study, list(self.studies), Path(results).resolve().name)
         self.study.observe(self.open_study, "value")
         self.open_study()
+        self.starting = Timer(0.5, self._start_tensorflow)  # by then the page is shown
+        self.starting.start()
 
     def _build(self) -> None:
         self.banner, self.message, self.title = (widgets.HTML() for _ in range(3))
@@ -70,9 +63,9 @@ class Explorer:
         self.segments = panels.SegmentsPanel()
         self.maps = panels.MapsPanel(self.segments)
         self.panels = [self.segments, self.maps, self.probabilities, self.relatives]
-        choosers = [self.study, self.first.view, self.beside, self.second.view, self.chooser.view, self.upload]
         shown = (self.maps, self.relatives, self.segments, self.probabilities)
         self.shown = widgets.VBox([self.title, grid(*(panel.view for panel in shown), least="460px")])
+        choosers = [self.study, self.first.view, self.beside, self.second.view, self.chooser.view, self.upload]
         self.body = widgets.VBox([*choosers, self.shown])
         head = widgets.HTML(style() + paragraph(NOTICE, "notice"))
         self.view = widgets.VBox([head, self.banner, self.message, self.body])
@@ -80,11 +73,11 @@ class Explorer:
 
     def open_study(self, _=None) -> None:
         """Open the chosen study, with its list of leaked images where it has one."""
-        self.paths = StudyPaths(self.studies[self.study.value])
-        self.models = find_models(self.paths.root)
-        self.synthetic = is_synthetic(self.paths)
+        self.root = self.studies[self.study.value]
+        self.models = find_models(self.root)
+        self.synthetic = is_synthetic(StudyPaths.of(str(self.root), SCRATCH))
         self.banner.value = paragraph(SYNTHETIC, "warn") if self.synthetic else ""
-        self.key = self.own = None
+        self.scene = self.key = self.own = None
         self.beside.value = False
         self.first.offer(self.models, protocol="by_view")
         with self.chooser.filling():
@@ -106,8 +99,9 @@ class Explorer:
     def list_images(self, keep: bool = False) -> None:
         """List the chosen images, and show the first of them, or `keep` the one that is shown."""
         if model := self._read(self.first):
-            subject = self.key and model.describe(*self.key)
-            listed = lists.select_images(model, self.chooser.lists.value, self.chooser.fold.value, subject)
+            if self.key and not (model.views[["source", "view"]] == list(self.key)).all(axis=1).any():
+                self.key = None  # another pool, as 02_prepare_data makes by hand
+            listed = lists.select_images(model, self.chooser.lists.value, self.chooser.fold.value)
             if self.chooser.label.value != lists.EVERY_CLASS:
                 listed = listed[listed["true_class"] == self.chooser.label.value]
             if len(listed) and not (keep and self.key):
@@ -119,15 +113,26 @@ class Explorer:
         """Show all panels of the chosen image or the uploaded picture."""
         self.message.value, self.problem = paragraph("Working…"), ""
         models = [self._read(chooser) for chooser in (self.first, self.second)[: 1 + self.beside.value]]
-        display(self.second.view, self.beside.value)
-        display(self.shown, models[0] and (self.own or self.key))
+        self.second.view.layout.display = None if self.beside.value else "none"
+        self.shown.layout.display = None if self.own or self.key else "none"
         if models[0] and (self.own or self.key):
             self.scene = self._look([model for model in models if model])
             self.title.value = self._describe()
-            for panel in self.panels:
-                panel.show(self.scene)
-        problems = [self.problem, *(model.problem for model in models if model)]
+        elif self.scene:  # the image stays, with what is known without a model
+            self.scene = replace(self.scene, answers=[])
+            self.title.value = paragraph(self.own[0] if self.own else self.key[0], "title")
+        for panel in self.panels if self.scene else ():
+            panel.show(self.scene)
+        self._say_problems()
+
+    def _say_problems(self) -> None:
+        problems = [self.problem, *(answer.model.problem for answer in (self.scene.answers if self.scene else ()))]
         self.message.value = paragraph(" ".join(problems), "warn")
+
+    def _start_tensorflow(self) -> None:
+        start_tensorflow()
+        self.maps.draw()
+        self._say_problems()
 
     def _look(self, models: list[Model]) -> panels.Scene:
         if self.own:
@@ -152,7 +157,7 @@ class Explorer:
     def _read(self, chooser: ModelChooser) -> Model | None:
         """The chosen model; None where its files cannot be read, and `problem` says why."""
         try:
-            return self._open(self.paths.root, **chooser.chosen)
+            return self._open(self.root, **chooser.chosen)
         except (OSError, ValueError, KeyError) as error:  # files that were deleted, or are of another version
             self.problem = f"This model's files cannot be read ({error}); run its study again, or choose another."
             return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from PIL import Image
 
 # JupyterLab takes arrow keys and letters for its cells; what has the focus in here keeps its keys
@@ -39,11 +40,8 @@ def gallery(figures: list[str], size: str = "") -> str:
 
 
 def bars(probabilities: pd.DataFrame, true: str | None) -> str:
-    """Probabilities as a table with bars, the first model's likeliest class first; the true class is marked in words.
-
-    Args:
-        probabilities: one row per class, one column per model; NaN where a model does not have the class.
-    """
+    """Probabilities, one row per class and one column per model, as a table with bars, the first model's likeliest
+    class first; NaN where a model does not have the class. The true class is marked in words."""
     models = list(probabilities.columns)
     table = probabilities.sort_values(models[0], ascending=False, kind="stable")
     table = table.rename(lambda name: f"{name} (true)" if name == true else name).rename_axis(columns="class")
@@ -51,6 +49,14 @@ def bars(probabilities: pd.DataFrame, true: str | None) -> str:
     return (
         shown.format_index(escape, axis=0).format_index(escape, axis=1).set_table_attributes("class='bars'").to_html()
     )
+
+
+def folded(table: pd.DataFrame, title: str) -> HTML:
+    """A long table in a notebook, which opens by a click; of an empty one its title says so."""
+    if table.empty:
+        return HTML(paragraph(f"{title}: none."))
+    rows = table.to_html(na_rep="–", border=0)
+    return HTML(f"<details><summary>{escape(title)} ({len(table)} rows)</summary>{rows}</details>")
 
 
 def paragraph(text: str, kind: str = "") -> str:

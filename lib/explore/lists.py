@@ -20,23 +20,15 @@ LISTS = {  # name -> (label, what the list holds)
     "all": ("All images", "Every test image."),
     "leaked": ("Leaked", "Another view or image of the lesion was in training; never under by_lesion and clean."),
     "two_classes": ("Two classes", "The same pixels under two classes, side by side: at most one label is right."),
-    "lesion": ("This lesion", "All views of the lesion that is shown, in any fold."),
     "errors": ("Worst errors", "Wrong answers, the lowest probability of the true class first."),
 }
 
 
-def select_images(model: Model, name: str, fold: int, subject: dict[str, Any] | None) -> pd.DataFrame:
-    """A list of LISTS.
-
-    Args:
-        fold: whose test images are listed, or EVERY_FOLD; only for all, leaked and errors.
-        subject: the image whose lesion is listed (Model.describe); None: no image.
-    """
+def select_images(model: Model, name: str, fold: int) -> pd.DataFrame:
+    """A list of LISTS, of the test images of a fold, or of EVERY_FOLD."""
     tested = model.outcomes if fold == EVERY_FOLD else model.outcomes[model.outcomes["fold"] == fold]
     if name == "two_classes":
         return in_two_classes(model)
-    if name == "lesion":
-        return of_lesion(model, subject) if subject else _tabulate(tested[:0])
     if name == "all":
         return _tabulate(tested.sort_values(["true_class", "source", "view"]))
     return leaked(model, tested) if name == "leaked" else worst_errors(tested)
@@ -59,16 +51,10 @@ def in_two_classes(model: Model) -> pd.DataFrame:
     files = model.views[(model.views["view"] == 0) & (model.views["content"] != "")]
     classes = files.groupby("content")["folder_class"].transform(lambda names: " and ".join(sorted(set(names))))
     several = files.groupby("content")["folder_class"].transform("nunique") > 1
-    files = files.assign(note="content in " + classes)[several]
-    return _with_outcomes(model, files.sort_values(["content", "folder_class", "source"]))
-
-
-def of_lesion(model: Model, subject: dict[str, Any]) -> pd.DataFrame:
-    """Every view of the lesion of an image; where its lesion is not known, of its group of duplicates."""
-    by = "lesion_id" if subject["lesion_id"] else "group"
-    note = f"lesion {subject['lesion_id']}" if subject["lesion_id"] else "lesion not known, same group"
-    views = model.views[model.views[by] == subject[by]].sort_values(["source", "view"])
-    return _with_outcomes(model, views.assign(note=note))
+    files = files.assign(note="content in " + classes)[several].sort_values(["content", "folder_class", "source"])
+    true = files["label"].where(files["label"] != "", files["class"])
+    true = true.where(true != "", files["folder_class"])  # dropped by `clean`: what it is filed under
+    return _tabulate(files.assign(true_class=true).join(model.outcomes.set_index("row")[SAVED], on="row"))
 
 
 def worst_errors(tested: pd.DataFrame) -> pd.DataFrame:
@@ -79,11 +65,9 @@ def worst_errors(tested: pd.DataFrame) -> pd.DataFrame:
 
 
 def relatives(model: Model, subject: dict[str, Any]) -> pd.DataFrame:
-    """The other views of an image's group, with `relation` and their `part` in the fold of `subject`.
-
-    A group joins what shares pixels, near-duplicates and lesions, also by way of a third image. Training views come
-    first, then the closest relation. Views of classes that the scenario does not have are listed too, as UNUSED.
-    """
+    """The other views of an image's group, with `relation` and their `part` in the fold of `subject`, UNUSED where the
+    scenario does not have the class. Training views come first, then the closest relation. A group joins what shares
+    pixels, near-duplicates and lesions, also by way of a third image."""
     kin = model.views[(model.views["group"] == subject["group"]) & (model.views["row"] != subject["row"])]
     parts = model.pool(subject["fold"]).set_index("row")["part"].reindex(kin["row"]).fillna(UNUSED)
     shared = [(kin[column] == subject[column]) & (subject[column] != "") for column in RELATIONS]
@@ -92,14 +76,6 @@ def relatives(model: Model, subject: dict[str, Any]) -> pd.DataFrame:
     )
     kin = kin.assign(relation=relation, part=pd.Categorical(parts, list(PARTS)))
     return kin.sort_values(["part", "relation", "source", "view"], ignore_index=True)
-
-
-def _with_outcomes(model: Model, views: pd.DataFrame) -> pd.DataFrame:
-    """Views in their order with what was saved when they were tested, in any fold."""
-    true = views["label"].where(views["label"] != "", views["class"])
-    true = true.where(true != "", views["folder_class"])  # dropped by `clean`: what it is filed under
-    tested = model.outcomes.drop_duplicates("row").set_index("row")[SAVED]
-    return _tabulate(views.assign(true_class=true).join(tested, on="row"))
 
 
 def _tabulate(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,39 +14,37 @@ from lib.config.paths import RUN_RECORD, StudyPaths
 from lib.data import preprocess
 from lib.data.folds import parts_of_fold
 from lib.data.folds import select as select_views
+from lib.data.predictions import Models
 from lib.explain import gradcam
-from lib.scores.outcomes import class_columns, read_outcomes, select
+from lib.explore.results import TRAINED
+from lib.scores.outcomes import class_columns, collect_outcomes, select
 
 INDEXED = {"content": "", "lesion_id": "", "diagnosis": ""}  # of the audit, and where it is missing
 UNUSED = "none"  # the part of a view of another class, or whose label `clean` dropped
 
 
 class Model:
-    """A trained model of a study, read from its files. The network is loaded when it is first needed.
+    """A trained model of a study, read from its files; OSError, ValueError or KeyError where one is missing or of
+    another version. The network is loaded when it is first needed.
 
     Args:
-        root: the study's results folder.
+        root, axes: the study's results folder; the model's value on each of lib.explore.results.AXES.
         weights_dir: folder of pretrained weights, as for lib.models.networks.load.
-        axes: its value on each of lib.explore.results.AXES.
 
     Attributes:
-        names: the classes that it tells apart, in the order of its outputs.
-        missing: the data set's classes that the scenario does not have.
+        names, missing: the classes that it tells apart, in the order of its outputs; those that the scenario lacks.
         views: one row per view of the pool, in the order of images.npy: row, source, view, image_id, folder_class,
             class (under the protocol), label (of the scenario; "" where it has none), tenth, group and INDEXED.
         outcomes: its tested views (lib.scores.outcomes), with image_id, probability (of the predicted class) and
             true_probability; true_class is the label under the protocol.
-        saved_fold: the fold whose weights were saved.
+        saved_fold, random: the fold whose weights were saved; whether the backbone started from random weights.
         images: uint8 [views, s, s, 3], memory-mapped.
-        random: whether the backbone started from random weights.
         problem: why the network could not be loaded; "" before it was needed, and where it was loaded.
-
-    Raises:
-        OSError, ValueError, KeyError: a file is missing, or is of another version of this software.
     """
 
     def __init__(self, root: Path, weights_dir: str, **axes: Any):
-        self.paths, self.weights_dir, self.axes, self.problem = StudyPaths(root), weights_dir, axes, ""
+        self.paths, self.problem = StudyPaths.of(str(root), TRAINED[axes["trained"]]), ""
+        self.weights_dir, self.axes = weights_dir, axes
         self.folder = self.paths.run(*(axes[a] for a in ("protocol", "preprocessing", "scenario", "backbone", "seed")))
         self.scenario = scenarios()[axes["scenario"]]
         self.missing = [name for name in CLASSES if name not in self.scenario.label_of()]
@@ -57,25 +55,19 @@ class Model:
         self.random = (read_json(self.folder / RUN_RECORD) or {}).get("model", {}).get("weights") == "none"
 
     @property
-    def folds(self) -> list[int]:
-        return self.outcomes["fold"].unique().tolist()
-
-    @property
     def title(self) -> str:
         """Its name in a sentence: `MobileNet fine-tuned, by_view, nine_classes`."""
         phase = "fine-tuned" if self.axes["phase"] == "finetune" else "after transfer learning"
-        return f"{self.axes['backbone']} {phase}, {self.axes['protocol']}, {self.axes['scenario']}"
+        by_hand = ", trained by hand" * self.paths.by_hand
+        return f"{self.axes['backbone']} {phase}, {self.axes['protocol']}, {self.axes['scenario']}{by_hand}"
 
     def pool(self, fold: int) -> pd.DataFrame:
         """The views that take part in the scenario, with their `part` in a fold: test, val or train."""
         return parts_of_fold(self.views[self.views["label"] != ""], fold)
 
     def describe(self, source: str, view: int) -> dict[str, Any]:
-        """A view as a row of `views`, with fold, part, saved_part, true_class and saved.
-
-        `saved` maps each class to its probability in the fold that tested the view. Where none did it is None, and
-        fold and part are those of the saved weights. `saved_part` is the view's part in the fold of these.
-        """
+        """A view as a row of `views`, with true_class; `saved`, class -> probability in the `fold` that tested it, and
+        its `part`. Where none did, `saved` is None, and these are of the saved weights, as `saved_part` always is."""
         row = self.views[(self.views["source"] == source) & (self.views["view"] == view)]
         subject = row.iloc[0].to_dict()
         part = parts_of_fold(row, self.saved_fold)["part"].iloc[0] if subject["label"] else UNUSED
@@ -90,7 +82,7 @@ class Model:
     @cached_property
     def network(self):
         """The full keras.Model of the saved fold, uint8 images to probabilities; None where it cannot be loaded."""
-        _configure()
+        start_tensorflow()
         from lib.models import networks  # after `backend`, which keeps TensorFlow's log out of the notebook
 
         try:
@@ -119,12 +111,17 @@ class Model:
         return gradcam.maps(self.network, image[None], [self.names.index(label)])[0]
 
 
+@cache
+def start_tensorflow() -> None:
+    from lib.models import backend  # late, with TensorFlow: the study is shown without it
+
+    backend.configure(0, deterministic=True, mixed_precision=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a model predicts for an image, of which `subject` (Model.describe) is known; None: an uploaded picture.
-
-    `probabilities` is class -> probability; empty where the network cannot be loaded.
-    """
+    `probabilities`, class -> probability, is empty where the network cannot be loaded."""
 
     model: Model
     subject: dict[str, Any] | None
@@ -143,22 +140,15 @@ class Answer:
 
 def _tested_views(paths: StudyPaths, axes: dict[str, Any], views: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """`Model.outcomes` and `Model.names`."""
-    table = read_outcomes(paths, axes["preprocessing"], axes["scenario"])
-    model = {axis: axes[axis] for axis in ("backbone", "phase", "seed")}
-    tested, names = select(table, axes["protocol"], originals=False, **model), class_columns(table)
+    one = ([axes["protocol"]], [axes["backbone"]], [axes["seed"]])
+    table = collect_outcomes(Models(paths, axes["preprocessing"], axes["scenario"], *one))
+    tested, names = select(table, axes["protocol"], originals=False, phase=axes["phase"]), class_columns(table)
     if tested.empty:
-        raise ValueError("it was not evaluated: 05_evaluate has not run since it was trained")
+        raise ValueError("it has no test image")
     values, true = tested[names].to_numpy(), tested["truth"].map(names.index).to_numpy()
     scores = {"probability": values.max(axis=1), "true_probability": values[np.arange(len(values)), true]}
     tested = tested.assign(true_class=tested["truth"], image_id=views["image_id"][tested["row"]].array, **scores)
     return tested.reset_index(drop=True), names
-
-
-@cache
-def _configure() -> None:
-    from lib.models import backend  # late, with TensorFlow: the study is listed without it
-
-    backend.configure(0, deterministic=True, mixed_precision=False)
 
 
 def _describe_views(paths: StudyPaths, protocol: str, scenario: str) -> pd.DataFrame:

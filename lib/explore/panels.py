@@ -11,7 +11,7 @@ from lib.explain import gradcam, kmeans
 from lib.explore.controls import fill, labelled
 from lib.explore.html import bars, figure, gallery, paragraph
 from lib.explore.lists import PARTS, relatives
-from lib.explore.model import Answer
+from lib.explore.model import Answer, start_tensorflow
 
 MOST_RELATIVES = 12
 
@@ -37,9 +37,9 @@ class Scene:
 
 
 class Panel:
-    """A heading, controls, and the HTML of the scene that is shown; `view` is the whole."""
+    """A heading, controls, and the HTML that `make` gives of the scene; `view` is the whole."""
 
-    heading = ""
+    heading, of_model = "", True  # whether it has nothing to show without a model
 
     def __init__(self, *controls: widgets.Widget):
         self.scene: Scene | None = None
@@ -53,12 +53,10 @@ class Panel:
         self.draw()
 
     def draw(self, _=None) -> None:
-        if self.scene:
-            self.body.value = self.make(self.scene)
-
-    def make(self, scene: Scene) -> str:
-        """The HTML of a scene."""
-        raise NotImplementedError
+        if scene := self.scene:
+            made = self.make(scene) if scene.answers or not self.of_model else paragraph("Not known without a model.")
+            if scene is self.scene:  # another thread may have chosen another one
+                self.body.value = made
 
 
 class RelativesPanel(Panel):
@@ -96,7 +94,7 @@ class ProbabilitiesPanel(Panel):
 class SegmentsPanel(Panel):
     """The image cut by k-means; `segmentation` holds the result."""
 
-    heading = "k-means"
+    heading, of_model = "k-means", False
 
     def __init__(self):
         self.k = labelled(widgets.IntSlider, "k", value=3, min=2, max=8)
@@ -117,7 +115,7 @@ class SegmentsPanel(Panel):
 class MapsPanel(Panel):
     """The Grad-CAM map of each model; `heats` holds the maps."""
 
-    heading = "The image, and Grad-CAM"
+    heading, of_model = "The image, and Grad-CAM", False
 
     def __init__(self, segments: SegmentsPanel):
         self.explain = labelled(widgets.Dropdown, "Explain")
@@ -130,13 +128,15 @@ class MapsPanel(Panel):
 
     def show(self, scene: Scene) -> None:
         self.scene = None  # nothing is drawn while the classes are filled in
-        fill(self.explain, [("the class it names", ""), *scene.answers[0].model.names])
+        fill(self.explain, [("the class it names", ""), *(name for a in scene.answers[:1] for name in a.model.names)])
         super().show(scene)
 
     def make(self, scene: Scene) -> str:
         side, kind = scene.image.shape[0], " Synthetic." if scene.synthetic else ""
         figures = [scene.figure(scene.image, "the image", f"As the network sees it, {side} x {side} px.{kind}")]
-        wanted = self.explain.value or scene.answers[0].best
+        if not start_tensorflow.cache_info().currsize:
+            return gallery(figures) + paragraph("The map follows once TensorFlow has started.")
+        wanted = self.explain.value or (scene.answers[0].best if scene.answers else "")
         labels = [wanted if wanted in answer.model.names else answer.best for answer in scene.answers]
         self.heats = [self._heat(scene, place, label) for place, label in enumerate(labels)]
         for answer, label, heat in zip(scene.answers, labels, self.heats):

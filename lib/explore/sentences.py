@@ -16,9 +16,9 @@ def headline(answer: Answer, name: str) -> str:
         return text
     if not subject["class"]:
         return f"{text}; {model.axes['protocol']} dropped this image, whose label is in doubt"
-    if not subject["label"]:
+    if not (true := model.scenario.label_of().get(subject["class"])):
         return f"{text}; the true class, {subject['true_class']}, is not among them"
-    return f"{text}, right" if best == subject["label"] else f"{text}, wrong: it is {subject['label']}"
+    return f"{text}, right" if best == true else f"{text}, wrong: it is {true}"
 
 
 def list_limits(answer: Answer) -> str:

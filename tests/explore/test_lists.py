@@ -6,13 +6,12 @@ from itertools import groupby
 import pandas as pd
 import pytest
 
-from lib.config.files import read_json, write_json
+from lib.config.files import read_json
 from lib.config.paper import MALIGNANT
-from lib.config.paths import StudyPaths
 from lib.data.folder import decode
 from lib.explore import lists
 from lib.explore.model import UNUSED, Model
-from lib.explore.results import find_models, list_studies
+from lib.explore.results import find_models
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +28,17 @@ def by_view(model_of):
     return model_of["by_view", "nine_classes"]
 
 
-def test_studies_are_counted_from_their_files(tmp_path):
-    paths = StudyPaths(tmp_path / "demo")
-    for run in ("audit", "features-native-MobileNet"):
-        write_json(paths.new(paths.stamp(run)), {})
-    write_json(paths.format, {})
-    write_json(paths.state, {"kmeans": {"status": "failed"}, "audit": {"status": "done"}})
-    (tmp_path / "scratch" / "demo").mkdir(parents=True)
-    assert list_studies(str(paths.root)).values.tolist() == [["demo", 2, 1, 0, ""]]
-    assert list_studies(str(tmp_path / "nowhere" / "demo")).empty
-
-
 @pytest.mark.parametrize("fold", [0, 7])
 def test_leaked_are_the_test_views_with_a_relative_in_training_and_none_by_lesion(model_of, by_view, study, fold):
     views, table = pd.read_parquet(study.views), pd.read_parquet(study.protocol("by_view"))
     groups, tenth = table["group"], table["tenth_nine_classes"]
     in_training = groups[(tenth >= 0) & ~tenth.isin([fold, (fold + 1) % 10])]
     expected = views[(tenth == fold) & groups.isin(set(in_training))]
-    found = lists.select_images(by_view, "leaked", fold, None)
+    found = lists.select_images(by_view, "leaked", fold)
     assert set(zip(found["source"], found["view"])) == set(zip(expected["source"], expected["view"])) and len(found)
     first = views.index[(views["source"] == found["source"][0]) & (views["view"] == found["view"][0])][0]
     assert found["note"][0].endswith(f" of the picture, {(in_training == groups[first]).sum()} of its group")
-    assert lists.select_images(model_of["by_lesion", "nine_classes"], "leaked", lists.EVERY_FOLD, None).empty
+    assert lists.select_images(model_of["by_lesion", "nine_classes"], "leaked", lists.EVERY_FOLD).empty
 
 
 def test_contents_in_two_classes_are_those_of_equal_pixels(by_view, drawn):
@@ -66,13 +54,6 @@ def test_contents_in_two_classes_are_those_of_equal_pixels(by_view, drawn):
     assert expected == {file for case in planted for file in case["files"]}
     shown = [content[source] for source in found["source"]]
     assert len(list(groupby(shown))) == len(set(shown)), "files of one content stand side by side"
-
-
-def test_the_pictures_of_a_lesion_are_its_planted_files_with_all_views(by_view, study, drawn):
-    lesion = read_json(drawn / "planted.json")["lesions"][0]
-    found = lists.of_lesion(by_view, by_view.describe(lesion["files"][0], 0))
-    assert set(found["source"]) == set(lesion["files"])
-    assert len(found) == pd.read_parquet(study.views)["source"].isin(lesion["files"]).sum()
 
 
 def test_a_view_that_no_fold_tested_has_no_saved_probabilities(model_of):

@@ -3,7 +3,9 @@
 import base64
 import html
 import io
+import json
 import re
+import shutil
 from datetime import UTC, datetime
 
 import nbformat
@@ -14,12 +16,14 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from lib.config.paper import CLASSES, MALIGNANT
-from lib.config.paths import LIB, NOTEBOOKS
+from lib.config.params import AXES
+from lib.config.paths import LIB, NOTEBOOKS, StudyPaths
 from lib.data import preprocess
 from lib.explain import gradcam, kmeans
 from lib.explore import html as look
 from lib.explore import lists
 from lib.explore.explorer import Explorer
+from lib.explore.parameters import name_changes
 from lib.models import networks
 
 SIZE = 64
@@ -32,6 +36,8 @@ def opened(study):
     """Opened once; `explorer` puts it back."""
     explorer = Explorer(str(study.root))
     at_first.update(protocol=explorer.first.axes["protocol"].value, listed=explorer.chooser.lists.value)
+    at_first.update(pictures=len(pictures(explorer.maps)), maps=text(explorer.maps.body))
+    explorer.starting.join()
     return explorer, at_first.setdefault("kin", explorer.relatives.kin)
 
 
@@ -91,7 +97,8 @@ def text(widget) -> str:
     return html.unescape(re.sub(r"<[^>]*>", " ", widget.value))
 
 
-def test_it_opens_with_a_leaked_image_and_its_training_views(opened, study):
+def test_it_opens_with_a_leaked_image_and_its_training_views_and_waits_for_no_map(opened, study):
+    assert at_first["pictures"] == 1 and "once TensorFlow has started" in at_first["maps"]
     assert (at_first["protocol"], at_first["listed"]) == ("by_view", "leaked")
     tenths = pd.read_parquet(study.protocol("by_view"))["tenth_nine_classes"]
     train = at_first["kin"][at_first["kin"]["part"] == "train"]
@@ -246,24 +253,53 @@ def test_without_the_weights_the_rest_is_still_shown(study, monkeypatch):
 
     monkeypatch.setattr(networks, "load", missing)
     alone = Explorer(str(study.root))
+    alone.starting.join()
     assert "x.h5: no such file" in text(alone.message)
     assert len(pictures(alone.maps)) == 1 and probabilities(alone) and len(alone.relatives.kin)
     alone.segments.k.value, alone.chooser.image.index = 4, 3  # segments still change
     assert len(alone.segments.segmentation.names) == 4 and len(calls) == 1
 
 
-def test_a_second_model_whose_files_are_broken_is_named_and_the_first_stays(explorer, study):
-    path = study.outcomes("native", "three_malignant")
-    content = path.read_bytes()
+def test_a_model_whose_files_are_broken_is_named_and_the_image_stays(explorer, study):
+    path = study.run("by_lesion", "native", "three_malignant", "MobileNet", 0) / "predictions_transfer.parquet"
+    content, image = path.read_bytes(), explorer.scene.image
     explorer._open.cache_clear()
     explorer.beside.value = True
     try:
         path.write_bytes(b"broken")
         explorer.second.axes["scenario"].value = "three_malignant"
         assert "files cannot be read" in text(explorer.message)
-        assert len(explorer.scene.answers) == 1 and pictures(explorer.maps)
+        assert len(explorer.scene.answers) == 1 and len(pictures(explorer.maps)) == 2
+        explorer.beside.value, explorer.first.axes["scenario"].value = False, "three_malignant"
+        assert "files cannot be read" in text(explorer.message) and explorer.key[0] in text(explorer.title)
+        assert np.array_equal(pictures(explorer.maps)[0], image) and explorer.shown.layout.display is None
+        assert "without a model" in text(explorer.probabilities.body) and pictures(explorer.segments)
     finally:
         path.write_bytes(content)
+
+
+def test_a_model_trained_by_hand_stands_beside_the_study_s_with_what_differs(explorer, study):
+    at, names = StudyPaths.of(str(study.root), "scratch"), list(CLASSES)
+    own = at.new(study.run("by_lesion", "native", "nine_classes", "MobileNet", 0))
+    shutil.copytree(study.run("by_lesion", "native", "nine_classes", "MobileNet", 0), own)
+    table = pd.read_parquet(own / "predictions_transfer.parquet").query("fold == 0")
+    table[names] = table[names[::-1]].to_numpy()  # it says the opposite, in one fold
+    table.to_parquet(own / "predictions_transfer.parquet")
+    record = json.loads((own / "run.json").read_text())
+    (own / "run.json").write_text(json.dumps(record | {"parameters": {"units": 16}}))
+    try:
+        explorer.open_study()
+        explorer.first.axes["protocol"].value, explorer.chooser.lists.value = "by_lesion", "all"
+        explorer.chooser.fold.value, explorer.beside.value = 0, True
+        explorer.second.axes["trained"].value = "by hand"
+        assert max(probabilities(explorer, 1).values()) == max(probabilities(explorer).values())
+        assert probabilities(explorer, 1) != probabilities(explorer) and "trained by hand" in text(explorer.title)
+        cells = [dict(zip(AXES, (name, "native", "nine_classes", "MobileNet", 0))) for name in ("by_lesion", "by_view")]
+        assert [name_changes(at, cell) for cell in cells] == ["units 16 instead of 8", ""]
+        assert name_changes(study, cells[0]) == ""
+    finally:
+        shutil.rmtree(at.attempt)
+        explorer.open_study()
 
 
 def test_the_notebook_runs_with_no_result_there_and_says_how_to_make_one(tmp_path):
