@@ -14,7 +14,8 @@ from lib.config.files import file_digest, files_below, text_digest
 from lib.config.schema import read_yaml
 from lib.engine.notebooks import code_cells, python_of
 
-FIGURES = "lib.figures."
+FIGURES = ("lib.figures.", "lib.report.")  # they show numbers: only the page is made of them
+BY_HAND = "lib.explore."  # of no use to a run
 PATHS = "lib.config.paths"  # says where files lie; of the files in params/ those count whose names are imported from it
 # Modules that decide no number; what they import counts.
 NO_NUMBERS = {
@@ -43,7 +44,8 @@ def reached(notebook: Path, with_figures: bool, lib: Path = paths.LIB) -> tuple[
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name in (*seen, PATHS) or (name.startswith(FIGURES) and not with_figures):
+        shown = name.startswith(BY_HAND) or (name.startswith(FIGURES) and not with_figures)
+        if name in (*seen, PATHS) or shown:
             continue
         seen.add(name)
         if name.startswith("params/"):

@@ -82,7 +82,7 @@ def notebook_page(run: str, path: Path, entry: Mapping[str, Any]) -> str:
 @cache
 def _notebook_exporter() -> HTMLExporter:
     spans = {name: ["colspan", "rowspan", "scope"] for name in ("td", "th")}
-    config = Config({"SanitizeHTML": {"tags": TABLE_TAGS, "attributes": spans, "styles": []}})
+    config = Config({"SanitizeHTML": {"tags": [*TABLE_TAGS, "details", "summary"], "attributes": spans, "styles": []}})
     config.SanitizeHTML.update(safe_output_keys={"text/plain", *PICTURES}, sanitized_output_types={"text/html"})
     config.NbConvertBase.display_data_priority = [*PICTURES, "text/html", "text/plain"]
     config.HTMLExporter.preprocessors = [CoalesceStreamsPreprocessor, SanitizeOutputs]
