@@ -24,7 +24,7 @@ help:
 	@echo "make test   the tests, some minutes            (one file: make test ARGS=tests/test_setup.py)"
 	@echo "make test-all   these and the long ones, half an hour (the long ones alone: make test-all ARGS='-m slow')"
 	@echo "make bench  speed against what people use today, an hour and a half (one: make bench ARGS=kmeans)"
-	@echo "make lab    JupyterLab, at a tour of the notebooks (more options: make lab ARGS=--no-browser)"
+	@echo "make lab    JupyterLab, at a tour of the notebooks; makes the demo if there is none (more options: make lab ARGS=--no-browser)"
 	@echo "make lint   style of code and notebooks, and which package imports which"
 	@echo "            (put right: $(BIN)/ruff check --fix; $(BIN)/ruff format)"
 	@echo "make lock   both locks from requirements.txt       (newer versions: make lock ARGS=--upgrade)"
@@ -55,8 +55,9 @@ test-all: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
-# The root is the repository, so that results can be opened beside the notebooks.
+# The root is the repository, so that results can be opened beside the notebooks, which read the demo's.
 lab: $(INSTALLED)
+	@[ -e results/demo/report/index.html ] || { echo "No demo in results/ yet: making it first."; $(MAKE) demo; }
 	$(BIN)/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/00_start.ipynb $(ARGS)
 
 lint: $(INSTALLED)

@@ -89,6 +89,23 @@ def test_make_takes_the_lock_with_cuda_where_there_is_a_gpu_and_nobody_refuses(t
     assert plan.rstrip().endswith("run_all.py paper")
 
 
+def test_make_lab_makes_the_demo_first_where_there_is_none_and_says_so(tmp_path):
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name, copy in (("Makefile", ""), ("requirements.lock", ""), ("requirements.lock", ".venv/installed.lock")):
+        shutil.copy(REPOSITORY / name, tmp_path / copy)
+    (tmp_path / ".venv" / "bin" / "python").write_text("#!/bin/sh\necho runs $*\n")
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    said = []
+    for _ in range(2):
+        command = ["make", "lab", "GPU=0", "MAKEFLAGS="]
+        made = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        said.append([line for line in made.splitlines() if line.startswith(("runs", "No demo"))])
+        (tmp_path / "results" / "demo" / "report").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "results" / "demo" / "report" / "index.html").touch()
+    assert said[0][:2] == ["No demo in results/ yet: making it first.", "runs run_all.py demo"]
+    assert said[0][2:] == said[1] and said[1][0].startswith("runs -m jupyterlab ")
+
+
 def pythons():
     return SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
 
