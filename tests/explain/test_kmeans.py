@@ -1,7 +1,6 @@
 """k-means against scikit-learn, against discs whose truth is known, and on the synthetic set."""
 
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -64,16 +63,6 @@ def test_each_pixel_has_its_nearest_centroid_and_inertia_is_equation_9(blotches,
     assert result.inertia == pytest.approx(squared.min(-1).sum(), rel=1e-5)
     expected = [blotches[result.labels == cluster].mean(0) for cluster in range(k)]
     np.testing.assert_allclose(result.colours, expected, rtol=1e-6)
-
-
-def test_result_does_not_depend_on_what_ran_before_or_on_threads(blotches, disc):
-    alone = kmeans.segment(blotches, init="random")
-    kmeans.segment(disc()[0], seed=5)
-    with ThreadPoolExecutor(6) as pool:
-        results = list(pool.map(lambda _: kmeans.segment(blotches, init="random"), range(7)))
-    for result in results:
-        np.testing.assert_array_equal(result.labels, alone.labels)
-        np.testing.assert_array_equal(result.centroids, alone.centroids)
 
 
 @pytest.mark.parametrize("centre", [(0.5, 0.5), (0.42, 0.62)])

@@ -7,11 +7,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from nbclient import NotebookClient
 
 from lib.config.paths import REPOSITORY, StudyPaths
 from tests.fixtures.tiny import write_tiny
@@ -139,23 +137,3 @@ def test_a_backend_that_cannot_run_is_refused_by_name_before_anything_starts(jax
     done = subprocess.run(command, cwd=REPOSITORY, env=jax | {"KERAS_BACKEND": chosen}, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith(f"run_all.py: KERAS_BACKEND={chosen!r}")
     assert not (tmp_path / "results").exists()
-
-
-NOISY = """
-import os, sys
-sys.path.insert(0, {repository!r})
-from lib.models import backend
-print(backend.configure(0, True, True))
-os.write(2, b"from a library in C")
-print("from Python", file=sys.stderr)
-"""
-
-
-def test_what_tensorflow_writes_as_it_starts_does_not_reach_a_notebook_and_what_python_writes_does(monkeypatch):
-    """As in JupyterLab, where nothing lowers TensorFlow's log level."""
-    for variable in ("PYTEST_CURRENT_TEST", "TF_CPP_MIN_LOG_LEVEL"):  # under pytest a kernel captures nothing
-        monkeypatch.delenv(variable, raising=False)
-    cell = nbformat.v4.new_code_cell(NOISY.format(repository=str(REPOSITORY)))
-    NotebookClient(nbformat.v4.new_notebook(cells=[cell]), kernel_name="python3", timeout=300).execute()
-    written = {output.name: output.text for output in cell.outputs}
-    assert "tensorflow" in written["stdout"] and written["stderr"] == "from Python\n"

@@ -89,17 +89,6 @@ def test_each_saved_model_gives_what_it_gave_in_training_and_is_that_of_the_firs
             assert (found["fold"] == 2).all() and found["source"].equals(saved["source"])
 
 
-def test_models_are_those_whose_weights_are_kept(predicted):
-    models = predicted.groupby(["protocol", "phase", "backbone", "seed"]).size()
-    assert models.to_dict() == {
-        ("by_view", "transfer", BACKBONE, 0): 30,
-        ("clean", "transfer", BACKBONE, 0): 30,
-        ("clean", "transfer", BACKBONE, 1): 30,
-        ("clean", "finetune", BACKBONE, 1): 30,
-    }
-    assert set(predicted["part"]) == {"external"} and set(predicted["view"]) == {0}
-
-
 def test_the_scores_are_those_of_one_model_per_seed_and_the_difference_is_not_paired(study, predicted):
     protocols = ["by_view", "clean"]
     outcomes = collect_outcomes(Models(study[0], "native", SCENARIO, protocols, [BACKBONE], [0, 1]))

@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from lib.data.predictions import still_learning
 from lib.models import backend, networks, training
-from lib.models.features import Batches, extract_features, predict
+from lib.models.features import Batches, extract_features
 from tests.fixtures.small_training import separate
 
 SIZE = 64
@@ -171,21 +171,3 @@ def test_steps_that_run_as_one_call_train_alike(three_classes, noise):
     assert np.ptp(histories[0]["loss"]) > 0
     pd.testing.assert_frame_equal(*histories)
     pd.testing.assert_frame_equal(*predictions)
-
-
-def test_a_prediction_traces_the_network_once_whatever_is_left_for_the_last_batch():
-    traced = []
-
-    class Count(keras.layers.Layer):
-        def call(self, values):
-            traced.append(values.shape)
-            return 2 * values
-
-    inputs = keras.Input((3,))
-    network = keras.Model(inputs, Count()(inputs))
-    before = len(traced)
-    array = np.arange(30.0, dtype=np.float32).reshape(10, 3)
-    rows = np.array([9, 0, 4, 4, 7])
-    assert np.array_equal(predict(network, array, rows, 4), 2 * array[rows])
-    assert np.array_equal(predict(network, array, rows[:1], 4), 2 * array[rows[:1]])
-    assert len(traced) - before == 1, traced
