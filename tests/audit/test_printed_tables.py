@@ -77,16 +77,6 @@ def test_sizes_of_generated_tables_are_found_and_no_row_is_accused(seed):
             assert row["confusion_matrices"] is None if CLASSES[number] > 2 else row["confusion_matrices"] >= 1
 
 
-def test_rows_of_two_test_sets_in_one_table_are_separated():
-    rng = np.random.default_rng(4)
-    sizes = [412, 520] * 6
-    rows = _table(2, [(_val(n, rng), _matrix([n // 2, n - n // 2], 0.88, rng)) for n in sizes])
-    tables, errors = printed_tables.audit_tables(rows, MIN_N, MAX_N)
-    assert errors == [] and tables["2"]["test_n"] == []
-    found = {group["test_n"]: {_name(row | {"table": 2}) for row in group["rows"]} for group in tables["2"]["groups"]}
-    assert found == {n: {_name(row) for _, row in rows[[size == n for size in sizes]].iterrows()} for n in (412, 520)}
-
-
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(st.data())
 def test_no_confusion_matrix_breaks_the_bounds(data):

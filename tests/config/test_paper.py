@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 
 from lib.audit.fractions import VALUES
-from lib.config.paper import CLASSES, MALIGNANT, backbones, scenarios
+from lib.config.paper import backbones
 from lib.config.params import PHASES
-from lib.config.paths import PARAMS
 from lib.config.printed import literature, printed_rows, text_numbers
 
 
@@ -17,28 +16,11 @@ def text() -> pd.DataFrame:
     return text_numbers()
 
 
-def test_scenarios_cover_the_classes_as_the_paper_lists_them():
-    found = scenarios()
-    assert [len(scenario.classes) for scenario in found.values()] == [9, 2, 6, 3]
-    assert [scenario.table for scenario in found.values()] == [1, 2, 3, 4]
-    assert set(found["nine_classes"].label_of()) == set(CLASSES)
-    benign, malignant = found["benign_malignant"].classes.values()
-    assert set(benign) == set(found["six_benign"].names)
-    assert set(malignant) == set(found["three_malignant"].names) == set(MALIGNANT)
-    # benign and malignant alone are drawn from a pool of their own: the printed test sets of Table II are larger
-    assert [name for name, scenario in found.items() if scenario.pool == "two_classes"] == ["benign_malignant"]
-
-
 def test_every_backbone_has_one_row_in_every_table_and_phase():
     rows = printed_rows()
     assert list(rows.columns) == ["table", "phase", "backbone", *VALUES]
     expected = [(table, phase, name) for table in range(1, 5) for phase in PHASES for name in backbones()]
     assert list(rows[["table", "phase", "backbone"]].itertuples(index=False, name=None)) == expected
-
-
-def test_percentages_are_printed_with_two_decimals():
-    lines = (PARAMS / "printed.csv").read_text().splitlines()[1:]
-    assert all(re.fullmatch(r"\d,\w+,\w+(,\d\d\.\d\d){5}", line) for line in lines)
 
 
 def test_all_240_numbers_are_the_papers(paper_text):

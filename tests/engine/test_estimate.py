@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from lib.config.files import read_json, write_json
-from lib.config.paper import backbones
 from lib.config.params import Study
 from lib.config.paths import REFERENCE_RATES, StudyPaths
 from lib.engine import estimate, workers
@@ -51,12 +50,6 @@ def test_what_is_left_falls_as_runs_go_on_and_end_and_is_shared_by_those_at_once
     one.ended(names[0], 2 * each)  # the others will take twice as long, too
     assert one.left() == pytest.approx(6 * each)
     assert forecast(study, at_once=100, step="train").left() == pytest.approx(each)  # the longest run
-
-
-def test_the_rates_of_the_reference_have_every_kind_of_work_and_every_backbone():
-    assert all(RATES[kind].keys() == backbones().keys() for kind in ("predict", "train", "head", "trace"))
-    size = Study(image_size=448)
-    assert forecast(size, step="prepare").disk > size.count_views(100) * 448**2 * 3 and forecast(size).left() > 3600
 
 
 @pytest.fixture

@@ -155,20 +155,3 @@ def test_seeds_spread_beside_sampling(tmp_path: Path):
     by_chance = 0.83 * 0.17 / 60  # the variance of one seed's share in a fold: seeds err independently of each other
     assert row["run_sd"] == pytest.approx(np.sqrt(row["seed_sd"] ** 2 + by_chance), rel=0.15)
     assert row["folds"] == 10 and row["fold_sd"] == pytest.approx(np.sqrt(by_chance / 3), rel=0.6)
-
-
-def test_models_are_compared_on_the_folds_that_both_trained(tmp_path: Path):
-    paths = StudyPaths(tmp_path)
-    write_predictions(paths, "clean", "MobileNet", "finetune", 0.8, folds=[0, 3])
-    write_predictions(paths, "clean", "ResNet50", "finetune", 0.9)
-    evaluate(paths)
-    cells = beyond.select_cells(paths, Study(scenarios=["three_malignant"]))
-    assert all((frame["view"] == 0).all() for frame in cells.values())
-    row = comparisons.compare_backbones(cells).iloc[0]
-    assert row["images"] == (cells["three_malignant", "ResNet50", "finetune"]["fold"].isin([0, 3])).sum()
-    assert row["difference"] > 0
-
-
-def test_a_study_without_runs_says_so_in_every_table(tmp_path: Path):
-    for table in beyond.tables(StudyPaths(tmp_path), Study()).values():
-        assert table.empty and "no predictions under clean" in table.attrs["not_tested"]

@@ -36,19 +36,6 @@ def scores_of(outcomes):
     return model_scores(outcomes, ["by_view"]).iloc[0]
 
 
-def test_metrics_are_equations_10_to_13_weighted_by_support():
-    support, predicted, right = COUNTS.sum(axis=1), COUNTS.sum(axis=0), np.diag(COUNTS)
-    weight = support / support.sum()
-    precision, recall = right / predicted, right / support
-    found = scores_of(outcomes_of())
-    assert found["n_test"] == 100
-    assert found["test_accuracy"] == pytest.approx(0.77)
-    assert found["precision"] == pytest.approx(weight @ precision)
-    assert found["recall"] == pytest.approx(found["test_accuracy"])  # by definition
-    assert found["f1"] == pytest.approx(weight @ (2 * precision * recall / (precision + recall)))
-    assert found["balanced_accuracy"] == pytest.approx(recall.mean())
-
-
 def test_seeds_are_averaged_and_their_images_counted_once():
     first, second = outcomes_of(), outcomes_of(seed=1).assign(seed=1)
     of_a = second.index[:20]
