@@ -255,15 +255,6 @@ def test_a_disk_that_is_full_beside_the_notebooks_is_said_in_a_sentence(data, tm
     assert StudyPaths(tmp_path / "r").stamp("audit").is_file()
 
 
-def test_random_weights_can_be_asked_for_by_the_environment(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SKINCAS_WEIGHTS", "none")
-    study = Mock(side_effect=run_all.plan)
-    monkeypatch.setattr(run_all, "plan", study)
-    arguments = [str(_imagenet(tmp_path)), "--data", str(data), "--results", str(tmp_path / "r"), "--dry-run"]
-    assert run_all.main(arguments, notebooks=STAND_INS) == 0
-    assert study.call_args.args[0].weights == "none"
-
-
 def test_a_data_folder_of_others_in_the_results_of_the_demo_is_refused_and_kept(tmp_path, capsys):
     with locked(tmp_path):
         (tmp_path / "data").mkdir()

@@ -2,7 +2,6 @@
 
 import ast
 import importlib.metadata
-import json
 import os
 import re
 import shutil
@@ -134,33 +133,6 @@ def imported(tree):
     return {name.split(".")[0] for name in plain | parts}
 
 
-def test_a_package_says_what_it_answers_and_holds_nothing_else():
-    inits = {path.parent.name: ast.parse(path.read_text(encoding="utf-8")) for path in LIB.glob("*/__init__.py")}
-    assert set(inits) == {path.name for path in LIB.iterdir() if list(path.glob("*.py"))}
-    for name, tree in inits.items():
-        assert len(tree.body) == 1 and ast.get_docstring(tree), f"lib/{name}/__init__.py"
-
-
-def test_names_of_lib_are_imported_from_the_module_that_defines_them():
-    """import-linter checks which package may read which; this, that no module passes on what it imported."""
-    modules = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts): path for path in LIB.rglob("*.py")}
-    defined = {name: _defined(ast.parse(path.read_text(encoding="utf-8"))) for name, path in modules.items()}
-    for path, tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "lib":
-                for alias in node.names:
-                    is_module = f"{node.module}.{alias.name}" in modules
-                    assert is_module or alias.name in defined[node.module], f"{path}:{node.lineno}: {alias.name}"
-
-
-def _defined(tree):
-    """The names that a module's own statements bind, without its imports."""
-    own = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
-    nodes = [node for part in own for node in ast.walk(part)]
-    named = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    return named | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-
-
 def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other():
     page = subprocess.run([sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
     explained = re.findall(r"^  (--[a-z-]+)(?: [^ ]+)*?(?:  +|\n +)(\S.*)$", page.stdout, flags=re.MULTILINE)
@@ -202,13 +174,3 @@ def test_readme_and_contributing_name_only_files_targets_and_links_that_are_ther
         named += [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page) if "://" not in link]
         assert named and not [path for path in named if not (REPOSITORY / path).exists()]
         assert set(re.findall(r"(?:`|^)make ([a-z-]+)", page, flags=re.MULTILINE)) <= targets
-
-
-def test_contributing_leads_an_image_to_a_table_by_functions_that_the_notebooks_call():
-    table = CONTRIBUTING.split("## From an image to a table")[1].split("\n## ")[0]
-    rows = re.findall(r"\| (\w+) \| `(\w+)` \| `(lib/[\w/]+\.py)` \|", table)
-    assert len(rows) == table.count("\n| ") - 2  # all but the heading and its line
-    for notebook, function, file in rows:
-        assert re.search(rf"^def {function}\(", (REPOSITORY / file).read_text(), flags=re.MULTILINE)
-        cells = json.loads((REPOSITORY / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-        assert any(f"{function}(" in "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")

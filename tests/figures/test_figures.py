@@ -11,14 +11,11 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from lib.config.paper import backbones as models
-from lib.config.params import PHASES
-from lib.figures.accuracy import draw_accuracy_comparison, draw_choices
+from lib.figures.accuracy import draw_choices
 from lib.figures.dataset import (
     draw_sample_images,
-    draw_test_and_training_views,
 )
 from lib.figures.predictions import draw_confusion_matrix, draw_reliability, draw_roc
-from lib.figures.printed import draw_fitting_sizes
 from lib.figures.rungs import draw_ladder
 from lib.figures.style import encode
 from lib.figures.training import draw_training_curves
@@ -112,34 +109,6 @@ def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_r
     np.testing.assert_allclose(curve.get_xydata(), [[0.25, 0.1], [0.75, 0.8]])
 
 
-def printed_audit() -> dict:
-    """Two printed tables of twelve rows each, as lib.audit.printed_audit has them."""
-    rows = [{"phase": phase, "backbone": name, "val_n": [300], "test_n": [300]} for phase in PHASES for name in MODELS]
-    group = {
-        "val_n": 300,
-        "test_n": 300,
-        "rows": [{"phase": row["phase"], "backbone": row["backbone"]} for row in rows],
-    }
-    return {number: {"rows": rows, "groups": [group]} for number in ("1", "2")}
-
-
-def compared_accuracies() -> pd.DataFrame:
-    rows = [(phase, name, "clean", 0.5, 0.4, 0.6) for phase in PHASES for name in MODELS]
-    return pd.DataFrame(rows, columns=["phase", "backbone", "series", "accuracy", "low", "high"])
-
-
-def test_panels_that_are_compared_share_their_axes():
-    titles = {KEY: "Nine classes", ("six_benign", *KEY[1:]): "Six benign classes"}
-    for figure in (
-        draw_ladder(LADDER, titles),
-        draw_accuracy_comparison(compared_accuracies()),
-        draw_training_curves({"by_view": HISTORY, "clean": HISTORY.assign(epoch=[1, 2, 3, 1, 9])}),
-        draw_fitting_sizes(printed_audit()),
-    ):
-        first, second = figure.axes[:2]
-        assert first.get_shared_x_axes().joined(first, second) and first.get_xlim() == second.get_xlim()
-
-
 def test_a_choice_is_marked_where_its_interval_holds_the_printed_accuracy():
     rows = [("Nine", "raw", 0.4, 0.3, 0.5, 0.45, True), ("Nine", "native", 0.7, 0.6, 0.8, 0.45, False)]
     columns = ["scenario", "choice", "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]
@@ -149,17 +118,6 @@ def test_a_choice_is_marked_where_its_interval_holds_the_printed_accuracy():
     assert reached.get_linewidth()[0] > missed.get_linewidth()[0]
     np.testing.assert_allclose(reached.get_segments()[0], [[30, 0], [50, 0]])
     assert axis.lines[0].get_xdata()[0] == pytest.approx(45)
-
-
-def test_a_test_view_stands_over_its_view_in_training():
-    pictures = np.random.default_rng(2).integers(0, 255, (6, 8, 8, 3), np.uint8)
-    pairs = [(f"class {n}", pictures[2 * n], pictures[2 * n + 1]) for n in range(3)]
-    for columns, places in ((9, [(0, 3), (1, 4), (2, 5)]), (2, [(0, 2), (1, 3), (4, 6)])):
-        axes = draw_test_and_training_views(pairs, columns).axes
-        for (test, training), (title, above, beneath) in zip(places, pairs):
-            np.testing.assert_array_equal(axes[test].images[0].get_array(), above)
-            np.testing.assert_array_equal(axes[training].images[0].get_array(), beneath)
-            assert axes[test].get_title() == title
 
 
 @pytest.mark.parametrize("name", ["$_x^y$", "a\nb\x07\u202e", "<script>", "x" * 500, ""])
