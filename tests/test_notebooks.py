@@ -12,10 +12,12 @@ from nbclient.exceptions import CellExecutionError
 
 from lib.config.files import file_digest, read_json
 from lib.config.params import AXES, Study, load_study
-from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RESULTS
+from lib.config.paths import LIB, NOTEBOOKS, PARAMS, RESULTS, StudyPaths
 from lib.config.steps import STEPS
+from lib.data.predictions import predicted_class, read_predictions
 from lib.engine.notebooks import declared_parameters
 from lib.explore.explorer import Explorer
+from lib.explore.results import find_models
 from lib.report import pages
 
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -114,6 +116,7 @@ def test_all_steps_run_top_to_bottom_on_the_demo_with_no_argument(tmp_path, monk
     pages.write_report(tmp_path / "08_report.ipynb", page)
     assert "How the runs ended is not recorded" in page.read_text(encoding="utf-8")
     _the_explorer_shows_a_finished_study_and_changes_no_file(tmp_path / "results" / "demo")
+    _what_is_trained_by_hand_is_evaluated_and_compared_and_changes_no_file(tmp_path)
 
 
 @pytest.mark.slow
@@ -161,6 +164,30 @@ def _declared(notebook):
     """Parameter -> default."""
     statements = ast.parse(_parameters_cell(notebook).source).body
     return {statement.target.id: ast.literal_eval(statement.value) for statement in statements}
+
+
+def _what_is_trained_by_hand_is_evaluated_and_compared_and_changes_no_file(folder):
+    """Another `units`, one fold: 04, then 05, over what was made before as the study."""
+    study = folder / "results" / "demo"
+    (folder / "results" / "scratch" / "demo").rename(study)
+    before, changed = _digests(study), {"units": 16, "transfer_folds": [0], "finetune_folds": [0]}
+    for name, given in {"04_train": changed, "05_evaluate": {}}.items():
+        cells = _code(_execute(folder / "notebooks" / f"{name}.ipynb", folder / "notebooks", **given))
+        outputs = [output for cell in cells for output in cell.outputs]
+        shown = "\n".join(output.get("text") or output.get("data", {}).get("text/html", "") for output in outputs)
+        assert "units 16 instead of 128" in shown and "epoch 2 of" not in shown and "NaN" not in shown
+    said = re.search(
+        r"transfer learning, clean: units 16 instead of 128: (.+) \[.+\] points on (\d+) views of fold 0", shown
+    )
+    cell = ("clean", "native", "nine_classes", "MobileNet", 0)
+    saved = [
+        read_predictions(at.run(*cell), "transfer") for at in (StudyPaths.of(str(study), "scratch"), StudyPaths(study))
+    ]
+    tested = [rows.query("part == 'test' and fold == 0").set_index("row") for rows in saved]
+    right = [predicted_class(rows.reset_index(drop=True)) == rows["true_class"] for rows in tested]
+    assert said.groups() == (f"{100 * (right[0].mean() - right[1].mean()):+.1f}", str(len(right[0])))
+    assert _digests(study) == before
+    assert "by hand" in set(find_models(study)["trained"])
 
 
 def _the_explorer_shows_a_finished_study_and_changes_no_file(root):

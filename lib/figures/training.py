@@ -1,10 +1,16 @@
-"""The curves of a training."""
+"""The curves of a training, at its end and while it is under way."""
 
-from collections.abc import Mapping
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
 
 import pandas as pd
+from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from tqdm.auto import tqdm
 
 from lib.figures.style import COLOURS, INK, MUTED, empty_panel, legend, one_line, panels, percent, styled
 
@@ -55,3 +61,56 @@ def draw_training_curves(
         axes[0].yaxis.set_major_formatter(percent)
     legend(figure, axes, columns=3)
     return figure
+
+
+@contextmanager
+def watch(model: Any, folds: Sequence[int], by_hand: bool) -> Iterator[None]:
+    """While folds are trained by hand, show one bar of them and one figure of their validation losses, which is drawn
+    anew, in place of the line that each epoch prints; run_all reads these lines.
+
+    Args:
+        model: the compiled keras.Model that is trained.
+    """
+    if not by_hand:
+        yield
+        return
+    live = _Live(model, len(folds))
+    try:
+        with redirect_stdout(live):
+            yield
+        live.bar.update(len(folds) - live.bar.n)
+    finally:  # also where it was interrupted
+        live.draw()
+        live.bar.close()
+
+
+class _Live(io.StringIO):
+    """Standard output that takes a line per epoch, `transfer, fold 0, epoch 3 of 20`, as the moment to draw."""
+
+    def __init__(self, model: Any, folds: int):
+        super().__init__()
+        self.model, self.losses, self.drawn = model, {}, 0.0
+        self.bar = tqdm(total=folds, unit="fold")
+        self.shown = display(Markdown("The losses follow after the first epoch."), display_id=True)
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            fold = text.partition(", epoch")[0]
+            self.bar.update(bool(self.losses) and fold not in self.losses)
+            self.losses.setdefault(fold, []).append(float(self.model.get_metrics_result()["loss"]))
+            if time.monotonic() > self.drawn + 1:
+                self.draw()
+        return len(text)
+
+    @styled
+    def draw(self) -> Figure:
+        figure, (axis,) = panels(1, width=4.4, height=2.2)
+        for fold, losses in self.losses.items():
+            last = fold == [*self.losses][-1]
+            style = {"color": COLOURS["validation"]} if last else {"color": MUTED, "lw": 0.6, "alpha": 0.6}
+            axis.plot(range(1, len(losses) + 1), losses, marker="." if last else "", **style)
+        axis.set(xlabel="epoch", ylabel="validation loss", title=[*self.losses][-1] if self.losses else "no epoch yet")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        self.shown.update(figure)
+        self.drawn = time.monotonic()
+        return figure
