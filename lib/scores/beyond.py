@@ -164,20 +164,15 @@ def class_auc(cells: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _with_interval(frame: pd.DataFrame, statistic: Callable[[pd.DataFrame, np.ndarray], np.ndarray]) -> list[Estimate]:
-    """Mean over seeds of a weighted statistic, with its interval for a new data set of this size.
-
-    Args:
-        statistic: (rows of one seed, weights [m, n]) -> [m] or [m, k].
-
-    Returns:
-        One estimate, or k.
-    """
+    """Mean over seeds of a weighted statistic, with its interval for a new data set of this size: one estimate or k, of
+    (rows of one seed, weights [m, n]) -> [m] or [m, k]. A fold of one class alone tells nothing of its spread."""
     weights, codes = group_weights(frame["group"].to_numpy())
     seeds = frame["seed"].to_numpy()
     parts = {seed: frame[seeds == seed] for seed in np.unique(seeds)}
     value = np.mean([statistic(part, np.ones((1, len(part))))[0] for part in parts.values()], axis=0)
     resampled = np.mean([statistic(part, weights[:, codes[seeds == seed]]) for seed, part in parts.items()], axis=0)
-    folds = np.array([statistic(fold, np.ones((1, len(fold))))[0] for _, fold in frame.groupby("fold")])
+    tested = [fold for _, fold in frame.groupby("fold") if fold["truth"].nunique() > 1]
+    folds = np.array([statistic(fold, np.ones((1, len(fold))))[0] for fold in tested])
     columns = zip(np.atleast_1d(value), np.atleast_2d(resampled.T), np.atleast_2d(folds.T))
     return [mean_estimate(float(one), *spreads, LEVEL) for one, *spreads in columns]
 
