@@ -67,9 +67,9 @@ def choose_panels(shown: pd.DataFrame, study: Study) -> dict[str, str]:
 
 def printed_beside_ours(steps: pd.DataFrame, study: Study) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Tables I to IV side by side: one row per phase and network in the paper's order, and of each scenario its columns
-    `<scenario>:printed` and `<scenario>:<protocol>` of the first and the last protocol, fractions of 1, with what each
-    rests on in `_tip`. Second: the heading of each scenario -> its columns."""
-    ends = {ROW_RUNGS[name]: name for name in (study.protocols[0], study.protocols[-1])}
+    `<scenario>:printed` and `<scenario>:<protocol>` but for by_lesion, fractions of 1, with what each rests on in
+    `_tip`. Second: the heading of each scenario -> its columns."""
+    ends = {ROW_RUNGS[name]: name for name in study.protocols if name != "by_lesion"}
     series = ([] if study.synthetic else ["printed"]) + [*ends.values()]
     own = select_own(steps, study).dropna(subset="accuracy")
     own = own[own["rung"].isin(ends)].assign(series=lambda rows: rows["rung"].map(ends))
