@@ -1,12 +1,5 @@
-"""What the engine costs: trivial notebooks against papermill alone, a second worker, the check of a finished study.
+"""What the engine costs: trivial notebooks against papermill alone, a second worker, the check of a finished study."""
 
-`python tests/benchmarks/engine_speed.py [RUNS ...]` measures how it scales, with studies of 24 to 2,400 notebooks that
-sleep a second: the share of the workers' time that is spent inside notebooks. The rest is planning, hashing,
-scheduling, and the start and the end of the study. Writes results/scale.csv and scale.svg (--reference: under
-results/reference).
-"""
-
-import argparse
 import json
 import os
 import shutil
@@ -17,8 +10,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-import pandas as pd
 import timing
 from timing import AT_LEAST, AT_MOST, row
 
@@ -27,7 +18,6 @@ from lib.config.paper import CLASSES
 FIXTURES = timing.ROOT / "tests" / "fixtures"
 JOBS, SECONDS = 2, 6  # workers; processor time of a busy notebook
 ROUNDS = 5  # of engine and papermill alone: either took between 26 and 37 s on a machine shared with others
-SCALE_JOBS, SLEEP = 4, 1.0  # workers of the studies that sleep, and for how long a notebook does
 
 BUSY = "import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end:\n    sum(range(1000))\n"
 SCRIPT = "import sys; sys.path.insert(0, {root!r}); import run_all; from pathlib import Path\n"
@@ -35,16 +25,14 @@ SCRIPT += "if __name__ == '__main__': sys.exit(run_all.main(notebooks=Path({note
 
 
 def orchestration() -> list[dict]:
-    engine, alone, used = [], [], [timing.processors()]
+    engine, alone = [], []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         notebooks = prepare(work)
         for number in range(ROUNDS):  # with audit, prepare, features and evaluate: 60 notebooks
             engine.append(study(work, notebooks, 56, JOBS, f"round{number}"))
-            used.append(timing.processors())
             notebook, results = notebooks / "04_train.ipynb", work / f"round{number}"
             alone.append(timing.seconds(lambda: papermill_alone(notebook, results, 60)))  # noqa: B023
-            used.append(timing.processors())
         study(work, notebooks, 146, JOBS)
         again = study(work, notebooks, 146, JOBS)
         replace_last_cell(notebooks / "04_train.ipynb", BUSY.format(seconds=SECONDS))
@@ -53,9 +41,7 @@ def orchestration() -> list[dict]:
     ratios = ", ".join(f"{e / a:.2f}" for e, a in zip(engine, alone))
     trivial = f"a study of 60 trivial notebooks on {JOBS} workers / the same notebooks by papermill alone"
     busy = f"16 notebooks that keep a core busy for {SECONDS} s: --jobs 1 / --jobs 2"
-    processors = np.median(np.diff(used).reshape(ROUNDS, 2), axis=0)
-    note = f"medians of {ROUNDS} rounds by turns: {spread}; ratios of the rounds {ratios}; "
-    note += "{:.0f} against {:.0f} s of all processors".format(*processors)
+    note = f"medians of {ROUNDS} rounds by turns: {spread}; ratios of the rounds {ratios}"
     small = "with the four small notebooks before and after them"
     return [
         row("orchestration", trivial, median(engine), median(alone), 1.15, AT_MOST, note),
@@ -99,21 +85,6 @@ def replace_last_cell(notebook: Path, code: str) -> None:
     notebook.write_text(json.dumps(content))
 
 
-def scale(runs: int) -> dict:
-    """A study of `runs` notebooks, four of them not training, and the same command again when all are fresh."""
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        notebooks = prepare(work)
-        replace_last_cell(notebooks / "04_train.ipynb", f"import time\ntime.sleep({SLEEP})\n")
-        took, again = (study(work, notebooks, runs - 4, SCALE_JOBS) for _ in range(2))
-        stamps = list((work / f"results{runs - 4}" / "stamps").glob("[!.]*.json"))
-        inside = sum(json.loads(stamp.read_text())["seconds"] for stamp in stamps)
-    if len(stamps) != runs:
-        raise RuntimeError(f"{len(stamps)} runs ended well, not {runs}")
-    found = {"runs": runs, "jobs": SCALE_JOBS, "seconds": round(took, 1), "notebook_seconds": round(inside, 1)}
-    return found | {"efficiency": round(inside / (SCALE_JOBS * took), 3), "check_seconds": round(again, 1)}
-
-
 def _quiet() -> None:
     """Without the warning that every kernel of this process writes as it starts."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
@@ -127,17 +98,3 @@ def _execute(job: tuple[Path, Path, int]) -> None:
     parameters = {"results": str(results), "attempt": str(attempt), "seed": seed}
     options = {"cwd": str(notebook.parent), "progress_bar": False}
     papermill.execute_notebook(str(notebook), str(attempt.with_suffix(".ipynb")), parameters, **options)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", type=int, default=[24, 240, 2400])
-    parser.add_argument("--reference", action="store_true", help="write under results/reference")
-    options = parser.parse_args()
-    table = pd.DataFrame([scale(runs) for runs in options.runs]).assign(machine=timing.machine())
-    target = timing.results(options.reference)
-    table.to_csv(target / "scale.csv", index=False)
-    axis = table.plot("runs", "efficiency", marker="o", logx=True, ylim=(0, 1.1), legend=False, figsize=(5, 3))
-    axis.set_ylabel("share of the workers' time\ninside notebooks")
-    axis.figure.savefig(target / "scale.svg", bbox_inches="tight")
-    print(table.drop(columns="machine").to_string(index=False))
