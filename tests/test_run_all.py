@@ -149,21 +149,15 @@ def refused(capsys, *arguments: str) -> str:
     ("flags", "message"),
     [
         (("--only", "backbon=MobileNet"), "did you mean 'backbone'"),
-        (("--only", "backbone=MobileNetV3"), "did you mean 'MobileNetV2'"),
-        (("--only", "backbone"), "the study has no backbone ''"),
         (("--step", "trian"), "did you mean 'train'"),
         (("--jobs", "0"), "a whole number of at least 1, not '0'"),
-        (("--weights", "/no/such/folder"), "is not a folder"),
         (("--masks", "/no/such/folder"), "is not a folder"),
-        (("--external", "/no/such/folder"), "cannot be read"),
         (("--metadata", "/no/such/file"), "metadata '/no/such/file'"),
         (("--data", "/no/such/folder"), "does not exist"),
     ],
 )
 def test_bad_usage_is_refused_with_what_to_write_instead(data, tmp_path, capsys, flags, message):
     arguments = [SMALL, "--data", str(data), "--results", str(tmp_path / "r"), *flags]
-    if "/no/such/folder" in flags and "--weights" in flags:
-        arguments[0] = str(_imagenet(tmp_path))
     assert message in refused(capsys, *arguments)
 
 
@@ -220,20 +214,15 @@ def test_a_long_study_starts_where_somebody_agrees_or_nobody_is_there(monkeypatc
         assert estimate.confirm(yes, {"b": 7200.0, "a": 600.0}) is expected
 
 
-def _imagenet(folder: Path) -> Path:
-    path = folder / "imagenet.yaml"
-    path.write_text(Path(SMALL).read_text().replace("weights: none", "weights: imagenet"))
-    return path
-
-
 def test_bad_studies_data_weights_and_results_are_refused(data, tmp_path, capsys):
-    assert "did you mean 'demo'" in refused(capsys, "demmo")
     (tmp_path / "bad.yaml").write_text("image_sise: 64\n")
     assert "'image_sise'; did you mean 'image_size'" in refused(capsys, str(tmp_path / "bad.yaml"))
     rest = ("--results", str(tmp_path / "r"))
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "mobilenet_notop.weights.h5").touch()
-    said = refused(capsys, str(_imagenet(tmp_path)), "--data", str(data), "--weights", str(tmp_path / "weights"), *rest)
+    imagenet = tmp_path / "imagenet.yaml"
+    imagenet.write_text(Path(SMALL).read_text().replace("weights: none", "weights: imagenet"))
+    said = refused(capsys, str(imagenet), "--data", str(data), "--weights", str(tmp_path / "weights"), *rest)
     assert "lacks mobilenet_v2_notop.weights.h5 (MobileNetV2)" in said
     said = refused(capsys, SMALL, "--data", str(data), "--results", str(data / "results"), "--dry-run")
     assert "lies inside the folder of --data" in said
@@ -296,12 +285,8 @@ def test_the_same_seed_gives_the_same_predictions_whatever_jobs_is(tmp_path):
         if predictions:
             shutil.copytree(tmp_path / "jobs1", root)
         flags = ["--step", "train", "--force", "train", "--jobs", jobs, "--results", str(root)]
-        done = subprocess.run(
-            [sys.executable, str(NOTEBOOKS.parent / "run_all.py"), str(study), *flags],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, str(NOTEBOOKS.parent / "run_all.py"), str(study), *flags]
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         found = sorted((root / "runs").rglob("predictions_*.parquet"))
         assert len(found) == 4
