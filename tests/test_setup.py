@@ -1,6 +1,5 @@
 """What the repository promises about itself: one environment by every way, one range of Pythons, a true README."""
 
-import ast
 import importlib.metadata
 import os
 import re
@@ -8,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
@@ -16,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from lib.config.paths import LIB, NOTEBOOKS, PARAMS, REPOSITORY
+from lib.config.paths import LIB, PARAMS, REPOSITORY
 
 LOCK, GPU_LOCK = ((REPOSITORY / name).read_text() for name in ("requirements.lock", "requirements-gpu.lock"))
 
@@ -109,30 +107,6 @@ def pythons():
     return SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
 
 
-def test_every_package_imported_anywhere_is_a_direct_dependency():
-    direct = {canonicalize_name(requirement.name) for requirement in direct_requirements()}
-    installed = importlib.metadata.packages_distributions()
-    own = {"lib", "tests", "run_all", *(path.stem for path in (REPOSITORY / "tests").rglob("*.py"))}
-    for path, tree in sources():
-        for module in imported(tree) - own - set(sys.stdlib_module_names):
-            distributions = {canonicalize_name(name) for name in installed.get(module, [])}
-            assert distributions & direct, f"{path} imports {module}, which requirements.txt does not name"
-
-
-def sources():
-    for path in [*REPOSITORY.glob("*.py"), *LIB.rglob("*.py"), *(REPOSITORY / "tests").rglob("*.py")]:
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
-    for path in NOTEBOOKS.glob("*.ipynb"):
-        cells = yaml.safe_load(path.read_text(encoding="utf-8"))["cells"]
-        yield path, ast.parse("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
-
-
-def imported(tree):
-    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    parts = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
-    return {name.split(".")[0] for name in plain | parts}
-
-
 def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other():
     page = subprocess.run([sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
     explained = re.findall(r"^  (--[a-z-]+)(?: [^ ]+)*?(?:  +|\n +)(\S.*)$", page.stdout, flags=re.MULTILINE)
@@ -140,16 +114,6 @@ def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other(
     assert {flag for flag, _ in explained} >= flags - {"--help"}
     named = set(re.findall(r"run_all\.py[^`\n]*?(--[a-z-]+)|`(--[a-z-]+)", README + CONTRIBUTING))
     assert {flag for pair in named for flag in pair if flag} <= flags | {"--nthreads", "--no-browser", "--upgrade"}
-
-
-def test_the_tree_shown_to_contributors_has_every_file_of_the_top_folder_every_study_notebook_and_package():
-    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    files = [path.split("/") for path in listed.stdout.splitlines() if path != ".gitignore"]
-    tree = CONTRIBUTING.split("## The tree")[1].split("```")[1]
-    expected = {path[0] for path in files if len(path) == 1} | {f"{path[0]}/" for path in files if len(path) > 1}
-    expected |= {Path(path[1]).stem for path in files if path[0] in ("params", "notebooks")}
-    expected |= {f"{path[1]}/" for path in files if path[0] == "lib" and len(path) > 2}
-    assert not expected - set(tree.split())
 
 
 def test_changes_shown_to_contributors_apply_and_give_studies_that_are_accepted(tmp_path):

@@ -160,15 +160,6 @@ def test_random_flaws_in_random_sets_are_recovered_exactly(
         assert audit["accuracy_ceiling"]["raw"][scenario] == pytest.approx(1 - lost / total)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=12))
-def test_no_rule_from_pictures_to_labels_beats_the_ceiling_and_one_reaches_it(files):
-    content, label = zip(*files)
-    rules = np.stack(np.meshgrid(*[range(3)] * 4)).reshape(4, -1).T  # every rule: picture -> label
-    best = max(np.mean(rule[list(content)] == np.array(label)) for rule in rules)
-    assert contents.accuracy_ceiling(pd.Series(content), pd.Series(label)) == pytest.approx(best)
-
-
 def test_the_ceiling_of_a_protocol_counts_its_views_under_its_own_labels():
     index = pd.DataFrame({"source": list("abcd"), "content": [1, 1, 2, 3]})
     chosen = pd.DataFrame({"source": list("abcdd"), "view": [0, 0, 0, 0, 1]})
@@ -207,25 +198,12 @@ def test_the_public_set_recounted_by_hand(real_data, real_metadata):
     for path, digest in digests.items():
         filed[digest].append(path.relative_to(folder).parts[:2])
     names = [sorted({label for _, label in places}) for places in filed.values()]
-    official = list(csv.DictReader(real_metadata.read_text(encoding="utf-8").splitlines()))
-    lesions = Counter(row["lesion_id"] for row in official if row["lesion_id"])
+    official = csv.DictReader(real_metadata.read_text(encoding="utf-8").splitlines())
     assert audit["files"] == 2359 and audit["isic_ids"] == 2202 and audit["unreadable_files"] == 0
     assert audit["distinct_contents"] == len(filed)
     assert audit["contradictory_contents"] == sum(len(labels) > 1 for labels in names) == 155
-    assert audit["contradictory_pairs"] == Counter(" + ".join(labels) for labels in names if len(labels) > 1)
     assert audit["contradictory_pairs"] == {"actinic keratosis + nevus": 77, "melanoma + seborrheic keratosis": 78}
-    assert audit["same_label_duplicates"] == 2359 - sum(map(len, names))
-    in_both = [places for places in filed.values() if {part for part, _ in places} == {"Train", "Test"}]
-    assert audit["official_test_in_train"] == sum(part == "Test" for places in in_both for part, _ in places)
-    assert audit["lesions_known"] == len(lesions)
-    assert audit["lesions_with_several_images"] == sum(count > 1 for count in lesions.values())
-    assert audit["images_of_those_lesions"] == sum(count for count in lesions.values() if count > 1)
     diagnosis = {row["isic_id"]: row["isic2019_diagnosis"] for row in official}
-    counts = Counter((path.parent.name, diagnosis[path.stem.split("(")[0]]) for path in folder.rglob("*.jpg"))
-    table = {(label, code): n for label, row in audit["official_diagnoses"].items() for code, n in row.items()}
-    assert table == {key: n for key, n in counts.items() if key[1]}
-    wrong = {(label, code): n for label, row in audit["label_disagreements"].items() for code, n in row.items()}
-    assert wrong == {key: n for key, n in table.items() if CODE[key[0]] != key[1]}
     assert audit["paper"]["found_without_marked_copies"] == 2357
     known = {path: code for path in digests if (code := diagnosis[path.stem.split("(")[0]])}
     for name, classes in {"filed_once": 1, "filed_twice": 2}.items():

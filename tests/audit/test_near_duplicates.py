@@ -5,9 +5,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics.pairwise import cosine_similarity
 
-from lib.audit.near_duplicates import least_difference, near_duplicate_recall, nearest_pairs, unit_rows
+from lib.audit.near_duplicates import least_difference, near_duplicate_recall
 from lib.config.paths import StudyPaths
 from tests.fixtures.pictures import picture
 from tests.fixtures.predictions import made_up_index, study, write_prepared
@@ -81,14 +80,3 @@ def test_without_features_or_a_pair_of_the_hash_the_reason_is_given_and_pairs_of
     known = [(a, b) for a, b in combinations(lesion, 2) if a and b]
     expected = [100 * 99 // 2, len(known), sum(a == b for a, b in known)]
     assert recall[["pairs", "both_lesions_known", "one_lesion"]].tolist() == expected and found["hash_pairs"] == 4950
-
-
-def test_neighbours_are_those_of_the_mean_cosine_each_pair_once():
-    random = np.random.default_rng(3)
-    features = [random.normal(size=(30, 5)), random.normal(size=(30, 8))]
-    pairs, similarity = nearest_pairs(unit_rows(features), count=29)
-    first, second = pairs.T
-    mean = (cosine_similarity(features[0]) + cosine_similarity(features[1])) / 2
-    assert len(first) == 30 * 29 / 2 and (first < second).all()
-    np.testing.assert_allclose(similarity, mean[first, second], atol=1e-6)
-    assert (np.diff(similarity) <= 0).all()

@@ -40,9 +40,9 @@ def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
     assert _digests(here) == _digests(there) and len(_digests(here)) > 100
 
 
-def test_each_image_says_that_it_is_synthetic_and_has_a_mask_where_its_colour_differs_from_the_skin(default_set):
+def test_each_image_says_that_it_is_synthetic_and_has_a_mask(default_set):
     count, size, _ = DEFAULT
-    files, contrast, moved = _files(default_set), [], []
+    files = _files(default_set)
     assert Counter(path.parent.name for path in files) == dict.fromkeys(CLASSES, count)
     for path in files:
         with Image.open(path) as image:
@@ -50,11 +50,6 @@ def test_each_image_says_that_it_is_synthetic_and_has_a_mask_where_its_colour_di
             assert image.info["comment"] == b"synthetic demo image" and path.stem.startswith("ISIC_9")
         mask = cv2.imread(str(default_set / "masks" / f"{path.stem}_segmentation.png"), cv2.IMREAD_UNCHANGED)
         assert mask.shape == (size, size) and set(np.unique(mask)) == {0, 255} and 0.015 < (mask > 0).mean() < 0.75
-        lab = cv2.cvtColor(cv2.imread(str(path)).astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
-        contrast.append(_contrast(lab, mask > 0))
-        moved.append(_contrast(lab, np.roll(mask, size // 3, axis=(0, 1)) > 0))
-    assert np.median(contrast) > 10 and np.quantile(contrast, 0.05) > 3  # CIELAB units; 2 can just be seen
-    assert (np.array(contrast) > moved).mean() > 0.95
 
 
 def test_the_set_carries_a_leak_that_a_neighbour_in_colour_finds(default_set):
@@ -128,10 +123,3 @@ def _belonging(demo_set: Path, sources: list[str]) -> np.ndarray:
 
 def _digests(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in folder.rglob("*") if path.is_file()}
-
-
-def _contrast(lab: np.ndarray, mask: np.ndarray) -> float:
-    """Distance in colour between the inside of a mask and a ring around it."""
-    size = len(lab)
-    around = cv2.dilate(mask.astype(np.uint8), np.ones((size // 6, size // 6), np.uint8)) > 0
-    return float(np.linalg.norm(np.median(lab[mask], axis=0) - np.median(lab[around & ~mask], axis=0)))

@@ -40,18 +40,6 @@ def test_a_run_takes_as_long_as_before_and_others_of_its_step_and_backbone_are_c
     assert forecast(study, paths=paths, step="train").seconds(first) == by_rates.seconds(first)
 
 
-def test_what_is_left_falls_as_runs_go_on_and_end_and_is_shared_by_those_at_once():
-    study = STUDY.model_copy(update={"seeds": [0, 1, 2, 3]})
-    one, two = forecast(study, step="train"), forecast(study, at_once=2, step="train")
-    each = one.left() / 4
-    assert two.left() == pytest.approx(2 * each)
-    names = [f"train-by_view-native-nine_classes-MobileNet-seed{seed}" for seed in range(4)]
-    assert one.left({names[0]: each / 2}) == pytest.approx(3.5 * each)
-    one.ended(names[0], 2 * each)  # the others will take twice as long, too
-    assert one.left() == pytest.approx(6 * each)
-    assert forecast(study, at_once=100, step="train").left() == pytest.approx(each)  # the longest run
-
-
 @pytest.fixture
 def machine(monkeypatch):
     """Makes this machine one with some GPUs."""

@@ -84,17 +84,6 @@ def test_planted_numbers_are_found_exactly_with_their_size_and_whether_they_lie_
     assert shown.map(str.strip).to_numpy().tolist() == moved[["measure", "difference", "inside"]].to_numpy().tolist()
 
 
-def test_rows_of_one_alone_have_no_number_on_the_other_side_and_tables_alone_are_enough(two):
-    path = two[1] / "tables" / "table_1.csv"
-    table = pd.read_csv(path).dropna(subset="test_accuracy")
-    table.iloc[1:].to_csv(path, index=False)
-    shutil.rmtree(two[0] / "stamps")
-    (two[0] / "claims.json").unlink()
-    found = compare.compare_numbers(*two).query("measure == 'test_accuracy'")
-    assert found["a"].tolist() == [table["test_accuracy"].iloc[0]] and found[["b", "difference"]].isna().all(axis=None)
-    assert compare.write_page(*two)[0].is_file() and compare.compare_numbers(two[0], two[0]).empty
-
-
 def test_a_verdict_or_an_answer_that_differs_is_named_with_its_question(two):
     claims = json.loads((two[1] / "claims.json").read_text())
     changed = next(claim for claim in claims if "unseen" in claim)
