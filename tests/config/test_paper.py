@@ -5,22 +5,13 @@ import re
 import pandas as pd
 import pytest
 
-from lib.audit.fractions import VALUES
 from lib.config.paper import backbones
-from lib.config.params import PHASES
 from lib.config.printed import literature, printed_rows, text_numbers
 
 
 @pytest.fixture(scope="module")
 def text() -> pd.DataFrame:
     return text_numbers()
-
-
-def test_every_backbone_has_one_row_in_every_table_and_phase():
-    rows = printed_rows()
-    assert list(rows.columns) == ["table", "phase", "backbone", *VALUES]
-    expected = [(table, phase, name) for table in range(1, 5) for phase in PHASES for name in backbones()]
-    assert list(rows[["table", "phase", "backbone"]].itertuples(index=False, name=None)) == expected
 
 
 def test_all_240_numbers_are_the_papers(paper_text):

@@ -11,7 +11,6 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from lib.config.paper import backbones as models
-from lib.figures.accuracy import draw_choices
 from lib.figures.dataset import (
     draw_sample_images,
 )
@@ -107,17 +106,6 @@ def test_roc_states_the_area_of_scikit_learn_and_reliability_the_share_that_is_r
     table = pd.DataFrame({"confidence": [0.25, 0.75], "accuracy": [0.1, 0.8]})
     curve = draw_reliability(table).axes[0].lines[-1]
     np.testing.assert_allclose(curve.get_xydata(), [[0.25, 0.1], [0.75, 0.8]])
-
-
-def test_a_choice_is_marked_where_its_interval_holds_the_printed_accuracy():
-    rows = [("Nine", "raw", 0.4, 0.3, 0.5, 0.45, True), ("Nine", "native", 0.7, 0.6, 0.8, 0.45, False)]
-    columns = ["scenario", "choice", "test_accuracy", "repetition_low", "repetition_high", "printed", "reaches"]
-    (axis,) = draw_choices(pd.DataFrame(rows, columns=columns)).axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["raw", "native"]
-    (reached, missed) = axis.collections
-    assert reached.get_linewidth()[0] > missed.get_linewidth()[0]
-    np.testing.assert_allclose(reached.get_segments()[0], [[30, 0], [50, 0]])
-    assert axis.lines[0].get_xdata()[0] == pytest.approx(45)
 
 
 @pytest.mark.parametrize("name", ["$_x^y$", "a\nb\x07\u202e", "<script>", "x" * 500, ""])

@@ -145,11 +145,3 @@ def test_hostile_names_stay_text_and_the_page_loads_nothing(two, tmp_path):
 def test_a_folder_that_holds_no_results_is_refused_with_exit_status_2(given, two, capsys):
     assert run_all.main(["--compare", str(two[0]), given]) == 2
     assert given in capsys.readouterr().err
-
-
-def test_results_that_cannot_be_read_are_named(two):
-    table = "protocol,preprocessing,variant,phase,backbone,f1\na,b,c,d,x,y\n"
-    for file, content in (("claims.json", "[{"), ("claims.json", '["a claim"]'), ("tables/table_1.csv", table)):
-        (two[1] / file).write_text(content)
-        with pytest.raises(compare.ResultsError, match=re.escape(str(two[1] / file))):
-            compare.write_page(*two)
