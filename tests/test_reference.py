@@ -1,5 +1,6 @@
 """The tables in results/reference are what the outcomes beside them give."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -8,7 +9,7 @@ from lib.config.files import file_digest
 from lib.config.paper import scenarios
 from lib.config.paths import RESULTS, StudyPaths
 from lib.scores.estimates import estimate
-from lib.scores.outcomes import read_outcomes, select_models
+from lib.scores.outcomes import class_columns, read_outcomes, select_models
 from tests.benchmarks.reference import build_report
 from tests.report.made_study import Page
 
@@ -32,8 +33,15 @@ def test_every_accuracy_of_the_reference_tables_follows_from_the_outcomes_beside
     assert compared >= 12
 
 
-def test_there_is_a_reference_to_check():
-    assert STUDIES
+def test_what_two_kept_studies_trained_alike_is_the_same_in_every_digit():
+    first, second = (StudyPaths(RESULTS / "reference" / name) for name in ("mobilenet_cpu", "multiverse"))
+    for name in scenarios():
+        outcomes = [read_outcomes(paths, "native", name) for paths in (first, second)]
+        ours, theirs = (select_models(table, ["by_view", "by_file"]) for table in outcomes)
+        assert len(theirs) == 2
+        for key, rows in theirs.items():
+            columns = ["row", "fold", *class_columns(rows)]
+            np.testing.assert_array_equal(rows[columns], ours[key][columns])
 
 
 @pytest.mark.parametrize("folder", REPORTS, ids=lambda path: path.name)
