@@ -107,15 +107,6 @@ def pythons():
     return SpecifierSet(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["requires-python"])
 
 
-def test_the_help_explains_every_flag_and_readme_and_contributing_name_no_other():
-    page = subprocess.run([sys.executable, "run_all.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
-    explained = re.findall(r"^  (--[a-z-]+)(?: [^ ]+)*?(?:  +|\n +)(\S.*)$", page.stdout, flags=re.MULTILINE)
-    flags = set(re.findall(r"--[a-z][a-z-]+", page.stdout.split("options:")[1]))
-    assert {flag for flag, _ in explained} >= flags - {"--help"}
-    named = set(re.findall(r"run_all\.py[^`\n]*?(--[a-z-]+)|`(--[a-z-]+)", README + CONTRIBUTING))
-    assert {flag for pair in named for flag in pair if flag} <= flags | {"--nthreads", "--no-browser", "--upgrade"}
-
-
 def test_changes_shown_to_contributors_apply_and_give_studies_that_are_accepted(tmp_path):
     """The backbone, the scenario and the data set that CONTRIBUTING.md adds, each to a fresh copy."""
     changes = re.findall(r"^```diff\n(.*?)^```", CONTRIBUTING, flags=re.MULTILINE | re.DOTALL)

@@ -1,15 +1,14 @@
 """The estimate of a study: as runs end, and what is said with and without GPUs."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from lib.config.files import read_json, write_json
 from lib.config.params import Study
 from lib.config.paths import REFERENCE_RATES, StudyPaths
-from lib.engine import estimate, workers
-from lib.engine.estimate import Forecast, describe, is_long
+from lib.engine import workers
+from lib.engine.estimate import Forecast, is_long
 from lib.engine.freshness import Freshness, recorded_parameters
 from lib.engine.planning import Inputs, plan
 from lib.engine.workers import Options
@@ -52,14 +51,6 @@ def machine(monkeypatch):
         monkeypatch.setattr(workers, "default_jobs", lambda: 4)
 
     return with_gpus
-
-
-def test_a_disk_that_is_too_small_is_said_also_before_its_folder_is_there(machine, tmp_path, monkeypatch):
-    machine(0)
-    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
-    runs = plan(STUDY, "test", Inputs(data=Path()))
-    lines = describe(runs, forecast(at_once=4), Options(), tmp_path / "not" / "there")
-    assert any("the disk may be too small" in line for line in lines)
 
 
 def test_only_what_takes_more_than_an_hour_and_has_no_gpu_is_confirmed(machine):
