@@ -11,6 +11,7 @@ from lib.config.paths import NOTEBOOKS
 WRONG = {  # notebook -> a parameter, its value, and what the message says of it
     "01_audit": ("near_duplicate_bits", 17, "near_duplicate_bits: Input should be less than or equal to 16, not 17"),
     "02_prepare_data": ("results", "../results/smal", "results: no study in {} is named 'smal'; did you mean 'small'?"),
+    "03_extract_features": ("preprocessing", "own", "preprocessing: not known: 'own'; there are native, minmax, raw"),
     "04_train": ("transfer_folds", [0], "finetune_folds has fold 1, which transfer_folds lacks"),
     "05_evaluate": ("scenario", "nine", "scenario: not known: 'nine'; did you mean 'nine_classes'?"),
     "06_gradcam": ("backbone", "ResNet50", "backbone: small does not have 'ResNet50'; there are MobileNet"),
