@@ -118,7 +118,7 @@ def _exported(notebook: nbformat.NotebookNode, exporter: HTMLExporter, resources
     contents = [{"level": level, "id": name, "text": Markup(text)} for level, name, text in headings]
     if folded:  # the chapters stand under the appendix, and what is in them is not listed
         contents = [entry for entry in contents if entry["level"] == "2"]
-        chapters = [entry["id"] for entry in contents].index(APPENDIX) + 1
+        chapters = [*(entry["id"] for entry in contents), APPENDIX].index(APPENDIX) + 1  # a notebook may have none
         contents[chapters:] = [entry | {"level": "3"} for entry in contents[chapters:]]
         page = fold_chapters(page)
     return page.replace("<!--contents-->", part("contents", contents=contents).data)
