@@ -67,7 +67,7 @@ def judge_split(test: Check, evidence: Evidence) -> Answer:
     fits = all(abs(test.equals * val - n) <= slack for val, n in sizes)
     reason = "the printed accuracies fit validation and test sets of "
     reason += "; ".join(f"{val} and {n}" for val, n in sizes) + " images, which are "
-    reason += "tenths of a pool of ten times as many" if fits else "not one to one"
+    reason += "equally large, as 8-1-1 asks; nothing printed shows the 8" if fits else "not one to one"
     return Answer(YES if fits else NO, reason, {"sizes": [list(pair) for pair in sizes]})
 
 
