@@ -218,7 +218,7 @@ def test_the_answer_is_made_from_the_files(page, parsed, results):
 
 def test_the_answer_tells_what_was_not_run_from_what_is_undecided(results):
     def says(leaks, clean):
-        leaks = pd.DataFrame(leaks, columns=["step", "step_high"])
+        leaks = pd.DataFrame(leaks, columns=["step", "step_high"]).assign(backbone="MobileNet", phase="transfer")
         given = {"study": STUDY, "claims": [], "total": 0, "verdicts": (), "unknown": (), "unseen": "", "proposed": ""}
         return " ".join(html.part("answer", leaks=leaks, clean=clean, weights="ImageNet weights", **given).data.split())
 
